@@ -1,0 +1,164 @@
+package history
+
+// Facts that simulated machines and components record, with the struct that
+// Data holds for each. Durations are virtual seconds, sizes bytes.
+const (
+	// FactUnschedulable: the scheduler could not place a pod ([Unschedulable]).
+	FactUnschedulable = "Unschedulable"
+
+	// Storage. Object is the PersistentVolumeClaim or PersistentVolume.
+	FactProvisioned = "Provisioned" // [Volume]: the driver made a volume
+	FactAttached    = "Attached"    // [Volume]: attached to Node
+	FactDetached    = "Detached"    // [Volume]: detached from Node
+	FactNoSpace     = "NoSpace"     // [Space]: a write past the claim's size
+
+	// Kubelet. Object is the Pod.
+	FactPodAdmitted    = "PodAdmitted"    // [Volume] with Node only: the kubelet took the pod
+	FactPodRefused     = "PodRefused"     // [Refusal]: the kubelet refused the pod
+	FactVolumesReady   = "VolumesReady"   // [VolumesReady]: every volume attached and mounted
+	FactOwnership      = "Ownership"      // [Ownership]: fsGroup ownership change of one volume
+	FactImagePulled    = "ImagePulled"    // [ImagePull]
+	FactContainer      = "Container"      // [Container]: a container ended
+	FactFileWritten    = "FileWritten"    // [File]
+	FactFileDenied     = "FileDenied"     // [File]: permission denied; Verb read or write
+	FactContainersBusy = "ContainersBusy" // [Volume] with Node only: all images are there, containers run
+
+	// Driver of virtual time. Object is empty.
+	FactStalled  = "Stalled"  // [Stalled]: nothing but time-outs of the runs themselves can happen any more
+	FactFinished = "Finished" // [Finished]: the cell has ended
+
+	// Tekton. Object is the release's controller.
+	FactTektonStarted = "TektonStarted" // [Tekton]
+	FactTektonExited  = "TektonExited"  // [Tekton]: with the last words of its log in Message
+)
+
+// Unschedulable is the scheduler's answer for one pod.
+type Unschedulable struct {
+	// Message is the scheduler's own words, as in the pod's condition.
+	Message string `json:"message"`
+	// PerTaint is the message in the wording that names every taint (the
+	// wording of Kubernetes up to 1.33).
+	PerTaint string `json:"perTaint"`
+	// Nodes holds the refusal of each node, sorted by name.
+	Nodes []NodeRefusal `json:"nodes"`
+}
+
+// NodeRefusal says which scheduler plugin refused a node and why.
+type NodeRefusal struct {
+	Node    string   `json:"node"`
+	Plugin  string   `json:"plugin"`
+	Reasons []string `json:"reasons"`
+	// Taints are the node's taints the pod does not tolerate, as
+	// "key: value", filled when the plugin is TaintToleration.
+	Taints []string `json:"taints,omitempty"`
+	// Unresolvable says that evicting pods could not help.
+	Unresolvable bool `json:"unresolvable,omitempty"`
+}
+
+// Volume is a volume's life on a node.
+type Volume struct {
+	Claim   string  `json:"claim,omitempty"`
+	PV      string  `json:"pv,omitempty"`
+	Node    string  `json:"node,omitempty"`
+	Zone    string  `json:"zone,omitempty"`
+	Seconds float64 `json:"seconds,omitempty"`
+}
+
+// VolumesReady says how long a pod waited for its volumes once it was on its node.
+type VolumesReady struct {
+	Node             string  `json:"node"`
+	AttachSeconds    float64 `json:"attachSeconds"`
+	MountSeconds     float64 `json:"mountSeconds"`
+	OwnershipSeconds float64 `json:"ownershipSeconds"`
+}
+
+// Ownership is one recursive ownership change that fsGroup asked for, or that
+// fsGroupChangePolicy left out.
+type Ownership struct {
+	Claim   string  `json:"claim"`
+	FSGroup int64   `json:"fsGroup"`
+	Policy  string  `json:"policy"`
+	Files   int64   `json:"files"`
+	Skipped bool    `json:"skipped"`
+	Seconds float64 `json:"seconds"`
+}
+
+// ImagePull is the pull of one image; Cached when the node already had it.
+type ImagePull struct {
+	Image   string  `json:"image"`
+	Node    string  `json:"node"`
+	Bytes   int64   `json:"bytes"`
+	Cached  bool    `json:"cached"`
+	Seconds float64 `json:"seconds"`
+}
+
+// Container is the end of one container.
+type Container struct {
+	Name     string  `json:"name"`
+	Step     string  `json:"step,omitempty"`
+	Task     string  `json:"task,omitempty"`
+	ExitCode int     `json:"exitCode"`
+	Reason   string  `json:"reason"`
+	Message  string  `json:"message,omitempty"`
+	Seconds  float64 `json:"seconds"`
+}
+
+// File is an access of a task to a path on a volume.
+type File struct {
+	Claim string `json:"claim"`
+	Path  string `json:"path"`
+	// Verb is "read" or "write".
+	Verb string `json:"verb"`
+	// UID and Groups are the process's, Owner, Group and Mode the file's (or,
+	// for a refused creation, the folder's).
+	UID    int64   `json:"uid"`
+	Groups []int64 `json:"groups"`
+	Owner  int64   `json:"owner"`
+	Group  int64   `json:"group"`
+	Mode   string  `json:"mode"`
+	Bytes  int64   `json:"bytes,omitempty"`
+	Task   string  `json:"task,omitempty"`
+}
+
+// Space is a write that did not fit.
+type Space struct {
+	Claim string `json:"claim"`
+	Task  string `json:"task,omitempty"`
+	Used  int64  `json:"used"`
+	Wants int64  `json:"wants"`
+	Size  int64  `json:"size"`
+}
+
+// Refusal is a kubelet's refusal of a pod.
+type Refusal struct {
+	Node    string `json:"node"`
+	Reason  string `json:"reason"`
+	Message string `json:"message"`
+}
+
+// Stalled says that nothing but the runs' own time-outs can happen any more.
+type Stalled struct {
+	// Waiting names the time-outs that are left, with their virtual seconds.
+	Waiting []Deadline `json:"waiting"`
+}
+
+// Deadline is a time-out that a controller asked for.
+type Deadline struct {
+	Who string  `json:"who"`
+	T   float64 `json:"t"`
+}
+
+// Finished says how a cell ended.
+type Finished struct {
+	// Done: every PipelineRun reached a final condition.
+	Done bool `json:"done"`
+	// Reason is a word for logs: "done", "nothing left", "limit".
+	Reason string `json:"reason"`
+}
+
+// Tekton is a controller's start or end.
+type Tekton struct {
+	Version  string `json:"version"`
+	ExitCode int    `json:"exitCode,omitempty"`
+	Message  string `json:"message,omitempty"`
+}

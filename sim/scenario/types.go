@@ -1,0 +1,360 @@
+package scenario
+
+import "encoding/json"
+
+// APIVersion and Kind of a scenario file.
+const (
+	APIVersion = "simctl.dev/v1alpha1"
+	Kind       = "Scenario"
+)
+
+// Scenario is one scenario file: a cluster, a Tekton release with its flags, a
+// workload, and the axes along which they are varied. Every combination of the
+// axes' values is a [Cell].
+type Scenario struct {
+	APIVersion string   `json:"apiVersion"`
+	Kind       string   `json:"kind"`
+	Metadata   Metadata `json:"metadata"`
+	// Description says what the scenario shows, in a sentence or two.
+	Description string   `json:"description,omitempty"`
+	Cluster     Cluster  `json:"cluster"`
+	Tekton      Tekton   `json:"tekton"`
+	Workload    Workload `json:"workload"`
+	// Axes are varied in the order given, the last one fastest.
+	Axes []Axis `json:"axes,omitempty"`
+	// Include, if not empty, keeps only the cells that one of its selectors
+	// matches; Exclude then drops cells.
+	Include []Selector `json:"include,omitempty"`
+	Exclude []Selector `json:"exclude,omitempty"`
+	// Repeats runs every cell so many times with different draws; default 1.
+	Repeats int `json:"repeats,omitempty"`
+	// Seed is the source of every draw; default 1.
+	Seed int64 `json:"seed,omitempty"`
+	// Expect says what is expected of which cells; the last entry that matches
+	// a cell wins. A cell that none matches is reported and not judged.
+	Expect []Expectation `json:"expect,omitempty"`
+}
+
+// Metadata names a scenario.
+type Metadata struct {
+	Name string `json:"name"`
+}
+
+// Cluster is the simulated cluster.
+type Cluster struct {
+	NodePools      []NodePool     `json:"nodePools,omitempty"`
+	StorageClasses []StorageClass `json:"storageClasses,omitempty"`
+	OpenShift      OpenShift      `json:"openshift,omitzero"`
+	// Registry says how fast images come.
+	Registry Registry `json:"registry,omitzero"`
+}
+
+// NodePool is a number of equal nodes, named POOL-0, POOL-1 and so on. Node
+// manifests of the workload add further nodes.
+type NodePool struct {
+	Name   string            `json:"name"`
+	Count  int               `json:"count"`
+	Labels map[string]string `json:"labels,omitempty"`
+	Taints []Taint           `json:"taints,omitempty"`
+	// Zones are given to the pool's nodes in turn
+	// (label topology.kubernetes.io/zone).
+	Zones []string `json:"zones,omitempty"`
+	// Capacity is the nodes' capacity and allocatable; default 16 CPUs, 64Gi of
+	// memory, 110 pods.
+	Capacity map[string]Quantity `json:"capacity,omitempty"`
+	// Unschedulable cordons the nodes.
+	Unschedulable bool `json:"unschedulable,omitempty"`
+}
+
+// Quantity is a Kubernetes quantity ("500Gi"); a plain number is taken as text.
+type Quantity string
+
+// Taint is a node's taint.
+type Taint struct {
+	Key    string `json:"key"`
+	Value  string `json:"value,omitempty"`
+	Effect string `json:"effect"`
+}
+
+// Toleration is a pod's toleration.
+type Toleration struct {
+	Key      string `json:"key,omitempty"`
+	Operator string `json:"operator,omitempty"`
+	Value    string `json:"value,omitempty"`
+	Effect   string `json:"effect,omitempty"`
+}
+
+// StorageClass is a class with the simulated CSI driver behind it.
+type StorageClass struct {
+	Name string `json:"name"`
+	// Default makes it the class of claims that name none.
+	Default bool `json:"default,omitempty"`
+	// VolumeBindingMode is Immediate (default) or WaitForFirstConsumer.
+	VolumeBindingMode string `json:"volumeBindingMode,omitempty"`
+	// NoAttach is for drivers that need no attach (NFS-like): such a volume
+	// can be on several nodes whatever its access mode.
+	NoAttach bool `json:"noAttach,omitempty"`
+	// Zonal volumes live in the zone they were made in.
+	Zonal bool `json:"zonal,omitempty"`
+	// Provision, Attach, Detach and Mount are how long the driver takes.
+	// Defaults: 3s, 10s, 6s, 1s; NoAttach: mount 0.5s.
+	Provision *Distribution `json:"provision,omitempty"`
+	Attach    *Distribution `json:"attach,omitempty"`
+	Detach    *Distribution `json:"detach,omitempty"`
+	Mount     *Distribution `json:"mount,omitempty"`
+	// OwnershipFilesPerSecond is the speed of the recursive ownership change
+	// that fsGroup asks for; default 5000.
+	OwnershipFilesPerSecond float64 `json:"ownershipFilesPerSecond,omitempty"`
+	// FSGroupPolicy is the CSIDriver's: ReadWriteOnceWithFSType (default),
+	// File or None.
+	FSGroupPolicy string `json:"fsGroupPolicy,omitempty"`
+}
+
+// OpenShift switches security context constraints on.
+type OpenShift struct {
+	Enabled bool `json:"enabled,omitempty"`
+	// UIDRange and SupplementalGroups are the namespaces' ranges in OpenShift's
+	// form, "1000970000/10000", for namespaces whose manifest has no such
+	// annotation. SupplementalGroups defaults to UIDRange.
+	UIDRange           string `json:"uidRange,omitempty"`
+	SupplementalGroups string `json:"supplementalGroups,omitempty"`
+	// Grants let a ServiceAccount use an SCC, as
+	// `oc adm policy add-scc-to-user SCC -z NAME -n NAMESPACE` does.
+	// restricted-v2 is everybody's.
+	Grants []SCCGrant `json:"grants,omitempty"`
+	// PipelinesSCC grants pipelines-scc to the ServiceAccount `pipeline` of
+	// every namespace, as the OpenShift Pipelines operator does; default true.
+	PipelinesSCC *bool `json:"pipelinesSCC,omitempty"`
+}
+
+// SCCGrant lets a ServiceAccount use an SCC.
+type SCCGrant struct {
+	SCC            string `json:"scc"`
+	ServiceAccount string `json:"serviceAccount"`
+	Namespace      string `json:"namespace,omitempty"`
+}
+
+// Registry is the source of images.
+type Registry struct {
+	// Bandwidth is bytes per second to one node; default 100Mi.
+	Bandwidth Quantity `json:"bandwidth,omitempty"`
+	// ImageSize is the size of images not listed; default 250Mi.
+	ImageSize Quantity `json:"imageSize,omitempty"`
+	// Images are sizes by image name, digests and tags left out or not.
+	Images map[string]Quantity `json:"images,omitempty"`
+}
+
+// Tekton is the release under test and its configuration.
+type Tekton struct {
+	// Version is an upstream release ("1.3.1", "v0.68.1").
+	Version string `json:"version"`
+	// Flags are keys of the feature-flags ConfigMap; the value "absent" leaves
+	// the key out. Keys not named keep the release's own default.
+	Flags map[string]string `json:"flags,omitempty"`
+	// Via is how the flags get there: ConfigMap (default) or TektonConfig.
+	Via string `json:"via,omitempty"`
+	// Defaults are keys of the config-defaults ConfigMap.
+	Defaults map[string]string `json:"defaults,omitempty"`
+}
+
+// Workload is what runs: manifests as users have them, and models of what the
+// tasks do that no manifest says.
+type Workload struct {
+	// Manifests are YAML files, folders, or kustomizations, relative to the
+	// scenario file.
+	Manifests []string `json:"manifests"`
+	// Namespace is where objects without one go; default "default".
+	Namespace string `json:"namespace,omitempty"`
+	// Tasks are models by pipeline task name or Task name; "*" is the default
+	// of all tasks.
+	Tasks map[string]TaskModel `json:"tasks,omitempty"`
+	// Overrides change the manifests; they are what the axes' shorthands set.
+	Overrides Overrides `json:"overrides,omitzero"`
+	// Volumes are the contents of claims before the run, by claim name.
+	Volumes map[string]VolumeModel `json:"volumes,omitempty"`
+}
+
+// VolumeModel is what stands on a claim before the run.
+type VolumeModel struct {
+	Files int64    `json:"files,omitempty"`
+	Used  Quantity `json:"used,omitempty"`
+}
+
+// TaskModel is what a task's pod does.
+type TaskModel struct {
+	// Duration is how long the steps take together; default 10s. Steps gives
+	// it step by step instead.
+	Duration *Distribution            `json:"duration,omitempty"`
+	Steps    map[string]*Distribution `json:"steps,omitempty"`
+	// Writes and Reads are done in this order: all reads at the start of the
+	// first step, all writes at the end of the last.
+	Writes []Write `json:"writes,omitempty"`
+	Reads  []Read  `json:"reads,omitempty"`
+	// Deletes are paths freed after the writes.
+	Deletes []Read `json:"deletes,omitempty"`
+	// UID is the uid of the image's USER when nothing else sets one; default 0.
+	UID *int64 `json:"uid,omitempty"`
+	// Results are values of declared results; others get a made-up value that
+	// has the declared type.
+	Results map[string]json.RawMessage `json:"results,omitempty"`
+	// Failures make attempts fail.
+	Failures []Failure `json:"failures,omitempty"`
+}
+
+// Write is a path a task writes to a workspace.
+type Write struct {
+	Workspace string   `json:"workspace"`
+	Path      string   `json:"path"`
+	Bytes     Quantity `json:"bytes,omitempty"`
+	// Files is how many files stand under the path; default 1.
+	Files int64 `json:"files,omitempty"`
+	// Mode is octal; default "0644", folders "0755". Group bits decide whether
+	// another uid in the same group may read or write.
+	Mode string `json:"mode,omitempty"`
+}
+
+// Read is a path a task needs from a workspace.
+type Read struct {
+	Workspace string `json:"workspace"`
+	Path      string `json:"path"`
+}
+
+// Failure makes an attempt of a task fail.
+type Failure struct {
+	// Attempt counts from 1; 0 is every attempt.
+	Attempt int `json:"attempt,omitempty"`
+	// Probability is the chance that it happens; default 1.
+	Probability *float64 `json:"probability,omitempty"`
+	// Step is the step that fails; default the last.
+	Step string `json:"step,omitempty"`
+	// ExitCode defaults to 1. OOMKilled sets reason and code 137.
+	ExitCode  int    `json:"exitCode,omitempty"`
+	OOMKilled bool   `json:"oomKilled,omitempty"`
+	Message   string `json:"message,omitempty"`
+}
+
+// Distribution is a duration: exactly one form is set. Durations are Go
+// durations ("12m", "1h30m"). In a file a plain string is Constant.
+type Distribution struct {
+	Constant   string      `json:"constant,omitempty"`
+	Uniform    *Uniform    `json:"uniform,omitempty"`
+	Triangular *Triangular `json:"triangular,omitempty"`
+	Lognormal  *Lognormal  `json:"lognormal,omitempty"`
+}
+
+// Uniform is between Min and Max.
+type Uniform struct {
+	Min string `json:"min"`
+	Max string `json:"max"`
+}
+
+// Triangular is between Min and Max with its peak at Mode.
+type Triangular struct {
+	Min  string `json:"min"`
+	Mode string `json:"mode"`
+	Max  string `json:"max"`
+}
+
+// Lognormal is given by its median and its 95th percentile.
+type Lognormal struct {
+	Median string `json:"median"`
+	P95    string `json:"p95"`
+}
+
+// Overrides change the workload's manifests without editing them.
+type Overrides struct {
+	// AccessMode is put into every PersistentVolumeClaim and
+	// volumeClaimTemplate: RWO, RWX, ROX or RWOP, or the long names.
+	AccessMode string `json:"accessMode,omitempty"`
+	// StorageClass likewise.
+	StorageClass string `json:"storageClass,omitempty"`
+	// Claim turns PVC workspaces of the PipelineRuns into "template" (a
+	// volumeClaimTemplate made from the claim) or "existing" (a claim made from
+	// the template).
+	Claim string `json:"claim,omitempty"`
+	// Tolerations and SecurityContext go to the PipelineRuns' podTemplate
+	// (taskRunTemplate.podTemplate). SecurityContext is merged; null removes a key.
+	Tolerations     []Toleration               `json:"tolerations,omitempty"`
+	SecurityContext map[string]json.RawMessage `json:"securityContext,omitempty"`
+	// NodeSelector goes to the PipelineRuns' podTemplate.
+	NodeSelector map[string]string `json:"nodeSelector,omitempty"`
+	// ServiceAccountName is the PipelineRuns' ServiceAccount.
+	ServiceAccountName string `json:"serviceAccountName,omitempty"`
+	// Patches are merge patches on manifests by kind and name.
+	Patches []ManifestPatch `json:"patches,omitempty"`
+}
+
+// ManifestPatch is a merge patch (RFC 7386) on the manifests it names.
+type ManifestPatch struct {
+	Kind  string          `json:"kind"`
+	Name  string          `json:"name,omitempty"`
+	Patch json.RawMessage `json:"patch"`
+}
+
+// Axis is one thing that is varied.
+type Axis struct {
+	Name   string  `json:"name"`
+	Values []Value `json:"values"`
+}
+
+// Value is one value of an axis: a merge patch on the scenario, or shorthands
+// for the common ones. In a file a plain string is a Value with that name and
+// the shorthand that the axis is named for (an axis `version`, `coschedule`,
+// `accessMode`, `claim`, ...: see docs/scenario.md).
+type Value struct {
+	Name string `json:"name"`
+	// Version is Tekton's.
+	Version string `json:"version,omitempty"`
+	// Flags are merged into tekton.flags.
+	Flags map[string]string `json:"flags,omitempty"`
+	// Taints replaces the taints of node pools, by pool name.
+	Taints map[string][]Taint `json:"taints,omitempty"`
+	// Overrides are merged into workload.overrides.
+	AccessMode      string                     `json:"accessMode,omitempty"`
+	StorageClass    string                     `json:"storageClass,omitempty"`
+	Claim           string                     `json:"claim,omitempty"`
+	Tolerations     []Toleration               `json:"tolerations,omitempty"`
+	SecurityContext map[string]json.RawMessage `json:"securityContext,omitempty"`
+	ServiceAccount  string                     `json:"serviceAccount,omitempty"`
+	// Patch is a merge patch (RFC 7386) on the scenario, applied last.
+	Patch json.RawMessage `json:"patch,omitempty"`
+}
+
+// Selector matches cells: every axis it names must have one of the values it
+// names. In a file a value may be a string or a list of strings; "tekton" is
+// the version even where it is no axis.
+type Selector map[string]StringList
+
+// StringList is a list of strings; in a file a single string is a list of one.
+type StringList []string
+
+// Expectation is what is expected of the cells it matches.
+type Expectation struct {
+	// When selects cells; empty is all.
+	When Selector `json:"when,omitempty"`
+	// Outcome is the outcome expected; several are alternatives.
+	Outcome StringList `json:"outcome"`
+	// Recovered, if set, must be equal too.
+	Recovered *bool `json:"recovered,omitempty"`
+}
+
+// Cell is one combination of the axes' values and one repeat, ready to run.
+type Cell struct {
+	// Scenario is the scenario's name, File the file it came from.
+	Scenario string `json:"scenario"`
+	File     string `json:"file"`
+	// Values are axis name -> value name, always including "tekton".
+	Values map[string]string `json:"values"`
+	// Axes are the axis names in order.
+	Axes []string `json:"axes"`
+	// Repeat counts from 0.
+	Repeat int `json:"repeat"`
+	// Spec is the scenario with the values' patches applied and the axes,
+	// selectors and expectations taken out.
+	Spec Scenario `json:"spec"`
+	// Expected is what the scenario expects; nil if nothing.
+	Expected *Expectation `json:"expected,omitempty"`
+	// Objects are the workload's manifests with the overrides applied, in the
+	// order in which they are to be created.
+	Objects []json.RawMessage `json:"objects"`
+}

@@ -1,0 +1,147 @@
+package verdict
+
+import "time"
+
+// Outcome is what became of a cell's PipelineRuns.
+type Outcome string
+
+// The outcomes; docs/outcomes.md defines each.
+const (
+	Success          Outcome = "success"
+	Deadlock         Outcome = "deadlock"
+	MultiAttach      Outcome = "multi-attach"
+	Unschedulable    Outcome = "unschedulable"
+	AdmissionDenied  Outcome = "admission-denied"
+	PermissionDenied Outcome = "permission-denied"
+	NoSpace          Outcome = "no-space"
+	InvalidConfig    Outcome = "invalid-config"
+	InvalidPipeline  Outcome = "invalid-pipeline"
+	Timeout          Outcome = "timeout"
+	Failed           Outcome = "failed"
+	// Error is not an outcome of the pipeline: simctl could not run the cell.
+	Error Outcome = "error"
+)
+
+// Outcomes are all outcomes a scenario may expect, in order of precedence.
+var Outcomes = []Outcome{
+	InvalidConfig, InvalidPipeline, NoSpace, PermissionDenied, AdmissionDenied,
+	Deadlock, MultiAttach, Unschedulable, Timeout, Failed, Success,
+}
+
+// Link is one link of a causal chain, from the symptom to the root.
+type Link struct {
+	// What is one sentence.
+	What string `json:"what"`
+	// Object is what it is about ("Pod ns/name").
+	Object string `json:"object"`
+	// Evidence is verbatim: an event, a condition, a log line, a field.
+	Evidence string `json:"evidence"`
+}
+
+// Finding is what Judge finds in one history.
+type Finding struct {
+	Outcome Outcome `json:"outcome"`
+	// Recovered says, of an outcome that need not be fatal (multi-attach),
+	// that the run still finished its work.
+	Recovered bool `json:"recovered"`
+	// MakespanSeconds is virtual, from the first PipelineRun's creation to the
+	// last one's completion; nil unless the runs did their work.
+	MakespanSeconds *float64 `json:"makespanSeconds"`
+	// BlockedSinceSeconds is virtual, from the cell's start; nil unless the run
+	// stopped for good.
+	BlockedSinceSeconds *float64 `json:"blockedSinceSeconds"`
+	Cause               []Link   `json:"cause"`
+	Timing              Timing   `json:"timing"`
+}
+
+// Timing is where the virtual time went.
+type Timing struct {
+	Tasks []TaskTiming `json:"tasks"`
+	// Nodes are the nodes that TaskRun pods ran on, sorted.
+	Nodes    []string `json:"nodes"`
+	Attaches int      `json:"attaches"`
+	Detaches int      `json:"detaches"`
+	// AttachSeconds, MountSeconds, OwnershipSeconds and PullSeconds are summed
+	// over the TaskRun pods.
+	AttachSeconds    float64 `json:"attachSeconds"`
+	MountSeconds     float64 `json:"mountSeconds"`
+	OwnershipSeconds float64 `json:"ownershipSeconds"`
+	PullSeconds      float64 `json:"pullSeconds"`
+}
+
+// TaskTiming is one TaskRun's life in virtual seconds. A phase that was not
+// reached is nil.
+type TaskTiming struct {
+	// Task is the pipeline task's name, TaskRun the object's.
+	Task    string `json:"task"`
+	TaskRun string `json:"taskRun"`
+	Pod     string `json:"pod,omitempty"`
+	Node    string `json:"node,omitempty"`
+	// Start is when the TaskRun was made, counted from the cell's start; the
+	// phases are lengths: Queued from there to the pod's creation, Scheduled
+	// to its binding, Attached until its volumes were attached, Mounted until
+	// they were mounted and owned, Pulled until all images were there, Running
+	// until the last step ended.
+	Start     float64  `json:"start"`
+	Queued    *float64 `json:"queued"`
+	Scheduled *float64 `json:"scheduled"`
+	Attached  *float64 `json:"attached"`
+	Mounted   *float64 `json:"mounted"`
+	Pulled    *float64 `json:"pulled"`
+	Running   *float64 `json:"running"`
+}
+
+// Cell is one cell's entry in a RunResult.
+type Cell struct {
+	Scenario string            `json:"scenario"`
+	Values   map[string]string `json:"values"`
+	// Axes are the axis names in the scenario's order.
+	Axes   []string `json:"axes"`
+	Repeat int      `json:"repeat"`
+	Finding
+	// Expected is the expected outcome ("a|b" for alternatives); empty if none.
+	Expected   string `json:"expected"`
+	AsExpected bool   `json:"asExpected"`
+	// WallSeconds is real time.
+	WallSeconds float64 `json:"wallSeconds"`
+	// History is the cell's history file, relative to the run's folder.
+	History string `json:"history,omitempty"`
+	// Error says why simctl could not run the cell (outcome error).
+	Error string `json:"error,omitempty"`
+}
+
+// RunResult is the result of `simctl run`.
+type RunResult struct {
+	APIVersion string      `json:"apiVersion"`
+	Kind       string      `json:"kind"`
+	ID         string      `json:"id"`
+	Started    time.Time   `json:"started"`
+	Simctl     string      `json:"simctl"`
+	Kubernetes string      `json:"kubernetes"`
+	Command    []string    `json:"command"`
+	Seed       int64       `json:"seed,omitempty"`
+	Cells      []Cell      `json:"cells"`
+	Statistics []Statistic `json:"statistics"`
+	// WallSeconds is real time for the whole run.
+	WallSeconds float64 `json:"wallSeconds"`
+	// Interrupted says that not every cell was run.
+	Interrupted bool `json:"interrupted,omitempty"`
+}
+
+// Statistic describes one measure over the repeats of one combination of values.
+type Statistic struct {
+	Scenario string            `json:"scenario"`
+	Values   map[string]string `json:"values"`
+	// Measure is "makespanSeconds", "attachSeconds", ...; all virtual seconds.
+	Measure string  `json:"measure"`
+	N       int     `json:"n"`
+	Min     float64 `json:"min"`
+	P50     float64 `json:"p50"`
+	P95     float64 `json:"p95"`
+	Max     float64 `json:"max"`
+	Mean    float64 `json:"mean"`
+	// MeanLow and MeanHigh bound the mean's 95% confidence interval; nil for
+	// fewer than two values.
+	MeanLow  *float64 `json:"meanLow"`
+	MeanHigh *float64 `json:"meanHigh"`
+}
