@@ -17,8 +17,8 @@ type Scenario struct {
 	Metadata   Metadata `json:"metadata"`
 	// Description says what the scenario shows, in a sentence or two.
 	Description string   `json:"description,omitempty"`
-	Cluster     Cluster  `json:"cluster"`
-	Tekton      Tekton   `json:"tekton"`
+	Cluster     Cluster  `json:"cluster,omitzero"`
+	Tekton      Tekton   `json:"tekton,omitzero"`
 	Workload    Workload `json:"workload"`
 	// Axes are varied in the order given, the last one fastest.
 	Axes []Axis `json:"axes,omitempty"`
@@ -108,6 +108,9 @@ type StorageClass struct {
 	// FSGroupPolicy is the CSIDriver's: ReadWriteOnceWithFSType (default),
 	// File or None.
 	FSGroupPolicy string `json:"fsGroupPolicy,omitempty"`
+	// AccessModes are the modes the driver can do (RWO, RWX, ROX, RWOP or the
+	// long names); a claim with another one is refused. Default: all.
+	AccessModes []string `json:"accessModes,omitempty"`
 }
 
 // OpenShift switches security context constraints on.
@@ -146,8 +149,9 @@ type Registry struct {
 
 // Tekton is the release under test and its configuration.
 type Tekton struct {
-	// Version is an upstream release ("1.3.1", "v0.68.1").
-	Version string `json:"version"`
+	// Version is an upstream release ("1.3.1", "v0.68.1"). It may be left out if
+	// every value of an axis sets it.
+	Version string `json:"version,omitempty"`
 	// Flags are keys of the feature-flags ConfigMap; the value "absent" leaves
 	// the key out. Keys not named keep the release's own default.
 	Flags map[string]string `json:"flags,omitempty"`
@@ -273,9 +277,10 @@ type Overrides struct {
 	// the template).
 	Claim string `json:"claim,omitempty"`
 	// Tolerations and SecurityContext go to the PipelineRuns' podTemplate
-	// (taskRunTemplate.podTemplate). SecurityContext is merged; null removes a key.
-	Tolerations     []Toleration               `json:"tolerations,omitempty"`
-	SecurityContext map[string]json.RawMessage `json:"securityContext,omitempty"`
+	// (taskRunTemplate.podTemplate). Tolerations replace the ones there, an empty
+	// list takes them away. SecurityContext is merged; null removes a key.
+	Tolerations     []Toleration               `json:"tolerations,omitzero"`
+	SecurityContext map[string]json.RawMessage `json:"securityContext,omitzero"`
 	// NodeSelector goes to the PipelineRuns' podTemplate.
 	NodeSelector map[string]string `json:"nodeSelector,omitempty"`
 	// ServiceAccountName is the PipelineRuns' ServiceAccount.
@@ -313,8 +318,8 @@ type Value struct {
 	AccessMode      string                     `json:"accessMode,omitempty"`
 	StorageClass    string                     `json:"storageClass,omitempty"`
 	Claim           string                     `json:"claim,omitempty"`
-	Tolerations     []Toleration               `json:"tolerations,omitempty"`
-	SecurityContext map[string]json.RawMessage `json:"securityContext,omitempty"`
+	Tolerations     []Toleration               `json:"tolerations,omitzero"`
+	SecurityContext map[string]json.RawMessage `json:"securityContext,omitzero"`
 	ServiceAccount  string                     `json:"serviceAccount,omitempty"`
 	// Patch is a merge patch (RFC 7386) on the scenario, applied last.
 	Patch json.RawMessage `json:"patch,omitempty"`

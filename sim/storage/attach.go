@@ -1,0 +1,290 @@
+package storage
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	storagev1 "k8s.io/api/storage/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
+
+	"simctl.dev/simctl/sim/clock"
+	"simctl.dev/simctl/sim/history"
+	"simctl.dev/simctl/sim/internal/work"
+)
+
+var everything = labels.Everything()
+
+// attachment is a VolumeAttachment that the driver has seen.
+type attachment struct {
+	pv, node string
+	// claim is empty for a volume without one.
+	namespace, claim string
+	stable           string
+	class            *class
+	// attach is the attach under way, until it is done.
+	attach    *clock.Event
+	attached  bool
+	detaching bool
+	// refused: the volume is attached to another node and can be on one only.
+	refused bool
+}
+
+// finalizer is the external-attacher's for a driver.
+func finalizer(driver string) string {
+	return "external-attacher/" + strings.Map(func(r rune) rune {
+		if r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' {
+			return r
+		}
+		return '-'
+	}, driver)
+}
+
+func without(list []string, item string) []string {
+	return slices.DeleteFunc(slices.Clone(list), func(s string) bool { return s == item })
+}
+
+func finalizersPatch(resourceVersion string, finalizers []string) []byte {
+	if finalizers == nil {
+		finalizers = []string{}
+	}
+	meta := map[string]any{"finalizers": finalizers}
+	if resourceVersion != "" {
+		meta["resourceVersion"] = resourceVersion
+	}
+	return mustJSON(map[string]any{"metadata": meta})
+}
+
+func mustJSON(v any) []byte {
+	raw, err := json.Marshal(v)
+	if err != nil {
+		panic(err) // Only maps of plain values are given.
+	}
+	return raw
+}
+
+func (d *Driver) attacherClass(va *storagev1.VolumeAttachment) *class {
+	name, ok := strings.CutSuffix(va.Spec.Attacher, DriverSuffix)
+	if !ok || va.Spec.Source.PersistentVolumeName == nil {
+		return nil
+	}
+	return d.byName[name]
+}
+
+func (d *Driver) lookAtAttachment(obj any) {
+	va, ok := obj.(*storagev1.VolumeAttachment)
+	if !ok || d.attacherClass(va) == nil {
+		return
+	}
+	d.mu.Lock()
+	a := d.attaching[va.UID]
+	// Our own writes come back as updates: only what asks for something new counts.
+	news := a == nil || (va.DeletionTimestamp != nil && !a.detaching)
+	d.mu.Unlock()
+	if news {
+		d.list.Add("attachment/" + va.Name)
+	}
+}
+
+// syncAttachment begins to attach or detach (pkg/controller of
+// kubernetes-csi/external-attacher).
+func (d *Driver) syncAttachment(ctx context.Context, name string) {
+	va, err := d.attachments.Get(name)
+	if err != nil {
+		return // Gone: the finalizer was ours, so this was seen before.
+	}
+	c := d.attacherClass(va)
+	d.mu.Lock()
+	a := d.attaching[va.UID]
+	d.mu.Unlock()
+	switch {
+	case va.DeletionTimestamp != nil:
+		if slices.Contains(va.Finalizers, finalizer(c.driver)) && (a == nil || !a.detaching) {
+			d.detach(ctx, va, a)
+		}
+	case a == nil || a.refused:
+		d.attach(ctx, c, va, a)
+	}
+}
+
+func (d *Driver) attach(ctx context.Context, c *class, va *storagev1.VolumeAttachment, a *attachment) {
+	pvName := *va.Spec.Source.PersistentVolumeName
+	pv, err := d.pvs.Get(pvName)
+	if err != nil {
+		d.o.Logger.Error(err, "Attaching: no such volume", "volumeAttachment", va.Name)
+		return
+	}
+	if a == nil {
+		a = &attachment{pv: pvName, node: va.Spec.NodeName, class: c, stable: d.volumeName(pv)}
+		if ref := pv.Spec.ClaimRef; ref != nil {
+			a.namespace, a.claim = ref.Namespace, ref.Name
+		}
+		d.mu.Lock()
+		d.attaching[va.UID] = a
+		d.mu.Unlock()
+		d.mark(ctx, c, va, a)
+	}
+	if on := d.elsewhere(pv, a.node); on != "" {
+		a.refused = true
+		d.refuse(ctx, va, a, on)
+		return
+	}
+	a.refused = false
+	d.setAttached(a, true)
+	took := d.sample(c.Attach, defaultAttach, "attach", c.Name, a.stable, a.node)
+	key := "csi/attach/" + a.stable + "/" + a.node + "/" + a.pv
+	a.attach = d.o.Clock.Schedule(took, clock.Work, key, func() {
+		a.attach = nil
+		work.Retry(ctx, d.o.Clock, d.o.Logger, key, func() error { return d.attachDone(ctx, va, a, took) })
+	})
+}
+
+// mark puts the finalizer on an attachment, so that it stays until the volume
+// is detached.
+func (d *Driver) mark(ctx context.Context, c *class, va *storagev1.VolumeAttachment, a *attachment) {
+	fin := finalizer(c.driver)
+	if slices.Contains(va.Finalizers, fin) {
+		return
+	}
+	patch := mustJSON(map[string]any{"metadata": map[string]any{
+		"finalizers":  append(slices.Clone(va.Finalizers), fin),
+		"annotations": map[string]string{"csi.alpha.kubernetes.io/node-id": a.node},
+	}})
+	key := "csi/mark/" + a.stable + "/" + a.node + "/" + a.pv
+	work.Retry(ctx, d.o.Clock, d.o.Logger, key, func() error {
+		_, err := d.o.Client.StorageV1().VolumeAttachments().Patch(ctx, va.Name, types.MergePatchType, patch, metav1.PatchOptions{})
+		if err != nil {
+			return fmt.Errorf("putting the finalizer on VolumeAttachment %s: %w", va.Name, err)
+		}
+		return nil
+	})
+}
+
+// elsewhere gives another node that a volume which can be on one node only is
+// attached to.
+func (d *Driver) elsewhere(pv *corev1.PersistentVolume, node string) string {
+	for _, m := range pv.Spec.AccessModes {
+		if m == corev1.ReadWriteMany || m == corev1.ReadOnlyMany {
+			return ""
+		}
+	}
+	for _, on := range slices.Sorted(maps.Keys(d.attached[pv.Name])) {
+		if on != node {
+			return on
+		}
+	}
+	return ""
+}
+
+func (d *Driver) setAttached(a *attachment, attached bool) {
+	if attached {
+		if d.attached[a.pv] == nil {
+			d.attached[a.pv] = map[string]bool{}
+		}
+		d.attached[a.pv][a.node] = true
+		return
+	}
+	delete(d.attached[a.pv], a.node)
+}
+
+// refuse reports an attach that a disk on another node makes impossible. The
+// real attach/detach controller does not ask for it, unless it forces a detach.
+func (d *Driver) refuse(ctx context.Context, va *storagev1.VolumeAttachment, a *attachment, on string) {
+	message := fmt.Sprintf("rpc error: code = FailedPrecondition desc = volume %s is attached to node %s", a.pv, on)
+	patch := mustJSON(map[string]any{"status": map[string]any{
+		"attached": false,
+		"attachError": map[string]any{
+			"time":    metav1.NewTime(d.o.Clock.Now()),
+			"message": message,
+		},
+	}})
+	key := "csi/refuse/" + a.stable + "/" + a.node + "/" + a.pv
+	work.Retry(ctx, d.o.Clock, d.o.Logger, key, func() error {
+		_, err := d.o.Client.StorageV1().VolumeAttachments().Patch(ctx, va.Name, types.MergePatchType, patch, metav1.PatchOptions{}, "status")
+		if err != nil {
+			return fmt.Errorf("reporting the attach error of VolumeAttachment %s: %w", va.Name, err)
+		}
+		return nil
+	})
+}
+
+func (d *Driver) attachDone(ctx context.Context, va *storagev1.VolumeAttachment, a *attachment, took time.Duration) error {
+	if a.detaching {
+		return nil
+	}
+	patch := mustJSON(map[string]any{"status": map[string]any{"attached": true, "attachError": nil}})
+	if _, err := d.o.Client.StorageV1().VolumeAttachments().Patch(ctx, va.Name, types.MergePatchType, patch, metav1.PatchOptions{}, "status"); err != nil {
+		return fmt.Errorf("reporting VolumeAttachment %s as attached: %w", va.Name, err)
+	}
+	a.attached = true
+	d.record(history.FactAttached, a, took)
+	return nil
+}
+
+// record writes a fact about the claim of the volume, or the volume where it
+// has none.
+func (d *Driver) record(fact string, a *attachment, took time.Duration) {
+	ref := claimRef(a.namespace, a.claim)
+	if a.claim == "" {
+		ref = history.Ref{APIVersion: "v1", Kind: "PersistentVolume", Name: a.pv}
+	}
+	d.o.Recorder.Record(history.NewFact(actor, ref, fact, history.Volume{Claim: a.claim, PV: a.pv, Node: a.node, Seconds: took.Seconds()}))
+}
+
+func (d *Driver) detach(ctx context.Context, va *storagev1.VolumeAttachment, a *attachment) {
+	c := d.attacherClass(va)
+	if a == nil {
+		a = &attachment{pv: *va.Spec.Source.PersistentVolumeName, node: va.Spec.NodeName, class: c, stable: *va.Spec.Source.PersistentVolumeName}
+	}
+	d.mu.Lock()
+	a.detaching = true
+	d.attaching[va.UID] = a
+	d.mu.Unlock()
+	if a.attach != nil {
+		a.attach.Cancel()
+		a.attach = nil
+	}
+	var took time.Duration
+	if !a.refused {
+		took = d.sample(c.Detach, defaultDetach, "detach", c.Name, a.stable, a.node)
+	}
+	key := "csi/detach/" + a.stable + "/" + a.node + "/" + a.pv
+	d.o.Clock.Schedule(took, clock.Work, key, func() {
+		work.Retry(ctx, d.o.Clock, d.o.Logger, key, func() error { return d.detachDone(ctx, c, va, a, took) })
+	})
+}
+
+func (d *Driver) detachDone(ctx context.Context, c *class, va *storagev1.VolumeAttachment, a *attachment, took time.Duration) error {
+	api := d.o.Client.StorageV1().VolumeAttachments()
+	patch := finalizersPatch("", without(va.Finalizers, finalizer(c.driver)))
+	if _, err := api.Patch(ctx, va.Name, types.MergePatchType, patch, metav1.PatchOptions{}); err != nil && !apierrors.IsNotFound(err) {
+		return fmt.Errorf("taking the finalizer off VolumeAttachment %s: %w", va.Name, err)
+	}
+	if !a.refused {
+		d.setAttached(a, false)
+	}
+	if a.attached {
+		d.record(history.FactDetached, a, took)
+	}
+	// Whoever the volume was refused to may have it now, and a released volume
+	// may be deleted.
+	all, err := d.attachments.List(everything)
+	if err != nil {
+		return fmt.Errorf("listing VolumeAttachments: %w", err)
+	}
+	for _, other := range all {
+		if d.attacherClass(other) != nil && *other.Spec.Source.PersistentVolumeName == a.pv && other.UID != va.UID {
+			d.list.Add("attachment/" + other.Name)
+		}
+	}
+	d.list.Add("pv/" + a.pv)
+	return nil
+}
