@@ -1,0 +1,246 @@
+package history
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+)
+
+// ErrNoBase says that an entry holds a patch for an object whose whole state
+// the history never showed.
+var ErrNoBase = errors.New("a patch for an object that was never seen whole")
+
+// Object is what a history says of one object at the moment to which its
+// [State] was folded. It must not be changed.
+type Object struct {
+	Ref Ref
+	// Created is the virtual time of the first entry that showed the object,
+	// Updated of the last one; Actor made the last one.
+	Created, Updated float64
+	Actor            string
+	// Deleted says that the object is gone; its last state is kept. DeletedAt
+	// and DeletedBy are when and by whom. A graceful deletion is not yet one:
+	// there the object carries a metadata.deletionTimestamp.
+	Deleted   bool
+	DeletedAt float64
+	DeletedBy string
+
+	fields map[string]any
+	seq    int
+}
+
+// Decode unmarshals the object's JSON into out.
+func (o *Object) Decode(out any) error {
+	raw, err := json.Marshal(o.fields)
+	if err == nil {
+		err = json.Unmarshal(raw, out)
+	}
+	if err != nil {
+		return fmt.Errorf("decoding %s: %w", o.Ref, err)
+	}
+	return nil
+}
+
+// Field gives the value at a path of field names as encoding/json decodes it
+// into an any, or nil when there is none.
+func (o *Object) Field(path ...string) any {
+	var at any = o.fields
+	for _, name := range path {
+		m, ok := at.(map[string]any)
+		if !ok {
+			return nil
+		}
+		at = m[name]
+	}
+	return at
+}
+
+// Text gives the string at a path of field names, or "".
+func (o *Object) Text(path ...string) string {
+	s, _ := o.Field(path...).(string)
+	return s
+}
+
+// JSON gives the value at a path of field names as compact JSON with sorted
+// keys, or "" when there is none.
+func (o *Object) JSON(path ...string) string {
+	v := o.Field(path...)
+	if v == nil {
+		return ""
+	}
+	raw, err := json.Marshal(v)
+	if err != nil {
+		return ""
+	}
+	return string(raw)
+}
+
+// State is the objects of a history, folded from its entries in order. Entries
+// that are no accepted writes leave it as it is.
+type State struct {
+	objects map[Ref]*Object
+	last    Entry
+}
+
+// NewState gives a State without objects.
+func NewState() *State {
+	return &State{objects: map[Ref]*Object{}}
+}
+
+// Apply folds the next entry in. An error that wraps [ErrNoBase] or says that a
+// body or patch is no JSON object leaves the State as it was.
+func (s *State) Apply(e Entry) error {
+	if e.Kind != KindObject {
+		s.last = e
+		return nil
+	}
+	old := s.objects[e.Object]
+	if e.Verb == VerbDelete {
+		// An object may be deleted that was made before the history began.
+		o := Object{Ref: e.Object, Created: e.T, fields: map[string]any{}}
+		if old != nil {
+			o = *old
+		}
+		o.Deleted, o.DeletedAt, o.DeletedBy = true, e.T, e.Actor
+		o.seq = e.Seq
+		s.objects[e.Object] = &o
+		s.last = e
+		return nil
+	}
+	o := Object{Ref: e.Object, Created: e.T, Updated: e.T, Actor: e.Actor, seq: e.Seq}
+	switch {
+	case len(e.Body) > 0:
+		if err := json.Unmarshal(e.Body, &o.fields); err != nil {
+			return fmt.Errorf("entry %d: body of %s: %w", e.Seq, e.Object, err)
+		}
+	case old == nil:
+		return fmt.Errorf("entry %d: %s: %w", e.Seq, e.Object, ErrNoBase)
+	default:
+		o.fields = old.fields
+	}
+	if old != nil {
+		// A write whose answer came after that of the deletion does not bring
+		// the object back: a new one of the same name has another uid.
+		same := len(e.Body) == 0 || o.Text("metadata", "uid") == old.Text("metadata", "uid") && o.Text("metadata", "uid") != ""
+		if same && old.Deleted {
+			o.Deleted, o.DeletedAt, o.DeletedBy = true, old.DeletedAt, old.DeletedBy
+		}
+		if same || !old.Deleted {
+			o.Created = old.Created
+		}
+	}
+	if len(e.Patch) > 0 {
+		var patch map[string]any
+		if err := json.Unmarshal(e.Patch, &patch); err != nil {
+			return fmt.Errorf("entry %d: patch of %s: %w", e.Seq, e.Object, err)
+		}
+		o.fields = merge(o.fields, patch)
+	}
+	s.objects[e.Object] = &o
+	s.last = e
+	return nil
+}
+
+// merge gives target with a merge patch (RFC 7386) applied; it shares what the
+// patch leaves alone and changes neither.
+func merge(target, patch map[string]any) map[string]any {
+	out := make(map[string]any, len(target)+len(patch))
+	maps.Copy(out, target)
+	for name, value := range patch {
+		switch v := value.(type) {
+		case nil:
+			delete(out, name)
+		case map[string]any:
+			inner, _ := out[name].(map[string]any)
+			out[name] = merge(inner, v)
+		default:
+			out[name] = v
+		}
+	}
+	return out
+}
+
+// T is the virtual time of the last entry that was folded in.
+func (s *State) T() float64 { return s.last.T }
+
+// Seq is the number of the last entry that was folded in.
+func (s *State) Seq() int { return s.last.Seq }
+
+// Get gives an object, deleted or not. A ref without an APIVersion finds the
+// object in whichever version of its API it was written last. It is nil when
+// the history never showed the object.
+func (s *State) Get(ref Ref) *Object {
+	if ref.APIVersion != "" {
+		return s.objects[ref]
+	}
+	var found *Object
+	for r, o := range s.objects {
+		if r.Kind == ref.Kind && r.Namespace == ref.Namespace && r.Name == ref.Name &&
+			(found == nil || o.seq > found.seq) {
+			found = o
+		}
+	}
+	return found
+}
+
+// Live gives an object that exists; nil when it does not.
+func (s *State) Live(kind, namespace, name string) *Object {
+	o := s.Get(Ref{Kind: kind, Namespace: namespace, Name: name})
+	if o == nil || o.Deleted {
+		return nil
+	}
+	return o
+}
+
+// List gives the objects of a kind that exist, by namespace and name. An object
+// that was written in several versions of its API is listed once.
+func (s *State) List(kind string) []*Object {
+	return slices.DeleteFunc(s.All(kind), func(o *Object) bool { return o.Deleted })
+}
+
+// All is List with the deleted objects.
+func (s *State) All(kind string) []*Object {
+	type key struct{ namespace, name string }
+	latest := map[key]*Object{}
+	for r, o := range s.objects {
+		k := key{r.Namespace, r.Name}
+		if r.Kind == kind && (latest[k] == nil || o.seq > latest[k].seq) {
+			latest[k] = o
+		}
+	}
+	return slices.SortedFunc(maps.Values(latest), func(a, b *Object) int {
+		if c := strings.Compare(a.Ref.Namespace, b.Ref.Namespace); c != 0 {
+			return c
+		}
+		return strings.Compare(a.Ref.Name, b.Ref.Name)
+	})
+}
+
+// Replay folds entries one after the other and calls visit after each with the
+// state as of then; before is what the entry's object was until then, nil if
+// there was none. visit may be nil. Replay gives the last state.
+func Replay(entries []Entry, visit func(e Entry, before *Object, s *State)) (*State, error) {
+	s := NewState()
+	for _, e := range entries {
+		before := s.objects[e.Object]
+		if err := s.Apply(e); err != nil {
+			return s, fmt.Errorf("folding the history: %w", err)
+		}
+		if visit != nil {
+			visit(e, before, s)
+		}
+	}
+	return s, nil
+}
+
+// AsOf gives the state after the entry numbered seq.
+func AsOf(entries []Entry, seq int) (*State, error) {
+	n := 0
+	for n < len(entries) && entries[n].Seq <= seq {
+		n++
+	}
+	return Replay(entries[:n], nil)
+}
