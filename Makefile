@@ -1,0 +1,72 @@
+# What the targets do: make help
+
+SHELL       := bash
+.SHELLFLAGS := -o pipefail -c
+
+GO       ?= go
+BIN      := bin
+TOOLS    := $(BIN)/tools
+SIMCTL   := $(BIN)/simctl
+
+GOLANGCI_VERSION := v2.15.0
+# The version is part of the name, so another version is another file.
+GOLANGCI := $(TOOLS)/golangci-lint-$(GOLANGCI_VERSION)
+
+VERSION  := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+# The API server tells its clients the version of the Kubernetes module.
+KUBE     := $(shell sed -n 's|^.*k8s.io/kubernetes \(v[0-9.]*\).*|\1|p' go.mod)
+KUBE_X   := -X k8s.io/component-base/version
+MAJOR    := $(word 1,$(subst ., ,$(KUBE:v%=%)))
+MINOR    := $(word 2,$(subst ., ,$(KUBE:v%=%)))
+LDFLAGS  := -X main.version=$(VERSION) \
+            $(KUBE_X).gitVersion=$(KUBE) $(KUBE_X).gitMajor=$(MAJOR) $(KUBE_X).gitMinor=$(MINOR) \
+            $(KUBE_X).gitCommit=module $(KUBE_X).gitTreeState=archive
+
+# What to run and how: make run SCENARIOS=scenarios/incident.yaml ARGS='-o wide'
+SCENARIOS ?= scenarios/
+ARGS      ?=
+
+.PHONY: help build run test lint bench generate fmt clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+
+build: $(SIMCTL) ## build bin/simctl
+
+# Go knows what is out of date. The first build compiles all of Kubernetes, which
+# takes minutes: `go build -v` names every package it compiles, and progress
+# turns the names into a count now and then and lets other lines through.
+.PHONY: $(SIMCTL)
+$(SIMCTL):
+	@$(GO) build -v -ldflags "$(LDFLAGS)" -o $@ ./cmd/simctl 2>&1 | awk '$(progress)'
+
+progress = /^go: downloading / { if (++got % 25 == 1) print "building simctl: fetching modules (" got ")"; fflush(); next } \
+  /^[^ :\#]+$$/ { if (++done % 100 == 1) print "building simctl: compiling (" done " packages so far)"; fflush(); next } \
+  { print }
+
+run: build ## build, then replay every scenario and print the matrix
+	$(SIMCTL) run $(ARGS) $(SCENARIOS)
+
+test: ## run all tests
+	$(GO) test -timeout 40m ./...
+
+lint: $(GOLANGCI) ## check the code
+	$(GOLANGCI) run ./...
+
+fmt: $(GOLANGCI) ## format the code
+	$(GOLANGCI) fmt ./...
+
+$(GOLANGCI):
+	@echo building golangci-lint $(GOLANGCI_VERSION)
+	@mkdir -p $(TOOLS)
+	GOBIN=$(abspath $(TOOLS)) $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
+	mv $(TOOLS)/golangci-lint $@
+
+bench: ## run the benchmarks
+	$(GO) test -run '^$$' -bench . -benchtime 3x -timeout 40m ./...
+
+generate: ## write the generated files (JSON Schema, golden files) anew
+	$(GO) generate ./...
+
+clean: ## remove what the targets here have built
+	rm -rf $(BIN)
