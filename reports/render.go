@@ -1,0 +1,120 @@
+package reports
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+
+	"sigs.k8s.io/yaml"
+
+	"simctl.dev/simctl/sim/verdict"
+)
+
+// APIVersion and Kind of a rendered result.
+const (
+	APIVersion = "simctl.dev/v1alpha1"
+	Kind       = "RunResult"
+)
+
+// Format is a way to show a result.
+type Format string
+
+// The formats.
+const (
+	Table Format = "table"
+	Wide  Format = "wide"
+	JSON  Format = "json"
+	YAML  Format = "yaml"
+)
+
+// Formats are all formats, the default first.
+var Formats = []Format{Table, Wide, JSON, YAML}
+
+// ParseFormat gives the format of that name, or an error that lists them.
+func ParseFormat(name string) (Format, error) {
+	names := make([]string, len(Formats))
+	for i, f := range Formats {
+		if string(f) == name {
+			return f, nil
+		}
+		names[i] = string(f)
+	}
+	return "", fmt.Errorf("unknown output format %q: use one of %s", name, strings.Join(names, ", "))
+}
+
+// Options say how a table may look. JSON and YAML take none of them.
+type Options struct {
+	// Width is the number of columns to stay within where that is possible;
+	// 0 is 120. The wide format ignores it.
+	Width int
+	// Color allows ANSI colours.
+	Color bool
+}
+
+const defaultWidth = 120
+
+// Render writes r to w in format f. The error is w's, or says that the format
+// is unknown.
+func Render(w io.Writer, f Format, r verdict.RunResult, o Options) error {
+	if o.Width <= 0 {
+		o.Width = defaultWidth
+	}
+	var out []byte
+	switch f {
+	case JSON:
+		raw, err := json.MarshalIndent(Normalize(r), "", "  ")
+		if err != nil {
+			return fmt.Errorf("rendering the result as JSON: %w", err)
+		}
+		out = append(raw, '\n')
+	case YAML:
+		raw, err := yaml.Marshal(Normalize(r))
+		if err != nil {
+			return fmt.Errorf("rendering the result as YAML: %w", err)
+		}
+		out = raw
+	case Wide:
+		out = []byte(renderWide(r, style{color: o.Color}))
+	case Table:
+		out = []byte(renderTable(r, o.Width, style{color: o.Color}))
+	default:
+		_, err := ParseFormat(string(f))
+		return err
+	}
+	if _, err := w.Write(out); err != nil {
+		return fmt.Errorf("writing the result: %w", err)
+	}
+	return nil
+}
+
+// Normalize gives r with its version and kind set and with empty lists where
+// lists are nil, so that readers of the JSON never meet a null list.
+func Normalize(r verdict.RunResult) verdict.RunResult {
+	r.APIVersion, r.Kind = APIVersion, Kind
+	r.Command = nonNil(r.Command)
+	r.Statistics = nonNil(r.Statistics)
+	cells := make([]verdict.Cell, len(r.Cells))
+	for i, c := range r.Cells {
+		c.Axes = nonNil(c.Axes)
+		c.Cause = nonNil(c.Cause)
+		c.Timing.Tasks = nonNil(c.Timing.Tasks)
+		c.Timing.Nodes = nonNil(c.Timing.Nodes)
+		cells[i] = c
+	}
+	r.Cells = cells
+	return r
+}
+
+func nonNil[T any](s []T) []T {
+	if s == nil {
+		return []T{}
+	}
+	return s
+}
+
+// Deviates says that a cell did not do what its scenario expects, or that
+// simctl could not run it. A cell of which nothing is expected never deviates.
+func Deviates(c verdict.Cell) bool {
+	return c.Outcome == verdict.Error || c.Expected != "" && !c.AsExpected
+}

@@ -1,0 +1,126 @@
+package reports
+
+import (
+	"fmt"
+	"strings"
+
+	"simctl.dev/simctl/sim/verdict"
+)
+
+// renderTable is the default format: the matrix of each scenario, then what
+// deviates and why, then timing.
+func renderTable(r verdict.RunResult, width int, s style) string {
+	var b strings.Builder
+	groups := layout(r.Cells)
+	chains, numbers := causes(r.Cells)
+
+	for _, g := range groups {
+		fmt.Fprintf(&b, "%s\n%s\n\n", g.title(s), indent(g.matrix(width-2, numbers, s), 2))
+	}
+	if l := legend(r.Cells, s); l != "" {
+		fmt.Fprintf(&b, "%s\n\n", l)
+	}
+
+	section := func(title string, deviates bool) {
+		first := true
+		for _, c := range chains {
+			if c.deviates != deviates {
+				continue
+			}
+			if first {
+				fmt.Fprintf(&b, "%s\n\n", s.head(title))
+				first = false
+			}
+			b.WriteString(c.render(groups, r.Cells, width, s))
+			b.WriteString("\n")
+		}
+	}
+	section("What deviates from what was expected, and why", true)
+	section("Why the others did not succeed, as expected", false)
+
+	first := true
+	for _, g := range groups {
+		t := g.timing(r.Statistics, s)
+		if t == "" {
+			continue
+		}
+		if first {
+			fmt.Fprintf(&b, "%s\n\n", s.head("Timing (virtual)"))
+			first = false
+		}
+		fmt.Fprintf(&b, "%s\n%s\n\n", s.head(g.name), indent(t, 2))
+	}
+	fmt.Fprintf(&b, "%s\n", summary(r, s))
+	return b.String()
+}
+
+// legend explains the marks that were used.
+func legend(cells []verdict.Cell, s style) string {
+	var expected, deviates, unjudged, recovered, caused bool
+	for _, c := range cells {
+		switch {
+		case Deviates(c):
+			deviates = true
+		case c.Expected == "":
+			unjudged = true
+		default:
+			expected = true
+		}
+		recovered = recovered || c.Recovered
+		caused = caused || Deviates(c) || c.Outcome != verdict.Success
+	}
+	var parts []string
+	if expected {
+		parts = append(parts, markAsExpected+" as expected")
+	}
+	if deviates {
+		parts = append(parts, markDeviates+" not as expected")
+	}
+	if unjudged {
+		parts = append(parts, markNotJudged+" nothing expected")
+	}
+	if recovered {
+		parts = append(parts, recoveredMark+" the run still finished")
+	}
+	if caused {
+		parts = append(parts, "[n] cause n below")
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	return s.dim(strings.Join(parts, "   "))
+}
+
+// summary is the last line.
+func summary(r verdict.RunResult, s style) string {
+	var deviates, unjudged, failed int
+	for _, c := range r.Cells {
+		switch {
+		case c.Outcome == verdict.Error:
+			failed++
+		case Deviates(c):
+			deviates++
+		case c.Expected == "":
+			unjudged++
+		}
+	}
+	t := count(len(r.Cells), "cell") + ": "
+	parts := []string{fmt.Sprintf("%d as expected", len(r.Cells)-deviates-unjudged-failed)}
+	if deviates > 0 {
+		parts = append(parts, s.bad(fmt.Sprintf("%d not as expected", deviates)))
+	}
+	if unjudged > 0 {
+		parts = append(parts, fmt.Sprintf("%d of which nothing is expected", unjudged))
+	}
+	if failed > 0 {
+		parts = append(parts, s.bad(fmt.Sprintf("%d that simctl could not run", failed)))
+	}
+	t += strings.Join(parts, ", ")
+	if r.WallSeconds > 0 {
+		t += " in " + Duration(r.WallSeconds)
+	}
+	if r.Interrupted {
+		t += s.bad("; interrupted, not every cell was run")
+	}
+	return t
+}

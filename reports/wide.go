@@ -1,0 +1,94 @@
+package reports
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/jedib0t/go-pretty/v6/table"
+
+	"simctl.dev/simctl/sim/verdict"
+)
+
+// renderWide has one row for each cell, with everything that fits a row.
+func renderWide(r verdict.RunResult, s style) string {
+	var b strings.Builder
+	for _, g := range layout(r.Cells) {
+		axes := axisNames(g.cells)
+		t := newTable(s)
+		header := table.Row{"scenario"}
+		for _, a := range axes {
+			header = append(header, a)
+		}
+		isAxis := slices.Contains(axes, tektonKey)
+		if !isAxis {
+			header = append(header, tektonKey)
+		}
+		t.AppendHeader(append(header, "repeat", "outcome", "recovered", "expected", "as expected",
+			"makespan", "stopped at", "nodes", "attaches", "detaches",
+			"attaching", "mounting", "ownership", "pulling", "tasks", "wall", "history", "root cause"))
+		for _, c := range g.cells {
+			row := table.Row{c.Scenario}
+			for _, a := range axes {
+				row = append(row, c.Values[a])
+			}
+			if !isAxis {
+				row = append(row, c.Values[tektonKey])
+			}
+			t.AppendRow(append(row, c.Repeat, paintOutcome(c, s), c.Recovered, or(c.Expected, markNone), asExpected(c),
+				durationOr(c.MakespanSeconds, markNone), durationOr(c.BlockedSinceSeconds, markNone),
+				or(strings.Join(c.Timing.Nodes, ","), markNone), c.Timing.Attaches, c.Timing.Detaches,
+				Duration(c.Timing.AttachSeconds), Duration(c.Timing.MountSeconds),
+				Duration(c.Timing.OwnershipSeconds), Duration(c.Timing.PullSeconds),
+				or(tasks(c.Timing.Tasks), markNone), Duration(c.WallSeconds), or(c.History, markNone), or(root(c), markNone)))
+		}
+		b.WriteString(t.Render())
+		b.WriteString("\n\n")
+	}
+	b.WriteString(summary(r, s) + "\n")
+	return b.String()
+}
+
+func paintOutcome(c verdict.Cell, s style) string {
+	switch {
+	case Deviates(c):
+		return s.bad(string(c.Outcome))
+	case c.Outcome == verdict.Success:
+		return s.good(string(c.Outcome))
+	}
+	return s.held(string(c.Outcome))
+}
+
+func asExpected(c verdict.Cell) string {
+	if c.Expected == "" && c.Outcome != verdict.Error {
+		return markNone
+	}
+	return fmt.Sprint(!Deviates(c))
+}
+
+// tasks names every task with how long its steps ran.
+func tasks(all []verdict.TaskTiming) string {
+	var parts []string
+	for _, t := range all {
+		parts = append(parts, t.Task+" "+durationOr(t.Running, markNone))
+	}
+	return strings.Join(parts, ", ")
+}
+
+// root is the last link of the chain, on one line.
+func root(c verdict.Cell) string {
+	if c.Error != "" {
+		return strings.Join(strings.Fields(c.Error), " ")
+	}
+	if len(c.Cause) == 0 {
+		return ""
+	}
+	return strings.Join(strings.Fields(c.Cause[len(c.Cause)-1].What), " ")
+}
+
+func or(s, none string) string {
+	if s == "" {
+		return none
+	}
+	return s
+}
