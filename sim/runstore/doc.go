@@ -1,0 +1,12 @@
+// Package runstore keeps runs on disk, so that an interrupted one can go on. A
+// run's folder holds
+//
+//	run.json      what was asked for: command, inputs and their hashes ([Info])
+//	cells.jsonl   one line per finished cell, as it finishes ([Record])
+//	result.json   the result, written when the run ends
+//	cells/ID/     what the engine keeps of a cell: history.jsonl, logs
+//
+// A line of cells.jsonl is written with one write and flushed to the disk
+// before Append returns; a last line cut short by a crash is dropped when the
+// run is opened again. A run is written by one process at a time.
+package runstore
