@@ -1,0 +1,117 @@
+package controlplane
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"path/filepath"
+	"runtime/metrics"
+	"strconv"
+	"time"
+)
+
+// A Check says whether a part of the system has nothing to do. It is asked
+// often and must be cheap; an error ends the wait.
+type Check func() (idle bool, err error)
+
+// Quiet waits until nothing goes on any more: no request is in flight, every
+// check says so, no goroutine of this process is about to run and no thread of
+// the control plane's processes, or of the further ones named in pids, is on a
+// processor - several times in a row.
+func (c *ControlPlane) Quiet(ctx context.Context, pids []int, checks ...Check) error {
+	// The checks in a row guard against the gap between two wake-ups of one
+	// chain, e.g. a thread that was woken but has not been scheduled.
+	const inARow = 3
+	all := append(append([]int(nil), c.pids...), pids...)
+	row, last := 0, int64(-1)
+	for {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		idle, err := c.idle(checks)
+		if err != nil {
+			return err
+		}
+		if now := c.tap.Activity(); idle && now == last && !anyRunning(all) {
+			row++
+		} else {
+			row, last = 0, now
+		}
+		if row >= inARow {
+			return nil
+		}
+		time.Sleep(400 * time.Microsecond)
+	}
+}
+
+func (c *ControlPlane) idle(checks []Check) (bool, error) {
+	if c.tap.InFlight() != 0 || !goroutinesIdle() {
+		return false, nil
+	}
+	for _, check := range checks {
+		if idle, err := check(); !idle || err != nil {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+// goroutinesIdle says whether no goroutine but the caller's is running or about
+// to run.
+func goroutinesIdle() bool {
+	s := []metrics.Sample{
+		{Name: "/sched/goroutines/runnable:goroutines"},
+		{Name: "/sched/goroutines/running:goroutines"},
+	}
+	metrics.Read(s)
+	return s[0].Value.Uint64() == 0 && s[1].Value.Uint64() <= 1
+}
+
+// anyRunning says whether a thread of one of the processes is on a processor,
+// waits for one, or is in a disk operation.
+func anyRunning(pids []int) bool {
+	for _, pid := range pids {
+		dir := filepath.Join("/proc", strconv.Itoa(pid), "task")
+		threads, err := os.ReadDir(dir)
+		if err != nil {
+			continue // The process has ended: it does nothing any more.
+		}
+		for _, th := range threads {
+			stat, err := os.ReadFile(filepath.Join(dir, th.Name(), "stat"))
+			if err != nil {
+				continue
+			}
+			// "pid (name) STATE ..."; the name may hold anything.
+			if i := bytes.LastIndexByte(stat, ')'); i >= 0 && i+2 < len(stat) {
+				if s := stat[i+2]; s == 'R' || s == 'D' {
+					return true
+				}
+			}
+		}
+	}
+	return false
+}
+
+// children lists the processes whose parent this one is.
+func children() []int {
+	self := os.Getpid()
+	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
+	var out []int
+	for _, name := range stats {
+		stat, err := os.ReadFile(name)
+		if err != nil {
+			continue
+		}
+		i := bytes.LastIndexByte(stat, ')')
+		fields := bytes.Fields(stat[i+1:])
+		if i < 0 || len(fields) < 2 {
+			continue
+		}
+		if parent, _ := strconv.Atoi(string(fields[1])); parent == self {
+			if pid, err := strconv.Atoi(filepath.Base(filepath.Dir(name))); err == nil {
+				out = append(out, pid)
+			}
+		}
+	}
+	return out
+}

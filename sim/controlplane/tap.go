@@ -1,0 +1,371 @@
+package controlplane
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	jsonpatch "gopkg.in/evanphx/json-patch.v4"
+
+	"simctl.dev/simctl/sim/history"
+)
+
+// Tap sees the traffic of every client of one API server. It is safe for
+// concurrent use.
+type Tap struct {
+	inFlight atomic.Int64
+	activity atomic.Int64
+
+	mu       sync.Mutex
+	recorder history.Recorder
+	// last holds the latest recorded state of each object.
+	last map[history.Ref]*seen
+}
+
+type seen struct {
+	version uint64
+	body    []byte
+}
+
+// SetRecorder starts a history: what is seen from now on goes to r. A nil r
+// stops recording.
+func (t *Tap) SetRecorder(r history.Recorder) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.recorder = r
+	t.last = map[history.Ref]*seen{}
+}
+
+// InFlight is the number of requests, watches aside, that were sent and not
+// answered.
+func (t *Tap) InFlight() int64 { return t.inFlight.Load() }
+
+// Activity is a number that grows with every request and everything a watch
+// delivers.
+func (t *Tap) Activity() int64 { return t.activity.Load() }
+
+// Wrap gives a rest.Config.WrapTransport for a client whose writes are recorded
+// under the name actor.
+func (t *Tap) Wrap(actor string) func(http.RoundTripper) http.RoundTripper {
+	return func(next http.RoundTripper) http.RoundTripper {
+		return roundTripper{tap: t, actor: actor, next: next}
+	}
+}
+
+type roundTripper struct {
+	tap   *Tap
+	actor string
+	next  http.RoundTripper
+}
+
+func (rt roundTripper) RoundTrip(req *http.Request) (*http.Response, error) {
+	t := rt.tap
+	t.activity.Add(1)
+	if w := req.URL.Query().Get("watch"); w == "true" || w == "1" {
+		resp, err := rt.next.RoundTrip(req)
+		if err == nil {
+			resp.Body = &watchBody{ReadCloser: resp.Body, tap: t}
+		}
+		return resp, err
+	}
+	t.inFlight.Add(1)
+	defer t.inFlight.Add(-1)
+
+	write := req.Method != http.MethodGet && req.Method != http.MethodHead
+	var sent []byte
+	if write && req.Body != nil {
+		var err error
+		if sent, err = io.ReadAll(req.Body); err != nil {
+			return nil, err
+		}
+		_ = req.Body.Close()
+		req = req.Clone(req.Context())
+		req.Body = io.NopCloser(bytes.NewReader(sent))
+	}
+	resp, err := rt.next.RoundTrip(req)
+	if err != nil {
+		return nil, err
+	}
+	// The answer is read whole: a request is over when its answer is here.
+	got, err := io.ReadAll(resp.Body)
+	_ = resp.Body.Close()
+	if err != nil {
+		return nil, err
+	}
+	resp.Body = io.NopCloser(bytes.NewReader(got))
+	if write {
+		t.record(rt.actor, req, resp.StatusCode, sent, got)
+	}
+	t.activity.Add(1)
+	return resp, nil
+}
+
+// watchBody counts what a watch delivers.
+type watchBody struct {
+	io.ReadCloser
+	tap *Tap
+}
+
+func (b *watchBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	b.tap.activity.Add(1)
+	return n, err
+}
+
+// object is as much of an API object as recording needs.
+type object struct {
+	APIVersion string `json:"apiVersion"`
+	Kind       string `json:"kind"`
+	Metadata   struct {
+		Name                       string   `json:"name"`
+		GenerateName               string   `json:"generateName"`
+		Namespace                  string   `json:"namespace"`
+		ResourceVersion            string   `json:"resourceVersion"`
+		DeletionTimestamp          string   `json:"deletionTimestamp"`
+		DeletionGracePeriodSeconds *int64   `json:"deletionGracePeriodSeconds"`
+		Finalizers                 []string `json:"finalizers"`
+	} `json:"metadata"`
+}
+
+// status is the API server's refusal.
+type status struct {
+	Reason  string `json:"reason"`
+	Message string `json:"message"`
+}
+
+// target is what a request's path says.
+type target struct {
+	group, resource, namespace, name, subresource string
+}
+
+func parsePath(path string) target {
+	parts := strings.Split(strings.Trim(path, "/"), "/")
+	var t target
+	switch {
+	case len(parts) > 2 && parts[0] == "api":
+		parts = parts[2:]
+	case len(parts) > 3 && parts[0] == "apis":
+		t.group = parts[1]
+		parts = parts[3:]
+	default:
+		return t
+	}
+	if parts[0] == "namespaces" && len(parts) > 2 && parts[2] != "status" && parts[2] != "finalize" {
+		t.namespace = parts[1]
+		parts = parts[2:]
+	}
+	t.resource = parts[0]
+	if len(parts) > 1 {
+		t.name = parts[1]
+	}
+	if len(parts) > 2 {
+		t.subresource = parts[2]
+	}
+	return t
+}
+
+// notRecorded are requests that change nothing, or nothing of interest.
+func notRecorded(t target) bool {
+	switch t.group {
+	case "authorization.k8s.io", "authentication.k8s.io", "coordination.k8s.io":
+		return true
+	}
+	return t.resource == "" || t.subresource == "token"
+}
+
+func (t *Tap) record(actor string, req *http.Request, code int, sent, got []byte) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.recorder == nil {
+		return
+	}
+	where := parsePath(req.URL.Path)
+	if notRecorded(where) || req.URL.Query().Has("dryRun") {
+		return
+	}
+	verb := map[string]string{http.MethodPost: history.VerbCreate, http.MethodDelete: history.VerbDelete}[req.Method]
+	if verb == "" {
+		verb = history.VerbUpdate
+	}
+	if code >= 300 {
+		t.refused(actor, verb, where, code, sent, got)
+		return
+	}
+	if where.subresource == "binding" {
+		t.bind(actor, where, sent)
+		return
+	}
+	var o object
+	if err := json.Unmarshal(got, &o); err != nil || strings.HasSuffix(o.Kind, "List") {
+		return
+	}
+	if o.Kind == "Status" {
+		// Deleted, and the answer does not show the object.
+		t.gone(actor, where)
+		return
+	}
+	ref := history.Ref{APIVersion: o.APIVersion, Kind: o.Kind, Namespace: o.Metadata.Namespace, Name: o.Metadata.Name}
+	over := len(o.Metadata.Finalizers) == 0 &&
+		(verb == history.VerbDelete || o.Metadata.DeletionTimestamp != "") &&
+		(o.Metadata.DeletionGracePeriodSeconds == nil || *o.Metadata.DeletionGracePeriodSeconds == 0)
+	if verb == history.VerbDelete && !over {
+		// A graceful deletion only sets the timestamp.
+		verb = history.VerbUpdate
+	}
+	version, _ := strconv.ParseUint(o.Metadata.ResourceVersion, 10, 64)
+	body, err := prune(got, o.Kind)
+	if err != nil {
+		return
+	}
+	if verb != history.VerbDelete {
+		t.state(actor, verb, ref, version, body)
+	}
+	if over {
+		t.recorder.Record(history.Entry{Kind: history.KindObject, Actor: actor, Verb: history.VerbDelete, Object: ref})
+		delete(t.last, ref)
+	}
+}
+
+// state records an object's new state.
+func (t *Tap) state(actor, verb string, ref history.Ref, version uint64, body []byte) {
+	e := history.Entry{Kind: history.KindObject, Actor: actor, Verb: verb, Object: ref}
+	last := t.last[ref]
+	switch {
+	case last == nil:
+		e.Body = body
+	case version != 0 && version < last.version:
+		// Answers overtook each other: the later state is recorded already.
+		return
+	default:
+		patch, err := jsonpatch.CreateMergePatch(last.body, body)
+		if err != nil || string(patch) == "{}" {
+			return
+		}
+		e.Patch = patch
+	}
+	t.last[ref] = &seen{version: version, body: body}
+	t.recorder.Record(e)
+}
+
+func (t *Tap) refused(actor, verb string, where target, code int, sent, got []byte) {
+	switch code {
+	case http.StatusNotFound, http.StatusConflict, http.StatusGone:
+		// The ordinary course of optimistic concurrency, not a refusal.
+		return
+	}
+	var s status
+	_ = json.Unmarshal(got, &s)
+	e := history.Entry{Kind: history.KindRefused, Actor: actor, Verb: verb, Code: code, Reason: s.Reason, Message: s.Message}
+	var o object
+	if json.Unmarshal(sent, &o) == nil && o.Kind != "" {
+		e.Object = history.Ref{APIVersion: o.APIVersion, Kind: o.Kind, Namespace: o.Metadata.Namespace, Name: o.Metadata.Name}
+		if e.Object.Name == "" {
+			e.Object.Name = o.Metadata.GenerateName
+		}
+		e.Body, _ = prune(sent, o.Kind)
+	}
+	if e.Object.Kind == "" {
+		e.Object.Kind = where.resource
+	}
+	if e.Object.Namespace == "" {
+		e.Object.Namespace = where.namespace
+	}
+	if e.Object.Name == "" {
+		e.Object.Name = where.name
+	}
+	t.recorder.Record(e)
+}
+
+// bind records what a pods/binding request did, which its answer does not show.
+func (t *Tap) bind(actor string, where target, sent []byte) {
+	var binding struct {
+		Target struct {
+			Name string `json:"name"`
+		} `json:"target"`
+	}
+	if json.Unmarshal(sent, &binding) != nil {
+		return
+	}
+	ref := history.Ref{APIVersion: "v1", Kind: "Pod", Namespace: where.namespace, Name: where.name}
+	last := t.last[ref]
+	if last == nil {
+		return
+	}
+	var pod map[string]any
+	if json.Unmarshal(last.body, &pod) != nil {
+		return
+	}
+	spec, _ := pod["spec"].(map[string]any)
+	if spec == nil {
+		return
+	}
+	spec["nodeName"] = binding.Target.Name
+	st, _ := pod["status"].(map[string]any)
+	if st == nil {
+		st = map[string]any{}
+		pod["status"] = st
+	}
+	scheduled := map[string]any{"type": "PodScheduled", "status": "True"}
+	conditions, _ := st["conditions"].([]any)
+	kept := []any{scheduled}
+	for _, c := range conditions {
+		if m, ok := c.(map[string]any); ok && m["type"] != "PodScheduled" {
+			kept = append(kept, m)
+		}
+	}
+	st["conditions"] = kept
+	body, err := json.Marshal(pod)
+	if err != nil {
+		return
+	}
+	t.state(actor, history.VerbBind, ref, last.version, body)
+}
+
+// gone records the end of an object that a request's path names.
+func (t *Tap) gone(actor string, where target) {
+	for ref := range t.last {
+		if ref.Name == where.name && ref.Namespace == where.namespace && resourceOf(ref.Kind) == where.resource {
+			t.recorder.Record(history.Entry{Kind: history.KindObject, Actor: actor, Verb: history.VerbDelete, Object: ref})
+			delete(t.last, ref)
+			return
+		}
+	}
+}
+
+// resourceOf gives the plural of the kinds that appear here.
+func resourceOf(kind string) string {
+	k := strings.ToLower(kind)
+	switch {
+	case strings.HasSuffix(k, "class"), strings.HasSuffix(k, "s"):
+		return k + "es"
+	case strings.HasSuffix(k, "y"):
+		return strings.TrimSuffix(k, "y") + "ies"
+	}
+	return k + "s"
+}
+
+// prune takes out what would only make a history longer, and secrets.
+func prune(raw []byte, kind string) ([]byte, error) {
+	var o map[string]any
+	if err := json.Unmarshal(raw, &o); err != nil {
+		return nil, err
+	}
+	meta, ok := o["metadata"].(map[string]any)
+	if !ok {
+		return nil, errors.New("an object without metadata")
+	}
+	delete(meta, "managedFields")
+	delete(meta, "resourceVersion")
+	delete(meta, "generation")
+	if kind == "Secret" {
+		delete(o, "data")
+		delete(o, "stringData")
+	}
+	return json.Marshal(o)
+}
