@@ -25,6 +25,10 @@ const (
 	// Timeout is a time-out of the runs themselves: it ends waiting, it does
 	// not supply what is waited for.
 	Timeout
+	// Retry is a controller's repetition of something that failed. It moves time
+	// like Work, but that one is pending does not mean that anything new can
+	// happen: whether it may succeed is seen by trying it at once.
+	Retry
 	// Housekeeping is periodic upkeep: it happens when time passes over it and
 	// never moves time by itself.
 	Housekeeping
