@@ -1,0 +1,457 @@
+package scenario
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// DefaultNamespace is where objects without a namespace go if the scenario
+// names none.
+const DefaultNamespace = "default"
+
+// creationOrder gives the kinds that must exist before others; kinds not named
+// come after the first group and before Tekton's.
+var creationOrder = [][]string{
+	{"CustomResourceDefinition", "Namespace", "PriorityClass", "RuntimeClass", "StorageClass", "Node", "SecurityContextConstraints"},
+	{"ServiceAccount"},
+	{"ClusterRole", "Role", "ClusterRoleBinding", "RoleBinding"},
+	{"Secret", "ConfigMap", "LimitRange", "ResourceQuota"},
+	{"PersistentVolume"},
+	{"PersistentVolumeClaim"},
+	nil, // every other kind
+	{"StepAction", "ClusterTask", "Task"},
+	{"Pipeline"},
+	{"TaskRun"},
+	{"PipelineRun"},
+}
+
+func creationRank(kind string) int {
+	other := 0
+	for i, kinds := range creationOrder {
+		if slices.Contains(kinds, kind) {
+			return i
+		}
+		if kinds == nil {
+			other = i
+		}
+	}
+	return other
+}
+
+// read gives the objects of a list of manifest paths, read once.
+func (f *File) read(paths []string) *manifestSet {
+	key := strings.Join(paths, "\x00")
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if set, ok := f.manifests[key]; ok {
+		return set
+	}
+	r, set := &reader{}, &manifestSet{}
+	for i, p := range paths {
+		full := p
+		if !filepath.IsAbs(p) {
+			full = filepath.Join(filepath.Dir(f.Path), p)
+		}
+		if err := r.path(full); err != nil {
+			set.issues = append(set.issues, issuef(fmt.Sprintf("workload.manifests[%d]", i), "%v", err))
+		}
+	}
+	for _, p := range r.problems {
+		set.issues = append(set.issues, issue{at: p})
+	}
+	set.objects = r.objects
+	f.manifests[key] = set
+	return set
+}
+
+// world is a cell's objects while they are put together.
+type world struct {
+	spec    *Scenario
+	objects []*object
+	issues  []issue
+}
+
+func (w *world) problem(p *Problem) { w.issues = append(w.issues, issue{at: p}) }
+
+// build gives the objects of a spec, ready to be created, and what is wrong
+// with them.
+func (f *File) build(spec *Scenario) ([]json.RawMessage, []issue) {
+	read := f.read(spec.Workload.Manifests)
+	if len(read.issues) > 0 {
+		return nil, read.issues
+	}
+	w := &world{spec: spec}
+	for _, o := range read.objects {
+		w.objects = append(w.objects, o.copy())
+	}
+	for _, o := range w.objects {
+		if o.namespaced() && o.namespace() == "" {
+			set(o.data, cmp.Or(spec.Workload.Namespace, DefaultNamespace), "metadata", "namespace")
+		}
+	}
+	claimed := w.claimNames()
+	w.override()
+	w.duplicates()
+	w.references()
+	w.settings(claimed)
+	w.namespaces()
+	slices.SortStableFunc(w.objects, func(a, b *object) int {
+		return cmp.Compare(creationRank(a.kind()), creationRank(b.kind()))
+	})
+	out := make([]json.RawMessage, 0, len(w.objects))
+	for _, o := range w.objects {
+		data, err := json.Marshal(o.data)
+		if err != nil {
+			w.problem(o.problem(nil, "%s cannot be written as JSON: %v", o, err))
+			continue
+		}
+		out = append(out, data)
+	}
+	return out, w.issues
+}
+
+// find gives the object of a kind; nil if there is none.
+func (w *world) find(kind, namespace, name string) *object {
+	for _, o := range w.objects {
+		if o.kind() == kind && text(o.data, "metadata", "name") == name && (!o.namespaced() || o.namespace() == namespace) {
+			return o
+		}
+	}
+	return nil
+}
+
+// names lists the objects of a kind in a namespace.
+func (w *world) names(kind, namespace string) []string {
+	var names []string
+	for _, o := range w.objects {
+		if o.kind() == kind && (!o.namespaced() || o.namespace() == namespace) {
+			names = append(names, o.name())
+		}
+	}
+	return names
+}
+
+func (w *world) duplicates() {
+	first := map[string]*object{}
+	for _, o := range w.objects {
+		name := text(o.data, "metadata", "name")
+		if name == "" {
+			continue // generateName: each gets a name of its own
+		}
+		id := strings.Join([]string{o.group(), o.kind(), o.namespace(), name}, "/")
+		if f, ok := first[id]; ok {
+			at := f.problem(nil, "")
+			w.problem(o.problem(nil, "%s is given twice, first in %s:%d; remove one", o, at.File, at.Line))
+			continue
+		}
+		first[id] = o
+	}
+}
+
+// namespaces makes up the Namespace objects that the manifests do not have.
+func (w *world) namespaces() {
+	have, need := map[string]bool{}, map[string]bool{}
+	for _, o := range w.objects {
+		if o.kind() == "Namespace" {
+			have[o.name()] = true
+		} else if o.namespaced() {
+			need[o.namespace()] = true
+		}
+	}
+	for _, name := range sortedKeys(need) {
+		if !have[name] {
+			w.objects = append(w.objects, &object{data: map[string]any{
+				"apiVersion": "v1", "kind": "Namespace", "metadata": map[string]any{"name": name},
+			}})
+		}
+	}
+}
+
+// references finds what the runs name and no manifest has: what Tekton could
+// only report as missing. Whatever Tekton can judge by itself is left to it.
+func (w *world) references() {
+	runs := 0
+	for _, o := range w.objects {
+		switch {
+		case o.tekton("PipelineRun"):
+			runs++
+			w.accounts(o)
+			if spec := get(o.data, "spec", "pipelineSpec"); spec != nil {
+				w.pipelineSpec(o, o.namespace(), spec, []any{"spec", "pipelineSpec"}, map[string]bool{})
+			}
+			w.pipelineRef(o, o.namespace(), get(o.data, "spec", "pipelineRef"), []any{"spec", "pipelineRef"}, map[string]bool{})
+		case o.tekton("TaskRun"):
+			w.accounts(o)
+			w.taskRef(o, o.namespace(), get(o.data, "spec", "taskRef"), []any{"spec", "taskRef"})
+		}
+	}
+	if runs == 0 {
+		w.issues = append(w.issues, issuef("workload.manifests", "the manifests have no PipelineRun; add the file of the run to workload.manifests"))
+	}
+}
+
+// local gives the name of a reference that the cluster itself must resolve;
+// "" for one that a resolver, a bundle or a parameter supplies.
+func local(ref any) string {
+	name := text(ref, "name")
+	if text(ref, "resolver") != "" || text(ref, "bundle") != "" || strings.Contains(name, "$(") {
+		return ""
+	}
+	if v := text(ref, "apiVersion"); v != "" && !strings.HasPrefix(v, "tekton.dev/") {
+		return "" // a custom task
+	}
+	return name
+}
+
+func (w *world) pipelineRef(from *object, namespace string, ref any, at []any, seen map[string]bool) {
+	name := local(ref)
+	if name == "" || seen[name] {
+		return
+	}
+	seen[name] = true
+	p := w.find("Pipeline", namespace, name)
+	if p == nil {
+		w.problem(from.problem(append(at, "name"), "Pipeline %q, which %s refers to, is not among the manifests%s",
+			name, from, w.addFile(name, "Pipeline", namespace)))
+		return
+	}
+	w.pipelineSpec(p, namespace, get(p.data, "spec"), []any{"spec"}, seen)
+}
+
+func (w *world) pipelineSpec(o *object, namespace string, spec any, at []any, seen map[string]bool) {
+	for _, section := range []string{"tasks", "finally"} {
+		for i, t := range list(spec, section) {
+			here := append(slices.Clone(at), section, i)
+			if ref := get(t, "taskRef"); ref != nil {
+				w.taskRef(o, namespace, ref, append(slices.Clone(here), "taskRef"))
+			}
+			if ref := get(t, "pipelineRef"); ref != nil {
+				w.pipelineRef(o, namespace, ref, append(slices.Clone(here), "pipelineRef"), seen)
+			}
+			if sub := get(t, "pipelineSpec"); sub != nil {
+				w.pipelineSpec(o, namespace, sub, append(slices.Clone(here), "pipelineSpec"), seen)
+			}
+		}
+	}
+}
+
+func (w *world) taskRef(from *object, namespace string, ref any, at []any) {
+	name := local(ref)
+	if kind := text(ref, "kind"); name == "" || (kind != "" && kind != "Task") {
+		return
+	}
+	if w.find("Task", namespace, name) == nil {
+		w.problem(from.problem(append(at, "name"), "Task %q, which %s refers to, is not among the manifests%s",
+			name, from, w.addFile(name, "Task", namespace)))
+	}
+}
+
+// addFile ends a message about a missing object.
+func (w *world) addFile(name, kind, namespace string) string {
+	for _, o := range w.objects {
+		if o.kind() == kind && o.name() == name {
+			return fmt.Sprintf(" of namespace %s, only among those of %s", namespace, o.namespace())
+		}
+	}
+	if near := nearest(name, w.names(kind, namespace)); near != "" {
+		return "; did you mean " + quoted(near) + "?"
+	}
+	return "; add its file to workload.manifests"
+}
+
+// accounts checks the ServiceAccounts that a run names. `default` is in every
+// namespace, `pipeline` where OpenShift Pipelines is.
+func (w *world) accounts(run *object) {
+	check := func(name string, at ...any) {
+		if name == "" || name == "default" || name == "pipeline" || strings.Contains(name, "$(") ||
+			w.find("ServiceAccount", run.namespace(), name) != nil {
+			return
+		}
+		w.problem(run.problem(at, "ServiceAccount %q, which %s refers to, is not among the manifests%s",
+			name, run, w.addFile(name, "ServiceAccount", run.namespace())))
+	}
+	check(text(run.data, "spec", "serviceAccountName"), "spec", "serviceAccountName")
+	check(text(run.data, "spec", "taskRunTemplate", "serviceAccountName"), "spec", "taskRunTemplate", "serviceAccountName")
+	for i, s := range list(run.data, "spec", "taskRunSpecs") {
+		for _, field := range []string{"serviceAccountName", "taskServiceAccountName"} {
+			check(text(s, field), "spec", "taskRunSpecs", i, field)
+		}
+	}
+}
+
+// claimNames are the claims among the objects, in any namespace.
+func (w *world) claimNames() map[string]bool {
+	names := map[string]bool{}
+	for _, o := range w.objects {
+		if o.kind() == "PersistentVolumeClaim" {
+			names[o.name()] = true
+		}
+	}
+	return names
+}
+
+// settings checks what the scenario says against what the manifests have.
+func (w *world) settings(claimed map[string]bool) {
+	add := func(path, format string, args ...any) {
+		w.issues = append(w.issues, issuef(path, format, args...))
+	}
+	cl, wl := &w.spec.Cluster, &w.spec.Workload
+
+	nodes := len(w.names("Node", ""))
+	for _, p := range cl.NodePools {
+		nodes += p.Count
+	}
+	if nodes == 0 {
+		add("cluster.nodePools", "the cluster has no node; give cluster.nodePools a pool, or Node manifests to the workload")
+	}
+
+	if class := wl.Overrides.StorageClass; class != "" {
+		var classes []string
+		for _, sc := range cl.StorageClasses {
+			classes = append(classes, sc.Name)
+		}
+		classes = append(classes, w.names("StorageClass", "")...)
+		if !slices.Contains(classes, class) {
+			add("workload.overrides.storageClass", "storage class %q is not in cluster.storageClasses%s", class, suggest(class, classes))
+		}
+	}
+
+	if cl.OpenShift.Enabled {
+		sccs := slices.Concat(StockSCCs, w.names("SecurityContextConstraints", ""))
+		for i, g := range cl.OpenShift.Grants {
+			at := fmt.Sprintf("cluster.openshift.grants[%d]", i)
+			if g.SCC != "" && !slices.Contains(sccs, g.SCC) {
+				add(at+".scc", "unknown SCC %q%s", g.SCC, suggest(g.SCC, sccs))
+			}
+			namespace := cmp.Or(g.Namespace, wl.Namespace, DefaultNamespace)
+			accounts := append(w.names("ServiceAccount", namespace), "default", "pipeline", "builder", "deployer")
+			if g.ServiceAccount != "" && !slices.Contains(accounts, g.ServiceAccount) {
+				add(at+".serviceAccount", "ServiceAccount %q is not in namespace %s%s", g.ServiceAccount, namespace, suggest(g.ServiceAccount, accounts))
+			}
+		}
+	}
+
+	after := w.claimNames()
+	for _, name := range sortedKeys(wl.Volumes) {
+		if !claimed[name] && !after[name] {
+			for k := range after {
+				claimed[k] = true
+			}
+			add("workload.volumes."+name, "claim %q is not among the manifests%s", name, suggest(name, sortedKeys(claimed)))
+		}
+	}
+	w.models(add)
+}
+
+// models checks the task models against the tasks they are for.
+func (w *world) models(add func(path, format string, args ...any)) {
+	tasks := w.tasks()
+	names := append(sortedKeys(tasks.specs), "*")
+	for _, name := range sortedKeys(w.spec.Workload.Tasks) {
+		at := "workload.tasks." + name
+		if name == "*" {
+			continue
+		}
+		specs, ok := tasks.specs[name]
+		if !ok {
+			if !tasks.open {
+				add(at, "no pipeline task and no Task is named %q%s", name, suggest(name, names))
+			}
+			continue
+		}
+		steps, workspaces, results := map[string]bool{}, map[string]bool{}, map[string]bool{}
+		known := len(specs) > 0
+		for _, spec := range specs {
+			known = known && spec != nil
+			for i, s := range list(spec, "steps") {
+				steps[cmp.Or(text(s, "name"), fmt.Sprintf("unnamed-%d", i))] = true
+			}
+			for _, ws := range list(spec, "workspaces") {
+				workspaces[text(ws, "name")] = true
+			}
+			for _, r := range list(spec, "results") {
+				results[text(r, "name")] = true
+			}
+		}
+		if !known {
+			continue // a remote task: nothing is known of it
+		}
+		check := func(at, what, have string, valid map[string]bool) {
+			if have != "" && !valid[have] {
+				add(at, "task %s has no %s %q%s", name, what, have, suggest(have, sortedKeys(valid)))
+			}
+		}
+		m := w.spec.Workload.Tasks[name]
+		for _, s := range sortedKeys(m.Steps) {
+			check(at+".steps."+s, "step", s, steps)
+		}
+		for _, r := range sortedKeys(m.Results) {
+			check(at+".results."+r, "result", r, results)
+		}
+		for i, f := range m.Failures {
+			check(fmt.Sprintf("%s.failures[%d].step", at, i), "step", f.Step, steps)
+		}
+		for i, f := range m.Writes {
+			check(fmt.Sprintf("%s.writes[%d].workspace", at, i), "workspace", f.Workspace, workspaces)
+		}
+		for i, f := range m.Reads {
+			check(fmt.Sprintf("%s.reads[%d].workspace", at, i), "workspace", f.Workspace, workspaces)
+		}
+		for i, f := range m.Deletes {
+			check(fmt.Sprintf("%s.deletes[%d].workspace", at, i), "workspace", f.Workspace, workspaces)
+		}
+	}
+}
+
+// taskNames are the names that task models can be given by, with the task
+// specs that go by each; nil among them is a spec that is not known here.
+type taskNames struct {
+	specs map[string][]any
+	// open says that pipelines come from elsewhere, so that any name may be
+	// one of theirs.
+	open bool
+}
+
+func (w *world) tasks() taskNames {
+	out := taskNames{specs: map[string][]any{}}
+	var pipeline func(namespace string, spec any)
+	pipeline = func(namespace string, spec any) {
+		for _, section := range []string{"tasks", "finally"} {
+			for _, t := range list(spec, section) {
+				if sub := get(t, "pipelineSpec"); sub != nil {
+					pipeline(namespace, sub)
+				}
+				task := get(t, "taskSpec")
+				if name := local(get(t, "taskRef")); name != "" {
+					if o := w.find("Task", namespace, name); o != nil {
+						task = get(o.data, "spec")
+					}
+				}
+				name := text(t, "name")
+				out.specs[name] = append(out.specs[name], task)
+			}
+		}
+	}
+	for _, o := range w.objects {
+		switch {
+		case o.tekton("Task"), o.tekton("ClusterTask"):
+			out.specs[o.name()] = append(out.specs[o.name()], get(o.data, "spec"))
+		case o.tekton("Pipeline"):
+			pipeline(o.namespace(), get(o.data, "spec"))
+		case o.tekton("PipelineRun"):
+			if ref := get(o.data, "spec", "pipelineRef"); ref != nil && local(ref) == "" {
+				out.open = true
+			}
+			pipeline(o.namespace(), get(o.data, "spec", "pipelineSpec"))
+		case o.tekton("TaskRun"):
+			if spec := get(o.data, "spec", "taskSpec"); spec != nil {
+				out.specs[o.name()] = append(out.specs[o.name()], spec)
+			}
+		}
+	}
+	return out
+}

@@ -1,0 +1,215 @@
+package scenario
+
+import (
+	"bytes"
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+
+	"go.yaml.in/yaml/v3"
+)
+
+const apiGroup = "simctl.dev/"
+
+// File is a scenario file that was read and checked.
+type File struct {
+	// Path is the file as it was named to Load.
+	Path string
+	// Scenario is what the file says, shorthands of axis values read.
+	Scenario Scenario
+
+	doc  *document
+	base []byte // the scenario without axes, selectors and expectations, as JSON
+
+	mu        sync.Mutex
+	manifests map[string]*manifestSet
+}
+
+// manifestSet is what one list of manifest paths gave.
+type manifestSet struct {
+	objects []*object
+	issues  []issue
+}
+
+// Load reads one scenario file and the manifests it names, and checks all that
+// can be checked before anything runs, in every combination of the axes'
+// values. The error joins a [Problem] for each thing that is wrong.
+func Load(path string) (*File, error) {
+	content, err := os.ReadFile(path)
+	if err != nil {
+		message := "cannot read the scenario: " + plainError(err).Error()
+		if errors.Is(err, fs.ErrNotExist) {
+			message = "no such file" + suggestFile(path)
+		}
+		return nil, join([]*Problem{{File: path, Message: message}})
+	}
+	s, doc := parseScenario(path, content)
+	if s == nil {
+		return nil, join(doc.problems)
+	}
+	f := &File{Path: path, Scenario: *s, doc: doc, manifests: map[string]*manifestSet{}}
+	f.check()
+	if len(doc.problems) > 0 {
+		slices.SortStableFunc(doc.problems, func(a, b *Problem) int {
+			// The scenario's own problems first, then file by file.
+			return cmp.Or(
+				-cmp.Compare(boolInt(a.File == path), boolInt(b.File == path)),
+				cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
+		})
+		return nil, join(doc.problems)
+	}
+	return f, nil
+}
+
+func boolInt(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// LoadAll finds and loads scenarios. No two may have the same name. The error
+// joins a [Problem] for each thing that is wrong in any of them; the files that
+// are right are returned with it.
+func LoadAll(paths []string) ([]*File, error) {
+	names, err := Find(paths)
+	if err != nil {
+		return nil, err
+	}
+	var files []*File
+	var errs []error
+	byName := map[string]string{}
+	for _, name := range names {
+		f, err := Load(name)
+		if err != nil {
+			errs = append(errs, err)
+			continue
+		}
+		if first, ok := byName[f.Scenario.Metadata.Name]; ok {
+			at := f.doc.at("metadata.name")
+			errs = append(errs, &Problem{File: name, Line: at.line, Column: at.column,
+				Message: fmt.Sprintf("scenario %q is in %s already; rename one", f.Scenario.Metadata.Name, first)})
+			continue
+		}
+		byName[f.Scenario.Metadata.Name] = name
+		files = append(files, f)
+	}
+	return files, errors.Join(errs...)
+}
+
+// Find lists the scenario files among paths, each once: a file as it is named,
+// and from a folder, with its subfolders, every YAML file that is a scenario.
+// It is an error if a path does not exist, a file is no scenario, or a folder
+// has none.
+func Find(paths []string) ([]string, error) {
+	var found []string
+	var errs []error
+	add := func(name string) {
+		if !slices.Contains(found, name) {
+			found = append(found, name)
+		}
+	}
+	for _, p := range paths {
+		p = filepath.Clean(p)
+		info, err := os.Stat(p)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			errs = append(errs, &Problem{File: p, Message: "no such file or folder" + suggestFile(p)})
+		case err != nil:
+			errs = append(errs, &Problem{File: p, Message: plainError(err).Error()})
+		case info.IsDir():
+			before := len(found)
+			in, err := findIn(p)
+			if err != nil {
+				errs = append(errs, &Problem{File: p, Message: err.Error()})
+				continue
+			}
+			for _, name := range in {
+				add(name)
+			}
+			if len(found) == before && len(in) == 0 {
+				errs = append(errs, &Problem{File: p,
+					Message: "no scenario in this folder: no YAML file with apiVersion " + APIVersion + " and kind " + Kind})
+			}
+		default:
+			content, err := os.ReadFile(p)
+			if err != nil {
+				errs = append(errs, &Problem{File: p, Message: plainError(err).Error()})
+				continue
+			}
+			if !isScenario(content) {
+				errs = append(errs, &Problem{File: p,
+					Message: "not a scenario; it should begin with apiVersion: " + APIVersion + " and kind: " + Kind})
+				continue
+			}
+			add(p)
+		}
+	}
+	return found, errors.Join(errs...)
+}
+
+func findIn(folder string) ([]string, error) {
+	var found []string
+	// WalkDir does not follow a link, so the folder itself is resolved.
+	root := folder
+	if target, err := filepath.EvalSymlinks(folder); err == nil {
+		root = target
+	}
+	err := filepath.WalkDir(root, func(name string, e fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		hidden := strings.HasPrefix(e.Name(), ".") && name != root
+		if e.IsDir() {
+			if hidden {
+				return filepath.SkipDir
+			}
+			return nil
+		}
+		if ext := filepath.Ext(name); hidden || (ext != ".yaml" && ext != ".yml") {
+			return nil
+		}
+		content, err := os.ReadFile(name)
+		if err != nil {
+			return err
+		}
+		if isScenario(content) {
+			rel, err := filepath.Rel(root, name)
+			if err != nil {
+				return err
+			}
+			found = append(found, filepath.Join(folder, rel))
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("looking for scenarios: %w", err)
+	}
+	return found, nil
+}
+
+var (
+	groupLine = regexp.MustCompile(`(?m)^apiVersion:\s*["']?simctl\.dev/`)
+	kindLine  = regexp.MustCompile(`(?m)^kind:\s*["']?Scenario\b`)
+)
+
+// isScenario reports whether a file means to be a scenario. A file that is not
+// YAML does if it has the two lines, so that its error is not passed over; so
+// does one with a slip in the kind.
+func isScenario(content []byte) bool {
+	var head struct {
+		APIVersion string `yaml:"apiVersion"`
+		Kind       string `yaml:"kind"`
+	}
+	if err := yaml.NewDecoder(bytes.NewReader(content)).Decode(&head); err != nil {
+		return groupLine.Match(content) && kindLine.Match(content)
+	}
+	return strings.HasPrefix(head.APIVersion, apiGroup) && nearest(head.Kind, []string{Kind}) != ""
+}

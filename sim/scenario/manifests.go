@@ -1,0 +1,362 @@
+package scenario
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+	sigsyaml "sigs.k8s.io/yaml"
+)
+
+// reader reads manifests: files, folders and kustomizations.
+type reader struct {
+	objects  []*object
+	problems []*Problem
+	// open are the kustomizations being read, to find circles.
+	open []string
+}
+
+var kustomizationNames = []string{"kustomization.yaml", "kustomization.yml", "Kustomization"}
+
+func (r *reader) fail(file string, at *yaml.Node, format string, args ...any) {
+	p := &Problem{File: file, Message: fmt.Sprintf(format, args...)}
+	if at != nil {
+		p.Line, p.Column = at.Line, at.Column
+	}
+	r.problems = append(r.problems, p)
+}
+
+// path reads a file or folder. It returns an error only if the path itself
+// cannot be read; what is wrong inside goes to r.problems.
+func (r *reader) path(name string) error {
+	info, err := os.Stat(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%s does not exist%s", name, suggestFile(name))
+	}
+	if err != nil {
+		return fmt.Errorf("cannot read %s: %w", name, plainError(err))
+	}
+	if info.IsDir() {
+		before, bad := len(r.objects), len(r.problems)
+		if err := r.folder(name); err != nil {
+			return err
+		}
+		if len(r.objects) == before && len(r.problems) == bad {
+			return fmt.Errorf("no manifests in %s", name)
+		}
+		return nil
+	}
+	if slices.Contains(kustomizationNames, filepath.Base(name)) {
+		return r.kustomization(name)
+	}
+	return r.file(name, false)
+}
+
+// plainError takes the operation and path off a file error: the message names
+// them already.
+func plainError(err error) error {
+	var pe *fs.PathError
+	if errors.As(err, &pe) {
+		return pe.Err
+	}
+	return err
+}
+
+// suggestFile names the most similar file of the folder.
+func suggestFile(name string) string {
+	entries, err := os.ReadDir(filepath.Dir(name))
+	if err != nil {
+		return fmt.Sprintf(": there is no folder %s", filepath.Dir(name))
+	}
+	var names []string
+	for _, e := range entries {
+		names = append(names, e.Name())
+	}
+	if near := nearest(filepath.Base(name), names); near != "" {
+		return "; did you mean " + quoted(near) + "?"
+	}
+	return ""
+}
+
+// folder reads a folder's kustomization or, if it has none, its YAML and JSON
+// files and its folders. Scenario files among them are left out.
+func (r *reader) folder(name string) error {
+	for _, k := range kustomizationNames {
+		if _, err := os.Stat(filepath.Join(name, k)); err == nil {
+			return r.kustomization(filepath.Join(name, k))
+		}
+	}
+	entries, err := os.ReadDir(name)
+	if err != nil {
+		return fmt.Errorf("cannot read %s: %w", name, plainError(err))
+	}
+	for _, e := range entries {
+		full := filepath.Join(name, e.Name())
+		if strings.HasPrefix(e.Name(), ".") {
+			continue
+		}
+		info, err := os.Stat(full)
+		switch {
+		case err != nil:
+			return fmt.Errorf("cannot read %s: %w", full, plainError(err))
+		case info.IsDir():
+			err = r.folder(full)
+		case slices.Contains([]string{".yaml", ".yml", ".json"}, filepath.Ext(full)):
+			err = r.file(full, true)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// file reads the documents of a file.
+func (r *reader) file(name string, skipScenarios bool) error {
+	content, err := os.ReadFile(name)
+	if err != nil {
+		return fmt.Errorf("cannot read %s: %w", name, plainError(err))
+	}
+	for _, doc := range splitDocuments(content) {
+		var root yaml.Node
+		if err := yaml.Unmarshal(doc, &root); err != nil {
+			r.problems = append(r.problems, yamlProblem(name, content, err))
+			// The other documents of a broken file would only confuse.
+			return nil
+		}
+		if root.Kind == 0 || len(root.Content) == 0 || isNull(root.Content[0]) {
+			continue
+		}
+		node := root.Content[0]
+		if node.Kind != yaml.MappingNode {
+			r.fail(name, node, "not a Kubernetes manifest; it should be a mapping with apiVersion, kind and metadata")
+			continue
+		}
+		// What the values are is decided as kubectl decides it, which differs
+		// from YAML 1.2 in words such as yes and on.
+		asJSON, err := sigsyaml.YAMLToJSONStrict(doc)
+		if err != nil {
+			p := yamlProblem(name, content, errors.New(strings.TrimPrefix(err.Error(), "error converting YAML to JSON: ")))
+			if p.Line == 0 {
+				p.Line, p.Column = node.Line, node.Column
+			}
+			r.problems = append(r.problems, p)
+			continue
+		}
+		data, err := decodeObject(asJSON)
+		if err != nil {
+			r.fail(name, node, "%v", err)
+			continue
+		}
+		if skipScenarios && strings.HasPrefix(text(data, "apiVersion"), apiGroup) {
+			continue
+		}
+		r.add(&object{file: name, node: node, data: data})
+	}
+	return nil
+}
+
+// add takes an object or the items of a List.
+func (r *reader) add(o *object) {
+	if o.kind() == "" || o.apiVersion() == "" {
+		r.fail(o.file, o.node, "not a Kubernetes manifest: it has no apiVersion or no kind")
+		return
+	}
+	items, isList := o.data["items"].([]any)
+	if isList && strings.HasSuffix(o.kind(), "List") {
+		nodes, _ := child(o.node, "items")
+		for i, item := range items {
+			n := o.node
+			if nodes != nil {
+				if c, _ := child(nodes, i); c != nil {
+					n = c
+				}
+			}
+			m, ok := item.(map[string]any)
+			if !ok {
+				r.fail(o.file, n, "item %d of the %s is no Kubernetes manifest", i, o.kind())
+				continue
+			}
+			r.add(&object{file: o.file, node: n, data: m})
+		}
+		return
+	}
+	if o.name() == "" {
+		r.fail(o.file, o.node, "the %s has neither metadata.name nor metadata.generateName", o.kind())
+		return
+	}
+	r.objects = append(r.objects, o)
+}
+
+// splitDocuments cuts a YAML stream into its documents. Each is led by as many
+// empty lines as stand before it, so that its line numbers are the file's.
+func splitDocuments(content []byte) [][]byte {
+	var docs [][]byte
+	var doc []byte
+	line := 0
+	flush := func() {
+		if len(bytes.TrimSpace(doc)) > 0 {
+			docs = append(docs, doc)
+		}
+		doc = bytes.Repeat([]byte("\n"), line)
+	}
+	for l := range bytes.SplitAfterSeq(content, []byte("\n")) {
+		if rest, ok := bytes.CutPrefix(l, []byte("---")); ok && (len(bytes.TrimSpace(rest)) == 0 || rest[0] == ' ' || rest[0] == '\t') {
+			flush()
+			// What follows the mark on its line belongs to the document.
+			doc = append(doc, bytes.Repeat([]byte(" "), 3)...)
+			if trimmed := bytes.TrimSpace(rest); len(trimmed) > 0 && trimmed[0] == '#' {
+				rest = []byte("\n")
+			}
+			doc = append(doc, rest...)
+		} else if bytes.HasPrefix(l, []byte("...")) && len(bytes.TrimSpace(l[3:])) == 0 {
+			doc = append(doc, '\n')
+		} else {
+			doc = append(doc, l...)
+		}
+		line++
+	}
+	flush()
+	return docs
+}
+
+// kustomization reads the resources that a kustomization lists and puts them
+// into its namespace. Everything else a kustomization can do changes manifests
+// in ways that simctl does not carry out, so it is an error.
+func (r *reader) kustomization(name string) error {
+	abs, err := filepath.Abs(name)
+	if err != nil {
+		return fmt.Errorf("finding %s: %w", name, err)
+	}
+	if slices.Contains(r.open, abs) {
+		r.fail(name, nil, "the kustomization lists itself, by way of %s", strings.Join(r.open[slices.Index(r.open, abs):], ", "))
+		return nil
+	}
+	r.open = append(r.open, abs)
+	defer func() { r.open = r.open[:len(r.open)-1] }()
+
+	content, err := os.ReadFile(name)
+	if err != nil {
+		return fmt.Errorf("cannot read %s: %w", name, plainError(err))
+	}
+	var root yaml.Node
+	if err := yaml.Unmarshal(content, &root); err != nil {
+		r.problems = append(r.problems, yamlProblem(name, content, err))
+		return nil
+	}
+	if len(root.Content) == 0 || root.Content[0].Kind != yaml.MappingNode {
+		r.fail(name, nil, "the kustomization is empty; it should list resources")
+		return nil
+	}
+	first := len(r.objects)
+	var namespace *yaml.Node
+	n := root.Content[0]
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		key, value := n.Content[i], n.Content[i+1]
+		switch key.Value {
+		case "apiVersion", "metadata":
+		case "kind":
+			if value.Value != "Kustomization" {
+				r.fail(name, value, "kind %s is not read; only Kustomization is", value.Value)
+			}
+		case "namespace":
+			namespace = value
+		case "resources":
+			if value.Kind != yaml.SequenceNode && !isNull(value) {
+				r.fail(name, value, "resources should be a list of files and folders")
+				continue
+			}
+			for _, entry := range value.Content {
+				r.resource(name, entry)
+			}
+		default:
+			if len(value.Content) == 0 && (value.Kind != yaml.ScalarNode || isNull(value)) {
+				continue // an empty list or mapping changes nothing
+			}
+			r.fail(name, key, "kustomization field %q is not carried out, only resources and namespace are; "+
+				"run `kustomize build` and name its output in workload.manifests", key.Value)
+		}
+	}
+	if namespace != nil && namespace.Value != "" {
+		moveTo(namespace.Value, r.objects[first:])
+	}
+	return nil
+}
+
+func (r *reader) resource(kustomization string, entry *yaml.Node) {
+	if entry.Kind != yaml.ScalarNode || entry.Value == "" {
+		r.fail(kustomization, entry, "a resource should be the name of a file or folder")
+		return
+	}
+	if strings.Contains(entry.Value, "://") || strings.Contains(entry.Value, "?ref=") || strings.HasPrefix(entry.Value, "git@") {
+		r.fail(kustomization, entry, "%s is remote; download it and name the local copy", entry.Value)
+		return
+	}
+	full := filepath.Join(filepath.Dir(kustomization), entry.Value)
+	info, err := os.Stat(full)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		r.fail(kustomization, entry, "%s does not exist%s", entry.Value, suggestFile(full))
+		return
+	case err == nil && info.IsDir():
+		if !slices.ContainsFunc(kustomizationNames, func(k string) bool {
+			_, err := os.Stat(filepath.Join(full, k))
+			return err == nil
+		}) {
+			r.fail(kustomization, entry, "folder %s has no kustomization.yaml; list its files or give it one", entry.Value)
+			return
+		}
+		err = r.folder(full)
+	case err == nil:
+		err = r.file(full, false)
+	}
+	if err != nil {
+		r.fail(kustomization, entry, "%v", err)
+	}
+}
+
+// clusterScoped are the kinds that have no namespace.
+var clusterScoped = []string{
+	"Namespace", "Node", "PersistentVolume", "StorageClass", "PriorityClass", "RuntimeClass",
+	"ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition", "CSIDriver", "CSINode",
+	"VolumeAttachment", "VolumeAttributesClass", "ClusterTask", "SecurityContextConstraints",
+	"ClusterInterceptor", "ClusterTriggerBinding", "TektonConfig",
+	"ValidatingWebhookConfiguration", "MutatingWebhookConfiguration",
+	"ValidatingAdmissionPolicy", "ValidatingAdmissionPolicyBinding",
+}
+
+func (o *object) namespaced() bool { return !slices.Contains(clusterScoped, o.kind()) }
+
+// moveTo does what kustomize's namespace field does: every namespaced object
+// gets the namespace, a Namespace its name, and the ServiceAccounts that role
+// bindings name follow if they are among the objects or called default.
+func moveTo(namespace string, objects []*object) {
+	accounts := map[string]bool{"default": true}
+	for _, o := range objects {
+		if o.kind() == "ServiceAccount" {
+			accounts[o.name()] = true
+		}
+	}
+	for _, o := range objects {
+		switch {
+		case o.kind() == "Namespace":
+			set(o.data, namespace, "metadata", "name")
+		case o.namespaced():
+			set(o.data, namespace, "metadata", "namespace")
+		}
+		if o.kind() != "RoleBinding" && o.kind() != "ClusterRoleBinding" {
+			continue
+		}
+		for _, s := range list(o.data, "subjects") {
+			if m, ok := s.(map[string]any); ok && text(m, "kind") == "ServiceAccount" && accounts[text(m, "name")] {
+				m["namespace"] = namespace
+			}
+		}
+	}
+}

@@ -1,0 +1,84 @@
+package scenario
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"k8s.io/apimachinery/pkg/api/resource"
+)
+
+// Bytes gives the quantity as a whole number, rounded up; an empty quantity is
+// 0. It is an error if it is no Kubernetes quantity or negative.
+func (q Quantity) Bytes() (int64, error) {
+	if q == "" {
+		return 0, nil
+	}
+	parsed, err := resource.ParseQuantity(string(q))
+	if err != nil {
+		return 0, fmt.Errorf("%q is no quantity; write it as 500Gi, 250M or a number of bytes", string(q))
+	}
+	if parsed.Sign() < 0 {
+		return 0, fmt.Errorf("%q is negative", string(q))
+	}
+	return parsed.Value(), nil
+}
+
+// UnmarshalJSON takes a number as its text.
+func (q *Quantity) UnmarshalJSON(data []byte) error {
+	if len(data) > 0 && data[0] != '"' && string(data) != "null" {
+		var n json.Number
+		if err := json.Unmarshal(data, &n); err != nil {
+			return fmt.Errorf("reading a quantity: %w", err)
+		}
+		*q = Quantity(n)
+		return nil
+	}
+	return json.Unmarshal(data, (*string)(q))
+}
+
+// UnmarshalJSON takes a single string as a list of one.
+func (l *StringList) UnmarshalJSON(data []byte) error {
+	if len(data) > 0 && data[0] == '"' {
+		var s string
+		if err := json.Unmarshal(data, &s); err != nil {
+			return fmt.Errorf("reading a list of strings: %w", err)
+		}
+		*l = StringList{s}
+		return nil
+	}
+	return json.Unmarshal(data, (*[]string)(l))
+}
+
+// UnmarshalJSON takes a plain string as a constant.
+func (d *Distribution) UnmarshalJSON(data []byte) error {
+	if len(data) > 0 && data[0] == '"' {
+		*d = Distribution{}
+		return json.Unmarshal(data, &d.Constant)
+	}
+	type plain Distribution
+	return json.Unmarshal(data, (*plain)(d))
+}
+
+// The access modes' short names, as kubectl prints them.
+var accessModes = []struct{ short, long string }{
+	{"RWO", "ReadWriteOnce"},
+	{"RWX", "ReadWriteMany"},
+	{"ROX", "ReadOnlyMany"},
+	{"RWOP", "ReadWriteOncePod"},
+}
+
+// NormalizeAccessMode gives the API's name of an access mode, "ReadWriteOnce"
+// for "RWO". It is an error if there is no such mode.
+func NormalizeAccessMode(mode string) (string, error) {
+	var names []string
+	for _, m := range accessModes {
+		if mode == m.short || mode == m.long {
+			return m.long, nil
+		}
+		names = append(names, m.short)
+	}
+	for _, m := range accessModes {
+		names = append(names, m.long)
+	}
+	return "", fmt.Errorf("unknown access mode %q%s", mode, suggest(mode, names))
+}
