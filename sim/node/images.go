@@ -1,0 +1,142 @@
+package node
+
+import (
+	"fmt"
+	"math"
+	"strings"
+	"time"
+
+	"k8s.io/apimachinery/pkg/api/resource"
+
+	"simctl.dev/simctl/sim/scenario"
+)
+
+const (
+	defaultBandwidth = 100 << 20
+	defaultImageSize = 250 << 20
+)
+
+// tektonImages are about the sizes of the images that Tekton puts into every
+// pod, by a part of their names; a scenario's sizes go before.
+var tektonImages = []struct {
+	part string
+	size int64
+}{
+	{"workingdirinit", 3 << 20},
+	{"sidecarlogresults", 40 << 20},
+	{"entrypoint", 40 << 20},
+	{"/nop", 1 << 20},
+	{"nop-image", 1 << 20},
+	{"chainguard/busybox", 2 << 20},
+	{"distroless/base", 8 << 20},
+}
+
+// registry knows how large images are and how fast they come.
+type registry struct {
+	bandwidth float64
+	size      int64
+	images    map[string]int64
+}
+
+func newRegistry(r scenario.Registry) (*registry, error) {
+	out := &registry{bandwidth: defaultBandwidth, size: defaultImageSize, images: map[string]int64{}}
+	parse := func(what string, q scenario.Quantity, fallback int64) (int64, error) {
+		if q == "" {
+			return fallback, nil
+		}
+		v, err := resource.ParseQuantity(string(q))
+		if err != nil {
+			return 0, fmt.Errorf("registry: %s %q: %w", what, q, err)
+		}
+		if v.Sign() < 0 {
+			return 0, fmt.Errorf("registry: %s %q is negative", what, q)
+		}
+		return v.Value(), nil
+	}
+	bandwidth, err := parse("bandwidth", r.Bandwidth, defaultBandwidth)
+	if err != nil {
+		return nil, err
+	}
+	if bandwidth == 0 {
+		return nil, fmt.Errorf("registry: bandwidth is zero")
+	}
+	out.bandwidth = float64(bandwidth)
+	if out.size, err = parse("imageSize", r.ImageSize, defaultImageSize); err != nil {
+		return nil, err
+	}
+	for name, q := range r.Images {
+		if out.images[name], err = parse("image "+name, q, 0); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// bytes gives an image's size: by its full reference, without its digest,
+// without its tag.
+func (r *registry) bytes(image string) int64 {
+	for _, name := range []string{image, untag(image, true), untag(image, false)} {
+		if n, ok := r.images[name]; ok {
+			return n
+		}
+	}
+	for _, t := range tektonImages {
+		if strings.Contains(untag(image, false), t.part) {
+			return t.size
+		}
+	}
+	return r.size
+}
+
+// untag takes the digest, and the tag unless it is to be kept, off a reference.
+func untag(image string, keepTag bool) string {
+	image, _, _ = strings.Cut(image, "@")
+	if i := strings.LastIndexByte(image, ':'); !keepTag && i > strings.LastIndexByte(image, '/') {
+		image = image[:i]
+	}
+	return image
+}
+
+// pull is one image on its way to a node.
+type pull struct {
+	image  string
+	bytes  int64
+	cached bool
+	took   time.Duration
+}
+
+// pullAll gives the moment at which all images are on the machine, with what
+// had to be pulled. Images come one at a time (serializeImagePulls), in the
+// order in which pods ask for them; one that is on its way is waited for.
+func (m *machine) pullAll(r *registry, now time.Time, images []string) (time.Time, []pull) {
+	ready := now
+	var pulls []pull
+	seen := map[string]bool{}
+	for _, image := range images {
+		if seen[image] {
+			continue
+		}
+		seen[image] = true
+		p := pull{image: image, bytes: r.bytes(image)}
+		if at, ok := m.images[image]; ok {
+			p.cached = true
+			if at.After(now) {
+				p.took = at.Sub(now)
+			}
+		} else {
+			start := now
+			if m.pullsUntil.After(now) {
+				start = m.pullsUntil
+			}
+			seconds := float64(p.bytes) / r.bandwidth
+			p.took = time.Duration(math.Round(seconds*1000)) * time.Millisecond
+			m.pullsUntil = start.Add(p.took)
+			m.images[image] = m.pullsUntil
+		}
+		if at := m.images[image]; at.After(ready) {
+			ready = at
+		}
+		pulls = append(pulls, p)
+	}
+	return ready, pulls
+}

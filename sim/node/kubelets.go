@@ -1,0 +1,339 @@
+package node
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/go-logr/logr"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/informers"
+	"k8s.io/client-go/kubernetes"
+	corelisters "k8s.io/client-go/listers/core/v1"
+	"k8s.io/client-go/tools/cache"
+
+	"simctl.dev/simctl/sim/clock"
+	"simctl.dev/simctl/sim/history"
+	"simctl.dev/simctl/sim/internal/work"
+	"simctl.dev/simctl/sim/scenario"
+	"simctl.dev/simctl/sim/storage"
+)
+
+// Options are what Kubelets are made of.
+type Options struct {
+	Client kubernetes.Interface
+	// Dynamic, if not nil, is asked for the types of results that a task model
+	// gives no value for; without it they are strings.
+	Dynamic dynamic.Interface
+	// Informers are shared with the rest of the process. New names the kinds it
+	// needs; they must be running and synced when Start is called.
+	Informers informers.SharedInformerFactory
+	Clock     *clock.Clock
+	Seed      int64
+	Recorder  history.Recorder
+	Storage   *storage.Driver
+	// Workload gives the task models.
+	Workload scenario.Workload
+	Registry scenario.Registry
+	Logger   logr.Logger
+}
+
+// Kubelets are the kubelets of all nodes.
+type Kubelets struct {
+	o        Options
+	registry *registry
+
+	podLister    corelisters.PodLister
+	nodeLister   corelisters.NodeLister
+	claimLister  corelisters.PersistentVolumeClaimLister
+	pvLister     corelisters.PersistentVolumeLister
+	secretLister corelisters.SecretLister
+	configLister corelisters.ConfigMapLister
+
+	list *work.List
+
+	// mu guards what informer handlers look at.
+	mu sync.Mutex
+	// seen holds what mattered about a pod or node when it was last looked at.
+	seen map[types.UID]string
+	// wanted are the claims, secrets and config maps that pods wait for, as
+	// KIND/NAMESPACE/NAME, with the pods.
+	wanted map[string]map[types.UID]bool
+
+	// The rest belongs to the goroutine that steps the clock.
+	pods     map[types.UID]*pod
+	machines map[string]*machine
+	ids      identities
+	events   int
+}
+
+// machine is what a kubelet knows of its node.
+type machine struct {
+	name string
+	// images are the images on the node with the moment they came or will come.
+	images     map[string]time.Time
+	pullsUntil time.Time
+	// users are the pods that use a volume, by PersistentVolume name; inUse is
+	// the volumesInUse last reported.
+	users map[string]map[types.UID]bool
+	inUse []corev1.UniqueVolumeName
+	// podIPs counts the addresses given out, index is the node's.
+	podIPs, index int
+}
+
+// New checks the models and makes the kubelets; nothing happens before Start.
+func New(o Options) (*Kubelets, error) {
+	reg, err := newRegistry(o.Registry)
+	if err != nil {
+		return nil, err
+	}
+	if err := checkModels(o.Workload.Tasks); err != nil {
+		return nil, err
+	}
+	core := o.Informers.Core().V1()
+	return &Kubelets{
+		o: o, registry: reg,
+		podLister: core.Pods().Lister(), nodeLister: core.Nodes().Lister(),
+		claimLister: core.PersistentVolumeClaims().Lister(), pvLister: core.PersistentVolumes().Lister(),
+		secretLister: core.Secrets().Lister(), configLister: core.ConfigMaps().Lister(),
+		seen: map[types.UID]string{}, wanted: map[string]map[types.UID]bool{},
+		pods: map[types.UID]*pod{}, machines: map[string]*machine{}, ids: identities{},
+	}, nil
+}
+
+// Start begins to run pods and returns; it stops when ctx ends. The informers
+// must be running and synced.
+func (k *Kubelets) Start(ctx context.Context) error {
+	k.list = work.NewList(k.o.Clock, "kubelet", func(keys []string) { k.sync(ctx, keys) })
+	context.AfterFunc(ctx, k.list.Close)
+	core := k.o.Informers.Core().V1()
+	add := func(what string, inf cache.SharedIndexInformer, h cache.ResourceEventHandlerFuncs) error {
+		if !inf.HasSynced() {
+			return fmt.Errorf("starting the kubelets: the informer of %s is not synced", what)
+		}
+		reg, err := inf.AddEventHandler(h)
+		if err != nil {
+			return fmt.Errorf("starting the kubelets: %w", err)
+		}
+		context.AfterFunc(ctx, func() { _ = inf.RemoveEventHandler(reg) })
+		return nil
+	}
+	each := func(look func(obj any)) cache.ResourceEventHandlerFuncs {
+		return cache.ResourceEventHandlerFuncs{AddFunc: look, UpdateFunc: func(_, obj any) { look(obj) }}
+	}
+	pods := each(k.lookAtPod)
+	pods.DeleteFunc = k.podGone
+	return errors.Join(
+		add("pods", core.Pods().Informer(), pods),
+		add("nodes", core.Nodes().Informer(), each(k.lookAtNode)),
+		add("claims", core.PersistentVolumeClaims().Informer(), each(k.lookAtWanted)),
+		add("volumes", core.PersistentVolumes().Informer(), each(k.lookAtWanted)),
+		add("secrets", core.Secrets().Informer(), each(k.lookAtWanted)),
+		add("config maps", core.ConfigMaps().Informer(), each(k.lookAtWanted)),
+	)
+}
+
+// Idle says that nothing is queued outside the clock and the API.
+func (k *Kubelets) Idle() bool { return true }
+
+// news says whether what matters about an object differs from the last look.
+func (k *Kubelets) news(uid types.UID, matters string) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if old, ok := k.seen[uid]; ok && old == matters {
+		return false
+	}
+	k.seen[uid] = matters
+	return true
+}
+
+func (k *Kubelets) lookAtPod(obj any) {
+	p, ok := obj.(*corev1.Pod)
+	if !ok || p.Spec.NodeName == "" {
+		return
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "%v %s %s", p.DeletionTimestamp != nil, p.Annotations[readyAnnotation], p.Annotations[cancelAnnotation])
+	for _, c := range p.Spec.Containers {
+		b.WriteString(" " + c.Image)
+	}
+	if k.news(p.UID, b.String()) {
+		k.list.Add("pod/" + string(p.UID) + "/" + p.Namespace + "/" + p.Name)
+	}
+}
+
+func (k *Kubelets) podGone(obj any) {
+	if t, ok := obj.(cache.DeletedFinalStateUnknown); ok {
+		obj = t.Obj
+	}
+	if p, ok := obj.(*corev1.Pod); ok && p.Spec.NodeName != "" && k.news(p.UID, "gone") {
+		k.list.Add("pod/" + string(p.UID) + "/" + p.Namespace + "/" + p.Name)
+	}
+}
+
+func (k *Kubelets) lookAtNode(obj any) {
+	n, ok := obj.(*corev1.Node)
+	if !ok {
+		return
+	}
+	names := make([]string, 0, len(n.Status.VolumesAttached))
+	for _, v := range n.Status.VolumesAttached {
+		names = append(names, string(v.Name))
+	}
+	slices.Sort(names)
+	matters := strings.Join(names, " ")
+	if !k.news(n.UID+"/"+types.UID(n.Name), matters) || matters == "" {
+		return
+	}
+	k.list.Add("node/" + n.Name)
+}
+
+// lookAtWanted wakes the pods that wait for a claim, its volume, a secret or a
+// config map.
+func (k *Kubelets) lookAtWanted(obj any) {
+	var key string
+	switch o := obj.(type) {
+	case *corev1.PersistentVolumeClaim:
+		key = wantedKey("claim", o.Namespace, o.Name)
+	case *corev1.PersistentVolume:
+		if o.Spec.ClaimRef == nil {
+			return
+		}
+		key = wantedKey("claim", o.Spec.ClaimRef.Namespace, o.Spec.ClaimRef.Name)
+	case *corev1.Secret:
+		key = wantedKey("secret", o.Namespace, o.Name)
+	case *corev1.ConfigMap:
+		key = wantedKey("configmap", o.Namespace, o.Name)
+	default:
+		return
+	}
+	k.mu.Lock()
+	waiting := len(k.wanted[key]) > 0
+	k.mu.Unlock()
+	if waiting {
+		k.list.Add("wanted/" + key)
+	}
+}
+
+func wantedKey(kind, namespace, name string) string { return kind + "/" + namespace + "/" + name }
+
+// want notes that a pod waits for an object.
+func (k *Kubelets) want(key string, uid types.UID) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.wanted[key] == nil {
+		k.wanted[key] = map[types.UID]bool{}
+	}
+	k.wanted[key][uid] = true
+}
+
+func (k *Kubelets) machine(name string) *machine {
+	m := k.machines[name]
+	if m == nil {
+		m = &machine{name: name, images: map[string]time.Time{}, users: map[string]map[types.UID]bool{}, index: len(k.machines)}
+		k.machines[name] = m
+	}
+	return m
+}
+
+// sync works through what changed, pod by pod in the order of their identities.
+func (k *Kubelets) sync(ctx context.Context, keys []string) {
+	if ctx.Err() != nil {
+		return
+	}
+	touched := map[types.UID]*pod{}
+	var fresh []*corev1.Pod
+	for _, key := range keys {
+		kind, rest, _ := strings.Cut(key, "/")
+		switch kind {
+		case "pod":
+			parts := strings.SplitN(rest, "/", 3)
+			uid := types.UID(parts[0])
+			obj, err := k.podLister.Pods(parts[1]).Get(parts[2])
+			if err != nil || obj.UID != uid {
+				obj = nil
+			}
+			switch p := k.pods[uid]; {
+			case p != nil:
+				p.obj = obj
+				touched[uid] = p
+			case obj != nil && obj.Status.Phase != corev1.PodSucceeded && obj.Status.Phase != corev1.PodFailed:
+				fresh = append(fresh, obj)
+			}
+		case "node":
+			for uid, p := range k.pods {
+				if p.m.name == rest && p.stage == waitingForVolumes {
+					touched[uid] = p
+				}
+			}
+		case "wanted":
+			k.mu.Lock()
+			waiting := k.wanted[rest]
+			delete(k.wanted, rest)
+			k.mu.Unlock()
+			for uid := range waiting {
+				if p := k.pods[uid]; p != nil {
+					touched[uid] = p
+				}
+			}
+		case "rwop":
+			for uid, p := range k.pods {
+				if p.m.name == rest && p.stage == waitingForVolumes {
+					touched[uid] = p
+				}
+			}
+		}
+	}
+	// Which of two runs with the same stable name comes first is decided by the
+	// pods' names, so that it does not depend on when informers spoke.
+	slices.SortFunc(fresh, func(a, b *corev1.Pod) int {
+		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
+	})
+	for _, obj := range fresh {
+		p := k.newPod(obj)
+		k.pods[obj.UID] = p
+		touched[obj.UID] = p
+	}
+	todo := slices.SortedFunc(maps.Values(touched), func(a, b *pod) int {
+		return cmp.Or(cmp.Compare(a.key, b.key), cmp.Compare(a.name, b.name))
+	})
+	for _, p := range todo {
+		k.syncPod(ctx, p)
+	}
+}
+
+// event writes an event about a pod once per reason and message.
+func (k *Kubelets) event(ctx context.Context, p *pod, kind, reason, message string) {
+	if p.said[reason+message] {
+		return
+	}
+	p.said[reason+message] = true
+	k.events++
+	now := metav1.NewTime(k.o.Clock.Now())
+	_, err := k.o.Client.CoreV1().Events(p.namespace).Create(ctx, &corev1.Event{
+		ObjectMeta: metav1.ObjectMeta{Namespace: p.namespace, Name: fmt.Sprintf("%s.%x", p.name, now.UnixNano()+int64(k.events))},
+		InvolvedObject: corev1.ObjectReference{
+			APIVersion: "v1", Kind: "Pod", Namespace: p.namespace, Name: p.name, UID: p.uid,
+		},
+		Type: kind, Reason: reason, Message: message,
+		Source: corev1.EventSource{Component: "kubelet", Host: p.m.name}, ReportingController: "kubelet", ReportingInstance: p.m.name,
+		FirstTimestamp: now, LastTimestamp: now, Count: 1,
+	}, metav1.CreateOptions{})
+	if err != nil && ctx.Err() == nil {
+		k.o.Logger.Error(err, "Writing an event", "pod", p.namespace+"/"+p.name, "reason", reason)
+	}
+}
+
+func (k *Kubelets) fact(p *pod, fact string, data any) {
+	k.o.Recorder.Record(history.NewFact("kubelet/"+p.m.name,
+		history.Ref{APIVersion: "v1", Kind: "Pod", Namespace: p.namespace, Name: p.name}, fact, data))
+}

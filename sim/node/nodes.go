@@ -1,0 +1,114 @@
+package node
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"simctl.dev/simctl/sim/clock"
+	"simctl.dev/simctl/sim/scenario"
+)
+
+// Defaults of a node's capacity.
+var defaultCapacity = map[corev1.ResourceName]string{
+	corev1.ResourceCPU:              "16",
+	corev1.ResourceMemory:           "64Gi",
+	corev1.ResourcePods:             "110",
+	corev1.ResourceEphemeralStorage: "200Gi",
+}
+
+// Nodes makes the node objects of the pools, named POOL-0, POOL-1 and so on,
+// with spec and status as a kubelet registers them. It is an error if a
+// capacity is no quantity.
+func Nodes(pools []scenario.NodePool) ([]*corev1.Node, error) {
+	var out []*corev1.Node
+	for _, pool := range pools {
+		capacity := corev1.ResourceList{}
+		for name, q := range pool.Capacity {
+			parsed, err := resource.ParseQuantity(string(q))
+			if err != nil {
+				return nil, fmt.Errorf("node pool %q: capacity %s %q: %w", pool.Name, name, q, err)
+			}
+			capacity[corev1.ResourceName(name)] = parsed
+		}
+		for i := range pool.Count {
+			n := &corev1.Node{
+				ObjectMeta: metav1.ObjectMeta{
+					Name:   fmt.Sprintf("%s-%d", pool.Name, i),
+					Labels: maps.Clone(pool.Labels),
+				},
+				Spec:   corev1.NodeSpec{Unschedulable: pool.Unschedulable},
+				Status: corev1.NodeStatus{Capacity: capacity.DeepCopy()},
+			}
+			if n.Labels == nil {
+				n.Labels = map[string]string{}
+			}
+			if len(pool.Zones) > 0 {
+				n.Labels[corev1.LabelTopologyZone] = pool.Zones[i%len(pool.Zones)]
+			}
+			for _, t := range pool.Taints {
+				n.Spec.Taints = append(n.Spec.Taints, corev1.Taint{Key: t.Key, Value: t.Value, Effect: corev1.TaintEffect(t.Effect)})
+			}
+			Complete(n, len(out))
+			out = append(out, n)
+		}
+	}
+	return out, nil
+}
+
+// Complete fills in what a kubelet would report for a node and its manifest
+// leaves out: labels, capacity, allocatable, addresses, conditions and the node
+// info. The index gives the node its address; it must differ between nodes.
+func Complete(n *corev1.Node, index int) {
+	n.TypeMeta = metav1.TypeMeta{APIVersion: "v1", Kind: "Node"}
+	if n.Labels == nil {
+		n.Labels = map[string]string{}
+	}
+	for key, value := range map[string]string{
+		corev1.LabelHostname:   n.Name,
+		corev1.LabelOSStable:   "linux",
+		corev1.LabelArchStable: "amd64",
+	} {
+		n.Labels[key] = cmp.Or(n.Labels[key], value)
+	}
+	st := &n.Status
+	if st.Capacity == nil {
+		st.Capacity = corev1.ResourceList{}
+	}
+	for name, q := range defaultCapacity {
+		if _, ok := st.Capacity[name]; !ok {
+			st.Capacity[name] = resource.MustParse(q)
+		}
+	}
+	if st.Allocatable == nil {
+		st.Allocatable = st.Capacity.DeepCopy()
+	}
+	if len(st.Addresses) == 0 {
+		st.Addresses = []corev1.NodeAddress{
+			{Type: corev1.NodeInternalIP, Address: fmt.Sprintf("10.0.%d.%d", index/250, index%250+1)},
+			{Type: corev1.NodeHostName, Address: n.Name},
+		}
+	}
+	if len(st.Conditions) == 0 {
+		now := metav1.NewTime(clock.Epoch)
+		for _, c := range []corev1.NodeCondition{
+			{Type: corev1.NodeReady, Status: corev1.ConditionTrue, Reason: "KubeletReady", Message: "kubelet is posting ready status"},
+			{Type: corev1.NodeMemoryPressure, Status: corev1.ConditionFalse, Reason: "KubeletHasSufficientMemory"},
+			{Type: corev1.NodeDiskPressure, Status: corev1.ConditionFalse, Reason: "KubeletHasNoDiskPressure"},
+			{Type: corev1.NodePIDPressure, Status: corev1.ConditionFalse, Reason: "KubeletHasSufficientPID"},
+		} {
+			c.LastHeartbeatTime, c.LastTransitionTime = now, now
+			st.Conditions = append(st.Conditions, c)
+		}
+	}
+	if st.NodeInfo.OperatingSystem == "" {
+		st.NodeInfo = corev1.NodeSystemInfo{
+			OperatingSystem: "linux", Architecture: "amd64", OSImage: "simulated",
+			KernelVersion: "6.12.0", KubeletVersion: "v1.37.2", ContainerRuntimeVersion: "simctl://1",
+		}
+	}
+}
