@@ -1,0 +1,508 @@
+package tekton
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"simctl.dev/simctl/sim/clock"
+	"simctl.dev/simctl/sim/history"
+)
+
+// ControllerOptions for Start.
+type ControllerOptions struct {
+	// Kubeconfig is the file the controller connects with.
+	Kubeconfig string
+	// Namespace is where its ConfigMaps are; openshift-pipelines on OpenShift.
+	Namespace string
+	// Clock is the time it lives in.
+	Clock *clock.Clock
+	// Recorder, unless nil, takes errors and warnings of its log, its start and
+	// its end; see [Controller.SetRecorder].
+	Recorder history.Recorder
+	// Log, unless nil, takes everything it prints. Only one goroutine writes.
+	Log io.Writer
+	// Dir is its working directory; the default is that for temporary files.
+	Dir string
+	// Args are further arguments.
+	Args []string
+}
+
+// ExitError is the unasked end of a controller's process. It is an [ErrExited].
+type ExitError struct {
+	Version string
+	// Code is the exit status, -1 after a signal.
+	Code int
+	// Words is the reason in the controller's own words: the last line of its
+	// log that is one, e.g. that feature-flags is not valid.
+	Words string
+}
+
+// Error implements error.
+func (e *ExitError) Error() string {
+	return fmt.Sprintf("the controller of Tekton %s has exited (status %d): %s", e.Version, e.Code, e.Words)
+}
+
+// Is makes it an [ErrExited].
+func (e *ExitError) Is(target error) bool { return target == ErrExited }
+
+// The wire's names, which package hook has as well: it is built into processes
+// that this package must not be part of, and the other way round.
+const (
+	envFD = "SIMCTL_TEKTON_FD"
+
+	reasonDeadline = "deadline"
+	reasonFailure  = "error"
+)
+
+type (
+	wireKey struct {
+		Controller string `json:"controller"`
+		Key        string `json:"key"`
+	}
+	wireDelay struct {
+		wireKey
+		At      int64  `json:"at"`
+		Reason  string `json:"reason"`
+		Attempt int    `json:"attempt"`
+		Error   string `json:"error"`
+	}
+	wireRequest struct {
+		N       int       `json:"n"`
+		Now     int64     `json:"now,omitempty"`
+		Enqueue []wireKey `json:"enqueue,omitempty"`
+		Forget  bool      `json:"forget,omitempty"`
+	}
+	wireAnswer struct {
+		N          int         `json:"n"`
+		Ready      bool        `json:"ready"`
+		Idle       bool        `json:"idle"`
+		Queued     int         `json:"queued"`
+		Active     int         `json:"active"`
+		Runnable   int         `json:"runnable"`
+		Unread     int         `json:"unread"`
+		Reconciles int         `json:"reconciles"`
+		Delays     []wireDelay `json:"delays"`
+	}
+)
+
+const (
+	readyWithin  = 90 * time.Second // cold disks, loaded machines
+	answerWithin = 30 * time.Second
+	stopWithin   = 500 * time.Millisecond
+)
+
+// Controller is a running Tekton controller process. Its methods may be called
+// from any goroutine; Quiet and Reset only from the one that steps the clock.
+type Controller struct {
+	build *Build
+	clock *clock.Clock
+	pid   int
+	log   *logReader
+
+	exited  chan struct{}
+	exitErr error // set when exited is closed
+	ending  atomic.Bool
+
+	// wire guards the conversation.
+	wire    sync.Mutex
+	conn    net.Conn
+	answers *bufio.Reader
+	n       int
+	pending []wireDelay // reported, not on the clock yet
+	failed  error
+
+	// events holds the delays on the clock; only the stepping goroutine uses it.
+	events map[wireKey]*clock.Event
+}
+
+// Start starts the controller and waits until it works: its caches are in sync
+// and its workers run. If it ends before that, the error is an [*ExitError].
+func Start(ctx context.Context, b *Build, o ControllerOptions) (*Controller, error) {
+	c, err := start(ctx, b, o)
+	if err != nil {
+		return nil, fmt.Errorf("starting the controller of Tekton %s: %w", b.Version, err)
+	}
+	return c, nil
+}
+
+func start(ctx context.Context, b *Build, o ControllerOptions) (*Controller, error) {
+	args, env, err := b.deployment()
+	if err != nil {
+		return nil, err
+	}
+	if env, err = environment(env, o.Namespace); err != nil {
+		return nil, err
+	}
+	args = append(append([]string{b.Args0}, args...),
+		"-kubeconfig", o.Kubeconfig, "-disable-ha",
+		// Virtual time makes any client-side rate a distortion.
+		"-kube-api-qps", "100000", "-kube-api-burst", "100000")
+	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("making a socket pair: %w", err)
+	}
+	ours, theirs := os.NewFile(uintptr(fds[0]), "simctl"), os.NewFile(uintptr(fds[1]), "tekton")
+	defer func() { _, _ = ours.Close(), theirs.Close() }()
+	conn, err := net.FileConn(ours)
+	if err != nil {
+		return nil, fmt.Errorf("making a connection of a socket: %w", err)
+	}
+	logged, logs, err := os.Pipe()
+	if err != nil {
+		_ = conn.Close()
+		return nil, fmt.Errorf("making a pipe for its log: %w", err)
+	}
+	cmd := &exec.Cmd{
+		Path: b.Path, Args: append(args, o.Args...), Dir: o.Dir,
+		Env:    append(flatten(env), envFD+"=3"),
+		Stdout: logs, Stderr: logs,
+		ExtraFiles: []*os.File{theirs},
+		SysProcAttr: &syscall.SysProcAttr{
+			Pdeathsig: syscall.SIGKILL,
+			// Ctrl-C goes to simctl, which decides what it means.
+			Setpgid: true,
+		},
+	}
+	if cmd.Dir == "" {
+		cmd.Dir = os.TempDir()
+	}
+	c := &Controller{
+		build: b, clock: o.Clock, conn: conn, answers: bufio.NewReader(conn),
+		exited: make(chan struct{}),
+		events: map[wireKey]*clock.Event{},
+		log:    newLogReader(logged, o.Log),
+	}
+	c.SetRecorder(o.Recorder)
+	started := make(chan error)
+	go c.run(cmd, logs, started)
+	if err := <-started; err != nil {
+		_, _ = conn.Close(), logged.Close()
+		return nil, fmt.Errorf("running %s: %w", b.Path, err)
+	}
+	o.Clock.OnStep(c.step)
+	if err := c.ready(ctx); err != nil {
+		_ = c.Stop(context.WithoutCancel(ctx))
+		return nil, err
+	}
+	c.fact(history.FactTektonStarted, history.Tekton{Version: b.Version})
+	return c, nil
+}
+
+// environment is what the process gets: nothing of simctl's own but where to
+// find programs and files.
+func environment(upstream map[string]string, namespace string) (map[string]string, error) {
+	env := map[string]string{
+		// Needed by old releases even if nobody reads metrics.
+		"METRICS_DOMAIN": "tekton.dev/pipeline",
+	}
+	for k, v := range upstream {
+		env[k] = v
+	}
+	for _, k := range []string{"PATH", "HOME", "TMPDIR"} {
+		if v, ok := os.LookupEnv(k); ok {
+			env[k] = v
+		}
+	}
+	env["SYSTEM_NAMESPACE"] = namespace
+	// The API server may be older than the release wants.
+	env["KUBERNETES_MIN_VERSION"] = "v1.0.0"
+	// The kernel gives a free port; the hook binds it to loopback.
+	env["PROBES_PORT"], env["PROFILING_PORT"] = "0", "0"
+	// This one must be a number of its own.
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return nil, fmt.Errorf("finding a free port: %w", err)
+	}
+	defer func() { _ = l.Close() }()
+	env["METRICS_PROMETHEUS_PORT"] = strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
+	env["METRICS_PROMETHEUS_HOST"] = "127.0.0.1"
+	return env, nil
+}
+
+func flatten(env map[string]string) []string {
+	out := make([]string, 0, len(env))
+	for k, v := range env {
+		out = append(out, k+"="+v)
+	}
+	slices.Sort(out)
+	return out
+}
+
+// run starts the process and waits for its end. The kernel ends the process
+// with the thread that started it, hence one thread for all of it.
+func (c *Controller) run(cmd *exec.Cmd, logs *os.File, started chan<- error) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	err := cmd.Start()
+	_ = logs.Close()
+	if err != nil {
+		started <- err
+		return
+	}
+	c.pid = cmd.Process.Pid
+	go c.log.read()
+	started <- nil
+	err = cmd.Wait()
+	<-c.log.done
+	_ = c.conn.Close()
+	var exit *exec.ExitError
+	code := 0
+	if errors.As(err, &exit) {
+		code = exit.ExitCode()
+	}
+	words := c.log.words()
+	if words == "" && err != nil {
+		words = err.Error()
+	}
+	c.exitErr = &ExitError{Version: c.build.Version, Code: code, Words: words}
+	if !c.ending.Load() {
+		c.fact(history.FactTektonExited, history.Tekton{Version: c.build.Version, ExitCode: code, Message: words})
+	}
+	close(c.exited)
+}
+
+func (c *Controller) fact(name string, data history.Tekton) {
+	c.log.record(history.NewFact(actor, history.Ref{Kind: "Deployment", Name: actor}, name, data))
+}
+
+// SetRecorder has what follows recorded by r, or by nobody if it is nil.
+func (c *Controller) SetRecorder(r history.Recorder) { c.log.setRecorder(r) }
+
+// ready waits until the controllers run.
+func (c *Controller) ready(ctx context.Context) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, readyWithin, fmt.Errorf("it is not ready after %s", readyWithin))
+	defer cancel()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		a, err := c.ask(wireRequest{Now: c.clock.Now().UnixNano()})
+		if err == nil && a.Ready {
+			return nil
+		}
+		if err != nil {
+			// The process has closed its side: wait for its last words.
+			select {
+			case <-c.exited:
+				return c.exitErr
+			case <-time.After(stopWithin):
+				return err
+			}
+		}
+		select {
+		case <-c.exited:
+			return c.exitErr
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-tick.C:
+		}
+	}
+}
+
+// ask has one request answered.
+func (c *Controller) ask(r wireRequest) (wireAnswer, error) {
+	c.wire.Lock()
+	defer c.wire.Unlock()
+	var a wireAnswer
+	if c.failed != nil {
+		return a, c.failed
+	}
+	c.n++
+	r.N = c.n
+	err := func() error {
+		if err := c.conn.SetDeadline(time.Now().Add(answerWithin)); err != nil {
+			return err
+		}
+		if err := json.NewEncoder(c.conn).Encode(r); err != nil {
+			return err
+		}
+		line, err := c.answers.ReadBytes('\n')
+		if err != nil {
+			return err
+		}
+		if err := json.Unmarshal(line, &a); err != nil {
+			return err
+		}
+		if a.N != r.N {
+			return fmt.Errorf("answer %d to request %d", a.N, r.N)
+		}
+		return nil
+	}()
+	if err != nil {
+		c.failed = fmt.Errorf("asking the controller of Tekton %s: %w", c.build.Version, err)
+		return a, c.failed
+	}
+	if r.Forget {
+		c.pending = nil
+	}
+	c.pending = append(c.pending, a.Delays...)
+	return a, nil
+}
+
+// step tells the process a new time, and comes back when it has it. It runs
+// under the clock's lock.
+func (c *Controller) step(now time.Time) {
+	if c.ending.Load() {
+		return
+	}
+	// A failure shows in Quiet.
+	_, _ = c.ask(wireRequest{Now: now.UnixNano()})
+}
+
+// Quiet says whether the controller has nothing to do until time moves on or an
+// object changes. What its reconcilers are waiting for goes on the clock. The
+// error is an [*ExitError] if the process has ended by itself.
+func (c *Controller) Quiet() (bool, error) {
+	select {
+	case <-c.exited:
+		return false, c.exitErr
+	default:
+	}
+	a, err := c.ask(wireRequest{})
+	if err != nil {
+		select {
+		case <-c.exited:
+			return false, c.exitErr
+		case <-time.After(stopWithin):
+			return false, err
+		}
+	}
+	c.schedule()
+	// What was logged before this moment must be in the history before the next.
+	return a.Idle && c.log.empty(), nil
+}
+
+// schedule puts the delays that were reported on the clock.
+func (c *Controller) schedule() {
+	c.wire.Lock()
+	delays := c.pending
+	c.pending = nil
+	c.wire.Unlock()
+	for _, d := range delays {
+		key, at := d.wireKey, time.Unix(0, d.At)
+		kind := kindOf(d)
+		if e := c.events[key]; e != nil {
+			// A work queue keeps the earlier of two moments for a key.
+			if !at.Before(e.At) {
+				continue
+			}
+			e.Cancel()
+		}
+		name := "tekton/" + key.Controller + "/" + key.Key
+		c.events[key] = c.clock.Schedule(at.Sub(c.clock.Now()), kind, name, func() {
+			delete(c.events, key)
+			_, _ = c.ask(wireRequest{Enqueue: []wireKey{key}}) // a failure shows in Quiet
+		})
+	}
+}
+
+// kindOf says what a delay means for the question whether anything can still
+// happen. A time-out of a run supplies nothing. Looking again may help, e.g.
+// against a cache that was behind or a quota that somebody frees; but what goes
+// on for long without success waits for something else to happen.
+func kindOf(d wireDelay) clock.Kind {
+	const (
+		failures = 12 // 20 s of back-off
+		retries  = 3
+	)
+	switch d.Reason {
+	case reasonDeadline:
+		return clock.Timeout
+	case reasonFailure:
+		if d.Attempt > failures {
+			return clock.Timeout
+		}
+	default:
+		if d.Attempt > retries {
+			return clock.Timeout
+		}
+	}
+	return clock.Work
+}
+
+// Reset forgets what the reconcilers are waiting for and takes it off the clock,
+// for the next cell. The objects of the last one must be gone by then.
+func (c *Controller) Reset() {
+	for _, e := range c.events {
+		e.Cancel()
+	}
+	clear(c.events)
+	_, _ = c.ask(wireRequest{Now: c.clock.Now().UnixNano(), Forget: true}) // a failure shows in Quiet
+}
+
+// Version is the release's version.
+func (c *Controller) Version() string { return c.build.Version }
+
+// PID is the process's id.
+func (c *Controller) PID() int { return c.pid }
+
+// Exited is closed when the process has ended.
+func (c *Controller) Exited() <-chan struct{} { return c.exited }
+
+// ExitErr is an [*ExitError] once the process has ended, and nil before.
+func (c *Controller) ExitErr() error {
+	select {
+	case <-c.exited:
+		return c.exitErr
+	default:
+		return nil
+	}
+}
+
+// Stop ends the process and takes its events off the clock. It may be called
+// twice. The process is not left to shut down in its own time: its state is
+// thrown away.
+func (c *Controller) Stop(ctx context.Context) error {
+	c.ending.Store(true)
+	for _, e := range c.events {
+		e.Cancel()
+	}
+	// The hook ends the process when this end of the socket is closed.
+	_ = c.conn.Close()
+	_ = c.signal(syscall.SIGTERM)
+	kill := time.NewTimer(stopWithin)
+	defer kill.Stop()
+	select {
+	case <-c.exited:
+		return nil
+	case <-kill.C:
+	case <-ctx.Done():
+	}
+	if err := c.signal(syscall.SIGKILL); err != nil {
+		return fmt.Errorf("killing the controller of Tekton %s: %w", c.build.Version, err)
+	}
+	<-c.exited
+	return nil
+}
+
+// signal does nothing if the process has ended.
+func (c *Controller) signal(s syscall.Signal) error {
+	select {
+	case <-c.exited:
+		return nil
+	default:
+	}
+	if err := syscall.Kill(c.pid, s); err != nil && !errors.Is(err, syscall.ESRCH) {
+		return err
+	}
+	return nil
+}
+
+// String names the process in messages.
+func (c *Controller) String() string {
+	return fmt.Sprintf("Tekton %s (%s, process %d)", c.build.Version, filepath.Base(c.build.Path), c.pid)
+}

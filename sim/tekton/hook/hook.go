@@ -1,0 +1,683 @@
+//go:build go1.21
+
+// Package hook puts an upstream Tekton controller process on virtual time and
+// lets it say when it has nothing to do.
+//
+// The same source is compiled into simctl's own controller and added to a copy
+// of upstream's module when another release is built, so it uses nothing but
+// the standard library and packages that every release depends on.
+//
+// The process that started the controller talks to it over an inherited socket
+// (file descriptor EnvFD) in lines of JSON: every [Request] gets one [Answer].
+// Without EnvFD the hook does nothing and the controller runs in real time.
+//
+// What is changed, and why:
+//
+//   - Reconcilers get a clock that stands still until the parent moves it.
+//   - Delays that reconcilers ask for, and the back-off after errors, are not
+//     put on the work queue but reported; the parent has the key enqueued when
+//     its virtual moment has come.
+//   - Upstream takes some moments from the machine's clock rather than from the
+//     clock it was handed, and compares its own with creationTimestamps; those
+//     moments are put into virtual time before a reconciler or the API server
+//     sees them.
+//   - Listening sockets are bound to the loopback device.
+package hook
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"log"
+	"net"
+	"os"
+	"reflect"
+	"runtime"
+	"runtime/metrics"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+	"unsafe"
+
+	v1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
+	pipelineruninformer "github.com/tektoncd/pipeline/pkg/client/injection/informers/pipeline/v1/pipelinerun"
+	taskruninformer "github.com/tektoncd/pipeline/pkg/client/injection/informers/pipeline/v1/taskrun"
+	customruninformer "github.com/tektoncd/pipeline/pkg/client/injection/informers/pipeline/v1beta1/customrun"
+	"github.com/tektoncd/pipeline/pkg/reconciler/pipelinerun"
+	"github.com/tektoncd/pipeline/pkg/reconciler/taskrun"
+	"go.uber.org/zap"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/cache"
+	"k8s.io/utils/clock"
+	"knative.dev/pkg/apis"
+	"knative.dev/pkg/configmap"
+	"knative.dev/pkg/controller"
+	"knative.dev/pkg/logging"
+	"knative.dev/pkg/reconciler"
+)
+
+// EnvFD names the environment variable with the number of the inherited socket.
+const EnvFD = "SIMCTL_TEKTON_FD"
+
+// Reasons of a [Delay].
+const (
+	// Deadline: a time-out of the run itself, which ends waiting.
+	Deadline = "deadline"
+	// Retry: the reconciler wants to look again, because something it needs was
+	// not there.
+	Retry = "retry"
+	// Failure: Reconcile returned an error.
+	Failure = "error"
+)
+
+// Key names one key of one controller's work queue.
+type Key struct {
+	// Controller is the short name, e.g. "taskrun".
+	Controller string `json:"controller"`
+	// Key is "namespace/name".
+	Key string `json:"key"`
+}
+
+// Delay says that a key wants to be reconciled again.
+type Delay struct {
+	Key
+	// At is the virtual moment in Unix nanoseconds.
+	At int64 `json:"at"`
+	// Reason is one of [Deadline], [Retry] and [Failure].
+	Reason string `json:"reason"`
+	// Attempt counts retries or failures of the key in a row, from 1.
+	Attempt int `json:"attempt"`
+	// Error is the text of the error, for a failure.
+	Error string `json:"error,omitempty"`
+}
+
+// Request is a line from the parent. Fields that are not set mean no change.
+type Request struct {
+	// N is repeated in the answer.
+	N int `json:"n"`
+	// Now is the virtual time in Unix nanoseconds.
+	Now int64 `json:"now,omitempty"`
+	// Enqueue lists keys whose time has come.
+	Enqueue []Key `json:"enqueue,omitempty"`
+	// Forget drops the counts of failed attempts and the delays that have not
+	// been reported yet.
+	Forget bool `json:"forget,omitempty"`
+}
+
+// Answer is the line that answers a request.
+type Answer struct {
+	N int `json:"n"`
+	// Ready: every controller runs with its caches in sync.
+	Ready bool `json:"ready"`
+	// Idle: nothing is queued or reconciling, no goroutine is about to run and
+	// everything that arrived on a socket has been read.
+	Idle bool `json:"idle"`
+	// Queued and Active count the keys in work queues and in reconcilers.
+	Queued int `json:"queued"`
+	Active int `json:"active"`
+	// Runnable counts goroutines, the answering one aside, that run or could.
+	Runnable int `json:"runnable"`
+	// Unread counts bytes in socket buffers.
+	Unread int `json:"unread"`
+	// Reconciles counts the calls of reconcilers so far.
+	Reconciles int `json:"reconciles"`
+	// Delays are new since the last answer.
+	Delays []Delay `json:"delays,omitempty"`
+}
+
+// Hook is one controller process's side of the channel.
+type Hook struct {
+	conn net.Conn // nil: real time
+
+	mu          sync.Mutex
+	now         time.Time
+	expected    int
+	controllers []*counted
+	delays      []Delay
+	reconciles  int
+	created     map[types.UID]metav1.Time
+}
+
+// Connect opens the channel that the environment names; it ends the process if
+// there is one and it does not work.
+func Connect() *Hook {
+	h := &Hook{created: map[types.UID]metav1.Time{}}
+	fd := os.Getenv(EnvFD)
+	if fd == "" {
+		return h
+	}
+	n, err := strconv.Atoi(fd)
+	if err != nil {
+		log.Fatalf("%s is %q, not the number of a file descriptor", EnvFD, fd)
+	}
+	f := os.NewFile(uintptr(n), "simctl")
+	conn, err := net.FileConn(f)
+	_ = f.Close()
+	if err != nil {
+		log.Fatalf("%s is %s, which is not a socket: %v", EnvFD, fd, err)
+	}
+	h.attach(conn)
+	return h
+}
+
+// attach reads the first request, which sets the time, and serves the rest.
+func (h *Hook) attach(conn net.Conn) {
+	h.conn = conn
+	first := make(chan struct{})
+	go h.serve(first)
+	<-first
+}
+
+func (h *Hook) serve(first chan struct{}) {
+	in := bufio.NewScanner(h.conn)
+	in.Buffer(nil, 64<<20)
+	out := json.NewEncoder(h.conn)
+	for in.Scan() {
+		var r Request
+		if err := json.Unmarshal(in.Bytes(), &r); err != nil {
+			log.Fatalf("simctl sent %q: %v", in.Text(), err)
+		}
+		h.take(r)
+		if first != nil {
+			close(first)
+			first = nil
+		}
+		if err := out.Encode(h.answer(r.N)); err != nil {
+			break
+		}
+	}
+	// The parent is gone: a controller must not outlive it.
+	os.Exit(0)
+}
+
+func (h *Hook) take(r Request) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if r.Now != 0 {
+		h.now = time.Unix(0, r.Now).UTC()
+	}
+	if r.Forget {
+		h.delays = nil
+		clear(h.created)
+		for _, c := range h.controllers {
+			clear(c.attempts)
+			clear(c.due)
+		}
+	}
+	for _, k := range r.Enqueue {
+		for _, c := range h.controllers {
+			if c.name == k.Controller {
+				c.enqueue(k.Key)
+			}
+		}
+	}
+}
+
+func (h *Hook) answer(n int) Answer {
+	// Let goroutines that wait for this processor run first.
+	runtime.Gosched()
+	a := Answer{N: n, Runnable: runnable(), Unread: sockets()}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	a.Ready = len(h.controllers) == h.expected && h.expected > 0
+	for _, c := range h.controllers {
+		a.Ready = a.Ready && c.started
+		// A key that the parent had enqueued counts until its reconciler has
+		// it: on its way through the queue's lanes Len does not see it.
+		a.Queued += c.queue.Len() + len(c.due)
+		a.Active += c.active
+	}
+	a.Reconciles = h.reconciles
+	a.Idle = a.Queued == 0 && a.Active == 0 && a.Runnable == 0 && a.Unread == 0
+	a.Delays, h.delays = h.delays, nil
+	return a
+}
+
+// runnable counts the goroutines, the caller's aside, that run, could run or
+// are in a system call.
+func runnable() int {
+	samples := []metrics.Sample{
+		{Name: "/sched/goroutines/runnable:goroutines"},
+		{Name: "/sched/goroutines/running:goroutines"},
+		{Name: "/sched/goroutines/not-in-go:goroutines"},
+	}
+	metrics.Read(samples)
+	n := -1
+	for _, s := range samples {
+		if s.Value.Kind() == metrics.KindUint64 {
+			n += int(s.Value.Uint64())
+		}
+	}
+	return max(n, 0)
+}
+
+// sockets counts the bytes that wait in this process's sockets, and binds those
+// that listen to the loopback device: upstream has no setting for the address.
+func sockets() int {
+	const fionread = 0x541b
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		return 0
+	}
+	unread := 0
+	for _, e := range entries {
+		fd, err := strconv.Atoi(e.Name())
+		if err != nil {
+			continue
+		}
+		listens, err := syscall.GetsockoptInt(fd, syscall.SOL_SOCKET, syscall.SO_ACCEPTCONN)
+		if err != nil {
+			continue // not a socket
+		}
+		if listens != 0 {
+			_ = syscall.SetsockoptString(fd, syscall.SOL_SOCKET, syscall.SO_BINDTODEVICE, "lo")
+			continue
+		}
+		var n int32
+		if _, _, e := syscall.Syscall(syscall.SYS_IOCTL, uintptr(fd), fionread, uintptr(unsafe.Pointer(&n))); e == 0 {
+			unread += int(n)
+		}
+	}
+	return unread
+}
+
+// Attached says whether a parent rules the time.
+func (h *Hook) Attached() bool { return h.conn != nil }
+
+// Clock gives the clock to hand to upstream's constructors.
+func (h *Hook) Clock() clock.PassiveClock {
+	if !h.Attached() {
+		return clock.RealClock{}
+	}
+	return virtual{h}
+}
+
+type virtual struct{ h *Hook }
+
+func (v virtual) Now() time.Time {
+	v.h.mu.Lock()
+	defer v.h.mu.Unlock()
+	return v.h.now
+}
+
+func (v virtual) Since(t time.Time) time.Duration { return v.Now().Sub(t) }
+
+// Constructor is what upstream's NewController functions give.
+type Constructor = func(context.Context, configmap.Watcher) *controller.Impl
+
+// Wrap puts the controller that ctor makes on virtual time.
+func (h *Hook) Wrap(ctor Constructor) Constructor {
+	if !h.Attached() {
+		return ctor
+	}
+	h.mu.Lock()
+	h.expected++
+	h.mu.Unlock()
+	return func(ctx context.Context, cmw configmap.Watcher) *controller.Impl {
+		impl := ctor(ctx, cmw)
+		h.correct(ctx, impl)
+		h.count(impl)
+		return impl
+	}
+}
+
+// count replaces the controller's reconciler by one that is counted.
+func (h *Hook) count(impl *controller.Impl) {
+	c := &counted{
+		hook:     h,
+		name:     shortName(impl.Name),
+		inner:    impl.Reconciler,
+		queue:    impl.WorkQueue(),
+		add:      impl.EnqueueKey,
+		attempts: map[string]int{},
+		due:      map[string]bool{},
+		reasons:  map[string]string{},
+	}
+	if la, ok := impl.Reconciler.(reconciler.LeaderAware); ok {
+		impl.Reconciler = struct {
+			controller.Reconciler
+			reconciler.LeaderAware
+		}{c, starter{la, c}}
+	} else {
+		c.started = true
+		impl.Reconciler = c
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.controllers = append(h.controllers, c)
+}
+
+// shortName gives "taskrun" for
+// "github.com.tektoncd.pipeline.pkg.reconciler.taskrun.Reconciler".
+func shortName(name string) string {
+	parts := strings.Split(name, ".")
+	if len(parts) < 2 {
+		return name
+	}
+	return parts[len(parts)-2]
+}
+
+// starter notes when a controller's workers start: without an election a
+// reconciler is promoted by then.
+type starter struct {
+	reconciler.LeaderAware
+	c *counted
+}
+
+func (s starter) Promote(b reconciler.Bucket, enq func(reconciler.Bucket, types.NamespacedName)) error {
+	err := s.LeaderAware.Promote(b, enq)
+	if enq != nil {
+		s.c.hook.mu.Lock()
+		s.c.started = true
+		s.c.hook.mu.Unlock()
+	}
+	return err
+}
+
+// counted is a reconciler that counts and whose delays the parent serves.
+type counted struct {
+	hook  *Hook
+	name  string
+	inner controller.Reconciler
+	queue interface{ Len() int }
+	add   func(types.NamespacedName)
+
+	// Guarded by hook.mu.
+	started  bool
+	active   int
+	attempts map[string]int
+	due      map[string]bool
+	// reasons holds what correct found out about the delay of a key that is
+	// being reconciled.
+	reasons map[string]string
+}
+
+func (c *counted) enqueue(key string) {
+	namespace, name, err := cache.SplitMetaNamespaceKey(key)
+	if err != nil {
+		return
+	}
+	c.due[key] = true
+	c.add(types.NamespacedName{Namespace: namespace, Name: name})
+}
+
+// Reconcile implements controller.Reconciler. The order of the cases is that of
+// knative's controller.Impl.
+func (c *counted) Reconcile(ctx context.Context, key string) error {
+	began := time.Now()
+	h := c.hook
+	h.mu.Lock()
+	c.active++
+	h.reconciles++
+	delete(c.due, key)
+	delete(c.reasons, key)
+	h.mu.Unlock()
+
+	err := c.inner.Reconcile(ctx, key)
+
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	c.active--
+	if err == nil || controller.IsSkipKey(err) {
+		delete(c.attempts, key)
+		return err
+	}
+	if ok, after := controller.IsRequeueKey(err); ok {
+		reason := c.reasons[key]
+		if reason == "" {
+			reason = Retry
+		}
+		c.wait(key, after, reason, nil)
+		return controller.NewSkipKey(key)
+	}
+	if !apierrors.IsConflict(err) && controller.IsPermanentError(err) {
+		delete(c.attempts, key)
+		return err
+	}
+	if !apierrors.IsConflict(err) {
+		logging.FromContext(ctx).Errorw("Reconcile error", zap.Duration("duration", time.Since(began)), zap.Error(err))
+	}
+	c.wait(key, backoff(c.attempts[key]), Failure, err)
+	return controller.NewSkipKey(key)
+}
+
+// wait reports that key is to be reconciled again.
+func (c *counted) wait(key string, after time.Duration, reason string, err error) {
+	d := Delay{Key: Key{Controller: c.name, Key: key}, Reason: reason}
+	if reason == Deadline {
+		delete(c.attempts, key)
+	} else {
+		c.attempts[key]++
+		d.Attempt = c.attempts[key]
+	}
+	if err != nil {
+		d.Error = err.Error()
+	}
+	// A real queue is always a little late. Virtual time that stands still
+	// would show a reconciler the very moment of its deadline, which is not past
+	// it, and it would ask for nothing, again and again.
+	d.At = c.hook.now.Add(max(after, 0) + time.Millisecond).UnixNano()
+	c.hook.delays = append(c.hook.delays, d)
+}
+
+// backoff is the delay after the given number of earlier failures in a row: the
+// exponential part of client-go's DefaultTypedControllerRateLimiter.
+func backoff(failures int) time.Duration {
+	const base, limit = 5 * time.Millisecond, 1000 * time.Second
+	if failures > 20 {
+		return limit
+	}
+	return min(base<<failures, limit)
+}
+
+// correct makes the reconcilers of TaskRuns and PipelineRuns see and set
+// moments of virtual time alone.
+func (h *Hook) correct(ctx context.Context, impl *controller.Impl) {
+	inner := field(impl.Reconciler, "reconciler")
+	if !inner.IsValid() {
+		return // not generated for a kind: no moments
+	}
+	name := shortName(impl.Name)
+	switch r := inner.Interface().(type) {
+	case *taskrun.Reconciler:
+		inner.Set(reflect.ValueOf(&taskRuns{r, h, name}))
+		h.stamp(taskruninformer.Get(ctx).Informer())
+	case *pipelinerun.Reconciler:
+		inner.Set(reflect.ValueOf(&pipelineRuns{r, h, name}))
+		h.stamp(pipelineruninformer.Get(ctx).Informer())
+		h.stamp(customruninformer.Get(ctx).Informer())
+	}
+}
+
+// field gives an unexported field of the struct that v points to: neither
+// knative's generated reconcilers nor client-go's informers have another way
+// in. It is invalid if there is no such field.
+func field(v any, name string) reflect.Value {
+	p := reflect.ValueOf(v)
+	if p.Kind() != reflect.Pointer || p.Elem().Kind() != reflect.Struct {
+		return reflect.Value{}
+	}
+	f := p.Elem().FieldByName(name)
+	if !f.IsValid() {
+		return f
+	}
+	return reflect.NewAt(f.Type(), unsafe.Pointer(f.UnsafeAddr())).Elem()
+}
+
+// stamp gives the objects of an informer virtual creationTimestamps: the moment
+// they were first seen, which is the moment they were created in, because time
+// stands still until everybody has seen them. An API server that has the
+// virtual time itself is left alone.
+func (h *Hook) stamp(informer cache.SharedIndexInformer) {
+	var before cache.TransformFunc
+	f := field(informer, "transform")
+	if !f.IsValid() {
+		log.Fatalf("%T has no transform: this release needs another hook", informer)
+	}
+	before, _ = f.Interface().(cache.TransformFunc)
+	err := informer.SetTransform(func(obj any) (any, error) {
+		if before != nil {
+			var err error
+			if obj, err = before(obj); err != nil {
+				return obj, err
+			}
+		}
+		if o, ok := obj.(metav1.Object); ok {
+			h.setCreation(o)
+		}
+		return obj, nil
+	})
+	if err != nil {
+		log.Fatalf("setting the transform of %T: %v", informer, err)
+	}
+}
+
+func (h *Hook) setCreation(o metav1.Object) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !h.real(o.GetCreationTimestamp().Time) {
+		return
+	}
+	t, ok := h.created[o.GetUID()]
+	if !ok {
+		t = metav1.NewTime(h.now.Truncate(time.Second))
+		// After a restart of the controller the runs are older than that.
+		if started := startTime(o); started != nil && started.Before(&t) {
+			t = *started
+		}
+		h.created[o.GetUID()] = t
+	}
+	o.SetCreationTimestamp(t)
+}
+
+func startTime(o metav1.Object) *metav1.Time {
+	switch o := o.(type) {
+	case *v1.TaskRun:
+		return o.Status.StartTime
+	case *v1.PipelineRun:
+		return o.Status.StartTime
+	}
+	return nil
+}
+
+// real says whether t comes from the machine's clock. Virtual time is decades
+// away from it. Callers hold the lock.
+func (h *Hook) real(t time.Time) bool {
+	apart := h.now.Sub(t)
+	return !t.IsZero() && (apart > 10*365*24*time.Hour || apart < -10*365*24*time.Hour)
+}
+
+// toVirtual puts moments that come from the machine's clock to the present.
+func (h *Hook) toVirtual(now metav1.Time, ts ...*metav1.Time) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, t := range ts {
+		if t != nil && h.real(t.Time) {
+			*t = now
+		}
+	}
+}
+
+func (h *Hook) conditions(now metav1.Time, cs []apis.Condition) {
+	for i := range cs {
+		h.toVirtual(now, &cs[i].LastTransitionTime.Inner)
+	}
+}
+
+func (h *Hook) present() metav1.Time {
+	return metav1.NewTime(h.Clock().Now().Truncate(time.Second))
+}
+
+// because notes the reason of the delay that a reconciler asked for: a deadline
+// if it is one of the given moments.
+func (h *Hook) because(name, key string, event error, deadlines ...time.Time) {
+	ok, after := controller.IsRequeueKey(event)
+	if !ok {
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	reason := Retry
+	for _, d := range deadlines {
+		if h.now.Add(after).Sub(d).Abs() < time.Second {
+			reason = Deadline
+		}
+	}
+	for _, c := range h.controllers {
+		if c.name == name {
+			c.reasons[key] = reason
+		}
+	}
+}
+
+// taskRuns is upstream's reconciler of TaskRuns on virtual time.
+type taskRuns struct {
+	*taskrun.Reconciler
+	h    *Hook
+	name string
+}
+
+// ReconcileKind implements the generated Interface.
+func (r *taskRuns) ReconcileKind(ctx context.Context, tr *v1.TaskRun) reconciler.Event {
+	now := r.h.present()
+	created := tr.CreationTimestamp
+	fresh := !tr.HasStarted()
+	if fresh {
+		// Upstream starts a TaskRun at the machine's time, but not before its
+		// creationTimestamp.
+		tr.CreationTimestamp = now
+	}
+	event := r.Reconciler.ReconcileKind(ctx, tr)
+	if fresh {
+		tr.Status.StartTime = tr.Status.StartTime.DeepCopy()
+		tr.CreationTimestamp = created
+	}
+	s := &tr.Status
+	r.h.toVirtual(now, s.StartTime, s.CompletionTime)
+	r.h.conditions(now, s.Conditions)
+	for i := range s.RetriesStatus {
+		old := &s.RetriesStatus[i]
+		r.h.toVirtual(now, old.StartTime, old.CompletionTime)
+		r.h.conditions(now, old.Conditions)
+	}
+	for i := range s.Steps {
+		if t := s.Steps[i].Terminated; t != nil {
+			r.h.toVirtual(now, &t.StartedAt, &t.FinishedAt)
+		}
+	}
+	if s.StartTime != nil && !tr.IsDone() {
+		r.h.because(r.name, tr.Namespace+"/"+tr.Name, event, s.StartTime.Add(tr.GetTimeout(ctx)))
+	}
+	return event
+}
+
+// pipelineRuns is upstream's reconciler of PipelineRuns on virtual time.
+type pipelineRuns struct {
+	*pipelinerun.Reconciler
+	h    *Hook
+	name string
+}
+
+// ReconcileKind implements the generated Interface.
+func (r *pipelineRuns) ReconcileKind(ctx context.Context, pr *v1.PipelineRun) reconciler.Event {
+	event := r.Reconciler.ReconcileKind(ctx, pr)
+	now := r.h.present()
+	s := &pr.Status
+	r.h.toVirtual(now, s.StartTime, s.CompletionTime, s.FinallyStartTime)
+	r.h.conditions(now, s.Conditions)
+	if s.StartTime != nil && !pr.IsDone() {
+		deadlines := []time.Time{s.StartTime.Add(pr.PipelineTimeout(ctx))}
+		if d := pr.TasksTimeout(); d != nil {
+			deadlines = append(deadlines, s.StartTime.Add(d.Duration))
+		}
+		if d := pr.FinallyTimeout(); d != nil && s.FinallyStartTime != nil {
+			deadlines = append(deadlines, s.FinallyStartTime.Add(d.Duration))
+		}
+		r.h.because(r.name, pr.Namespace+"/"+pr.Name, event, deadlines...)
+	}
+	return event
+}

@@ -1,0 +1,160 @@
+package tekton
+
+import (
+	_ "embed" // for the hook's source
+	"errors"
+	"fmt"
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+//go:embed hook/hook.go
+var hookSource []byte
+
+// hookDir is where the hook is put in a copy of upstream's module.
+const hookDir = "internal/simctlhook"
+
+// skipped are folders of upstream's module that the controller is not built
+// from. The vendor folder of a module zip is not complete.
+var skipped = []string{"vendor", "docs", "examples", "hack", "tekton", "test", "third_party"}
+
+// writeSource puts a copy of upstream's module in dir, with the hook added:
+// Go refuses an overlay on its module cache.
+func writeSource(dir, module string, noProbes bool) error {
+	err := filepath.WalkDir(module, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(module, path)
+		if err != nil {
+			return err
+		}
+		to := filepath.Join(dir, rel)
+		switch {
+		case d.IsDir() && slices.Contains(skipped, rel):
+			return filepath.SkipDir
+		case d.IsDir():
+			return os.MkdirAll(to, 0o755)
+		case strings.HasSuffix(path, "_test.go"):
+			return nil
+		}
+		return copyFile(to, path)
+	})
+	if err != nil {
+		return fmt.Errorf("copying upstream's module: %w", err)
+	}
+	if err := os.MkdirAll(filepath.Join(dir, hookDir), 0o755); err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(dir, hookDir, "hook.go"), hookSource, 0o644); err != nil {
+		return err
+	}
+	name := filepath.Join(dir, "cmd", "controller", "main.go")
+	src, err := os.ReadFile(name)
+	if err != nil {
+		return fmt.Errorf("reading upstream's main: %w", err)
+	}
+	if src, err = hookMain(src, noProbes); err != nil {
+		return fmt.Errorf("putting the hook into upstream's cmd/controller/main.go: %w", err)
+	}
+	return os.WriteFile(name, src, 0o644)
+}
+
+func copyFile(to, from string) error {
+	b, err := os.ReadFile(from)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(to, b, 0o644)
+}
+
+// edit replaces src[from:to].
+type edit struct {
+	from, to int
+	text     string
+}
+
+// hookMain changes upstream's main as little as the hook needs: the clock that
+// constructors get, the constructors, and, with noProbes, the context, so that
+// knative does not listen on its fixed port.
+func hookMain(src []byte, noProbes bool) ([]byte, error) {
+	fset := token.NewFileSet()
+	file, err := parser.ParseFile(fset, "main.go", src, parser.SkipObjectResolution)
+	if err != nil {
+		return nil, err
+	}
+	offset := func(p token.Pos) int { return fset.Position(p).Offset }
+	var edits []edit
+	insert := func(p token.Pos, text string) { edits = append(edits, edit{offset(p), offset(p), text}) }
+
+	clocks, constructors, mains := 0, 0, 0
+	ast.Inspect(file, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.FuncDecl:
+			if n.Name.Name == "main" && n.Recv == nil {
+				insert(n.Body.Lbrace+1, "\n\tsimctl := simctlhook.Connect()")
+			}
+		case *ast.CompositeLit:
+			if selects(n.Type, "clock", "RealClock") {
+				clocks++
+				edits = append(edits, edit{offset(n.Pos()), offset(n.End()), "simctl.Clock()"})
+			}
+		case *ast.CallExpr:
+			if !selects(n.Fun, "sharedmain", "MainWithConfig") || len(n.Args) == 0 {
+				return true
+			}
+			mains++
+			if noProbes {
+				insert(n.Args[0].Pos(), "sharedmain.WithHealthProbesDisabled(")
+				insert(n.Args[0].End(), ")")
+			}
+			for _, arg := range n.Args {
+				if c, ok := arg.(*ast.CallExpr); ok && selects(c.Fun, "", "NewController") {
+					constructors++
+					insert(c.Pos(), "simctl.Wrap(")
+					insert(c.End(), ")")
+				}
+			}
+		}
+		return true
+	})
+	switch {
+	case mains != 1:
+		return nil, fmt.Errorf("found %d calls of sharedmain.MainWithConfig, expected 1", mains)
+	case constructors == 0:
+		return nil, errors.New("found no NewController(...) among the arguments of sharedmain.MainWithConfig")
+	case clocks == 0:
+		return nil, errors.New("found no clock.RealClock{}: this release takes no clock")
+	case len(file.Imports) == 0:
+		return nil, errors.New("found no imports")
+	}
+	insert(file.Imports[0].Pos(), fmt.Sprintf("simctlhook %q\n\t", Module+"/"+hookDir))
+
+	// Insertions at one place keep their order.
+	slices.SortStableFunc(edits, func(a, b edit) int { return a.from - b.from })
+	var out []byte
+	at := 0
+	for _, e := range edits {
+		out = append(append(out, src[at:e.from]...), e.text...)
+		at = e.to
+	}
+	out = append(out, src[at:]...)
+	// Upstream's import of the clock has no other use now.
+	return append(out, "\nvar _ = clock.RealClock{}\n"...), nil
+}
+
+// selects says whether e is pkg.name; an empty pkg means any.
+func selects(e ast.Expr, pkg, name string) bool {
+	s, ok := e.(*ast.SelectorExpr)
+	if !ok || s.Sel.Name != name {
+		return false
+	}
+	x, ok := s.X.(*ast.Ident)
+	return ok && (pkg == "" || x.Name == pkg)
+}
