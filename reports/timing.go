@@ -134,15 +134,26 @@ func (g *group) statistics(all []verdict.Statistic, s style) string {
 	return t.Render()
 }
 
+// measureNames are the names for people of measures in virtual seconds.
+var measureNames = map[string]string{
+	"attachSeconds":       "attaching",
+	"mountSeconds":        "mounting",
+	"pullSeconds":         "pulling",
+	"blockedSinceSeconds": "stopped at",
+}
+
 // measure gives a measure's name for people and how to show its numbers.
 func measure(name string) (string, func(float64) string) {
-	if short, ok := strings.CutSuffix(name, "Seconds"); ok {
-		return short, Duration
+	short, seconds := strings.CutSuffix(name, "Seconds")
+	if !seconds {
+		return name, trimNumber
 	}
-	return name, func(v float64) string { return trimNumber(v) }
+	if n, ok := measureNames[name]; ok {
+		short = n
+	}
+	return short, Duration
 }
 
 func trimNumber(v float64) string {
-	t := fmt.Sprintf("%.2f", v)
-	return trimZeros(t)
+	return trimZeros(fmt.Sprintf("%.2f", v))
 }

@@ -4,7 +4,9 @@
 //	run.json      what was asked for: command, inputs and their hashes ([Info])
 //	cells.jsonl   one line per finished cell, as it finishes ([Record])
 //	result.json   the result, written when the run ends
-//	cells/ID/     what the engine keeps of a cell: history.jsonl, logs
+//	simctl.log    simctl's own log
+//	cells/ID/     what the engine keeps of a cell: history.jsonl
+//	logs/         what the controllers log
 //
 // A line of cells.jsonl is written with one write and flushed to the disk
 // before Append returns; a last line cut short by a crash is dropped when the

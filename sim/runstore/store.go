@@ -26,6 +26,8 @@ const (
 	resultFile = "result.json"
 	lockFile   = ".lock"
 	cellsDir   = "cells"
+	logsDir    = "logs"
+	logFile    = "simctl.log"
 	latestLink = "latest"
 )
 
@@ -58,8 +60,8 @@ type Info struct {
 type Options struct {
 	Tekton  []string `json:"tekton,omitempty"`
 	Set     []string `json:"set,omitempty"`
-	Seed    int64    `json:"seed,omitempty"`
-	Repeats int      `json:"repeats,omitempty"`
+	Seed    *int64   `json:"seed,omitempty"`
+	Repeats *int     `json:"repeats,omitempty"`
 }
 
 // Input is a file that was read, with the SHA-256 of what was in it.
@@ -108,7 +110,7 @@ func Create(dir string, info Info) (*Run, error) {
 		return nil, err
 	}
 	// Only what a run consists of is removed, never what else may stand there.
-	for _, name := range []string{infoFile, cellsFile, resultFile, cellsDir} {
+	for _, name := range []string{infoFile, cellsFile, resultFile, cellsDir, logsDir, logFile} {
 		if err := os.RemoveAll(filepath.Join(dir, name)); err != nil {
 			r.Close()
 			return nil, fmt.Errorf("removing the earlier run in %s: %w", dir, err)
@@ -223,6 +225,15 @@ func (r *Run) openCells() error {
 	}
 	r.cells = f
 	return nil
+}
+
+// OpenLog opens simctl's own log of the run for appending.
+func (r *Run) OpenLog() (*os.File, error) {
+	f, err := os.OpenFile(filepath.Join(r.dir, logFile), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		return nil, fmt.Errorf("opening the log: %w", err)
+	}
+	return f, nil
 }
 
 // Dir is the run's folder.

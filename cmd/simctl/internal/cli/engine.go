@@ -1,0 +1,68 @@
+package cli
+
+import (
+	"context"
+
+	"github.com/go-logr/logr"
+
+	"simctl.dev/simctl/sim/scenario"
+	"simctl.dev/simctl/sim/verdict"
+)
+
+// Engine is what the verbs need of package sim.
+type Engine interface {
+	// Run runs cells and gives the result of each that was finished, in their
+	// order. When ctx is cancelled it stops promptly and gives what is finished
+	// with ctx's error.
+	Run(ctx context.Context, cells []scenario.Cell, o RunOptions) ([]verdict.Cell, error)
+	// Releases lists the Tekton releases that are known.
+	Releases(cacheDir string) ([]Release, error)
+	// Build makes a Tekton release ready and says where its controller is.
+	// Progress is told in lines.
+	Build(ctx context.Context, cacheDir, version string, progress func(line string)) (string, error)
+}
+
+// RunOptions are options of [Engine.Run].
+type RunOptions struct {
+	// Parallel is how many control planes run side by side; 0 leaves the choice
+	// to the engine.
+	Parallel int
+	// OutDir is the run's folder, CacheDir that of the builds of Tekton.
+	OutDir, CacheDir string
+	// FailFast stops at the first cell that is not as expected; that is no error.
+	FailFast bool
+	// Progress is called from several goroutines, one at a time.
+	Progress func(Event)
+	Logger   logr.Logger
+}
+
+// EventKind says what an [Event] tells.
+type EventKind string
+
+// The kinds of events.
+const (
+	EventBuild        EventKind = "build"
+	EventControlPlane EventKind = "control-plane"
+	EventCellStarted  EventKind = "cell-started"
+	EventCellDone     EventKind = "cell-done"
+)
+
+// Event is a step of a run.
+type Event struct {
+	Kind EventKind
+	// Cell is set for events of a cell, Result once it is done.
+	Cell   *scenario.Cell
+	Result *verdict.Cell
+	// Release is the Tekton release that is built.
+	Release string
+	Message string
+}
+
+// Release is an upstream Tekton release.
+type Release struct {
+	Version string
+	// BuiltIn: compiled into simctl. Built: built before, in the cache.
+	BuiltIn, Built bool
+	// OpenShiftPipelines is the version of OpenShift Pipelines that carries it.
+	OpenShiftPipelines string
+}

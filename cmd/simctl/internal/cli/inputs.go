@@ -1,0 +1,105 @@
+package cli
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+
+	"simctl.dev/simctl/sim/runstore"
+	"simctl.dev/simctl/sim/scenario"
+)
+
+// inputs are the cells of scenario files.
+type inputs struct {
+	files []inputFile
+	cells []scenario.Cell
+	ids   []string
+}
+
+// inputFile is a scenario file that was read.
+type inputFile struct {
+	path, name string
+	sum        runstore.Input
+}
+
+// expansionFlags are those that decide which cells there are.
+func expansionFlags(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.StringArray("set", nil, "keep only these values of an axis: `axis=value[,value]` (repeatable)")
+	f.StringSlice("tekton", nil, "run on these Tekton `versions` instead of the scenarios' own (v1,v2)")
+	f.Int64("seed", 0, "seed of every draw (default each scenario's own)")
+	f.Int("repeats", 0, "runs of each cell with different draws (default each scenario's own)")
+}
+
+// expansion reads the settings of expansionFlags; what is not set is as in base.
+func (c *config) expansion(base runstore.Options) (runstore.Options, error) {
+	o := base
+	if c.isSet("set") {
+		o.Set = c.list("set")
+	}
+	if c.isSet("tekton") {
+		o.Tekton = c.list("tekton")
+	}
+	if c.isSet("seed") {
+		seed, err := c.number("seed")
+		if err != nil {
+			return o, err
+		}
+		o.Seed = &seed
+	}
+	if c.isSet("repeats") {
+		repeats, err := c.count("repeats")
+		if err != nil {
+			return o, err
+		}
+		o.Repeats = &repeats
+	}
+	_, err := parseSet(o.Set)
+	return o, err
+}
+
+// expand reads the scenarios at paths and gives their cells. The error has
+// every problem of every file, one a line.
+func expand(paths []string, o runstore.Options) (*inputs, error) {
+	set, err := parseSet(o.Set)
+	if err != nil {
+		return nil, err
+	}
+	files, err := scenario.LoadAll(paths)
+	errs := []error{err}
+	in := &inputs{}
+	for _, f := range files {
+		raw, err := os.ReadFile(f.Path)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("reading %s: %w", f.Path, err))
+			continue
+		}
+		sum := sha256.Sum256(raw)
+		in.files = append(in.files, inputFile{path: f.Path, name: f.Scenario.Metadata.Name,
+			sum: runstore.Input{Path: f.Path, SHA256: hex.EncodeToString(sum[:])}})
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	in.cells, err = scenario.Expand(files, scenario.Options{Versions: o.Tekton, Set: set, Seed: o.Seed, Repeats: o.Repeats})
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range in.cells {
+		in.ids = append(in.ids, c.ID())
+	}
+	return in, nil
+}
+
+// hashes lists the files that were read.
+func (in *inputs) hashes() []runstore.Input {
+	var out []runstore.Input
+	for _, f := range in.files {
+		out = append(out, f.sum)
+	}
+	return out
+}

@@ -1,0 +1,134 @@
+package cli
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+)
+
+// Exit statuses.
+const (
+	// StatusOK: everything came out as expected.
+	StatusOK = 0
+	// StatusDeviates: an outcome differs from what was expected.
+	StatusDeviates = 1
+	// StatusError: simctl could not do its work.
+	StatusError = 2
+)
+
+// errDeviates makes the exit status [StatusDeviates]; the report has said why.
+var errDeviates = errors.New("an outcome differs from what was expected")
+
+// errReported makes the exit status [StatusError]; what is wrong was said.
+var errReported = errors.New("reported")
+
+// Versions are those of the parts simctl consists of.
+type Versions struct {
+	Simctl     string `json:"simctl"`
+	Kubernetes string `json:"kubernetes"`
+	Tekton     string `json:"tekton"`
+	Go         string `json:"go"`
+}
+
+// App is the command line with what it works on.
+type App struct {
+	Engine         Engine
+	Versions       Versions
+	Stdout, Stderr io.Writer
+	// Now is real time, Random makes run IDs; nil is the system's.
+	Now    func() time.Time
+	Random io.Reader
+	// Terminal gives the width of w if it is a terminal; nil asks the system.
+	Terminal func(w io.Writer) (width int, ok bool)
+
+	// args is the command line of Main.
+	args []string
+}
+
+// Main runs the command line args, without the program's name, and gives the
+// exit status.
+func (a *App) Main(ctx context.Context, args []string) int {
+	if a.Now == nil {
+		a.Now = time.Now
+	}
+	if a.Random == nil {
+		a.Random = rand.Reader
+	}
+	if a.Terminal == nil {
+		a.Terminal = terminal
+	}
+	a.args = args
+	root := a.command()
+	root.SetArgs(args)
+	root.SetOut(a.Stdout)
+	root.SetErr(a.Stderr)
+	err := root.ExecuteContext(ctx)
+	switch {
+	case err == nil:
+		return StatusOK
+	case errors.Is(err, errDeviates):
+		return StatusDeviates
+	case !errors.Is(err, errReported):
+		a.complain(err)
+	}
+	return StatusError
+}
+
+// complain tells an error on standard error, one line for each of its own.
+func (a *App) complain(err error) {
+	for _, line := range strings.Split(strings.TrimSpace(err.Error()), "\n") {
+		if strings.TrimSpace(line) != "" {
+			fmt.Fprintf(a.Stderr, "simctl: %s\n", line)
+		}
+	}
+}
+
+func (a *App) command() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "simctl",
+		Short: "Replay Tekton pipelines against a real control plane in virtual time",
+		Long: `simctl replays Tekton PipelineRuns over every combination of Tekton release,
+feature flags, node taints, volume access modes and security contexts that
+scenario files name, and says what becomes of each and why.
+
+Every flag can also be given as an environment variable (--fail-fast is
+SIMCTL_FAIL_FAST) or in the file .simctl.yaml (fail-fast: true). A flag wins over
+the environment, and that over the file.
+
+Exit status: 0 as expected, 1 an outcome differs from what was expected,
+2 simctl could not do its work.`,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return cmd.Help()
+		},
+	}
+	root.PersistentFlags().String("config", "", "configuration file (default .simctl.yaml, if there is one)")
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return fmt.Errorf("%w: see %s --help", err, cmd.CommandPath())
+	})
+	root.AddCommand(a.runCommand(), a.validateCommand(), a.tektonCommand(), a.versionCommand())
+	return root
+}
+
+// terminal asks the system for the width of w.
+func terminal(w io.Writer) (int, bool) {
+	f, ok := w.(*os.File)
+	if !ok || !term.IsTerminal(int(f.Fd())) {
+		return 0, false
+	}
+	width, _, err := term.GetSize(int(f.Fd()))
+	if err != nil {
+		return 0, false
+	}
+	return width, true
+}

@@ -1,0 +1,393 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/spf13/cobra"
+
+	"simctl.dev/simctl/reports"
+	"simctl.dev/simctl/sim/runstore"
+	"simctl.dev/simctl/sim/scenario"
+	"simctl.dev/simctl/sim/verdict"
+)
+
+// latest is the value of --resume without one.
+const latest = "latest"
+
+// runsDir is where runs are kept, relative to the working folder.
+var runsDir = filepath.Join(".simctl", "runs")
+
+func (a *App) runCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "run PATH...",
+		Short: "Run scenarios and report what becomes of each cell",
+		Long: `Run every cell of the scenario files (or folders of them) and print the matrix
+of outcomes, what deviates from what the scenarios expect and why, and timing.
+
+Results go to standard output, progress to standard error. Everything is kept
+under .simctl/runs/ID: the result, a history for each cell, logs.
+
+Exit status: 0 as expected, 1 an outcome differs from what was expected,
+2 simctl could not do its work.`,
+		Example: `  simctl run scenarios/
+  simctl run scenarios/incident.yaml --set change=as-reported,tekton-1.15
+  simctl run scenarios/placement.yaml --tekton 1.3.1,1.15.0 -o json
+  simctl run --resume`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 && cmd.Flags().Changed("resume") {
+				return nil
+			}
+			return needPaths(cmd, args)
+		},
+		RunE: a.run,
+	}
+	f := cmd.Flags()
+	f.StringP("output", "o", string(reports.Table), "`format` of the result: table, wide, json or yaml")
+	f.String("out", "", "`folder` of this run (default .simctl/runs/ID)")
+	f.String("resume", "", "go on with an interrupted run: its `ID`, or the latest")
+	f.Lookup("resume").NoOptDefVal = latest
+	f.Int("parallel", 0, "control planes side by side (default by cores and memory)")
+	f.Bool("fail-fast", false, "stop at the first cell that is not as expected")
+	f.Bool("no-color", false, "no colours (NO_COLOR is honoured as well)")
+	f.String("cache-dir", "", "folder of the builds of Tekton (default under the user cache directory)")
+	f.BoolP("verbose", "v", false, "write simctl's log to standard error as well")
+	expansionFlags(cmd)
+	return cmd
+}
+
+// settings are what `run` was told.
+type settings struct {
+	format                     reports.Format
+	out, resume, cacheDir      string
+	parallel                   int
+	failFast, noColor, verbose bool
+	paths                      []string
+	expansion                  runstore.Options
+}
+
+// settings reads the settings but for those a resumed run brings along.
+func (c *config) settings(args []string) (settings, error) {
+	s := settings{out: c.string("out"), resume: c.string("resume"), cacheDir: c.string("cache-dir"), paths: args}
+	var errs [4]error
+	s.parallel, errs[0] = c.count("parallel")
+	s.failFast, errs[1] = c.bool("fail-fast")
+	s.noColor, errs[2] = c.bool("no-color")
+	s.verbose, errs[3] = c.bool("verbose")
+	format, err := reports.ParseFormat(c.string("output"))
+	s.format = format
+	return s, errors.Join(append(errs[:], err)...)
+}
+
+func (a *App) run(cmd *cobra.Command, args []string) (err error) {
+	c, err := newConfig(cmd)
+	if err != nil {
+		return err
+	}
+	s, err := c.settings(args)
+	if err != nil {
+		return err
+	}
+	started := a.Now()
+	var store *runstore.Run
+	var in *inputs
+	if s.resume != "" {
+		store, in, err = a.resume(c, &s)
+	} else {
+		store, in, err = a.begin(c, &s, started)
+	}
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, store.Close()) }()
+
+	log, err := store.OpenLog()
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	handler := slog.Handler(slog.NewTextHandler(log, nil))
+	if s.verbose {
+		handler = slog.NewMultiHandler(handler, slog.NewTextHandler(a.Stderr, nil))
+	}
+
+	engineErr := a.runCells(cmd.Context(), store, in, s, logr.FromSlogHandler(handler))
+	result := a.result(store, in, started)
+	return a.report(cmd.Context(), store, in, s, result, engineErr)
+}
+
+// begin makes a new run's folder, once the input has proved good.
+func (a *App) begin(c *config, s *settings, started time.Time) (*runstore.Run, *inputs, error) {
+	var err error
+	if s.expansion, err = c.expansion(runstore.Options{}); err != nil {
+		return nil, nil, err
+	}
+	in, err := expand(s.paths, s.expansion)
+	if err != nil {
+		return nil, nil, err
+	}
+	id, err := runstore.NewID(started, a.Random)
+	if err != nil {
+		return nil, nil, err
+	}
+	wd, err := os.Getwd()
+	if err != nil {
+		return nil, nil, fmt.Errorf("finding the working folder: %w", err)
+	}
+	dir := s.out
+	if dir == "" {
+		dir = filepath.Join(runsDir, id)
+	}
+	store, err := runstore.Create(dir, runstore.Info{
+		ID: id, Started: started.UTC().Truncate(time.Second), Simctl: a.Versions.Simctl,
+		Command: append([]string{"simctl"}, a.args...), Dir: wd,
+		Paths: s.paths, Options: s.expansion, Inputs: in.hashes(),
+	})
+	if err != nil {
+		return nil, nil, err
+	}
+	if s.out == "" {
+		if err := runstore.MarkLatest(runsDir, id); err != nil {
+			return nil, nil, errors.Join(err, store.Close())
+		}
+	}
+	return store, in, nil
+}
+
+// resume opens the run to go on with. What the command line does not say is as
+// it was when the run began.
+func (a *App) resume(c *config, s *settings) (*runstore.Run, *inputs, error) {
+	dir := s.out
+	if dir == "" {
+		id := s.resume
+		// `--resume ID` leaves the ID among the paths: a flag whose value may be
+		// left out takes it by "=" only.
+		if id == latest && len(s.paths) > 0 && isRun(s.paths[0]) {
+			id, s.paths = s.paths[0], s.paths[1:]
+		}
+		if id == latest {
+			var err error
+			if id, err = runstore.Latest(runsDir); err != nil {
+				return nil, nil, fmt.Errorf("%w to go on with: start one by simctl run PATH", err)
+			}
+		}
+		dir = filepath.Join(runsDir, id)
+	}
+	info, err := runstore.ReadInfo(dir)
+	if err != nil {
+		return nil, nil, fmt.Errorf("resuming: %w", err)
+	}
+	if len(s.paths) == 0 {
+		wd, err := os.Getwd()
+		if err != nil {
+			return nil, nil, fmt.Errorf("finding the working folder: %w", err)
+		}
+		for _, p := range info.Paths {
+			if wd != info.Dir && !filepath.IsAbs(p) {
+				p = filepath.Join(info.Dir, p)
+			}
+			s.paths = append(s.paths, p)
+		}
+	}
+	if s.expansion, err = c.expansion(info.Options); err != nil {
+		return nil, nil, err
+	}
+	in, err := expand(s.paths, s.expansion)
+	if err != nil {
+		return nil, nil, err
+	}
+	store, err := runstore.Open(dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, now := range in.hashes() {
+		for _, then := range info.Inputs {
+			if now.Path == then.Path && now.SHA256 != then.SHA256 {
+				fmt.Fprintf(a.Stderr, "%s has changed since; those of its cells that differ are run again\n", now.Path)
+			}
+		}
+	}
+	info.Paths, info.Options, info.Inputs = s.paths, s.expansion, in.hashes()
+	if wd, err := os.Getwd(); err == nil {
+		info.Dir = wd
+	}
+	if err := store.SetInfo(info); err != nil {
+		return nil, nil, errors.Join(err, store.Close())
+	}
+	return store, in, nil
+}
+
+// isRun says that name is the ID of a run, and no path.
+func isRun(name string) bool {
+	if _, err := os.Stat(name); err == nil {
+		return false
+	}
+	_, err := runstore.ReadInfo(filepath.Join(runsDir, name))
+	return err == nil
+}
+
+// kept gives a cell's result if the run has it. What is expected is as the
+// scenario says now: it may have been edited since the cell was run.
+func kept(store *runstore.Run, id string, cell scenario.Cell) (verdict.Cell, bool) {
+	r, ok := store.Finished(id, cell.Fingerprint())
+	if !ok || r.Outcome == verdict.Error {
+		return r, ok
+	}
+	r.Expected, r.AsExpected = "", true
+	if e := cell.Expected; e != nil {
+		r.Expected = strings.Join(e.Outcome, "|")
+		r.AsExpected = slices.Contains(e.Outcome, string(r.Outcome)) && (e.Recovered == nil || *e.Recovered == r.Recovered)
+	}
+	return r, true
+}
+
+// runCells runs the cells that are not finished and keeps each as it ends.
+func (a *App) runCells(ctx context.Context, store *runstore.Run, in *inputs, s settings, log logr.Logger) error {
+	var pending []scenario.Cell
+	for i, c := range in.cells {
+		// A cell that simctl could not run counts as not run.
+		if r, ok := kept(store, in.ids[i], c); !ok || r.Outcome == verdict.Error {
+			pending = append(pending, c)
+		}
+	}
+	_, live := a.Terminal(a.Stderr)
+	p := newProgress(a.Stderr, live && !s.verbose, a.color(s, live), len(in.cells)-len(pending), len(in.cells))
+	defer p.finish()
+	if len(pending) == 0 {
+		return nil
+	}
+
+	// The engine hands the folder to other processes.
+	outDir, err := filepath.Abs(store.Dir())
+	if err != nil {
+		return fmt.Errorf("finding the run's folder: %w", err)
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	var mu sync.Mutex
+	var keepErr error
+	_, err = a.Engine.Run(ctx, pending, RunOptions{
+		Parallel: s.parallel, OutDir: outDir, CacheDir: s.cacheDir, FailFast: s.failFast, Logger: log,
+		Progress: func(e Event) {
+			if e.Kind == EventCellDone && e.Cell != nil && e.Result != nil {
+				err := store.Append(runstore.Record{ID: e.Cell.ID(), Fingerprint: e.Cell.Fingerprint(), Cell: *e.Result})
+				if err != nil {
+					// What cannot be kept need not be run.
+					mu.Lock()
+					if keepErr == nil {
+						keepErr = err
+					}
+					mu.Unlock()
+					cancel(err)
+				}
+			}
+			p.event(e)
+		},
+	})
+	mu.Lock()
+	defer mu.Unlock()
+	if keepErr != nil {
+		return keepErr
+	}
+	return err
+}
+
+// result puts the run's result together from the cells that are kept.
+func (a *App) result(store *runstore.Run, in *inputs, started time.Time) verdict.RunResult {
+	info := store.Info()
+	r := verdict.RunResult{
+		ID: info.ID, Started: info.Started, Simctl: a.Versions.Simctl, Kubernetes: a.Versions.Kubernetes,
+		Command: info.Command,
+	}
+	if info.Options.Seed != nil {
+		r.Seed = *info.Options.Seed
+	}
+	for i, c := range in.cells {
+		if cell, ok := kept(store, in.ids[i], c); ok {
+			r.Cells = append(r.Cells, cell)
+		}
+	}
+	r.Statistics = verdict.Summarize(r.Cells)
+	r.Interrupted = len(r.Cells) < len(in.cells)
+	r.WallSeconds = a.Now().Sub(started).Round(time.Millisecond).Seconds()
+	return reports.Normalize(r)
+}
+
+// report keeps and shows the result and makes the exit status of it.
+func (a *App) report(ctx context.Context, store *runstore.Run, in *inputs, s settings, r verdict.RunResult, engineErr error) error {
+	var problems []error
+	if err := store.WriteResult(r); err != nil {
+		problems = append(problems, err)
+	}
+	width, live := a.Terminal(a.Stdout)
+	if len(r.Cells) > 0 || s.format == reports.JSON || s.format == reports.YAML {
+		if err := reports.Render(a.Stdout, s.format, r, reports.Options{Width: width, Color: a.color(s, live)}); err != nil {
+			problems = append(problems, err)
+		}
+	}
+	fmt.Fprintf(a.Stderr, "kept in %s\n", store.Dir())
+
+	interrupted := ctx.Err() != nil
+	switch {
+	case interrupted:
+		problems = append(problems, fmt.Errorf("interrupted after %d of %s: go on with: %s",
+			len(r.Cells), countOf(len(in.cells), "cell"), resumeCommand(s, r.ID)))
+	case engineErr != nil:
+		problems = append(problems, engineErr)
+		if r.Interrupted {
+			problems = append(problems, fmt.Errorf("%d of %s finished: once that is mended, go on with: %s",
+				len(r.Cells), countOf(len(in.cells), "cell"), resumeCommand(s, r.ID)))
+		}
+	}
+	deviates := false
+	var failed []string
+	cells := map[string]int{}
+	for _, c := range r.Cells {
+		switch {
+		case c.Outcome == verdict.Error:
+			reason := oneLine(c.Error)
+			if !slices.Contains(failed, reason) {
+				failed = append(failed, reason)
+			}
+			cells[reason]++
+		case reports.Deviates(c):
+			deviates = true
+		}
+	}
+	for _, reason := range failed {
+		problems = append(problems, fmt.Errorf("%s could not be run: %s", countOf(cells[reason], "cell"), reason))
+	}
+	switch {
+	case len(problems) > 0:
+		a.complain(errors.Join(problems...))
+		return errReported
+	case deviates:
+		return errDeviates
+	case r.Interrupted && !s.failFast:
+		a.complain(fmt.Errorf("only %d of %s have a result: go on with: %s", len(r.Cells), countOf(len(in.cells), "cell"), resumeCommand(s, r.ID)))
+		return errReported
+	}
+	return nil
+}
+
+// color says whether a stream may be coloured.
+func (a *App) color(s settings, live bool) bool {
+	return live && !s.noColor && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+}
+
+// resumeCommand is what to type to go on.
+func resumeCommand(s settings, id string) string {
+	if s.out != "" {
+		return "simctl run --resume --out " + s.out
+	}
+	return "simctl run --resume=" + id
+}

@@ -1,0 +1,60 @@
+package cli
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"simctl.dev/simctl/sim/runstore"
+)
+
+func (a *App) validateCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "validate PATH...",
+		Short: "Check scenario files and count their cells",
+		Long: `Load scenario files and the manifests they name, expand their axes, and say how
+many cells each has. No control plane is started.`,
+		Args: needPaths,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := newConfig(cmd)
+			if err != nil {
+				return err
+			}
+			o, err := c.expansion(runstore.Options{})
+			if err != nil {
+				return err
+			}
+			in, err := expand(args, o)
+			if err != nil {
+				return err
+			}
+			cells := map[string]int{}
+			for _, c := range in.cells {
+				cells[c.File]++
+			}
+			for _, f := range in.files {
+				fmt.Fprintf(a.Stdout, "%s: scenario %s: %s\n", f.path, f.name, countOf(cells[f.path], "cell"))
+			}
+			if len(in.files) > 1 {
+				fmt.Fprintf(a.Stdout, "%s in all\n", countOf(len(in.cells), "cell"))
+			}
+			return nil
+		},
+	}
+	expansionFlags(cmd)
+	return cmd
+}
+
+func needPaths(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return fmt.Errorf("which scenarios? Name files or folders, as in: %s scenarios/", cmd.CommandPath())
+	}
+	return nil
+}
+
+func countOf(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return fmt.Sprintf("%d %ss", n, noun)
+}

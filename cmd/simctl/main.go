@@ -1,0 +1,58 @@
+// Command simctl replays Tekton pipelines against a real control plane in
+// virtual time; see package cli for its verbs.
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"runtime"
+	"runtime/debug"
+	"syscall"
+
+	"simctl.dev/simctl/cmd/simctl/internal/cli"
+	"simctl.dev/simctl/sim"
+	"simctl.dev/simctl/sim/tekton"
+)
+
+func main() {
+	// simctl is its own etcd, kube-apiserver and Tekton controller: envtest and
+	// the engine start it under their names.
+	sim.ChildMain()
+	os.Exit(run())
+}
+
+func run() int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	// A second Ctrl-C ends simctl at once.
+	context.AfterFunc(ctx, stop)
+	app := &cli.App{
+		Engine: engine{},
+		Versions: cli.Versions{
+			Simctl: moduleVersion(""), Kubernetes: moduleVersion("k8s.io/kubernetes"),
+			Tekton: tekton.BuiltIn, Go: runtime.Version(),
+		},
+		Stdout: os.Stdout,
+		Stderr: os.Stderr,
+	}
+	return app.Main(ctx, os.Args[1:])
+}
+
+// moduleVersion is the version of a module that simctl is built from; an empty
+// path is simctl itself.
+func moduleVersion(path string) string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "unknown"
+	}
+	if path == "" {
+		return info.Main.Version
+	}
+	for _, m := range info.Deps {
+		if m.Path == path {
+			return m.Version
+		}
+	}
+	return "unknown"
+}
