@@ -1,0 +1,269 @@
+package kube
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/informers"
+	coreinformers "k8s.io/client-go/informers/core/v1"
+	"k8s.io/client-go/kubernetes"
+	corelisters "k8s.io/client-go/listers/core/v1"
+	"k8s.io/client-go/tools/cache"
+	"k8s.io/klog/v2"
+	"k8s.io/kubernetes/pkg/controller/volume/attachdetach"
+	"k8s.io/kubernetes/pkg/controller/volume/attachdetach/reconciler"
+	"k8s.io/kubernetes/pkg/controller/volume/attachdetach/statusupdater"
+	"k8s.io/kubernetes/pkg/volume"
+	"k8s.io/kubernetes/pkg/volume/util/operationexecutor"
+
+	"simctl.dev/simctl/sim/clock"
+)
+
+const (
+	// oncePerRun is a reconciler period that never ends.
+	oncePerRun = 100 * 365 * 24 * time.Hour
+	// lookAround is upstream's reconciler period. Passes are made when there is
+	// something to see; those made at this period find what nobody tells of, an
+	// operation whose back-off is over.
+	lookAround = 100 * time.Millisecond
+)
+
+// passes runs upstream's attach/detach reconciler one pass at a time.
+type passes struct {
+	reconciler reconciler.Reconciler
+	executor   operationexecutor.OperationExecutor
+
+	wake chan struct{}
+
+	mu sync.Mutex
+	// wanted is how many passes were asked for, made the number of them that a
+	// pass has begun and ended after.
+	wanted, made int
+	// settling is the number of operations that have ended and are not yet off
+	// the executor's books.
+	settling int
+	// cancel ends the reconciler's run of one pass.
+	cancel context.CancelFunc
+}
+
+var _ reconciler.Reconciler = &passes{}
+
+// want has a pass made.
+func (p *passes) want() {
+	p.mu.Lock()
+	p.wanted++
+	p.mu.Unlock()
+	select {
+	case p.wake <- struct{}{}:
+	default:
+	}
+}
+
+// quiet says that every pass that was asked for has been made.
+func (p *passes) quiet() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.wanted == p.made && p.settling == 0
+}
+
+// over wants a pass as soon as an operation's end is on the executor's books:
+// before that the reconciler would leave the volume alone.
+func (p *passes) over(volume corev1.UniqueVolumeName, node types.NodeName) {
+	p.mu.Lock()
+	p.settling++
+	p.mu.Unlock()
+	go func() {
+		for p.executor.IsOperationPending(volume, "", "") || p.executor.IsOperationPending(volume, "", node) {
+			time.Sleep(20 * time.Microsecond)
+		}
+		p.want()
+		p.mu.Lock()
+		p.settling--
+		p.mu.Unlock()
+	}()
+}
+
+// Run implements reconciler.Reconciler.
+func (p *passes) Run(ctx context.Context) {
+	around := time.NewTicker(lookAround)
+	defer around.Stop()
+	for {
+		p.pass(ctx)
+		select {
+		case <-ctx.Done():
+			return
+		case <-p.wake:
+		case <-around.C:
+		}
+	}
+}
+
+// pass runs the reconciler until its first pass ends.
+func (p *passes) pass(ctx context.Context) {
+	once, cancel := context.WithCancel(ctx)
+	defer cancel()
+	p.mu.Lock()
+	wanted := p.wanted
+	p.cancel = cancel
+	p.mu.Unlock()
+	p.reconciler.Run(once)
+	p.mu.Lock()
+	p.made = wanted
+	p.mu.Unlock()
+}
+
+// lastStep ends the reconciler's run after the last step of a pass.
+type lastStep struct {
+	statusupdater.NodeStatusUpdater
+	passes *passes
+}
+
+// UpdateNodeStatuses implements statusupdater.NodeStatusUpdater.
+func (l *lastStep) UpdateNodeStatuses(logger klog.Logger) error {
+	err := l.NodeStatusUpdater.UpdateNodeStatuses(logger)
+	l.passes.mu.Lock()
+	defer l.passes.mu.Unlock()
+	l.passes.cancel()
+	return err
+}
+
+// attachDetach makes the attach/detach controller.
+func attachDetach(ctx context.Context, client kubernetes.Interface, f informers.SharedInformerFactory, c *clock.Clock) (func(context.Context), *passes, *retryQueue, error) {
+	p := &passes{wake: make(chan struct{}, 1)}
+	attachments := f.Storage().V1().VolumeAttachments()
+	plugin, err := newCSI(c, attachments.Lister())
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	plugin.over = p.over
+	if _, err := attachments.Informer().AddEventHandler(plugin.handler()); err != nil {
+		return nil, nil, nil, fmt.Errorf("watching attachments: %w", err)
+	}
+	timers := attachdetach.DefaultTimerConfig
+	timers.ReconcilerLoopPeriod = oncePerRun
+	core := f.Core().V1()
+	claims := &toldInformer{SharedIndexInformer: core.PersistentVolumeClaims().Informer(), told: p.want}
+	adc, err := attachdetach.NewAttachDetachController(ctx, client,
+		podInformer{&toldInformer{SharedIndexInformer: core.Pods().Informer(), told: p.want}, core.Pods().Lister()},
+		nodeInformer{&toldInformer{SharedIndexInformer: core.Nodes().Informer(), told: p.want}, core.Nodes().Lister()},
+		claimInformer{claims, core.PersistentVolumeClaims().Lister()},
+		core.PersistentVolumes(),
+		f.Storage().V1().CSINodes(), f.Storage().V1().CSIDrivers(), attachments,
+		[]volume.VolumePlugin{plugin}, nil,
+		// The sync looks after volumes that were detached behind the
+		// controller's back, once a real minute; nobody does that here.
+		true, time.Minute, false, timers)
+	if err != nil {
+		return nil, nil, nil, fmt.Errorf("making the attach/detach controller: %w", err)
+	}
+
+	inner, err := field[reconciler.Reconciler](adc, "reconciler")
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	executor, err := field[operationexecutor.OperationExecutor](adc, "attacherDetacher")
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	updater, err := field[statusupdater.NodeStatusUpdater](*inner, "nodeStatusUpdater")
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	*updater = &lastStep{NodeStatusUpdater: *updater, passes: p}
+	p.reconciler, p.executor = *inner, *executor
+	*inner = p
+
+	q := newRetryQueue(c, "attachdetach claims", longestBackoff)
+	q.done = p.want
+	if err := putQueue(adc, "pvcQueue", q); err != nil {
+		return nil, nil, nil, err
+	}
+	// A claim's event may come before its volume is in the cache; upstream finds
+	// the volume a minute or three later. Here the claim is looked at again when
+	// its volume comes.
+	again := func(obj any) {
+		if pv, ok := obj.(*corev1.PersistentVolume); ok && pv.Spec.ClaimRef != nil {
+			q.Add(pv.Spec.ClaimRef.Namespace + "/" + pv.Spec.ClaimRef.Name)
+		}
+	}
+	if _, err := core.PersistentVolumes().Informer().AddEventHandler(cache.ResourceEventHandlerFuncs{
+		AddFunc: again, UpdateFunc: func(_, obj any) { again(obj) },
+	}); err != nil {
+		return nil, nil, nil, fmt.Errorf("watching volumes: %w", err)
+	}
+	return adc.Run, p, q, nil
+}
+
+// toldInformer is an informer that tells when one of the handlers added through
+// it has dealt with an event.
+type toldInformer struct {
+	cache.SharedIndexInformer
+	told func()
+}
+
+// AddEventHandlerWithOptions implements cache.SharedInformer.
+func (i *toldInformer) AddEventHandlerWithOptions(h cache.ResourceEventHandler, o cache.HandlerOptions) (cache.ResourceEventHandlerRegistration, error) {
+	return i.SharedIndexInformer.AddEventHandlerWithOptions(toldHandler{h, i.told}, o)
+}
+
+// AddEventHandler implements cache.SharedInformer.
+func (i *toldInformer) AddEventHandler(h cache.ResourceEventHandler) (cache.ResourceEventHandlerRegistration, error) {
+	return i.SharedIndexInformer.AddEventHandler(toldHandler{h, i.told})
+}
+
+type toldHandler struct {
+	cache.ResourceEventHandler
+	told func()
+}
+
+// OnAdd implements cache.ResourceEventHandler.
+func (h toldHandler) OnAdd(obj any, initial bool) {
+	h.ResourceEventHandler.OnAdd(obj, initial)
+	h.told()
+}
+
+// OnUpdate implements cache.ResourceEventHandler.
+func (h toldHandler) OnUpdate(before, obj any) {
+	h.ResourceEventHandler.OnUpdate(before, obj)
+	h.told()
+}
+
+// OnDelete implements cache.ResourceEventHandler.
+func (h toldHandler) OnDelete(obj any) {
+	h.ResourceEventHandler.OnDelete(obj)
+	h.told()
+}
+
+type podInformer struct {
+	informer *toldInformer
+	lister   corelisters.PodLister
+}
+
+func (i podInformer) Informer() cache.SharedIndexInformer { return i.informer }
+func (i podInformer) Lister() corelisters.PodLister       { return i.lister }
+
+type nodeInformer struct {
+	informer *toldInformer
+	lister   corelisters.NodeLister
+}
+
+func (i nodeInformer) Informer() cache.SharedIndexInformer { return i.informer }
+func (i nodeInformer) Lister() corelisters.NodeLister      { return i.lister }
+
+type claimInformer struct {
+	informer *toldInformer
+	lister   corelisters.PersistentVolumeClaimLister
+}
+
+func (i claimInformer) Informer() cache.SharedIndexInformer             { return i.informer }
+func (i claimInformer) Lister() corelisters.PersistentVolumeClaimLister { return i.lister }
+
+var (
+	_ coreinformers.PodInformer                   = podInformer{}
+	_ coreinformers.NodeInformer                  = nodeInformer{}
+	_ coreinformers.PersistentVolumeClaimInformer = claimInformer{}
+)

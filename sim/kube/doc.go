@@ -1,0 +1,32 @@
+// Package kube runs upstream's controllers in this process: StatefulSet,
+// PersistentVolume binder, attach/detach, protection of claims and volumes,
+// garbage collector, resource quota, namespace and ServiceAccount, each under
+// its own identity.
+//
+// # Time
+//
+// What upstream's controllers do when something happens, they do here at once.
+// What they do when time has passed is put on the virtual clock:
+//
+//   - Queues. A key that is to be looked at again later (a creation refused by
+//     admission, five seconds' grace of a deleted namespace) waits on the event
+//     queue: as clock.Work where the controller asked for a time, as clock.Retry
+//     where it backs off after a failure. Back-offs shorter than [shortest] are
+//     served in real time, and [Controllers.Quiet] is false meanwhile: they
+//     settle conflicts between controllers, which a cluster never notices.
+//     [Controllers.Nudge] serves all waiting keys now.
+//   - Attach/detach. Upstream's reconciler looks around ten times a second, and
+//     its CSI attacher twice a second; here the reconciler is run when there is
+//     something to see and the attacher is woken by the VolumeAttachment's own
+//     changes ([passes], [csiByEvent]). What they do then is upstream's code.
+//     The attacher's limit of two minutes is virtual.
+//
+// What is left on real time: the garbage collector's retries after an error and
+// the back-off after an attach or detach that failed (500 ms and more), and the
+// six minutes after which volumes of a node that is not ready are detached by
+// force, which in virtual time never come.
+//
+// Upstream has no setting for any of this but the reconciler's period, so the
+// queues and the reconciler are put into the controllers' own fields before
+// they are started ([field]); a test fails when a field is renamed.
+package kube

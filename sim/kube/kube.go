@@ -1,0 +1,439 @@
+package kube
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apiserver/pkg/quota/v1/generic"
+	"k8s.io/client-go/discovery"
+	"k8s.io/client-go/discovery/cached/memory"
+	"k8s.io/client-go/informers"
+	"k8s.io/client-go/kubernetes"
+	corelisters "k8s.io/client-go/listers/core/v1"
+	"k8s.io/client-go/metadata"
+	"k8s.io/client-go/metadata/metadatainformer"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/restmapper"
+	"k8s.io/controller-manager/pkg/informerfactory"
+	"k8s.io/klog/v2"
+	"k8s.io/kubernetes/pkg/controller"
+	"k8s.io/kubernetes/pkg/controller/garbagecollector"
+	"k8s.io/kubernetes/pkg/controller/namespace"
+	"k8s.io/kubernetes/pkg/controller/resourcequota"
+	"k8s.io/kubernetes/pkg/controller/serviceaccount"
+	"k8s.io/kubernetes/pkg/controller/statefulset"
+	"k8s.io/kubernetes/pkg/controller/volume/persistentvolume"
+	"k8s.io/kubernetes/pkg/controller/volume/pvcprotection"
+	"k8s.io/kubernetes/pkg/controller/volume/pvprotection"
+	quotainstall "k8s.io/kubernetes/pkg/quota/v1/install"
+
+	"simctl.dev/simctl/sim/clock"
+)
+
+// The controllers' names: the ServiceAccounts in kube-system whose rights
+// kube-apiserver's own bootstrap policy grants.
+const (
+	StatefulSet    = "statefulset-controller"
+	VolumeBinder   = "persistent-volume-binder"
+	AttachDetach   = "attachdetach-controller"
+	PVCProtection  = "pvc-protection-controller"
+	PVProtection   = "pv-protection-controller"
+	GarbageCollect = "generic-garbage-collector"
+	ResourceQuota  = "resourcequota-controller"
+	Namespace      = "namespace-controller"
+	ServiceAccount = "service-account-controller"
+	// Manager is who the informers read as. It is no ServiceAccount: upstream's
+	// user is system:kube-controller-manager.
+	Manager = "kube-controller-manager"
+)
+
+const (
+	// longestBackoff is upstream's for all queues but the namespaces'.
+	longestBackoff = 1000 * time.Second
+	// discoveryPeriod is how often, in real time, upstream looks for new kinds.
+	discoveryPeriod = 30 * time.Second
+	workers         = 5
+)
+
+// Options says what the controllers are made of.
+type Options struct {
+	// ConfigFor gives the client configuration of a controller, or of Manager.
+	// Its rate limiter should be off.
+	ConfigFor func(name string) *rest.Config
+	// Clock takes the delays.
+	Clock *clock.Clock
+	// Logger takes the controllers' logs.
+	Logger klog.Logger
+}
+
+// Controllers are the running controllers.
+type Controllers struct {
+	o       Options
+	queues  []*retryQueue
+	claimsQ *retryQueue
+	passes  *passes
+	claims  corelisters.PersistentVolumeClaimLister
+	gc      *garbagecollector.GarbageCollector
+	wg      sync.WaitGroup
+	run     []func(context.Context)
+}
+
+// Start starts every controller and waits until they are in step with the API
+// server. They run until ctx ends; Wait then waits for them.
+func Start(ctx context.Context, o Options) (*Controllers, error) {
+	if o.ConfigFor == nil || o.Clock == nil {
+		return nil, errors.New("the controllers need client configurations and a clock")
+	}
+	ctx = klog.NewContext(ctx, o.Logger)
+	c := &Controllers{o: o}
+	manager, err := kubernetes.NewForConfig(o.ConfigFor(Manager))
+	if err != nil {
+		return nil, fmt.Errorf("making the informers' client: %w", err)
+	}
+	meta, err := metadata.NewForConfig(o.ConfigFor(Manager))
+	if err != nil {
+		return nil, fmt.Errorf("making the informers' client: %w", err)
+	}
+	typed := informers.NewSharedInformerFactory(manager, 0)
+	untyped := metadatainformer.NewSharedInformerFactory(meta, 0)
+	both := informerfactory.NewInformerFactory(typed, untyped)
+	started := make(chan struct{})
+
+	for _, build := range []func(context.Context, informers.SharedInformerFactory) error{
+		c.statefulSet, c.volumeBinder, c.attachDetach, c.protection, c.namespace, c.serviceAccount,
+	} {
+		if err := build(ctx, typed); err != nil {
+			return nil, err
+		}
+	}
+	if err := c.resourceQuota(ctx, typed, both, started); err != nil {
+		return nil, err
+	}
+	if err := c.garbageCollector(ctx, both, started); err != nil {
+		return nil, err
+	}
+
+	typed.StartWithContext(ctx)
+	untyped.Start(ctx.Done())
+	close(started)
+	synced := typed.WaitForCacheSyncWithContext(ctx)
+	if synced.Err != nil {
+		return nil, fmt.Errorf("waiting for the controllers' informers: %w", synced.Err)
+	}
+	for _, run := range c.run {
+		c.wg.Go(func() { run(ctx) })
+	}
+	if err := c.Rediscover(ctx); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// Wait waits until every controller has ended, after the context of Start has.
+func (c *Controllers) Wait() { c.wg.Wait() }
+
+// Rediscover has the garbage collector look for new kinds of objects, as it
+// does every half minute, and waits until it watches them. It is to be called
+// when CustomResourceDefinitions were made.
+func (c *Controllers) Rediscover(ctx context.Context) error {
+	d, err := discovery.NewDiscoveryClientForConfig(c.o.ConfigFor(GarbageCollect))
+	if err != nil {
+		return fmt.Errorf("making the garbage collector's discovery client: %w", err)
+	}
+	kinds, err := garbagecollector.GetDeletableResources(ctx, discovery.ToServerResourcesInterfaceWithContext(d))
+	if err != nil {
+		return fmt.Errorf("discovering kinds of objects: %w", err)
+	}
+	for gvr := range kinds {
+		if _, ok := garbagecollector.DefaultIgnoredResources()[gvr.GroupResource()]; ok {
+			delete(kinds, gvr)
+		}
+	}
+	// Sync repeats itself until its context ends; one round is wanted.
+	once, cancel := context.WithCancel(klog.NewContext(ctx, c.o.Logger))
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer cancel()
+	wg.Go(func() { c.gc.Sync(once, d, discoveryPeriod) })
+	builder := c.gc.GetDependencyGraphBuilder()
+	for {
+		watched := true
+		for gvr := range kinds {
+			watched = watched && builder.IsResourceSynced(gvr)
+		}
+		if watched {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("waiting for the garbage collector: %w", ctx.Err())
+		case <-time.After(2 * time.Millisecond):
+		}
+	}
+}
+
+// Quiet says that no controller is about to do something without virtual time:
+// no key waits for a worker or for a short back-off, and the attach/detach
+// reconciler has looked at everything. Work that goes on shows in the requests
+// and goroutines that it takes.
+func (c *Controllers) Quiet() bool {
+	if !c.passes.quiet() {
+		return false
+	}
+	for _, q := range c.queues {
+		if !q.quiet() {
+			return false
+		}
+	}
+	return true
+}
+
+// Pending is the number of keys that back off after a failure.
+func (c *Controllers) Pending() int {
+	n := 0
+	for _, q := range c.queues {
+		n += q.pending()
+	}
+	return n
+}
+
+// Nudge has everything that backs off or waits for something tried once more,
+// now: it is the last look before it is said that nothing can happen any more.
+// It gives the number of keys.
+func (c *Controllers) Nudge() int {
+	n := 0
+	for _, q := range c.queues {
+		n += q.nudge()
+	}
+	// The binder looks at what it could not bind every 15 seconds.
+	claims, err := c.claims.List(labels.Everything())
+	if err != nil {
+		c.o.Logger.Error(err, "Listing claims")
+	}
+	for _, claim := range claims {
+		if claim.Status.Phase == corev1.ClaimPending {
+			c.claimsQ.Add(claim.Namespace + "/" + claim.Name)
+			n++
+		}
+	}
+	c.passes.want()
+	return n
+}
+
+// Reset forgets the keys that wait, for the next cell.
+func (c *Controllers) Reset() {
+	for _, q := range c.queues {
+		q.reset()
+	}
+}
+
+// queue puts a queue on virtual time into a controller.
+func (c *Controllers) queue(controller any, fieldName, name string, longest time.Duration) (*retryQueue, error) {
+	q := newRetryQueue(c.o.Clock, name, longest)
+	if err := putQueue(controller, fieldName, q); err != nil {
+		return nil, fmt.Errorf("putting %s on virtual time: %w", name, err)
+	}
+	c.queues = append(c.queues, q)
+	return q, nil
+}
+
+func (c *Controllers) client(name string) (kubernetes.Interface, error) {
+	client, err := kubernetes.NewForConfig(c.o.ConfigFor(name))
+	if err != nil {
+		return nil, fmt.Errorf("making the client of %s: %w", name, err)
+	}
+	return client, nil
+}
+
+func (c *Controllers) statefulSet(ctx context.Context, f informers.SharedInformerFactory) error {
+	client, err := c.client(StatefulSet)
+	if err != nil {
+		return err
+	}
+	core, apps := f.Core().V1(), f.Apps().V1()
+	ctl := statefulset.NewStatefulSetController(ctx, core.Pods(), apps.StatefulSets(), core.PersistentVolumeClaims(), apps.ControllerRevisions(), client)
+	if _, err := c.queue(ctl, "queue", "statefulset", longestBackoff); err != nil {
+		return err
+	}
+	c.run = append(c.run, func(ctx context.Context) { ctl.Run(ctx, workers) })
+	return nil
+}
+
+func (c *Controllers) volumeBinder(ctx context.Context, f informers.SharedInformerFactory) error {
+	client, err := c.client(VolumeBinder)
+	if err != nil {
+		return err
+	}
+	core := f.Core().V1()
+	ctl, err := persistentvolume.NewController(ctx, persistentvolume.ControllerParameters{
+		KubeClient: client,
+		// Upstream looks at everything again every 15 seconds, which Nudge does
+		// when asked.
+		SyncPeriod:                oncePerRun,
+		VolumeInformer:            core.PersistentVolumes(),
+		ClaimInformer:             core.PersistentVolumeClaims(),
+		ClassInformer:             f.Storage().V1().StorageClasses(),
+		PodInformer:               core.Pods(),
+		NodeInformer:              core.Nodes(),
+		EnableDynamicProvisioning: true,
+	})
+	if err != nil {
+		return fmt.Errorf("making the volume binder: %w", err)
+	}
+	if c.claimsQ, err = c.queue(ctl, "claimQueue", "volume binder claims", longestBackoff); err != nil {
+		return err
+	}
+	if _, err := c.queue(ctl, "volumeQueue", "volume binder volumes", longestBackoff); err != nil {
+		return err
+	}
+	c.claims = core.PersistentVolumeClaims().Lister()
+	c.run = append(c.run, ctl.Run)
+	return nil
+}
+
+func (c *Controllers) attachDetach(ctx context.Context, f informers.SharedInformerFactory) error {
+	client, err := c.client(AttachDetach)
+	if err != nil {
+		return err
+	}
+	run, passes, queue, err := attachDetach(ctx, client, f, c.o.Clock)
+	if err != nil {
+		return err
+	}
+	c.passes = passes
+	c.queues = append(c.queues, queue)
+	c.run = append(c.run, run)
+	return nil
+}
+
+func (c *Controllers) protection(ctx context.Context, f informers.SharedInformerFactory) error {
+	client, err := c.client(PVCProtection)
+	if err != nil {
+		return err
+	}
+	core := f.Core().V1()
+	claims, err := pvcprotection.NewPVCProtectionController(klog.FromContext(ctx), core.PersistentVolumeClaims(), core.Pods(), client)
+	if err != nil {
+		return fmt.Errorf("making the protection of claims: %w", err)
+	}
+	if _, err := c.queue(claims, "queue", "claim protection", longestBackoff); err != nil {
+		return err
+	}
+	if client, err = c.client(PVProtection); err != nil {
+		return err
+	}
+	volumes, err := pvprotection.NewPVProtectionController(klog.FromContext(ctx), core.PersistentVolumes(), client)
+	if err != nil {
+		return fmt.Errorf("making the protection of volumes: %w", err)
+	}
+	if _, err := c.queue(volumes, "queue", "volume protection", longestBackoff); err != nil {
+		return err
+	}
+	c.run = append(c.run,
+		func(ctx context.Context) { claims.Run(ctx, 1) },
+		func(ctx context.Context) { volumes.Run(ctx, 1) })
+	return nil
+}
+
+func (c *Controllers) namespace(ctx context.Context, f informers.SharedInformerFactory) error {
+	client, err := c.client(Namespace)
+	if err != nil {
+		return err
+	}
+	meta, err := metadata.NewForConfig(c.o.ConfigFor(Namespace))
+	if err != nil {
+		return fmt.Errorf("making the client of %s: %w", Namespace, err)
+	}
+	ctl := namespace.NewNamespaceController(ctx, client, meta, client.Discovery().ServerPreferredNamespacedResources,
+		f.Core().V1().Namespaces(), 0, corev1.FinalizerKubernetes)
+	if _, err := c.queue(ctl, "queue", "namespace", time.Minute); err != nil {
+		return err
+	}
+	c.run = append(c.run, func(ctx context.Context) { ctl.Run(ctx, workers) })
+	return nil
+}
+
+func (c *Controllers) serviceAccount(ctx context.Context, f informers.SharedInformerFactory) error {
+	client, err := c.client(ServiceAccount)
+	if err != nil {
+		return err
+	}
+	ctl, err := serviceaccount.NewServiceAccountsController(klog.FromContext(ctx), f.Core().V1().ServiceAccounts(), f.Core().V1().Namespaces(),
+		client, serviceaccount.DefaultServiceAccountsControllerOptions())
+	if err != nil {
+		return fmt.Errorf("making the ServiceAccount controller: %w", err)
+	}
+	if _, err := c.queue(ctl, "queue", "serviceaccount", longestBackoff); err != nil {
+		return err
+	}
+	c.run = append(c.run, func(ctx context.Context) { ctl.Run(ctx, 1) })
+	return nil
+}
+
+func (c *Controllers) resourceQuota(ctx context.Context, f informers.SharedInformerFactory, both informerfactory.InformerFactory, started <-chan struct{}) error {
+	client, err := c.client(ResourceQuota)
+	if err != nil {
+		return err
+	}
+	config, err := quotainstall.NewQuotaConfigurationForControllers(generic.ListerFuncForResourceFunc(f.ForResource), f)
+	if err != nil {
+		return fmt.Errorf("making the quota evaluators: %w", err)
+	}
+	discover := client.Discovery().ServerPreferredNamespacedResources
+	ctl, err := resourcequota.NewController(ctx, &resourcequota.ControllerOptions{
+		QuotaClient:               client.CoreV1(),
+		ResourceQuotaInformer:     f.Core().V1().ResourceQuotas(),
+		ResyncPeriod:              controller.StaticResyncPeriodFunc(oncePerRun),
+		ReplenishmentResyncPeriod: controller.NoResyncPeriodFunc,
+		InformerFactory:           both,
+		DiscoveryFunc:             discover,
+		IgnoredResourcesFunc:      config.IgnoredResources,
+		InformersStarted:          started,
+		Registry:                  generic.NewRegistry(config.Evaluators()),
+		UpdateFilter:              quotainstall.DefaultUpdateFilter(),
+	})
+	if err != nil {
+		return fmt.Errorf("making the quota controller: %w", err)
+	}
+	for fieldName, name := range map[string]string{"queue": "quota", "missingUsageQueue": "new quota"} {
+		if _, err := c.queue(ctl, fieldName, name, longestBackoff); err != nil {
+			return err
+		}
+	}
+	c.run = append(c.run,
+		func(ctx context.Context) { ctl.Run(ctx, workers) },
+		func(ctx context.Context) { ctl.Sync(ctx, discover, discoveryPeriod) })
+	return nil
+}
+
+func (c *Controllers) garbageCollector(ctx context.Context, both informerfactory.InformerFactory, started <-chan struct{}) error {
+	client, err := c.client(GarbageCollect)
+	if err != nil {
+		return err
+	}
+	config := c.o.ConfigFor(GarbageCollect)
+	meta, err := metadata.NewForConfig(config)
+	if err != nil {
+		return fmt.Errorf("making the client of %s: %w", GarbageCollect, err)
+	}
+	// Two discovery clients: the mapper's cache is dropped with every sync.
+	mapper := restmapper.NewDeferredDiscoveryRESTMapper(memory.NewMemCacheClient(client.Discovery()))
+	d, err := discovery.NewDiscoveryClientForConfig(config)
+	if err != nil {
+		return fmt.Errorf("making the garbage collector's discovery client: %w", err)
+	}
+	builder := garbagecollector.NewDependencyGraphBuilder(ctx, meta, mapper, garbagecollector.DefaultIgnoredResources(), both, started)
+	c.gc, err = garbagecollector.NewComposedGarbageCollector(ctx, client, meta, mapper, builder)
+	if err != nil {
+		return fmt.Errorf("making the garbage collector: %w", err)
+	}
+	c.run = append(c.run,
+		func(ctx context.Context) { c.gc.Run(ctx, workers, discoveryPeriod) },
+		func(ctx context.Context) { c.gc.Sync(ctx, d, discoveryPeriod) })
+	return nil
+}

@@ -1,0 +1,199 @@
+package kube
+
+import (
+	"fmt"
+	"reflect"
+	"sync"
+	"time"
+	"unsafe"
+
+	"k8s.io/client-go/util/workqueue"
+
+	"simctl.dev/simctl/sim/clock"
+)
+
+// shortest is the shortest delay that takes virtual time.
+const shortest = 30 * time.Millisecond
+
+// retryQueue is a controller's queue whose delays pass on the virtual clock.
+type retryQueue struct {
+	workqueue.TypedInterface[string]
+	name    string
+	clock   *clock.Clock
+	limiter workqueue.TypedRateLimiter[string]
+	// done, if set, is called after a key was worked on.
+	done func()
+
+	mu sync.Mutex
+	// waiting holds the keys on the virtual clock.
+	waiting map[string]*waitingKey
+	// short is the number of delays that pass in real time.
+	short int
+}
+
+type waitingKey struct {
+	event *clock.Event
+	kind  clock.Kind
+	at    time.Time
+}
+
+var _ workqueue.TypedRateLimitingInterface[string] = &retryQueue{}
+
+// newRetryQueue gives a queue with upstream's back-off from 5 ms, doubled by
+// each failure up to longest. Upstream's second limit, ten retries a second
+// over all keys, never binds on virtual time.
+func newRetryQueue(c *clock.Clock, name string, longest time.Duration) *retryQueue {
+	return &retryQueue{
+		TypedInterface: workqueue.NewTypedWithConfig(workqueue.TypedQueueConfig[string]{Name: name}),
+		name:           name,
+		clock:          c,
+		limiter:        workqueue.NewTypedItemExponentialFailureRateLimiter[string](5*time.Millisecond, longest),
+		waiting:        map[string]*waitingKey{},
+	}
+}
+
+// AddAfter implements workqueue.TypedDelayingInterface.
+func (q *retryQueue) AddAfter(key string, d time.Duration) { q.later(key, d, clock.Work) }
+
+// AddRateLimited implements workqueue.TypedRateLimitingInterface.
+func (q *retryQueue) AddRateLimited(key string) { q.later(key, q.limiter.When(key), clock.Retry) }
+
+// Forget implements workqueue.TypedRateLimitingInterface.
+func (q *retryQueue) Forget(key string) { q.limiter.Forget(key) }
+
+// NumRequeues implements workqueue.TypedRateLimitingInterface.
+func (q *retryQueue) NumRequeues(key string) int { return q.limiter.NumRequeues(key) }
+
+// Done implements workqueue.TypedInterface.
+func (q *retryQueue) Done(key string) {
+	q.TypedInterface.Done(key)
+	if q.done != nil {
+		q.done()
+	}
+}
+
+// later adds the key in d, or earlier if it waits for an earlier moment.
+func (q *retryQueue) later(key string, d time.Duration, kind clock.Kind) {
+	if q.ShuttingDown() {
+		return
+	}
+	if d <= 0 {
+		q.Add(key)
+		return
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if d < shortest {
+		q.short++
+		time.AfterFunc(d, func() {
+			q.Add(key)
+			q.mu.Lock()
+			q.short--
+			q.mu.Unlock()
+		})
+		return
+	}
+	at := q.clock.Now().Add(d)
+	if old := q.waiting[key]; old != nil && old.event.Cancel() {
+		if old.at.Before(at) {
+			at = old.at
+		}
+		if old.kind == clock.Work {
+			kind = clock.Work
+		}
+	}
+	w := &waitingKey{kind: kind, at: at}
+	w.event = q.clock.Schedule(at.Sub(q.clock.Now()), kind, fmt.Sprintf("%s queue %s", q.name, key), func() {
+		q.mu.Lock()
+		if q.waiting[key] == w {
+			delete(q.waiting, key)
+		}
+		q.mu.Unlock()
+		q.Add(key)
+	})
+	q.waiting[key] = w
+}
+
+// nudge adds the keys that back off, and gives their number.
+func (q *retryQueue) nudge() int {
+	q.mu.Lock()
+	var keys []string
+	for key, w := range q.waiting {
+		if w.kind == clock.Retry && w.event.Cancel() {
+			keys = append(keys, key)
+			delete(q.waiting, key)
+		}
+	}
+	q.mu.Unlock()
+	for _, key := range keys {
+		q.Add(key)
+	}
+	return len(keys)
+}
+
+// reset forgets the keys that wait and their failures.
+func (q *retryQueue) reset() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for key, w := range q.waiting {
+		w.event.Cancel()
+		q.limiter.Forget(key)
+		delete(q.waiting, key)
+	}
+}
+
+// pending is the number of keys that back off.
+func (q *retryQueue) pending() int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	n := 0
+	for _, w := range q.waiting {
+		if w.kind == clock.Retry {
+			n++
+		}
+	}
+	return n
+}
+
+// quiet says that no key is about to come without virtual time, and none waits
+// for a worker.
+func (q *retryQueue) quiet() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.short == 0 && q.Len() == 0
+}
+
+// field gives a pointer to an unexported field of the struct that v points to.
+// Upstream's controllers make their queues themselves and offer no way to hand
+// one in.
+func field[T any](v any, name string) (*T, error) {
+	s := reflect.ValueOf(v)
+	for s.Kind() == reflect.Pointer || s.Kind() == reflect.Interface {
+		s = s.Elem()
+	}
+	if s.Kind() != reflect.Struct {
+		return nil, fmt.Errorf("%T is no pointer to a struct", v)
+	}
+	f := s.FieldByName(name)
+	if !f.IsValid() {
+		return nil, fmt.Errorf("%s has no field %s", s.Type(), name)
+	}
+	if want := reflect.TypeFor[T](); f.Type() != want {
+		return nil, fmt.Errorf("field %s of %s is a %s, not a %s", name, s.Type(), f.Type(), want)
+	}
+	if !f.CanAddr() {
+		return nil, fmt.Errorf("field %s of %s cannot be set", name, s.Type())
+	}
+	return (*T)(unsafe.Pointer(f.UnsafeAddr())), nil
+}
+
+// putQueue puts a queue in the place of the one in a controller's field.
+func putQueue(controller any, name string, q *retryQueue) error {
+	f, err := field[workqueue.TypedRateLimitingInterface[string]](controller, name)
+	if err != nil {
+		return err
+	}
+	(*f).ShutDown()
+	*f = q
+	return nil
+}
