@@ -1,0 +1,229 @@
+package verdict
+
+import (
+	"encoding/json"
+	"fmt"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"simctl.dev/simctl/sim/history"
+)
+
+// The words by which refusals of admission are known. Tekton goes by the same
+// ones (isPodAdmissionFailed and isExceededResourceQuotaError in
+// pkg/reconciler/taskrun).
+const (
+	saysSCC         = "security context constraint"
+	saysPodSecurity = "violates PodSecurity"
+	saysQuota       = "exceeded quota"
+)
+
+// refusalCause says in links why the API server refused an object: what decided,
+// and by which fields. The pod is the object that was refused, or the template
+// it was made from; nil when the history does not show it.
+func refusalCause(s *history.State, namespace, message string, pod *corev1.Pod) []Link {
+	switch {
+	case strings.Contains(message, saysSCC):
+		return []Link{sccCause(s, namespace, message, pod)}
+	case strings.Contains(message, saysPodSecurity):
+		return []Link{podSecurityCause(s, namespace, message)}
+	case strings.Contains(message, saysQuota):
+		return []Link{quotaCause(s, namespace, message)}
+	}
+	if l, ok := limitRangeCause(s, namespace, message); ok {
+		return []Link{l}
+	}
+	return nil
+}
+
+// serviceAccount is the account a pod runs under.
+func serviceAccount(pod *corev1.Pod) string {
+	if pod == nil || pod.Spec.ServiceAccountName == "" {
+		return "default"
+	}
+	return pod.Spec.ServiceAccountName
+}
+
+// sccRefusal is one complaint of a provider in an SCC refusal: the aggregate of
+// field errors that computeSecurityContext in
+// openshift/apiserver-library-go/pkg/securitycontextconstraints/sccadmission
+// builds.
+var (
+	sccField     = regexp.MustCompile(`provider ([^":, ]+): (\.[^:]*): (Invalid value|Forbidden|Required value): `)
+	sccForbidden = regexp.MustCompile(`provider "([^"]+)": Forbidden: not usable by user or serviceaccount`)
+	sccGroup     = regexp.MustCompile(`(-?\d+) is not an allowed group`)
+	sccRange     = regexp.MustCompile(`Invalid value: (-?\d+): must be in the ranges: \[(\d+), (\d+)\]`)
+)
+
+func sccCause(s *history.State, namespace, message string, pod *corev1.Pod) Link {
+	account := serviceAccount(pod)
+	evidence := []string{"serviceAccountName: " + account}
+	if pod != nil && pod.Spec.SecurityContext != nil {
+		if raw, err := json.Marshal(pod.Spec.SecurityContext); err == nil && string(raw) != "{}" {
+			evidence = append(evidence, "securityContext: "+string(raw))
+		}
+	}
+	ranges := map[string]string{}
+	if ns := s.Live("Namespace", "", namespace); ns != nil {
+		for _, key := range []string{"openshift.io/sa.scc.supplemental-groups", "openshift.io/sa.scc.uid-range"} {
+			if v := ns.Text("metadata", "annotations", key); v != "" {
+				ranges[key] = v
+				evidence = append(evidence, key+": "+v)
+			}
+		}
+	}
+	groups := ranges["openshift.io/sa.scc.supplemental-groups"]
+	if groups == "" {
+		groups = ranges["openshift.io/sa.scc.uid-range"]
+	}
+
+	var reasons, usable []string
+	matches := sccField.FindAllStringSubmatchIndex(message, -1)
+	for i, m := range matches {
+		end := len(message)
+		if i+1 < len(matches) {
+			end = matches[i+1][0]
+		}
+		if at := sccForbidden.FindStringIndex(message[m[0]:end]); at != nil {
+			end = m[0] + at[0]
+		}
+		provider, field, text := message[m[2]:m[3]], message[m[4]:m[5]], strings.Trim(message[m[0]:end], " ,]")
+		if !slices.Contains(usable, provider) {
+			usable = append(usable, provider)
+		}
+		reason := sccReason(field, text, groups, ranges["openshift.io/sa.scc.uid-range"])
+		if !slices.Contains(reasons, reason) {
+			reasons = append(reasons, reason)
+		}
+	}
+	var denied []string
+	for _, m := range sccForbidden.FindAllStringSubmatch(message, -1) {
+		denied = append(denied, m[1])
+	}
+	what := fmt.Sprintf("ServiceAccount %s may use no SCC that takes the pod", account)
+	if len(reasons) > 0 {
+		what = fmt.Sprintf("%s and ServiceAccount %s may use %s only", strings.Join(reasons, ", "), account, strings.Join(usable, ", "))
+	}
+	if len(denied) > 0 {
+		evidence = append(evidence, "not usable by user or serviceaccount: "+strings.Join(denied, ", "))
+	}
+	return Link{What: what, Object: "ServiceAccount " + namespace + "/" + account, Evidence: strings.Join(evidence, "\n")}
+}
+
+// sccReason says in the terms of the namespace's ranges why a provider did not
+// take a field.
+func sccReason(field, text, groups, uids string) string {
+	short := field[strings.LastIndex(field, ".")+1:]
+	if m := sccGroup.FindStringSubmatch(text); m != nil {
+		group, err := strconv.ParseInt(m[1], 10, 64)
+		first, size, ok := parseRange(groups)
+		switch {
+		case err != nil || !ok:
+			return fmt.Sprintf("%s %s is not allowed", short, m[1])
+		case group < first || group >= first+size:
+			return fmt.Sprintf("%s %d is outside %s", short, group, groups)
+		default:
+			// MustRunAs for fsGroup allows the first of the range alone.
+			return fmt.Sprintf("%s %d is not %d, the first of %s and the only one allowed,", short, group, first, groups)
+		}
+	}
+	if m := sccRange.FindStringSubmatch(text); m != nil {
+		if uids == "" {
+			uids = m[2] + "-" + m[3]
+		}
+		return fmt.Sprintf("%s %s is outside %s", short, m[1], uids)
+	}
+	if _, detail, ok := strings.Cut(text, field+": "); ok {
+		return strings.TrimPrefix(field, ".") + ": " + detail
+	}
+	return text
+}
+
+// parseRange reads a namespace's range, "1000970000/10000" or "1-100"; of
+// several it takes the first, as OpenShift does.
+func parseRange(s string) (first, size int64, ok bool) {
+	s, _, _ = strings.Cut(s, ",")
+	if a, b, found := strings.Cut(s, "/"); found {
+		first, err1 := strconv.ParseInt(a, 10, 64)
+		size, err2 := strconv.ParseInt(b, 10, 64)
+		return first, size, err1 == nil && err2 == nil
+	}
+	a, b, found := strings.Cut(s, "-")
+	first, err1 := strconv.ParseInt(a, 10, 64)
+	last, err2 := strconv.ParseInt(b, 10, 64)
+	return first, last - first + 1, found && err1 == nil && err2 == nil
+}
+
+func podSecurityCause(s *history.State, namespace, message string) Link {
+	const label = "pod-security.kubernetes.io/enforce"
+	level := ""
+	if m := regexp.MustCompile(`violates PodSecurity "([^"]+)"`).FindStringSubmatch(message); m != nil {
+		level = m[1]
+	}
+	evidence := "PodSecurity " + strconv.Quote(level)
+	if ns := s.Live("Namespace", "", namespace); ns != nil {
+		if v := ns.Text("metadata", "labels", label); v != "" {
+			evidence = label + ": " + v
+		}
+	}
+	return Link{
+		What:     fmt.Sprintf("Namespace %s takes only pods that meet the Pod Security Standard %s", namespace, level),
+		Object:   "Namespace " + namespace,
+		Evidence: evidence,
+	}
+}
+
+var quotaName = regexp.MustCompile(`exceeded quota: ([^,]+), requested: (.*), used: (.*), limited: (.*)$`)
+
+func quotaCause(s *history.State, namespace, message string) Link {
+	m := quotaName.FindStringSubmatch(strings.TrimSpace(message))
+	if m == nil {
+		return Link{What: "The namespace's ResourceQuota is used up", Object: "Namespace " + namespace, Evidence: message}
+	}
+	evidence := "requested: " + m[2] + ", used: " + m[3] + ", limited: " + m[4]
+	if q := s.Live("ResourceQuota", namespace, m[1]); q != nil {
+		evidence = "spec.hard: " + q.JSON("spec", "hard") + ", requested: " + m[2] + ", used: " + m[3]
+	}
+	return Link{
+		What:     fmt.Sprintf("ResourceQuota %s leaves no room for %s: %s of %s are used", m[1], m[2], m[3], m[4]),
+		Object:   "ResourceQuota " + namespace + "/" + m[1],
+		Evidence: evidence,
+	}
+}
+
+// limitRangeWords are how LimitRanger begins its complaints
+// (plugin/pkg/admission/limitranger of Kubernetes).
+var limitRangeWords = regexp.MustCompile(`(minimum|maximum) [a-z.\-/]+ (usage|limit) per (Container|Pod)|[a-z.\-/]+ max limit to request ratio per (Container|Pod)`)
+
+func limitRangeCause(s *history.State, namespace, message string) (Link, bool) {
+	if !limitRangeWords.MatchString(message) {
+		return Link{}, false
+	}
+	for _, l := range s.List("LimitRange") {
+		if l.Ref.Namespace == namespace {
+			return Link{
+				What:     fmt.Sprintf("LimitRange %s does not allow what the pod asks for", l.Ref.Name),
+				Object:   "LimitRange " + namespace + "/" + l.Ref.Name,
+				Evidence: "spec.limits: " + l.JSON("spec", "limits"),
+			}, true
+		}
+	}
+	return Link{
+		What:     "A LimitRange of the namespace does not allow what the pod asks for",
+		Object:   "Namespace " + namespace,
+		Evidence: limitRangeWords.FindString(message),
+	}, true
+}
+
+// refusedPod is the pod in a refused request.
+func refusedPod(e history.Entry) *corev1.Pod {
+	var pod corev1.Pod
+	if len(e.Body) == 0 || json.Unmarshal(e.Body, &pod) != nil {
+		return nil
+	}
+	return &pod
+}

@@ -1,0 +1,1036 @@
+package verdict
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/labels"
+
+	"simctl.dev/simctl/sim/history"
+)
+
+// The reasons of scheduler plugins that speak of other pods rather than of the
+// node (pkg/scheduler/framework/plugins of Kubernetes). Of the first two the
+// run's own machinery is the one to supply or release what is missing.
+const (
+	reasonAffinity     = "didn't match pod affinity rules"
+	reasonRWOP         = "ReadWriteOncePod access mode already in-use"
+	reasonAntiAffinity = "anti-affinity rules"
+)
+
+// explainer builds the wait-for graph of one TaskRun as of one moment.
+type explainer struct {
+	*waitGraph
+	t *timeline
+	s *history.State
+	// before is the entry as of which the world is looked at.
+	before int
+	// stalled says that nothing could happen any more, so what is not there
+	// will not come.
+	stalled bool
+	// start is the TaskRun whose waiting is explained, run its PipelineRun.
+	start *taskRun
+	run   *pipelineRun
+}
+
+func newExplainer(t *timeline, run *pipelineRun, start *taskRun, before int, stalled bool) (*explainer, error) {
+	s, err := t.state(before)
+	if err != nil {
+		return nil, err
+	}
+	return &explainer{waitGraph: newWaitGraph(), t: t, s: s, before: before, stalled: stalled, start: start, run: run}, nil
+}
+
+// decode unmarshals an object of the state; false when it is not there.
+func decode[T any](s *history.State, kind, namespace, name string) (*T, bool) {
+	o := s.Live(kind, namespace, name)
+	if o == nil {
+		return nil, false
+	}
+	out := new(T)
+	if o.Decode(out) != nil {
+		return nil, false
+	}
+	return out, true
+}
+
+func compact(v any) string {
+	raw, err := json.Marshal(v)
+	if err != nil {
+		return ""
+	}
+	return string(raw)
+}
+
+// currentPod is the TaskRun's last pod as of then.
+func (x *explainer) currentPod(r *taskRun) *pod {
+	for _, p := range slices.Backward(r.pods) {
+		if p.createdSeq < x.before && (p.goneSeq == 0 || p.goneSeq >= x.before) {
+			return p
+		}
+	}
+	return nil
+}
+
+// explain gives the reason for which the TaskRun waits.
+func (x *explainer) explain() (root, bool) {
+	return x.resolve(x.taskRun(x.start))
+}
+
+func (x *explainer) taskRun(r *taskRun) int64 {
+	id, fresh := x.node(r.object())
+	if !fresh {
+		return id
+	}
+	if p := x.currentPod(r); p != nil {
+		x.wait(id, x.pod(p), x.symptom(p))
+		return id
+	}
+	var refusal *history.Entry
+	for i := range r.refused {
+		if r.refused[i].Seq < x.before {
+			refusal = &r.refused[i]
+		}
+	}
+	if refusal != nil {
+		admission, _ := x.node("admission of " + r.object())
+		x.wait(id, admission, Link{
+			What:     fmt.Sprintf("The pod of task %s is refused by the API server", r.task),
+			Object:   r.object(),
+			Evidence: clip(refusal.Message),
+		})
+		x.end(admission, AdmissionDenied, refusalCause(x.s, r.namespace, refusal.Message, refusedPod(*refusal))...)
+	}
+	return id
+}
+
+// symptom says what a waiting pod looks like from outside.
+func (x *explainer) symptom(p *pod) Link {
+	l := Link{Object: p.object()}
+	if p.boundSeq == 0 || p.boundSeq >= x.before {
+		l.What = p.title(x.t) + " is Pending: no node takes it"
+		if u := p.lastUnschedulable(x.before); u != nil {
+			l.Evidence = u.data.Message
+			if u.data.PerTaint != "" && u.data.PerTaint != u.data.Message {
+				l.Evidence += "\n" + u.data.PerTaint
+			}
+		}
+		return l
+	}
+	l.What = fmt.Sprintf("%s is on node %s and its containers do not start", p.title(x.t), p.node)
+	if o := x.s.Live("Pod", p.namespace, p.name); o != nil {
+		l.Evidence = clip(o.JSON("status", "containerStatuses"))
+		if l.Evidence == "" {
+			l.Evidence = "status.phase: " + o.Text("status", "phase")
+		}
+	}
+	return l
+}
+
+func (x *explainer) pod(p *pod) int64 {
+	id, fresh := x.node(p.object())
+	if !fresh {
+		return id
+	}
+	spec, ok := decode[corev1.Pod](x.s, "Pod", p.namespace, p.name)
+	if !ok {
+		return id
+	}
+	switch {
+	case p.boundSeq == 0 || p.boundSeq >= x.before:
+		x.unscheduled(id, p, spec)
+	case p.startedSeq == 0 || p.startedSeq >= x.before:
+		x.notStarted(id, p, spec)
+	}
+	return id
+}
+
+// refusals are the nodes' answers; where the scheduler's plugin recorded none
+// they are read from the message, without the nodes' names.
+func refusals(u *unschedulable) []history.NodeRefusal {
+	if u == nil {
+		return nil
+	}
+	if len(u.data.Nodes) > 0 {
+		return u.data.Nodes
+	}
+	_, text, _ := strings.Cut(u.data.Message, "nodes are available: ")
+	text, _, _ = strings.Cut(text, " preemption: ")
+	var out []history.NodeRefusal
+	for part := range strings.SplitSeq(strings.TrimRight(text, ". "), ", ") {
+		if part != "" {
+			out = append(out, history.NodeRefusal{Reasons: []string{part}})
+		}
+	}
+	return out
+}
+
+func says(n history.NodeRefusal, words string) bool {
+	return slices.ContainsFunc(n.Reasons, func(r string) bool { return strings.Contains(r, words) })
+}
+
+// unscheduled explains a pod that no node takes.
+func (x *explainer) unscheduled(id int64, p *pod, spec *corev1.Pod) {
+	if x.claims(id, p, spec) {
+		return
+	}
+	nodes := refusals(p.lastUnschedulable(x.before))
+	var byAffinity, byClaim, byOthers, byCluster []history.NodeRefusal
+	for _, n := range nodes {
+		switch {
+		case says(n, reasonRWOP):
+			byClaim = append(byClaim, n)
+		case says(n, reasonAntiAffinity):
+			byOthers = append(byOthers, n)
+		case says(n, reasonAffinity):
+			byAffinity = append(byAffinity, n)
+		default:
+			byCluster = append(byCluster, n)
+		}
+	}
+	if len(nodes) > 0 && len(byCluster) == len(nodes) {
+		if x.stalled || lasting(nodes) {
+			x.end(id, Unschedulable, nodeLinks(p, spec, byCluster)...)
+		}
+		return
+	}
+	if len(byAffinity) > 0 {
+		x.affinity(id, p, spec, byCluster)
+	}
+	if len(byClaim) > 0 {
+		x.exclusive(id, p, spec)
+	}
+	if len(byOthers) > 0 {
+		x.repelled(id, p, spec, byOthers)
+	}
+}
+
+// lasting says that the nodes' refusals hold whatever other pods do.
+func lasting(nodes []history.NodeRefusal) bool {
+	for _, n := range nodes {
+		if slices.ContainsFunc(n.Reasons, func(r string) bool {
+			return (strings.HasPrefix(r, "Insufficient ") || strings.HasPrefix(r, "Too many pods")) && !n.Unresolvable
+		}) {
+			return false
+		}
+	}
+	return true
+}
+
+// nodeLinks say why nodes do not take a pod as declared, one link for the nodes
+// with the same reasons.
+func nodeLinks(p *pod, spec *corev1.Pod, nodes []history.NodeRefusal) []Link {
+	type group struct {
+		names []string
+		text  string
+		kind  string
+	}
+	groups := map[string]*group{}
+	var order []string
+	for _, n := range nodes {
+		text := strings.Join(n.Reasons, ", ")
+		kind := text
+		if len(n.Taints) > 0 {
+			kind = "taint"
+			text = "taints not tolerated: {" + strings.Join(n.Taints, "}, {") + "}"
+		}
+		key := n.Plugin + "|" + text
+		if groups[key] == nil {
+			groups[key] = &group{text: text, kind: kind}
+			order = append(order, key)
+		}
+		if n.Node != "" {
+			groups[key].names = append(groups[key].names, n.Node)
+		}
+	}
+	var links []Link
+	for _, key := range order {
+		g := groups[key]
+		slices.Sort(g.names)
+		object, of := "Node "+strings.Join(g.names, ", "), strings.Join(g.names, ", ")
+		if len(g.names) == 0 {
+			object, of = p.object(), "nodes"
+		}
+		l := Link{What: fmt.Sprintf("No place on %s: %s", of, g.text), Object: object}
+		switch {
+		case g.kind == "taint" || strings.Contains(g.text, "taint"):
+			l.Evidence = g.text + "; the pod's tolerations: " + tolerations(spec)
+		case strings.Contains(g.text, "node affinity/selector"):
+			l.Evidence = g.text + "; the pod's nodeSelector: " + compact(spec.Spec.NodeSelector)
+			if a := spec.Spec.Affinity; a != nil && a.NodeAffinity != nil {
+				l.Evidence += ", nodeAffinity: " + compact(a.NodeAffinity)
+			}
+		case strings.Contains(g.text, "Insufficient"):
+			l.Evidence = g.text + "; the pod requests: " + compact(requests(spec))
+		default:
+			l.Evidence = g.text
+		}
+		links = append(links, l)
+	}
+	return links
+}
+
+// tolerations are the pod's own, without those that every pod gets.
+func tolerations(spec *corev1.Pod) string {
+	var out []corev1.Toleration
+	for _, t := range spec.Spec.Tolerations {
+		if t.Key != corev1.TaintNodeNotReady && t.Key != corev1.TaintNodeUnreachable {
+			out = append(out, t)
+		}
+	}
+	if len(out) == 0 {
+		return "none"
+	}
+	return compact(out)
+}
+
+// requests sums what a pod's containers ask for.
+func requests(spec *corev1.Pod) map[string]string {
+	sum := corev1.ResourceList{}
+	for _, c := range spec.Spec.Containers {
+		for name, q := range c.Resources.Requests {
+			have := sum[name]
+			have.Add(q)
+			sum[name] = have
+		}
+	}
+	for _, c := range spec.Spec.InitContainers {
+		for name, q := range c.Resources.Requests {
+			if have := sum[name]; q.Cmp(have) > 0 {
+				sum[name] = q
+			}
+		}
+	}
+	out := map[string]string{}
+	for name, q := range sum {
+		out[string(name)] = q.String()
+	}
+	return out
+}
+
+// claimNames are the claims that a pod mounts.
+func claimNames(spec *corev1.Pod) []string {
+	var out []string
+	for _, v := range spec.Spec.Volumes {
+		if v.PersistentVolumeClaim != nil {
+			out = append(out, v.PersistentVolumeClaim.ClaimName)
+		}
+	}
+	return out
+}
+
+// claims explains a pod by a claim that is not there, or has no volume; false
+// when its claims are in order.
+func (x *explainer) claims(id int64, p *pod, spec *corev1.Pod) bool {
+	message := ""
+	if u := p.lastUnschedulable(x.before); u != nil {
+		message = u.data.Message
+	}
+	for _, name := range claimNames(spec) {
+		claim := fmt.Sprintf("PersistentVolumeClaim %s/%s", p.namespace, name)
+		pvc, ok := decode[corev1.PersistentVolumeClaim](x.s, "PersistentVolumeClaim", p.namespace, name)
+		switch {
+		case !ok && strings.Contains(message, "persistentvolumeclaim"):
+			c, _ := x.node(claim)
+			x.wait(id, c, Link{
+				What:     fmt.Sprintf("%s mounts claim %s, which does not exist", p.object(), name),
+				Object:   p.object(),
+				Evidence: "spec.volumes: " + compact(spec.Spec.Volumes[indexOfClaim(spec, name)]),
+			})
+			x.missingClaim(c, p.namespace, name)
+			return true
+		case ok && pvc.Spec.VolumeName == "" && strings.Contains(message, "unbound immediate PersistentVolumeClaims"):
+			c, _ := x.node(claim)
+			x.wait(id, c, Link{
+				What:     fmt.Sprintf("%s mounts claim %s, which has no volume", p.object(), name),
+				Object:   p.object(),
+				Evidence: message,
+			})
+			x.unboundClaim(c, p.namespace, name, pvc)
+			return true
+		}
+	}
+	return false
+}
+
+func indexOfClaim(spec *corev1.Pod, name string) int {
+	return slices.IndexFunc(spec.Spec.Volumes, func(v corev1.Volume) bool {
+		return v.PersistentVolumeClaim != nil && v.PersistentVolumeClaim.ClaimName == name
+	})
+}
+
+func (x *explainer) missingClaim(id int64, namespace, name string) {
+	object := fmt.Sprintf("PersistentVolumeClaim %s/%s", namespace, name)
+	if gone := x.s.Get(history.Ref{Kind: "PersistentVolumeClaim", Namespace: namespace, Name: name}); gone != nil && gone.Deleted {
+		x.end(id, Deadlock, Link{
+			What:     fmt.Sprintf("Claim %s was deleted and nobody makes it again", name),
+			Object:   object,
+			Evidence: "deleted by " + gone.DeletedBy,
+		})
+		return
+	}
+	for _, e := range slices.Backward(x.t.refused) {
+		if e.Seq < x.before && e.Object.Namespace == namespace && strings.HasPrefix(e.Object.Kind, "PersistentVolumeClaim") &&
+			(e.Object.Name == name || strings.HasPrefix(name, e.Object.Name)) {
+			x.end(id, Deadlock, append([]Link{{
+				What:     fmt.Sprintf("Claim %s is refused by the API server", name),
+				Object:   object,
+				Evidence: clip(e.Message),
+			}}, refusalCause(x.s, namespace, e.Message, nil)...)...)
+			return
+		}
+	}
+	x.end(id, Deadlock, Link{
+		What:     fmt.Sprintf("Claim %s was never made", name),
+		Object:   object,
+		Evidence: fmt.Sprintf("persistentvolumeclaim %q not found", name),
+	})
+}
+
+func (x *explainer) unboundClaim(id int64, namespace, name string, pvc *corev1.PersistentVolumeClaim) {
+	failed := x.t.lastEvent("PersistentVolumeClaim", namespace, name, x.before, func(e event) bool {
+		return e.typ == corev1.EventTypeWarning || e.reason == "FailedBinding"
+	})
+	if failed == nil && !x.stalled {
+		return
+	}
+	l := Link{
+		What:   fmt.Sprintf("The cluster gives claim %s no volume", name),
+		Object: fmt.Sprintf("PersistentVolumeClaim %s/%s", namespace, name),
+	}
+	if failed != nil {
+		l.Evidence = clip(failed.message)
+	} else {
+		class := ""
+		if pvc.Spec.StorageClassName != nil {
+			class = *pvc.Spec.StorageClassName
+		}
+		l.Evidence = fmt.Sprintf("status.phase: %s, spec.storageClassName: %q", pvc.Status.Phase, class)
+	}
+	x.end(id, Unschedulable, l)
+}
+
+// assistantTerm is the affinity term that Tekton puts into a TaskRun's pod
+// (podAffinityTermUsingAffinityAssistant in pkg/internal/affinityassistant).
+func assistantTerm(spec *corev1.Pod) (term *corev1.PodAffinityTerm, assistant string) {
+	if spec.Spec.Affinity == nil || spec.Spec.Affinity.PodAffinity == nil {
+		return nil, ""
+	}
+	terms := spec.Spec.Affinity.PodAffinity.RequiredDuringSchedulingIgnoredDuringExecution
+	for i := range terms {
+		if s := terms[i].LabelSelector; s != nil && s.MatchLabels[labelComponent] == assistantName {
+			return &terms[i], s.MatchLabels[labelInstance]
+		}
+	}
+	return nil, ""
+}
+
+// matching are the pods of a namespace that a term selects and that count for
+// the scheduler: those that have not ended.
+func (x *explainer) matching(namespace string, selector *metav1.LabelSelector) []*pod {
+	sel, err := metav1.LabelSelectorAsSelector(selector)
+	if err != nil {
+		return nil
+	}
+	var out []*pod
+	for _, o := range x.s.List("Pod") {
+		var m meta
+		if o.Ref.Namespace != namespace || o.Decode(&m) != nil || !sel.Matches(labels.Set(m.Metadata.Labels)) {
+			continue
+		}
+		if p := x.t.pod(namespace, o.Ref.Name, x.before); p != nil && (p.overSeq == 0 || p.overSeq >= x.before) {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// affinity explains a pod that has to run beside another one; refusing are the
+// nodes that do not take it for reasons of their own.
+func (x *explainer) affinity(id int64, p *pod, spec *corev1.Pod, refusing []history.NodeRefusal) {
+	term, assistant := assistantTerm(spec)
+	if term == nil {
+		x.foreignAffinity(id, p, spec)
+		return
+	}
+	link := Link{
+		What:     fmt.Sprintf("%s has to run beside affinity assistant %s (required podAffinity)", p.object(), assistant),
+		Object:   p.object(),
+		Evidence: compact(term),
+	}
+	found := x.matching(p.namespace, term.LabelSelector)
+	if len(found) == 0 {
+		missing, _ := x.node(fmt.Sprintf("Pod %s/%s-0", p.namespace, assistant))
+		x.wait(id, missing, link)
+		x.missingAssistant(missing, p, assistant)
+		return
+	}
+	a := found[0]
+	if a.boundSeq == 0 || a.boundSeq >= x.before {
+		aid := x.pod(a)
+		x.wait(id, aid, link)
+		// The assistant's own symptom stands before what it waits for.
+		x.prefix(aid, x.symptom(a))
+		return
+	}
+	// The assistant is there: the pod may go to its node only, and that node
+	// refuses it.
+	var why []string
+	for _, n := range refusing {
+		if n.Node == a.node {
+			why = n.Reasons
+			if len(n.Taints) > 0 {
+				why = []string{"taints not tolerated: {" + strings.Join(n.Taints, "}, {") + "}"}
+			}
+		}
+	}
+	if why == nil {
+		return
+	}
+	node, _ := x.node("Node " + a.node)
+	x.wait(id, node, link)
+	aid, _ := x.node(a.object())
+	x.wait(node, aid, Link{
+		What:     fmt.Sprintf("The assistant holds the run on Node %s, which does not take the pod", a.node),
+		Object:   "Node " + a.node,
+		Evidence: strings.Join(why, ", "),
+	})
+	x.assistantStays(aid, a)
+}
+
+// prefix puts a link before every link that leads on from a node.
+func (x *explainer) prefix(id int64, l Link) {
+	if r, ok := x.roots[id]; ok {
+		r.links = append([]Link{l}, r.links...)
+		x.roots[id] = r
+	}
+}
+
+// foreignAffinity explains a pod by an affinity that its own author wrote.
+func (x *explainer) foreignAffinity(id int64, p *pod, spec *corev1.Pod) {
+	if !x.stalled || spec.Spec.Affinity == nil || spec.Spec.Affinity.PodAffinity == nil {
+		return
+	}
+	x.end(id, Unschedulable, Link{
+		What:     fmt.Sprintf("%s has to run beside pods that are nowhere", p.object()),
+		Object:   p.object(),
+		Evidence: compact(spec.Spec.Affinity.PodAffinity.RequiredDuringSchedulingIgnoredDuringExecution),
+	})
+}
+
+// missingAssistant explains why there is no pod of an affinity assistant.
+func (x *explainer) missingAssistant(id int64, p *pod, assistant string) {
+	name := assistant + "-0"
+	object := fmt.Sprintf("Pod %s/%s", p.namespace, name)
+	set := x.s.Get(history.Ref{Kind: "StatefulSet", Namespace: p.namespace, Name: assistant})
+	setName := fmt.Sprintf("StatefulSet %s/%s", p.namespace, assistant)
+	if set == nil || set.Deleted {
+		x.missingSet(id, p, assistant, set)
+		return
+	}
+	sid, _ := x.node(setName)
+	status := "spec.replicas: " + set.JSON("spec", "replicas") + ", status: " + set.JSON("status")
+	x.wait(id, sid, Link{What: fmt.Sprintf("There is no %s: no pod has the assistant's labels", object), Object: object, Evidence: status})
+
+	message := ""
+	if e := x.t.lastEvent("StatefulSet", p.namespace, assistant, x.before, func(e event) bool { return e.reason == "FailedCreate" }); e != nil {
+		message = e.message
+	}
+	var pod *corev1.Pod
+	refusal := ""
+	for _, e := range x.t.refused {
+		if e.Seq < x.before && e.Verb == history.VerbCreate && e.Object.Namespace == p.namespace && e.Object.Name == name {
+			pod, refusal = refusedPod(e), e.Message
+		}
+	}
+	if message == "" {
+		message = refusal
+	}
+	if message == "" {
+		// The StatefulSet is there and its pod was never tried, or is gone.
+		l := Link{What: fmt.Sprintf("%s makes no pod", setName), Object: setName, Evidence: status}
+		if gone := x.s.Get(history.Ref{Kind: "Pod", Namespace: p.namespace, Name: name}); gone != nil && gone.Deleted {
+			l = Link{What: fmt.Sprintf("%s was deleted and %s makes no other", object, setName), Object: object, Evidence: "deleted by " + gone.DeletedBy}
+		}
+		x.end(sid, Deadlock, l)
+		return
+	}
+	if pod == nil {
+		var template struct {
+			Spec struct {
+				Template corev1.Pod `json:"template"`
+			} `json:"spec"`
+		}
+		if set.Decode(&template) == nil {
+			pod = &template.Spec.Template
+		}
+	}
+	words := message
+	if refusal != "" {
+		words = refusal
+	}
+	x.end(sid, Deadlock, append([]Link{{
+		What:     fmt.Sprintf("%s has FailedCreate: the API server refuses the assistant's pod", setName),
+		Object:   setName,
+		Evidence: clip(message),
+	}}, refusalCause(x.s, p.namespace, words, pod)...)...)
+}
+
+// missingSet explains why there is no StatefulSet of an affinity assistant.
+func (x *explainer) missingSet(id int64, p *pod, assistant string, gone *history.Object) {
+	setName := fmt.Sprintf("StatefulSet %s/%s", p.namespace, assistant)
+	object := fmt.Sprintf("Pod %s/%s-0", p.namespace, assistant)
+	sid, _ := x.node(setName)
+	x.wait(id, sid, Link{
+		What:     fmt.Sprintf("There is no %s: no pod has the assistant's labels", object),
+		Object:   object,
+		Evidence: x.podNames(p.namespace),
+	})
+	id = sid
+	if gone != nil {
+		x.end(id, Deadlock, Link{
+			What:     fmt.Sprintf("%s was deleted, and Tekton makes assistants only before a run's first TaskRun", setName),
+			Object:   setName,
+			Evidence: "deleted by " + gone.DeletedBy,
+		})
+		return
+	}
+	for _, e := range slices.Backward(x.run.refused) {
+		if e.Seq < x.before && e.Object.Kind == "StatefulSet" && e.Object.Name == assistant {
+			x.end(id, Deadlock, append([]Link{{
+				What:     fmt.Sprintf("%s is refused by the API server", setName),
+				Object:   setName,
+				Evidence: clip(e.Message),
+			}}, refusalCause(x.s, p.namespace, e.Message, nil)...)...)
+			return
+		}
+	}
+	var sets []string
+	for _, s := range x.s.List("StatefulSet") {
+		if s.Ref.Namespace == p.namespace && s.Text("metadata", "labels", labelPipelineRun) == x.run.name {
+			sets = append(sets, s.Ref.Name)
+		}
+	}
+	evidence := "the run has no StatefulSet"
+	if len(sets) > 0 {
+		evidence = "the run's StatefulSets: " + strings.Join(sets, ", ")
+	}
+	links := []Link{{What: fmt.Sprintf("%s was never made", setName), Object: setName, Evidence: evidence}}
+	x.end(id, Deadlock, append(links, x.whyNoSet(assistant)...)...)
+}
+
+// podNames lists a namespace's pods.
+func (x *explainer) podNames(namespace string) string {
+	var names []string
+	for _, o := range x.s.List("Pod") {
+		if o.Ref.Namespace == namespace {
+			names = append(names, o.Ref.Name)
+		}
+	}
+	return "the namespace's pods: " + strings.Join(names, ", ")
+}
+
+// whyNoSet looks for what keeps Tekton from making an assistant that it demands.
+func (x *explainer) whyNoSet(assistant string) []Link {
+	run := x.s.Live("PipelineRun", x.run.namespace, x.run.name)
+	if run == nil {
+		return nil
+	}
+	var spec struct {
+		Spec struct {
+			Workspaces []struct {
+				Name  string `json:"name"`
+				Claim *struct {
+					Name string `json:"claimName"`
+				} `json:"persistentVolumeClaim"`
+			} `json:"workspaces"`
+		} `json:"spec"`
+	}
+	if run.Decode(&spec) == nil {
+		byClaim := map[string][]string{}
+		mine := ""
+		for _, w := range spec.Spec.Workspaces {
+			if w.Claim == nil {
+				continue
+			}
+			byClaim[w.Claim.Name] = append(byClaim[w.Claim.Name], w.Name)
+			if assistantOf(w.Name, x.run.name) == assistant {
+				mine = w.Claim.Name
+			}
+		}
+		if len(byClaim[mine]) > 1 {
+			return []Link{{
+				What: fmt.Sprintf("Workspaces %s are bound to the one claim %s: Tekton makes an assistant for the last of them only and demands one for each",
+					strings.Join(byClaim[mine], " and "), mine),
+				Object:   x.run.object(),
+				Evidence: "spec.workspaces: " + run.JSON("spec", "workspaces"),
+			}}
+		}
+	}
+	if len(x.run.taskRuns) == 0 {
+		return nil
+	}
+	first, later := x.run.taskRuns[0].createdSeq, x.start.createdSeq
+	return append(x.flagsChanged(first, later), x.versionChanged(first, later)...)
+}
+
+// assistantOf is the name of a workspace's assistant (GetAffinityAssistantName
+// in pkg/reconciler/pipelinerun of Tekton).
+func assistantOf(workspace, run string) string {
+	sum := sha256.Sum256([]byte(workspace + run))
+	return assistantName + "-" + hex.EncodeToString(sum[:])[:10]
+}
+
+// affinityFlags are the keys of the ConfigMap feature-flags that decide about
+// assistants.
+var affinityFlags = []string{"coschedule", "disable-affinity-assistant"}
+
+// flags gives the ConfigMap feature-flags of a state; nil without one.
+func flags(s *history.State) *history.Object {
+	for _, o := range s.List("ConfigMap") {
+		if o.Ref.Name == "feature-flags" {
+			return o
+		}
+	}
+	return nil
+}
+
+func flagText(o *history.Object) string {
+	var out []string
+	for _, key := range affinityFlags {
+		if v, ok := o.Field("data", key).(string); ok {
+			out = append(out, fmt.Sprintf("%s: %q", key, v))
+		} else {
+			out = append(out, key+": absent")
+		}
+	}
+	return strings.Join(out, ", ")
+}
+
+// flagsChanged says that the flags were others when the run began.
+func (x *explainer) flagsChanged(first, later int) []Link {
+	then, err1 := x.t.state(first)
+	now, err2 := x.t.state(later)
+	if err1 != nil || err2 != nil {
+		return nil
+	}
+	a, b := flags(then), flags(now)
+	if a == nil || b == nil || flagText(a) == flagText(b) {
+		return nil
+	}
+	return []Link{{
+		What:     "The feature flags changed in the middle of the run: assistants are made before the first TaskRun only, their affinity is demanded of every later one",
+		Object:   b.Ref.String(),
+		Evidence: flagText(a) + " -> " + flagText(b),
+	}}
+}
+
+// versionChanged says that another Tekton began the run.
+func (x *explainer) versionChanged(first, later int) []Link {
+	var a, b string
+	for _, s := range x.t.starts {
+		if s.seq < first {
+			a = s.data.Version
+		}
+		if s.seq < later {
+			b = s.data.Version
+		}
+	}
+	if a == "" || a == b {
+		return nil
+	}
+	l := Link{
+		What:     "Tekton was replaced in the middle of the run: assistants are made before the first TaskRun only, their affinity is demanded of every later one",
+		Object:   x.run.object(),
+		Evidence: "Tekton " + a + " -> " + b,
+	}
+	if s, err := x.t.state(later); err == nil {
+		if f := flags(s); f != nil {
+			l.Evidence += ", " + flagText(f)
+		}
+	}
+	return []Link{l}
+}
+
+// exclusive explains a pod by a ReadWriteOncePod claim that another pod has.
+func (x *explainer) exclusive(id int64, p *pod, spec *corev1.Pod) {
+	for _, name := range claimNames(spec) {
+		pvc, ok := decode[corev1.PersistentVolumeClaim](x.s, "PersistentVolumeClaim", p.namespace, name)
+		if !ok || !slices.Contains(pvc.Spec.AccessModes, corev1.ReadWriteOncePod) {
+			continue
+		}
+		holders := x.users(p.namespace, name, func(h *pod) bool { return h != p && h.boundSeq != 0 && h.boundSeq < x.before })
+		if len(holders) == 0 {
+			continue
+		}
+		claim, _ := x.node(fmt.Sprintf("PersistentVolumeClaim %s/%s", p.namespace, name))
+		x.wait(id, claim, Link{
+			What:     fmt.Sprintf("%s needs claim %s, which is ReadWriteOncePod: one pod at a time", p.object(), name),
+			Object:   p.object(),
+			Evidence: fmt.Sprintf("PersistentVolumeClaim %s/%s spec.accessModes: %s", p.namespace, name, compact(pvc.Spec.AccessModes)),
+		})
+		for _, h := range holders {
+			hid, fresh := x.node(h.object())
+			x.wait(claim, hid, Link{
+				What:     fmt.Sprintf("Claim %s is in use by %s", name, h.title(x.t)),
+				Object:   fmt.Sprintf("PersistentVolumeClaim %s/%s", p.namespace, name),
+				Evidence: x.mountOf(h, name),
+			})
+			if fresh {
+				x.holds(hid, h)
+			}
+		}
+	}
+}
+
+// mountOf is the volume by which a pod uses a claim.
+func (x *explainer) mountOf(p *pod, claim string) string {
+	spec, ok := decode[corev1.Pod](x.s, "Pod", p.namespace, p.name)
+	if !ok {
+		return ""
+	}
+	i := indexOfClaim(spec, claim)
+	if i < 0 {
+		return ""
+	}
+	return fmt.Sprintf("Pod %s spec.volumes: %s, spec.nodeName: %s", p.name, compact(spec.Spec.Volumes[i]), spec.Spec.NodeName)
+}
+
+// users are the pods that mount a claim and have not ended.
+func (x *explainer) users(namespace, claim string, take func(*pod) bool) []*pod {
+	var out []*pod
+	for _, o := range x.s.List("Pod") {
+		if o.Ref.Namespace != namespace {
+			continue
+		}
+		p := x.t.pod(namespace, o.Ref.Name, x.before)
+		if p == nil || p.overSeq != 0 && p.overSeq < x.before || !take(p) {
+			continue
+		}
+		var spec corev1.Pod
+		if o.Decode(&spec) == nil && slices.Contains(claimNames(&spec), claim) {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// holds explains when a pod that holds something will let it go.
+func (x *explainer) holds(id int64, p *pod) {
+	if p.assistant != "" {
+		x.assistantStays(id, p)
+		return
+	}
+	if r := x.t.taskRun(p.namespace, p.taskRun); r != nil && (p.startedSeq == 0 || p.startedSeq >= x.before) {
+		// A pod that holds and waits itself: what it waits for is part of this.
+		// Its node is in the graph already, so it is explained here.
+		if spec, ok := decode[corev1.Pod](x.s, "Pod", p.namespace, p.name); ok {
+			if p.boundSeq == 0 || p.boundSeq >= x.before {
+				x.unscheduled(id, p, spec)
+			} else {
+				x.notStarted(id, p, spec)
+			}
+		}
+	}
+}
+
+// assistantStays: Tekton deletes an assistant's StatefulSet when its run is
+// over, not before (cleanupAffinityAssistantsAndPVCs in pkg/reconciler/pipelinerun).
+func (x *explainer) assistantStays(id int64, a *pod) {
+	set := x.s.Live("StatefulSet", a.namespace, a.assistant)
+	if set == nil {
+		return
+	}
+	sid, _ := x.node(fmt.Sprintf("StatefulSet %s/%s", a.namespace, a.assistant))
+	x.wait(id, sid, Link{
+		What:     fmt.Sprintf("%s stays as long as its StatefulSet", a.title(x.t)),
+		Object:   a.object(),
+		Evidence: "metadata.ownerReferences: " + x.owners(a),
+	})
+	run := x.t.run(a.namespace, a.pipelineRun)
+	if run == nil {
+		return
+	}
+	rid, fresh := x.node(run.object())
+	x.wait(sid, rid, Link{
+		What:     fmt.Sprintf("StatefulSet %s/%s is deleted only when %s is done", a.namespace, a.assistant, run.object()),
+		Object:   fmt.Sprintf("StatefulSet %s/%s", a.namespace, a.assistant),
+		Evidence: "metadata.ownerReferences: " + set.JSON("metadata", "ownerReferences"),
+	})
+	if !fresh {
+		return
+	}
+	waiting := x.start
+	if run != x.run {
+		waiting = nil
+		for _, r := range run.taskRuns {
+			if r.createdSeq < x.before && (r.doneSeq == 0 || r.doneSeq >= x.before) {
+				waiting = r
+				break
+			}
+		}
+	}
+	if waiting == nil {
+		return
+	}
+	evidence := "TaskRun " + waiting.name + " is not done"
+	if o := x.s.Live("PipelineRun", run.namespace, run.name); o != nil {
+		if _, reason, message := succeeded(o); reason != "" {
+			evidence = reason + ": " + message
+		}
+	}
+	x.wait(rid, x.taskRun(waiting), Link{
+		What:     fmt.Sprintf("%s waits for %s", run.object(), waiting.object()),
+		Object:   run.object(),
+		Evidence: evidence,
+	})
+}
+
+func (x *explainer) owners(p *pod) string {
+	if o := x.s.Live("Pod", p.namespace, p.name); o != nil {
+		return o.JSON("metadata", "ownerReferences")
+	}
+	return ""
+}
+
+// repelled explains a pod by others that will not have it beside them.
+func (x *explainer) repelled(id int64, p *pod, spec *corev1.Pod, nodes []history.NodeRefusal) {
+	evidence := ""
+	if a := spec.Spec.Affinity; a != nil && a.PodAntiAffinity != nil {
+		evidence = compact(a.PodAntiAffinity.RequiredDuringSchedulingIgnoredDuringExecution)
+	}
+	found := false
+	for _, a := range x.matching(p.namespace, &metav1.LabelSelector{MatchLabels: map[string]string{labelComponent: assistantName}}) {
+		if a == p || a.boundSeq == 0 || a.boundSeq >= x.before || !slices.ContainsFunc(nodes, func(n history.NodeRefusal) bool { return n.Node == a.node || n.Node == "" }) {
+			continue
+		}
+		found = true
+		aid, fresh := x.node(a.object())
+		x.wait(id, aid, Link{
+			What:     fmt.Sprintf("%s must not run beside %s", p.object(), a.object()),
+			Object:   p.object(),
+			Evidence: evidence,
+		})
+		if fresh {
+			x.assistantStays(aid, a)
+		}
+	}
+	if !found && x.stalled {
+		x.end(id, Unschedulable, nodeLinks(p, spec, nodes)...)
+	}
+}
+
+// notStarted explains a pod that has a node and does not run there.
+func (x *explainer) notStarted(id int64, p *pod, spec *corev1.Pod) {
+	if h := x.holdOf(p); h != nil {
+		x.heldBy(id, p, spec, h)
+		return
+	}
+	e := x.t.lastEvent("Pod", p.namespace, p.name, x.before, func(e event) bool {
+		return e.typ == corev1.EventTypeWarning && e.reason != "FailedScheduling"
+	})
+	if e != nil {
+		x.end(id, Timeout, Link{
+			What:     fmt.Sprintf("%s: %s", p.object(), e.reason),
+			Object:   p.object(),
+			Evidence: clip(e.message),
+		})
+	}
+}
+
+// holdOf is the Multi-Attach error that holds a pod as of then.
+func (x *explainer) holdOf(p *pod) *hold {
+	if p.volumesSeq != 0 && p.volumesSeq < x.before || p.startedSeq != 0 && p.startedSeq < x.before {
+		return nil
+	}
+	for i := len(p.holds) - 1; i >= 0; i-- {
+		if p.holds[i].seq < x.before {
+			return &p.holds[i]
+		}
+	}
+	return nil
+}
+
+// heldBy explains a Multi-Attach error by the pods that have the volume.
+func (x *explainer) heldBy(id int64, p *pod, spec *corev1.Pod, h *hold) {
+	x.held[id] = true
+	pv := multiAttach.FindStringSubmatch(h.message)[2]
+	vid, _ := x.node("PersistentVolume " + pv)
+	x.wait(id, vid, Link{
+		What:     fmt.Sprintf("%s needs volume %s on node %s: Multi-Attach error", p.object(), pv, p.node),
+		Object:   p.object(),
+		Evidence: clip(h.message),
+	})
+	claim := ""
+	for _, name := range claimNames(spec) {
+		if pvc, ok := decode[corev1.PersistentVolumeClaim](x.s, "PersistentVolumeClaim", p.namespace, name); ok && pvc.Spec.VolumeName == pv {
+			claim = name
+		}
+	}
+	at, evidence := x.attachedTo(pv, p.node)
+	users := x.users(p.namespace, claim, func(u *pod) bool { return u != p && u.node != "" && u.node != p.node })
+	for _, u := range users {
+		uid, fresh := x.node(u.object())
+		l := Link{
+			What:     fmt.Sprintf("Volume %s is on node %s, where %s uses it", pv, u.node, u.title(x.t)),
+			Object:   "PersistentVolume " + pv,
+			Evidence: evidence,
+		}
+		if l.Evidence == "" {
+			l.Evidence = x.mountOf(u, claim)
+		}
+		x.wait(vid, uid, l)
+		if fresh {
+			x.holds(uid, u)
+		}
+	}
+	if len(users) > 0 {
+		return
+	}
+	what := fmt.Sprintf("Volume %s is still on node %s, where no pod uses it any more", pv, at)
+	if at == "" {
+		what = fmt.Sprintf("Volume %s is on another node", pv)
+		evidence = claimModes(x.s, p.namespace, claim)
+	}
+	x.end(vid, MultiAttach, Link{What: what, Object: "PersistentVolume " + pv, Evidence: evidence})
+}
+
+func claimModes(s *history.State, namespace, claim string) string {
+	o := s.Live("PersistentVolumeClaim", namespace, claim)
+	if o == nil {
+		return ""
+	}
+	return fmt.Sprintf("PersistentVolumeClaim %s/%s spec.accessModes: %s", namespace, claim, o.JSON("spec", "accessModes"))
+}
+
+// attachedTo is the node other than but to which a volume is attached.
+func (x *explainer) attachedTo(pv, but string) (node, evidence string) {
+	for _, o := range x.s.List("VolumeAttachment") {
+		if o.Text("spec", "source", "persistentVolumeName") == pv && o.Text("spec", "nodeName") != but {
+			return o.Text("spec", "nodeName"), fmt.Sprintf("%s spec: %s, status: %s", o.Ref, o.JSON("spec"), o.JSON("status"))
+		}
+	}
+	return "", ""
+}
+
+// spread says why pods of a run may be on different nodes.
+func (x *explainer) spread(spec *corev1.Pod) []Link {
+	if _, assistant := assistantTerm(spec); assistant != "" {
+		return nil
+	}
+	f := flags(x.s)
+	if f == nil {
+		return nil
+	}
+	return []Link{{
+		What:     "Nothing keeps the run's pods on one node: this one demands no affinity assistant",
+		Object:   f.Ref.String(),
+		Evidence: flagText(f),
+	}}
+}

@@ -1,0 +1,572 @@
+package verdict
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"simctl.dev/simctl/sim/history"
+)
+
+// ErrNoRun says that a history shows no PipelineRun, nor why there is none.
+var ErrNoRun = errors.New("the history shows no PipelineRun")
+
+// Judge says what became of the PipelineRuns of one cell, with the chain of
+// causes and where the time went; docs/outcomes.md has the rules. It depends on
+// the entries alone. An error means that the entries cannot be folded or show no
+// run ([ErrNoRun]), not that a run failed.
+func Judge(entries []history.Entry) (Finding, error) {
+	t, err := readTimeline(entries)
+	if err != nil {
+		return Finding{}, fmt.Errorf("reading the history: %w", err)
+	}
+	f := Finding{Cause: []Link{}, Timing: timing(t)}
+	rulings, err := t.rulings()
+	if err != nil {
+		return Finding{}, err
+	}
+	if len(rulings) == 0 {
+		return Finding{}, ErrNoRun
+	}
+	worst := rulings[0]
+	for _, r := range rulings[1:] {
+		if rank(r.outcome) < rank(worst.outcome) {
+			worst = r
+		}
+	}
+	f.Outcome = worst.outcome
+	if worst.cause != nil {
+		f.Cause = worst.cause
+	}
+	f.BlockedSinceSeconds = worst.blockedSince
+	if first, last, ok := t.span(); ok {
+		makespan := last - first
+		f.MakespanSeconds = &makespan
+		f.Recovered = f.Outcome != Success
+	}
+	return f, nil
+}
+
+// span is from the first PipelineRun's creation to the last one's completion;
+// false unless all of them succeeded.
+func (t *timeline) span() (first, last float64, ok bool) {
+	for i, r := range t.runs {
+		if r.status != "True" {
+			return 0, 0, false
+		}
+		if i == 0 || r.created < first {
+			first = r.created
+		}
+		last = max(last, r.doneT)
+	}
+	return first, last, len(t.runs) > 0
+}
+
+// ruling is what became of a part of a cell.
+type ruling struct {
+	outcome      Outcome
+	cause        []Link
+	blockedSince *float64
+}
+
+func (t *timeline) rulings() ([]ruling, error) {
+	var out []ruling
+	if r, ok := t.invalidConfig(); ok {
+		out = append(out, r)
+	}
+	if r, ok := t.refusedManifest(); ok {
+		out = append(out, r)
+	}
+	for _, run := range t.runs {
+		r, err := t.judgeRun(run)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, r)
+	}
+	return out, nil
+}
+
+// configWords are what Tekton says of a configuration it does not take: the
+// store of knative.dev/pkg/configmap, the flags' own parser
+// (pkg/apis/config/feature_flags.go) and, in 0.50, the reconciler that meets a
+// behaviour it does not have.
+var configWords = regexp.MustCompile(`Error (?:initializing|updating) \S+ config|failed parsing feature flags config|invalid value for feature flag|is incompatible with disable-affinity-assistant|affinity assistant behavior .*is not implemented|AffinityAssistantBehavior .*is not implemented`)
+
+// invalidConfig looks for a configuration that Tekton refuses.
+func (t *timeline) invalidConfig() (ruling, bool) {
+	object, evidence, what := "", "", ""
+	for _, e := range t.refused {
+		if (e.Object.Kind == "ConfigMap" || e.Object.Kind == "TektonConfig") && (e.Code == 400 || e.Code == 422 || e.Code == 403) {
+			object, evidence, what = e.Object.String(), e.Message, "The configuration is refused when it is written"
+			break
+		}
+	}
+	if evidence == "" {
+		for _, e := range t.logs {
+			if configWords.MatchString(e.Message) {
+				object, evidence = "Deployment tekton-pipelines-controller", e.Message
+				what = "Tekton's controller does not take its configuration"
+				break
+			}
+		}
+	}
+	for _, x := range t.exits {
+		if configWords.MatchString(x.data.Message) {
+			object, evidence = "Deployment tekton-pipelines-controller", x.data.Message
+			what = "Tekton's controller does not start: it does not take its configuration"
+		}
+	}
+	if evidence == "" {
+		return ruling{}, false
+	}
+	r := ruling{outcome: InvalidConfig}
+	for _, run := range t.runs {
+		if run.status == "" {
+			state := "it has no status"
+			if run.reason != "" {
+				state = run.reason + ": " + run.message
+			}
+			r.cause = append(r.cause, Link{What: run.object() + " is not worked on", Object: run.object(), Evidence: state})
+			since := t.lastProgress(run, t.end())
+			r.blockedSince = &since
+			break
+		}
+	}
+	r.cause = append(r.cause, Link{What: what, Object: object, Evidence: clip(evidence)})
+	if f := flags(t.lastState); f != nil {
+		r.cause = append(r.cause, Link{What: "The feature flags say so", Object: f.Ref.String(), Evidence: flagText(f)})
+	}
+	return r, true
+}
+
+// refusedManifest looks for a part of the workload that the API server refused.
+func (t *timeline) refusedManifest() (ruling, bool) {
+	for _, e := range t.refused {
+		if strings.HasPrefix(e.Actor, "tekton") {
+			continue
+		}
+		switch e.Object.Kind {
+		case "PipelineRun", "Pipeline", "Task", "pipelineruns", "pipelines", "tasks":
+		default:
+			continue
+		}
+		l := Link{What: e.Object.String() + " is refused by the API server", Object: e.Object.String(), Evidence: clip(e.Message)}
+		outcome := InvalidPipeline
+		if e.Code == 403 {
+			outcome = AdmissionDenied
+		}
+		return ruling{outcome: outcome, cause: append([]Link{l}, refusalCause(t.lastState, e.Object.Namespace, e.Message, nil)...)}, true
+	}
+	return ruling{}, false
+}
+
+// invalidRun are the reasons with which Tekton ends a PipelineRun that cannot be
+// run as it is written (pkg/apis/pipeline/v1/pipelinerun_types.go; the older
+// names too).
+var invalidRun = []string{
+	"CouldntGetPipeline", "CouldntGetTask", "InvalidPipelineResourceBindings", "InvalidWorkspaceBindings",
+	"InvalidTaskRunSpecs", "InvalidTaskRunSpec", "InvalidServiceAccountMappings", "ParameterTypeMismatch",
+	"ObjectParameterMissKeys", "ParamArrayIndexingInvalid", "ParameterMissing", "PipelineValidationFailed",
+	"PipelineInvalidGraph", "InvalidMatrixParameterTypes", "InvalidTaskResultReference",
+	"InvalidPipelineResultReference", "RequiredWorkspaceMarkedOptional", "ResourceVerificationFailed",
+	"CELEvaluationFailed", "InvalidParamValue", "CreateRunFailed",
+}
+
+// invalidTask are the reasons of a TaskRun that cannot be run as it is written.
+var invalidTask = []string{
+	"TaskRunValidationFailed", "TaskValidationFailed", "TaskRunResolutionFailed", "InvalidParamValue",
+	"CouldntGetTask", "PodCreationFailed", "ResourceVerificationFailed",
+}
+
+// noAssistant and noClaim are the reasons of a PipelineRun whose assistant or
+// claim the API server did not take.
+const (
+	noAssistant = "ReasonCouldntCreateOrUpdateAffinityAssistantStatefulSet"
+	oldNoSet    = "CouldntCreateOrUpdateAffinityAssistantStatefulSet"
+	noClaim     = "CouldntCreateWorkspacePVC"
+)
+
+// timedOut says that a PipelineRun or TaskRun was ended by a time-out.
+func timedOut(reason, message string) bool {
+	switch reason {
+	case "PipelineRunTimeout", "TaskRunTimeout", "PipelineRunTimeoutRunningFinally", "TaskRunCancelled":
+		return true
+	}
+	return strings.Contains(message, "has timed out") || strings.Contains(message, "failed to finish within")
+}
+
+// judgeRun says what became of one PipelineRun.
+func (t *timeline) judgeRun(run *pipelineRun) (ruling, error) {
+	if run.status == "True" {
+		held, err := t.heldOnce(run)
+		if err != nil || held != nil {
+			return ruling{outcome: MultiAttach, cause: held}, err
+		}
+		return ruling{outcome: Success}, nil
+	}
+	var all []ruling
+	if slices.Contains(invalidRun, run.reason) && run.status == "False" {
+		all = append(all, ruling{outcome: InvalidPipeline, cause: []Link{t.runLink(run)}})
+	}
+	for _, r := range run.taskRuns {
+		if r.status == "True" || r.reason == "FailureIgnored" {
+			continue
+		}
+		one, ok, err := t.judgeTaskRun(run, r)
+		if err != nil {
+			return ruling{}, err
+		}
+		if ok {
+			all = append(all, one)
+		}
+	}
+	if len(all) == 0 {
+		all = append(all, t.runItself(run))
+	}
+	best := all[0]
+	for _, r := range all[1:] {
+		if rank(r.outcome) < rank(best.outcome) {
+			best = r
+		}
+	}
+	if rank(best.outcome) > rank(MultiAttach) {
+		held, err := t.heldOnce(run)
+		if err != nil {
+			return ruling{}, err
+		}
+		if held != nil {
+			best.outcome, best.cause = MultiAttach, append(best.cause, held...)
+		}
+	}
+	return best, nil
+}
+
+func (t *timeline) runLink(run *pipelineRun) Link {
+	l := Link{What: run.object() + " did not finish", Object: run.object(), Evidence: clip(run.reason + ": " + run.message)}
+	if run.status == "False" {
+		l.What = run.object() + " failed"
+	}
+	if run.reason == "" {
+		l.Evidence = "it has no status"
+	}
+	return l
+}
+
+func taskLink(r *taskRun) Link {
+	l := Link{
+		What:     fmt.Sprintf("%s of task %s did not finish", r.object(), r.task),
+		Object:   r.object(),
+		Evidence: clip(r.reason + ": " + r.message),
+	}
+	if r.status == "False" {
+		l.What = fmt.Sprintf("%s of task %s failed", r.object(), r.task)
+	}
+	if r.reason == "" {
+		l.Evidence = "it has no status"
+	}
+	return l
+}
+
+// runItself judges a PipelineRun none of whose TaskRuns says why it did not
+// finish.
+func (t *timeline) runItself(run *pipelineRun) ruling {
+	r := ruling{outcome: Failed, cause: []Link{t.runLink(run)}}
+	if run.status == "" || timedOut(run.reason, run.message) {
+		r.outcome = Timeout
+	}
+	s, err := t.state(max(run.doneSeq, 1))
+	if run.doneSeq == 0 || err != nil {
+		s = t.lastState
+	}
+	if len(run.refused) > 0 {
+		e := run.refused[len(run.refused)-1]
+		r.cause = append(r.cause, Link{What: e.Object.String() + " is refused by the API server", Object: e.Object.String(), Evidence: clip(e.Message)})
+		r.cause = append(r.cause, refusalCause(s, run.namespace, e.Message, nil)...)
+		switch {
+		case run.reason == noAssistant || run.reason == oldNoSet || run.reason == noClaim:
+			if e.Code == 403 {
+				r.outcome = AdmissionDenied
+			}
+		case r.outcome == Timeout && (e.Object.Kind == "PersistentVolumeClaim" || e.Object.Kind == "StatefulSet"):
+			r.outcome = Deadlock
+		case r.outcome == Timeout && e.Code == 403:
+			r.outcome = AdmissionDenied
+		}
+	}
+	if r.outcome != Failed && r.outcome != AdmissionDenied || run.status == "" {
+		if before, stalled := t.stalledBefore(run.doneSeq, 0); stalled {
+			since := t.lastProgress(run, before)
+			r.blockedSince = &since
+		}
+	}
+	if n := len(t.exits); n > 0 && run.status == "" {
+		if last := t.exits[n-1]; len(t.starts) == 0 || t.starts[len(t.starts)-1].seq < last.seq {
+			r.cause = append(r.cause, Link{
+				What:     fmt.Sprintf("Tekton's controller ended by itself with exit code %d", last.data.ExitCode),
+				Object:   "Deployment tekton-pipelines-controller",
+				Evidence: clip(last.data.Message),
+			})
+		}
+	}
+	return r
+}
+
+// stalledBefore finds the first stall after one entry and before another; an
+// end of 0 is the end of the history. A cell that ended with nothing left had
+// stalled too.
+func (t *timeline) stalledBefore(end, after int) (seq int, ok bool) {
+	if end == 0 {
+		end = t.end()
+	}
+	for _, s := range t.stalls {
+		if s.seq > after && s.seq < end {
+			return s.seq, true
+		}
+	}
+	if f := t.finished; f != nil && !f.data.Done && f.seq > after && f.seq < end && f.data.Reason != "limit" {
+		return f.seq, true
+	}
+	return 0, false
+}
+
+// judgeTaskRun says what became of a TaskRun that did not succeed; false when
+// that is no more than a consequence of its run's end.
+func (t *timeline) judgeTaskRun(run *pipelineRun, r *taskRun) (ruling, bool, error) {
+	var p *pod
+	if n := len(r.pods); n > 0 {
+		p = r.pods[n-1]
+	}
+	if r.status == "" || timedOut(r.reason, r.message) {
+		return t.judgeWaiting(run, r, p)
+	}
+	cause := []Link{taskLink(r)}
+	if len(r.refused) > 0 && p == nil {
+		e := r.refused[len(r.refused)-1]
+		s, err := t.state(r.doneSeq)
+		if err != nil {
+			return ruling{}, false, err
+		}
+		outcome := AdmissionDenied
+		if e.Code != 403 {
+			outcome = InvalidPipeline
+		}
+		cause = append(cause, Link{What: fmt.Sprintf("The pod of task %s is refused by the API server", r.task), Object: r.object(), Evidence: clip(e.Message)})
+		return ruling{outcome: outcome, cause: append(cause, refusalCause(s, r.namespace, e.Message, refusedPod(e))...)}, true, nil
+	}
+	if r.reason == "PodAdmissionFailed" {
+		s, err := t.state(r.doneSeq)
+		if err != nil {
+			return ruling{}, false, err
+		}
+		return ruling{outcome: AdmissionDenied, cause: append(cause, refusalCause(s, r.namespace, r.message, nil)...)}, true, nil
+	}
+	if p != nil {
+		if outcome, links, err := t.failedPod(r, p); err != nil || outcome != "" {
+			return ruling{outcome: outcome, cause: append(cause, links...)}, true, err
+		}
+	}
+	if slices.Contains(invalidTask, r.reason) && (p == nil || p.startedSeq == 0) {
+		return ruling{outcome: InvalidPipeline, cause: append(cause, t.tooManyClaims(r)...)}, true, nil
+	}
+	return ruling{outcome: Failed, cause: append(cause, t.failure(p)...)}, true, nil
+}
+
+// tooManyClaims names what is behind the refusal of a TaskRun with two claims:
+// ValidateOnlyOnePVCIsUsed in pkg/workspace of Tekton, which applies while there
+// is an assistant for each workspace.
+func (t *timeline) tooManyClaims(r *taskRun) []Link {
+	if !strings.Contains(r.message, "more than one PersistentVolumeClaim is bound") {
+		return nil
+	}
+	s, err := t.state(r.doneSeq)
+	if err != nil {
+		return nil
+	}
+	var links []Link
+	if o := s.Live("TaskRun", r.namespace, r.name); o != nil {
+		links = append(links, Link{
+			What:     fmt.Sprintf("Task %s has workspaces on several claims, and with an assistant for each workspace a task may have one", r.task),
+			Object:   r.object(),
+			Evidence: "spec.workspaces: " + o.JSON("spec", "workspaces"),
+		})
+	}
+	if f := flags(s); f != nil {
+		links = append(links, Link{What: "The feature flags ask for an assistant for each workspace", Object: f.Ref.String(), Evidence: flagText(f)})
+	}
+	return links
+}
+
+// failure says how a pod failed, from its containers and the kubelet.
+func (t *timeline) failure(p *pod) []Link {
+	if p == nil {
+		return nil
+	}
+	for _, c := range p.containers {
+		if c.data.ExitCode == 0 {
+			continue
+		}
+		name := "Container " + c.data.Name
+		if c.data.Step != "" {
+			name = "Step " + c.data.Step
+		}
+		l := Link{
+			What:     fmt.Sprintf("%s of %s ended with exit code %d", name, p.title(t), c.data.ExitCode),
+			Object:   p.object(),
+			Evidence: strings.TrimSpace(c.data.Reason + ": " + c.data.Message),
+		}
+		l.Evidence = strings.TrimSuffix(l.Evidence, ":")
+		return []Link{l}
+	}
+	for _, f := range p.refusals {
+		return []Link{{
+			What:     fmt.Sprintf("The kubelet of node %s does not take %s", f.data.Node, p.title(t)),
+			Object:   p.object(),
+			Evidence: strings.TrimSpace(f.data.Reason + ": " + f.data.Message),
+		}}
+	}
+	e := t.lastEvent("Pod", p.namespace, p.name, t.end(), func(e event) bool {
+		return e.typ == corev1.EventTypeWarning && e.reason != "FailedScheduling"
+	})
+	if e != nil {
+		return []Link{{What: fmt.Sprintf("%s: %s", p.title(t), e.reason), Object: p.object(), Evidence: clip(e.message)}}
+	}
+	return nil
+}
+
+// judgeWaiting says what a TaskRun waited for that did not finish, or was ended
+// by a time-out or with its run.
+func (t *timeline) judgeWaiting(run *pipelineRun, r *taskRun, p *pod) (ruling, bool, error) {
+	// The world is looked at before anything took the waiting apart.
+	since := r.createdSeq
+	if p != nil {
+		since = p.createdSeq
+	}
+	before := t.end()
+	for _, seq := range []int{r.cancelSeq, r.doneSeq, run.doneSeq} {
+		if seq > since {
+			before = min(before, seq)
+		}
+	}
+	if p != nil && p.stopSeq != 0 {
+		before = min(before, p.stopSeq)
+	}
+	before, stalled := t.stallOrEnd(before, since)
+
+	if p != nil && p.startedSeq != 0 && p.startedSeq < before {
+		return t.ranOut(run, r, p)
+	}
+	x, err := newExplainer(t, run, r, before, stalled)
+	if err != nil {
+		return ruling{}, false, err
+	}
+	out := ruling{outcome: Timeout}
+	if found, ok := x.explain(); ok {
+		out.outcome, out.cause = found.outcome, found.links
+		if found.outcome == Timeout {
+			out.cause = append([]Link{taskLink(r)}, found.links...)
+		}
+		if found.outcome == MultiAttach && p != nil {
+			if spec, ok := decode[corev1.Pod](x.s, "Pod", p.namespace, p.name); ok {
+				out.cause = append(out.cause, x.spread(spec)...)
+			}
+		}
+	} else {
+		out.cause = []Link{taskLink(r)}
+		if p != nil {
+			out.cause = append(out.cause, x.symptom(p))
+		}
+		if run.status != "" && !timedOut(run.reason, run.message) && !timedOut(r.reason, "") {
+			return ruling{}, false, nil
+		}
+	}
+	at := t.ownProgress(r, before)
+	if stalled {
+		at = t.lastProgress(run, before)
+	}
+	if stalled || out.outcome != Timeout {
+		out.blockedSince = &at
+	}
+	return out, true, nil
+}
+
+// stallOrEnd moves the moment of looking to the first stall before it.
+func (t *timeline) stallOrEnd(before, since int) (int, bool) {
+	if seq, ok := t.stalledBefore(before, since); ok {
+		return seq, true
+	}
+	return before, false
+}
+
+// ownProgress is when a TaskRun itself went on last before an entry.
+func (t *timeline) ownProgress(r *taskRun, before int) float64 {
+	at := r.created
+	for _, p := range r.pods {
+		if p.createdSeq < before {
+			at = max(at, p.created)
+		}
+		if p.boundSeq != 0 && p.boundSeq < before {
+			at = max(at, p.boundT)
+		}
+	}
+	return at
+}
+
+// ranOut judges a TaskRun whose steps ran until a time-out.
+func (t *timeline) ranOut(run *pipelineRun, r *taskRun, p *pod) (ruling, bool, error) {
+	if outcome, links, err := t.failedPod(r, p); err != nil || outcome != "" {
+		return ruling{outcome: outcome, cause: append([]Link{taskLink(r)}, links...)}, true, err
+	}
+	cause := []Link{t.runLink(run), taskLink(r), {
+		What:     fmt.Sprintf("The steps of %s were still running", p.title(t)),
+		Object:   p.object(),
+		Evidence: "on node " + p.node,
+	}}
+	object, fields := r.object(), ""
+	if o := t.lastState.Get(history.Ref{Kind: "TaskRun", Namespace: r.namespace, Name: r.name}); o != nil && r.reason == "TaskRunTimeout" {
+		fields = "spec.timeout: " + o.JSON("spec", "timeout")
+	} else if o := t.lastState.Get(history.Ref{Kind: "PipelineRun", Namespace: run.namespace, Name: run.name}); o != nil {
+		object = run.object()
+		fields = "spec.timeouts: " + o.JSON("spec", "timeouts")
+		if o.Field("spec", "timeouts") == nil {
+			fields = "spec.timeout: " + o.JSON("spec", "timeout")
+		}
+	}
+	if fields != "" && !strings.HasSuffix(fields, ": ") {
+		cause = append(cause, Link{What: "Its time was up", Object: object, Evidence: fields})
+	}
+	return ruling{outcome: Timeout, cause: cause}, true, nil
+}
+
+// heldOnce gives the chain of a Multi-Attach error that one of a run's pods met
+// and got over; nil when there was none.
+func (t *timeline) heldOnce(run *pipelineRun) ([]Link, error) {
+	for _, p := range t.pods {
+		if p.namespace != run.namespace || p.pipelineRun != run.name || len(p.holds) == 0 {
+			continue
+		}
+		h := &p.holds[0]
+		x, err := newExplainer(t, run, t.taskRun(p.namespace, p.taskRun), h.seq+1, false)
+		if err != nil {
+			return nil, err
+		}
+		spec, ok := decode[corev1.Pod](x.s, "Pod", p.namespace, p.name)
+		if !ok {
+			continue
+		}
+		id, _ := x.node(p.object())
+		x.heldBy(id, p, spec, h)
+		found, _ := x.resolve(id)
+		links := append(found.links, x.spread(spec)...)
+		if p.volumesSeq > h.seq && len(found.links) > 0 {
+			links[0].What = fmt.Sprintf("%s was held by a Multi-Attach error until volume %s came to node %s",
+				p.title(t), multiAttach.FindStringSubmatch(h.message)[2], p.node)
+		}
+		return links, nil
+	}
+	return nil, nil
+}

@@ -1,0 +1,142 @@
+package verdict
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"flag"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"simctl.dev/simctl/sim/history"
+)
+
+var update = flag.Bool("update", false, "write the findings to the golden files")
+
+func readFile(t *testing.T, path string) []history.Entry {
+	t.Helper()
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	entries, err := history.Read(f)
+	if err != nil {
+		t.Fatalf("%s: %v", path, err)
+	}
+	return entries
+}
+
+// outcomeOf is the outcome that a history's file name begins with.
+func outcomeOf(name string) Outcome {
+	best := Outcome("")
+	for _, o := range Outcomes {
+		if strings.HasPrefix(name, string(o)) && len(o) > len(best) {
+			best = o
+		}
+	}
+	return best
+}
+
+// TestJudge judges the histories in testdata; each begins its name with the
+// outcome it must have, and has the whole finding in a file beside it.
+func TestJudge(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.jsonl")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no histories: %v", err)
+	}
+	covered := map[Outcome]bool{}
+	for _, file := range files {
+		name := strings.TrimSuffix(filepath.Base(file), ".jsonl")
+		covered[outcomeOf(name)] = true
+		t.Run(name, func(t *testing.T) {
+			f, err := Judge(readFile(t, file))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if want := outcomeOf(name); f.Outcome != want {
+				t.Errorf("outcome %s, want %s", f.Outcome, want)
+			}
+			checkFinding(t, f)
+			// Evidence is read by people here: keep its < and > as they are.
+			var plain bytes.Buffer
+			enc := json.NewEncoder(&plain)
+			enc.SetEscapeHTML(false)
+			enc.SetIndent("", "  ")
+			if err := enc.Encode(f); err != nil {
+				t.Fatal(err)
+			}
+			got := plain.Bytes()
+			golden := strings.TrimSuffix(file, ".jsonl") + ".golden.json"
+			if *update {
+				if err := os.WriteFile(golden, got, 0o644); err != nil {
+					t.Fatal(err)
+				}
+				return
+			}
+			want, err := os.ReadFile(golden)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !bytes.Equal(got, want) {
+				t.Errorf("the finding differs from %s (-update writes it):\n%s", golden, got)
+			}
+		})
+	}
+	for _, o := range Outcomes {
+		if !covered[o] {
+			t.Errorf("no history has outcome %s", o)
+		}
+	}
+}
+
+// checkFinding checks what holds of every finding.
+func checkFinding(t *testing.T, f Finding) {
+	t.Helper()
+	if (f.Outcome == Success) != (len(f.Cause) == 0) {
+		t.Errorf("outcome %s with a chain of %d links", f.Outcome, len(f.Cause))
+	}
+	for i, l := range f.Cause {
+		if l.What == "" || l.Object == "" || l.Evidence == "" {
+			t.Errorf("link %d is not whole: %+v", i, l)
+		}
+	}
+	if did := f.Outcome == Success || f.Recovered; did != (f.MakespanSeconds != nil) {
+		t.Errorf("outcome %s, recovered %v, makespan %v", f.Outcome, f.Recovered, f.MakespanSeconds)
+	}
+	if f.MakespanSeconds != nil && f.BlockedSinceSeconds != nil {
+		t.Error("a run that did its work stopped for good")
+	}
+}
+
+func TestJudgeWithoutARun(t *testing.T) {
+	if _, err := Judge(nil); !errors.Is(err, ErrNoRun) {
+		t.Errorf("an empty history: %v", err)
+	}
+	_, err := Judge([]history.Entry{{Seq: 1, Kind: history.KindObject, Verb: history.VerbUpdate,
+		Object: history.Ref{Kind: "Pod", Name: "a"}, Patch: json.RawMessage(`{}`)}})
+	if !errors.Is(err, history.ErrNoBase) {
+		t.Errorf("a history that cannot be folded: %v", err)
+	}
+}
+
+// TestJudgeIsPure judges twice: the order of maps must not show.
+func TestJudgeIsPure(t *testing.T) {
+	entries := readFile(t, "testdata/unschedulable-behind-isolation.jsonl")
+	first, err := Judge(entries)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, _ := json.Marshal(first)
+	for range 20 {
+		f, err := Judge(entries)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got, _ := json.Marshal(f); !bytes.Equal(got, want) {
+			t.Fatalf("another finding from the same history:\n%s\n%s", got, want)
+		}
+	}
+}
