@@ -21,6 +21,10 @@ var defaultCapacity = map[corev1.ResourceName]string{
 	corev1.ResourceEphemeralStorage: "200Gi",
 }
 
+// managedAttach lets the attach/detach controller look after a node; kubelets
+// put it on when they register.
+const managedAttach = "volumes.kubernetes.io/controller-managed-attach-detach"
+
 // Nodes makes the node objects of the pools, named POOL-0, POOL-1 and so on,
 // with spec and status as a kubelet registers them. It is an error if a
 // capacity is no quantity.
@@ -61,7 +65,7 @@ func Nodes(pools []scenario.NodePool) ([]*corev1.Node, error) {
 }
 
 // Complete fills in what a kubelet would report for a node and its manifest
-// leaves out: labels, capacity, allocatable, addresses, conditions and the node
+// leaves out: labels, annotations, capacity, allocatable, addresses, conditions and the node
 // info. The index gives the node its address; it must differ between nodes.
 func Complete(n *corev1.Node, index int) {
 	n.TypeMeta = metav1.TypeMeta{APIVersion: "v1", Kind: "Node"}
@@ -75,6 +79,10 @@ func Complete(n *corev1.Node, index int) {
 	} {
 		n.Labels[key] = cmp.Or(n.Labels[key], value)
 	}
+	if n.Annotations == nil {
+		n.Annotations = map[string]string{}
+	}
+	n.Annotations[managedAttach] = cmp.Or(n.Annotations[managedAttach], "true")
 	st := &n.Status
 	if st.Capacity == nil {
 		st.Capacity = corev1.ResourceList{}

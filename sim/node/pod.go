@@ -54,8 +54,8 @@ type pod struct {
 	stage           stage
 
 	// next is the one event the pod waits for, deadline its
-	// activeDeadlineSeconds.
-	next, deadline *clock.Event
+	// activeDeadlineSeconds, complaint the event about volumes that do not come.
+	next, deadline, complaint *clock.Event
 	// terminating: the pod is being deleted.
 	terminating bool
 

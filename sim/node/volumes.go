@@ -13,6 +13,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"simctl.dev/simctl/sim/clock"
 	"simctl.dev/simctl/sim/history"
 	"simctl.dev/simctl/sim/internal/work"
 	"simctl.dev/simctl/sim/storage"
@@ -88,7 +89,12 @@ func (k *Kubelets) tryVolumes(ctx context.Context, p *pod) {
 		ready = false
 	}
 	if !ready {
+		k.complainLater(ctx, p)
 		return
+	}
+	if p.complaint != nil {
+		p.complaint.Cancel()
+		p.complaint = nil
 	}
 	now := k.o.Clock.Now()
 	p.attachedAt, p.attachSeconds = now, now.Sub(p.start).Seconds()
@@ -106,6 +112,37 @@ func (k *Kubelets) tryVolumes(ctx context.Context, p *pod) {
 	k.after(ctx, p, took, "mounted", func() { k.mounted(ctx, p) })
 }
 
+// mountTimeout is how long a kubelet waits for a pod's volumes before it says
+// so (podAttachAndMountTimeout in pkg/kubelet/volumemanager).
+const mountTimeout = 2*time.Minute + 3*time.Second
+
+// complainLater writes the kubelet's event about volumes that do not come. It
+// is upkeep: a pod that waits for ever does not keep time going.
+func (k *Kubelets) complainLater(ctx context.Context, p *pod) {
+	if p.complaint != nil {
+		return
+	}
+	p.complaint = k.o.Clock.Schedule(mountTimeout, clock.Housekeeping, p.eventKey("volumes"), func() {
+		if ctx.Err() != nil || p.stage != waitingForVolumes {
+			return
+		}
+		var unattached, all []string
+		for _, v := range p.spec.Volumes {
+			all = append(all, v.Name)
+		}
+		for _, v := range p.volumes {
+			if v.pv == nil || k.o.Storage.Attachable(v.pv) && !k.onNode(p.m, v.pv) {
+				unattached = append(unattached, v.volume)
+			}
+		}
+		if len(unattached) > 0 {
+			all = unattached
+		}
+		k.event(ctx, p, corev1.EventTypeWarning, "FailedMount", fmt.Sprintf(
+			"Unable to attach or mount volumes: unmounted volumes=%v, unattached volumes=%v, failed to process volumes=[]: context deadline exceeded", all, unattached))
+	})
+}
+
 // usedByOther says whether a ReadWriteOncePod volume is another pod's on the
 // same node.
 func (k *Kubelets) usedByOther(p *pod, pv *corev1.PersistentVolume) bool {
@@ -120,27 +157,25 @@ func (k *Kubelets) usedByOther(p *pod, pv *corev1.PersistentVolume) bool {
 	return false
 }
 
-// attached says whether the node's status lists every volume of the pod that
-// has to be attached (the kubelet's VerifyControllerAttachedVolume).
+// attached says whether every volume of the pod that has to be attached is.
 func (k *Kubelets) attached(p *pod) bool {
-	var on []corev1.AttachedVolume
 	for _, v := range p.volumes {
-		if v.pv == nil || !k.o.Storage.Attachable(v.pv) {
-			continue
-		}
-		if on == nil {
-			node, err := k.nodeLister.Get(p.m.name)
-			if err != nil {
-				return false
-			}
-			on = node.Status.VolumesAttached
-		}
-		name := storage.UniqueName(v.pv)
-		if !slices.ContainsFunc(on, func(a corev1.AttachedVolume) bool { return a.Name == name }) {
+		if v.pv != nil && k.o.Storage.Attachable(v.pv) && !k.onNode(p.m, v.pv) {
 			return false
 		}
 	}
 	return true
+}
+
+// onNode says whether the node's status lists the volume as attached, which is
+// what the kubelet goes by (VerifyControllerAttachedVolume).
+func (k *Kubelets) onNode(m *machine, pv *corev1.PersistentVolume) bool {
+	node, err := k.nodeLister.Get(m.name)
+	if err != nil {
+		return false
+	}
+	name := storage.UniqueName(pv)
+	return slices.ContainsFunc(node.Status.VolumesAttached, func(a corev1.AttachedVolume) bool { return a.Name == name })
 }
 
 // objectsReady says whether the secrets and config maps that the pod mounts are

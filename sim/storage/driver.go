@@ -89,6 +89,8 @@ type Driver struct {
 
 	// The rest belongs to the goroutine that steps the clock.
 	volumes map[string]*Volume
+	// names are the volumes' names in draws, by PersistentVolume.
+	names map[string]string
 	// attached holds, by volume, the nodes it is attached to.
 	attached map[string]map[string]bool
 	// draws counts the draws made under one name, so that the second attach of
@@ -106,6 +108,7 @@ func New(o Options) (*Driver, error) {
 		attaching:    map[types.UID]*attachment{},
 		deleting:     map[types.UID]bool{},
 		volumes:      map[string]*Volume{},
+		names:        map[string]string{},
 		attached:     map[string]map[string]bool{},
 		draws:        map[string]int{},
 	}
@@ -383,11 +386,25 @@ func (d *Driver) Volume(pv *corev1.PersistentVolume) *Volume {
 	return v
 }
 
-// volumeName names a volume for draws and event keys: after its claim, without
-// what is random in the claim's name.
-func (d *Driver) volumeName(pv *corev1.PersistentVolume) string {
-	if ref := pv.Spec.ClaimRef; ref != nil {
-		return ref.Namespace + "/" + work.StableName(ref.Name)
+// claimName names a claim for draws and event keys, without what is random in
+// its name and with the run it was made for.
+func claimName(claim *corev1.PersistentVolumeClaim) string {
+	name := claim.Namespace + "/"
+	for _, o := range claim.OwnerReferences {
+		name += work.StableName(o.Name) + "/"
 	}
-	return pv.Name
+	return name + work.StableName(claim.Name)
+}
+
+// volumeName names a volume likewise, after the claim it was made for.
+func (d *Driver) volumeName(pv *corev1.PersistentVolume) string {
+	if name, ok := d.names[pv.Name]; ok {
+		return name
+	}
+	name := pv.Name
+	if ref := pv.Spec.ClaimRef; ref != nil {
+		name = ref.Namespace + "/" + work.StableName(ref.Name)
+	}
+	d.names[pv.Name] = name
+	return name
 }

@@ -88,7 +88,8 @@ func (d *Driver) syncClaim(ctx context.Context, key string) {
 		return
 	}
 	c := d.claimClass(claim)
-	stable := namespace + "/" + work.StableName(name)
+	stable := claimName(claim)
+	d.names[pvName(claim)] = stable
 	eventKey := "csi/provision/" + stable + "/" + name
 	for _, m := range claim.Spec.AccessModes {
 		if len(c.modes) > 0 && !slices.Contains(c.modes, m) {
@@ -118,7 +119,7 @@ func (d *Driver) provision(ctx context.Context, c *class, claim *corev1.Persiste
 	}
 	pv := &corev1.PersistentVolume{
 		ObjectMeta: metav1.ObjectMeta{
-			Name:        "pvc-" + string(claim.UID),
+			Name:        pvName(claim),
 			Annotations: map[string]string{annProvisionedBy: c.driver},
 			Finalizers:  []string{"kubernetes.io/pv-protection", provisionerFinalizer},
 		},
@@ -134,7 +135,7 @@ func (d *Driver) provision(ctx context.Context, c *class, claim *corev1.Persiste
 			VolumeMode:                    claim.Spec.VolumeMode,
 			PersistentVolumeSource: corev1.PersistentVolumeSource{CSI: &corev1.CSIPersistentVolumeSource{
 				Driver:           c.driver,
-				VolumeHandle:     "pvc-" + string(claim.UID),
+				VolumeHandle:     pvName(claim),
 				VolumeAttributes: map[string]string{"storage.kubernetes.io/csiProvisionerIdentity": c.driver},
 			}},
 		},
@@ -190,6 +191,9 @@ func (d *Driver) zone(c *class, claim *corev1.PersistentVolumeClaim, stable stri
 	}
 	return zones[clock.Rand(d.o.Seed, "zone", c.Name, stable).IntN(len(zones))], nil
 }
+
+// pvName is how the external-provisioner names the volume of a claim.
+func pvName(claim *corev1.PersistentVolumeClaim) string { return "pvc-" + string(claim.UID) }
 
 func claimRef(namespace, name string) history.Ref {
 	return history.Ref{APIVersion: "v1", Kind: "PersistentVolumeClaim", Namespace: namespace, Name: name}
