@@ -63,7 +63,7 @@ type Clock struct {
 	mu    sync.Mutex
 	start time.Time
 	now   time.Time
-	// events holds Work and Timeout, upkeep Housekeeping.
+	// events holds Work, Timeout and Retry, upkeep Housekeeping.
 	events, upkeep eventHeap
 	onStep         []func(now time.Time)
 }

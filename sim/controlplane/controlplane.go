@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
@@ -137,6 +138,23 @@ func (c *ControlPlane) ServiceAccount(namespace, name string) *rest.Config {
 	cfg := c.Admin(name)
 	cfg.Impersonate = impersonate(namespace, name)
 	return cfg
+}
+
+// User gives a client configuration that acts as a user without groups of its
+// own.
+func (c *ControlPlane) User(user, actor string) *rest.Config {
+	cfg := c.Admin(actor)
+	cfg.Impersonate = rest.ImpersonationConfig{UserName: user, Groups: []string{"system:authenticated"}}
+	return cfg
+}
+
+// InstallCRDs creates or replaces the definitions and waits until they are
+// served.
+func (c *ControlPlane) InstallCRDs(crds []*apiextensionsv1.CustomResourceDefinition) error {
+	if _, err := envtest.InstallCRDs(c.Admin("simctl"), envtest.CRDInstallOptions{CRDs: crds}); err != nil {
+		return fmt.Errorf("installing custom resource definitions: %w", err)
+	}
+	return nil
 }
 
 func impersonate(namespace, name string) rest.ImpersonationConfig {

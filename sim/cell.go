@@ -1,0 +1,527 @@
+package sim
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+
+	"simctl.dev/simctl/sim/clock"
+	"simctl.dev/simctl/sim/history"
+	"simctl.dev/simctl/sim/node"
+	"simctl.dev/simctl/sim/scenario"
+	"simctl.dev/simctl/sim/storage"
+	"simctl.dev/simctl/sim/tekton"
+)
+
+// maxSteps bounds a cell, against a controller that is busy for ever. The
+// largest shipped cell takes a few hundred.
+const maxSteps = 50_000
+
+// errTooLong says that a cell went past maxSteps.
+var errTooLong = errors.New("the cell is busy for ever")
+
+// play runs one cell and gives its history.
+func (w *worker) play(ctx context.Context, cell *scenario.Cell, build *tekton.Build, out io.Writer) (entries []history.Entry, err error) {
+	if err := w.ensureRelease(ctx, cell, build); err != nil {
+		return nil, err
+	}
+	w.clock.Restart()
+	w.release.controller.Reset()
+	w.sched.Reset()
+	w.seed.Store(seedOf(cell))
+	log := history.NewLog(w.clock.Elapsed, out)
+	w.setLog(log)
+
+	c := &play{worker: w, cell: cell, log: log, state: history.NewState()}
+	c.ctx, c.cancel = context.WithCancel(ctx)
+	defer func() {
+		// What the cell left is removed even if it failed half-way; a failure
+		// to do so fails the cell, since the next one would not begin afresh.
+		w.setLog(nil)
+		if ctx.Err() == nil {
+			err = errors.Join(err, c.clean())
+		}
+		c.cancel()
+	}()
+	if err := c.prepare(); err != nil {
+		return nil, err
+	}
+	if err := c.loop(); err != nil {
+		return nil, err
+	}
+	return log.Entries(), log.Err()
+}
+
+// seedOf gives each repeat its own draws, the same ones in every cell: cells
+// are compared with equal luck.
+func seedOf(cell *scenario.Cell) int64 {
+	return clock.Rand(cell.Spec.Seed, "repeat", fmt.Sprint(cell.Repeat)).Int64()
+}
+
+// play is a cell being played.
+type play struct {
+	*worker
+	ctx    context.Context
+	cancel context.CancelFunc
+	cell   *scenario.Cell
+	log    *history.Log
+
+	// state is the history folded as far as read.
+	state *history.State
+	read  int
+
+	runs  []*unstructured.Unstructured
+	nodes int
+}
+
+// prepare sets up the cluster and creates the workload, the runs last.
+func (c *play) prepare() error {
+	spec := &c.cell.Spec
+	if err := c.configure(); err != nil {
+		return err
+	}
+	disks, err := storage.New(storage.Options{
+		Client: c.machines, Informers: c.informers, Clock: c.clock, Seed: c.seed.Load(), Recorder: c.log,
+		Classes: spec.Cluster.StorageClasses, Volumes: spec.Workload.Volumes, Logger: c.logger.WithName("storage"),
+	})
+	if err != nil {
+		return err
+	}
+	kubelets, err := node.New(node.Options{
+		Client: c.machines, Dynamic: c.machines.dynamic, Informers: c.informers, Clock: c.clock, Seed: c.seed.Load(),
+		Recorder: c.log, Storage: disks, Workload: spec.Workload, Registry: spec.Cluster.Registry,
+		Logger: c.logger.WithName("node"),
+	})
+	if err != nil {
+		return err
+	}
+	c.informers.StartWithContext(c.worker.ctx)
+	c.informers.WaitForCacheSyncWithContext(c.ctx)
+	if err := disks.Start(c.ctx); err != nil {
+		return err
+	}
+	if err := kubelets.Start(c.ctx); err != nil {
+		return err
+	}
+
+	objects, err := decode(c.cell.Objects)
+	if err != nil {
+		return err
+	}
+	if err := c.createCluster(disks, objects); err != nil {
+		return err
+	}
+	var rest []*unstructured.Unstructured
+	for _, u := range objects {
+		switch u.GetKind() {
+		case "Namespace", "Node":
+		case "PipelineRun", "TaskRun":
+			c.runs = append(c.runs, u)
+		default:
+			rest = append(rest, u)
+		}
+	}
+	for _, u := range rest {
+		if err := c.create(c.user, u); err != nil {
+			return err
+		}
+	}
+	// Claims of classes that bind at once are bound before a run begins, as on
+	// a cluster where they have stood for a while.
+	if err := c.settle(); err != nil {
+		return err
+	}
+	for _, u := range c.runs {
+		if err := c.create(c.user, u); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func decode(objects []json.RawMessage) ([]*unstructured.Unstructured, error) {
+	var out []*unstructured.Unstructured
+	for _, raw := range objects {
+		u := &unstructured.Unstructured{}
+		if err := u.UnmarshalJSON(raw); err != nil {
+			return nil, fmt.Errorf("reading a manifest: %w", err)
+		}
+		out = append(out, u)
+	}
+	return out, nil
+}
+
+// createCluster makes nodes, storage classes, namespaces and, on OpenShift,
+// security context constraints.
+func (c *play) createCluster(disks *storage.Driver, manifests []*unstructured.Unstructured) error {
+	spec := &c.cell.Spec
+	nodes, err := node.Nodes(spec.Cluster.NodePools)
+	if err != nil {
+		return err
+	}
+	var namespaces []*corev1.Namespace
+	for _, u := range manifests {
+		switch u.GetKind() {
+		case "Node":
+			n := &corev1.Node{}
+			if err := runtime.DefaultUnstructuredConverter.FromUnstructured(u.Object, n); err != nil {
+				return fmt.Errorf("reading Node %s: %w", u.GetName(), err)
+			}
+			node.Complete(n, len(nodes))
+			nodes = append(nodes, n)
+		case "Namespace":
+			n := &corev1.Namespace{}
+			if err := runtime.DefaultUnstructuredConverter.FromUnstructured(u.Object, n); err != nil {
+				return fmt.Errorf("reading Namespace %s: %w", u.GetName(), err)
+			}
+			namespaces = append(namespaces, n)
+		}
+	}
+	if err := c.constrain(namespaces, manifests); err != nil {
+		return err
+	}
+	for _, o := range disks.Objects() {
+		if err := c.createTyped(o); err != nil {
+			return err
+		}
+	}
+	for _, n := range nodes {
+		status := n.Status
+		made, err := c.simctl.CoreV1().Nodes().Create(c.ctx, n, metav1.CreateOptions{})
+		if err != nil {
+			return fmt.Errorf("creating Node %s: %w", n.Name, err)
+		}
+		made.Status = status
+		if made, err = c.simctl.CoreV1().Nodes().UpdateStatus(c.ctx, made, metav1.UpdateOptions{}); err != nil {
+			return fmt.Errorf("reporting the status of Node %s: %w", n.Name, err)
+		}
+		if csi := disks.CSINode(made); csi != nil {
+			if err := c.createTyped(csi); err != nil {
+				return err
+			}
+		}
+	}
+	for _, n := range namespaces {
+		if err := c.createTyped(n); err != nil {
+			return err
+		}
+	}
+	// The controllers make the namespaces' ServiceAccounts, and everybody sees
+	// the nodes.
+	return c.quiet(c.ctx)
+}
+
+// configure writes the release's ConfigMaps with the cell's flags.
+func (c *play) configure() error {
+	for _, cm := range c.release.configMaps {
+		want := cm.DeepCopy()
+		switch want.Name {
+		case "feature-flags":
+			data, err := c.featureFlags(want.Data)
+			if err != nil {
+				return err
+			}
+			want.Data = data
+		case "config-defaults":
+			if want.Data == nil {
+				want.Data = map[string]string{}
+			}
+			for k, v := range c.cell.Spec.Tekton.Defaults {
+				want.Data[k] = v
+			}
+		default:
+			continue
+		}
+		client := c.simctl.CoreV1().ConfigMaps(want.Namespace)
+		// The cell before may have left others; a refused configuration leaves
+		// the controller with the one it had, which must be the release's own.
+		if _, err := client.Update(c.ctx, cm.DeepCopy(), metav1.UpdateOptions{}); err != nil {
+			return fmt.Errorf("resetting ConfigMap %s: %w", cm.Name, err)
+		}
+		if err := c.quiet(c.ctx); err != nil {
+			return err
+		}
+		if _, err := client.Update(c.ctx, want, metav1.UpdateOptions{}); err != nil {
+			return fmt.Errorf("writing ConfigMap %s: %w", cm.Name, err)
+		}
+	}
+	return c.quiet(c.ctx)
+}
+
+// featureFlags gives the release's feature flags as the cell wants them.
+func (c *play) featureFlags(data map[string]string) (map[string]string, error) {
+	t := c.cell.Spec.Tekton
+	if t.Via == viaTektonConfig {
+		return c.renderTektonConfig(data)
+	}
+	data = maps.Clone(data)
+	if data == nil {
+		data = map[string]string{}
+	}
+	for k, v := range t.Flags {
+		if v == absent {
+			delete(data, k)
+		} else {
+			data[k] = v
+		}
+	}
+	return data, nil
+}
+
+// createTyped creates an object of the cluster.
+func (c *play) createTyped(o runtime.Object) error {
+	u, err := toUnstructured(o)
+	if err != nil {
+		return err
+	}
+	return c.create(c.simctl, u)
+}
+
+// create creates an object, or makes it as wanted if it is there already: a
+// namespace's `default` ServiceAccount, or a namespace that stayed. What the API
+// server refuses is in the history: for a workload that is an outcome, not an
+// error.
+func (c *play) create(as clients, u *unstructured.Unstructured) error {
+	u = u.DeepCopy()
+	client, err := c.resource(as, u)
+	if err != nil {
+		return err
+	}
+	_, err = client.Create(c.ctx, u, metav1.CreateOptions{})
+	if apierrors.IsAlreadyExists(err) {
+		var old *unstructured.Unstructured
+		if old, err = client.Get(c.ctx, u.GetName(), metav1.GetOptions{}); err == nil {
+			u.SetResourceVersion(old.GetResourceVersion())
+			_, err = client.Update(c.ctx, u, metav1.UpdateOptions{})
+		}
+	}
+	if err != nil && as == c.user && (apierrors.IsInvalid(err) || apierrors.IsForbidden(err) || apierrors.IsBadRequest(err)) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("creating %s %s: %w", u.GetKind(), u.GetName(), err)
+	}
+	return nil
+}
+
+// fold reads what was recorded since the last call.
+func (c *play) fold() error {
+	entries := c.log.Entries()
+	for _, e := range entries[c.read:] {
+		if err := c.state.Apply(e); err != nil {
+			return fmt.Errorf("reading the cell's own history: %w", err)
+		}
+	}
+	c.read = len(entries)
+	return nil
+}
+
+// finished says whether every run has reached a final condition. A run that the
+// API server refused has none to reach.
+func (c *play) finished() (bool, error) {
+	if err := c.fold(); err != nil {
+		return false, err
+	}
+	for _, kind := range []string{"PipelineRun", "TaskRun"} {
+		for _, o := range c.state.List(kind) {
+			if !final(o) {
+				return false, nil
+			}
+		}
+	}
+	return true, nil
+}
+
+// final says whether a run's Succeeded condition is True or False.
+func final(o *history.Object) bool {
+	conditions, _ := o.Field("status", "conditions").([]any)
+	for _, c := range conditions {
+		if m, ok := c.(map[string]any); ok && m["type"] == "Succeeded" {
+			return m["status"] != "Unknown"
+		}
+	}
+	return false
+}
+
+// loop steps virtual time until the runs are done or nothing can happen.
+func (c *play) loop() error {
+	// looked says that every controller was made to try once more since the
+	// last work.
+	looked, stalled := false, false
+	for range maxSteps {
+		if err := c.quiet(c.ctx); err != nil {
+			return err
+		}
+		if done, err := c.finished(); err != nil {
+			return err
+		} else if done {
+			c.record(history.FactFinished, history.Finished{Done: true, Reason: "done"})
+			return nil
+		}
+		if c.sched.Release() > 0 {
+			continue
+		}
+		if c.sched.Backoff() > 0 {
+			if c.clock.StepUpkeep() {
+				looked = false
+				continue
+			}
+		}
+		if len(c.clock.Pending(clock.Work)) > 0 {
+			looked, stalled = false, false
+			c.clock.Step()
+			continue
+		}
+		if !looked {
+			// Nothing is under way but back-offs, and the scheduler takes up
+			// unschedulable pods only when something happens: have everybody try
+			// now, so that what remains is known to be for ever.
+			looked = true
+			c.sched.RetryAll()
+			c.kube.Nudge()
+			continue
+		}
+		waiting := c.clock.Pending(clock.Timeout)
+		if !stalled {
+			stalled = true
+			s := history.Stalled{Waiting: []history.Deadline{}}
+			for _, e := range waiting {
+				s.Waiting = append(s.Waiting, history.Deadline{Who: e.Key, T: c.clock.Seconds(e.At)})
+			}
+			c.record(history.FactStalled, s)
+		}
+		if len(waiting) == 0 {
+			c.record(history.FactFinished, history.Finished{Reason: "nothing left"})
+			return nil
+		}
+		c.clock.Step()
+	}
+	return fmt.Errorf("%w: %d steps, now at %.0f s of virtual time", errTooLong, maxSteps, c.clock.Elapsed())
+}
+
+func (c *play) record(fact string, data any) {
+	c.log.Record(history.NewFact(actorSimctl, history.Ref{Kind: "Cell", Name: c.cell.ID()}, fact, data))
+}
+
+// settle steps time until no work is left.
+func (c *play) settle() error {
+	for range maxSteps {
+		if err := c.quiet(c.ctx); err != nil {
+			return err
+		}
+		if c.sched.Release() > 0 {
+			continue
+		}
+		if len(c.clock.Pending(clock.Work)) == 0 {
+			return nil
+		}
+		c.clock.Step()
+	}
+	return fmt.Errorf("%w: while setting it up or cleaning it away", errTooLong)
+}
+
+// clean removes what the cell made, in the order in which a cluster can take it:
+// the runs and what they own, then claims, so that machines and controllers
+// detach and delete volumes, then the cluster itself.
+func (c *play) clean() error {
+	if err := c.fold(); err != nil {
+		return err
+	}
+	order := [][]string{
+		{"PipelineRun", "TaskRun", "CustomRun"},
+		{"StatefulSet", "Pod"},
+		{"PersistentVolumeClaim"},
+	}
+	done := map[string]bool{"PersistentVolume": true, "VolumeAttachment": true, "Event": true, "Namespace": true, "ConfigMap": true}
+	for _, kinds := range order {
+		for _, kind := range kinds {
+			done[kind] = true
+			if err := c.deleteAll(c.state.List(kind)); err != nil {
+				return err
+			}
+		}
+		if err := c.settle(); err != nil {
+			return err
+		}
+	}
+	// Whatever else is in the history, machines last: a node must not go while
+	// a volume is on it.
+	var rest []*history.Object
+	for _, kind := range c.kinds() {
+		if !done[kind] && kind != "Node" && kind != "CSINode" {
+			rest = append(rest, c.state.List(kind)...)
+		}
+	}
+	rest = append(rest, slices.Concat(c.state.List("VolumeAttachment"), c.state.List("PersistentVolume"), c.state.List("CSINode"), c.state.List("Node"))...)
+	if err := c.deleteAll(rest); err != nil {
+		return err
+	}
+	for _, ns := range c.state.List("Namespace") {
+		events := c.simctl.CoreV1().Events(ns.Ref.Name)
+		if err := events.DeleteCollection(c.ctx, metav1.DeleteOptions{}, metav1.ListOptions{}); err != nil {
+			return fmt.Errorf("deleting the events of %s: %w", ns.Ref.Name, err)
+		}
+		if err := c.clearConfigMaps(ns.Ref.Name); err != nil {
+			return err
+		}
+	}
+	return c.settle()
+}
+
+// kinds lists the kinds that the cell's objects have, sorted.
+func (c *play) kinds() []string {
+	var out []string
+	for _, e := range c.log.Entries() {
+		if e.Kind == history.KindObject && !slices.Contains(out, e.Object.Kind) {
+			out = append(out, e.Object.Kind)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// clearConfigMaps deletes the workload's ConfigMaps of a namespace.
+func (c *play) clearConfigMaps(namespace string) error {
+	for _, cm := range c.state.List("ConfigMap") {
+		if cm.Ref.Namespace == namespace && namespace != c.release.namespace {
+			if err := c.deleteAll([]*history.Object{cm}); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (c *play) deleteAll(objects []*history.Object) error {
+	now := int64(0)
+	policy := metav1.DeletePropagationBackground
+	for _, o := range objects {
+		if strings.HasPrefix(o.Ref.Name, "system:") || o.Ref.Namespace == metav1.NamespaceSystem {
+			continue
+		}
+		u := &unstructured.Unstructured{}
+		u.SetAPIVersion(o.Ref.APIVersion)
+		u.SetKind(o.Ref.Kind)
+		u.SetNamespace(o.Ref.Namespace)
+		client, err := c.resource(c.simctl, u)
+		if err != nil {
+			return err
+		}
+		err = client.Delete(c.ctx, o.Ref.Name, metav1.DeleteOptions{GracePeriodSeconds: &now, PropagationPolicy: &policy})
+		if err != nil && !apierrors.IsNotFound(err) {
+			return fmt.Errorf("deleting %s: %w", o.Ref, err)
+		}
+	}
+	return nil
+}

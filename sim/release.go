@@ -1,0 +1,163 @@
+package sim
+
+import (
+	"context"
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/kubernetes/scheme"
+
+	"simctl.dev/simctl/sim/scenario"
+	"simctl.dev/simctl/sim/tekton"
+)
+
+// Where Tekton is installed by its own manifests, and by OpenShift Pipelines.
+const (
+	tektonNamespace    = "tekton-pipelines"
+	openshiftNamespace = "openshift-pipelines"
+)
+
+// ensureRelease has the cell's Tekton release installed and its controller
+// running. Cells of one release share a controller.
+func (w *worker) ensureRelease(ctx context.Context, cell *scenario.Cell, build *tekton.Build) error {
+	namespace := tektonNamespace
+	if cell.Spec.Cluster.OpenShift.Enabled {
+		namespace = openshiftNamespace
+	}
+	if r := w.release; r != nil && r.build.Version == build.Version && r.namespace == namespace && r.controller.ExitErr() == nil {
+		return nil
+	}
+	w.stopRelease(ctx)
+	if err := w.install(ctx, build, namespace); err != nil {
+		w.stopRelease(ctx)
+		return fmt.Errorf("installing Tekton %s: %w", build.Version, err)
+	}
+	return nil
+}
+
+func (w *worker) install(ctx context.Context, build *tekton.Build, namespace string) error {
+	crds, err := build.CRDs()
+	if err != nil {
+		return err
+	}
+	if err := w.cp.InstallCRDs(crds); err != nil {
+		return err
+	}
+	if err := w.ensureMapper(); err != nil {
+		return err
+	}
+	if err := w.kube.Rediscover(ctx); err != nil {
+		return err
+	}
+	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}
+	if _, err := w.simctl.CoreV1().Namespaces().Create(ctx, ns, metav1.CreateOptions{}); err != nil && !apierrors.IsAlreadyExists(err) {
+		return fmt.Errorf("creating Namespace %s: %w", namespace, err)
+	}
+	rbac, err := build.RBAC(namespace)
+	if err != nil {
+		return err
+	}
+	maps, err := build.ConfigMaps(namespace)
+	if err != nil {
+		return err
+	}
+	for _, cm := range maps {
+		u, err := toUnstructured(cm)
+		if err != nil {
+			return err
+		}
+		rbac = append(rbac, u)
+	}
+	for _, u := range rbac {
+		if err := w.replace(ctx, u); err != nil {
+			return err
+		}
+	}
+	w.release = &release{build: build, namespace: namespace, configMaps: maps}
+	if w.release.proxy, err = w.cp.Proxy(namespace, tekton.ServiceAccount); err != nil {
+		return err
+	}
+	out, err := w.logFile("tekton-" + build.Version)
+	if err != nil {
+		return err
+	}
+	w.release.controller, err = tekton.Start(ctx, build, tekton.ControllerOptions{
+		Kubeconfig: w.release.proxy.Kubeconfig,
+		Namespace:  namespace,
+		Clock:      w.clock,
+		Log:        out,
+	})
+	return err
+}
+
+// replace creates an object or puts it in the place of the one that is there.
+func (w *worker) replace(ctx context.Context, u *unstructured.Unstructured) error {
+	client, err := w.resource(w.simctl, u)
+	if err != nil {
+		return err
+	}
+	_, err = client.Create(ctx, u, metav1.CreateOptions{})
+	if apierrors.IsAlreadyExists(err) {
+		var old *unstructured.Unstructured
+		if old, err = client.Get(ctx, u.GetName(), metav1.GetOptions{}); err == nil {
+			u = u.DeepCopy()
+			u.SetResourceVersion(old.GetResourceVersion())
+			_, err = client.Update(ctx, u, metav1.UpdateOptions{})
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("creating %s %s: %w", u.GetKind(), u.GetName(), err)
+	}
+	return nil
+}
+
+// resource gives the client for an object's kind and namespace.
+func (w *worker) resource(as clients, u *unstructured.Unstructured) (dynamic.ResourceInterface, error) {
+	gvk := u.GroupVersionKind()
+	m, err := w.mapper.RESTMapping(gvk.GroupKind(), gvk.Version)
+	if meta.IsNoMatchError(err) {
+		// A CRD may have come since.
+		if err := w.ensureMapper(); err != nil {
+			return nil, err
+		}
+		m, err = w.mapper.RESTMapping(gvk.GroupKind(), gvk.Version)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s %s: the API server has no such kind: %w", gvk, u.GetName(), err)
+	}
+	if m.Scope.Name() == meta.RESTScopeNameNamespace {
+		return as.dynamic.Resource(m.Resource).Namespace(u.GetNamespace()), nil
+	}
+	return as.dynamic.Resource(m.Resource), nil
+}
+
+// toUnstructured gives a typed object as the API server wants it: with its kind
+// and without a status.
+func toUnstructured(o runtime.Object) (*unstructured.Unstructured, error) {
+	if u, ok := o.(*unstructured.Unstructured); ok {
+		return u, nil
+	}
+	gvk := o.GetObjectKind().GroupVersionKind()
+	if gvk.Empty() {
+		kinds, _, err := scheme.Scheme.ObjectKinds(o)
+		if err != nil {
+			return nil, fmt.Errorf("finding an object's kind: %w", err)
+		}
+		gvk = kinds[0]
+	}
+	content, err := runtime.DefaultUnstructuredConverter.ToUnstructured(o)
+	if err != nil {
+		return nil, fmt.Errorf("converting a %s: %w", gvk.Kind, err)
+	}
+	u := &unstructured.Unstructured{Object: content}
+	u.SetGroupVersionKind(schema.GroupVersionKind(gvk))
+	unstructured.RemoveNestedField(u.Object, "status")
+	return u, nil
+}

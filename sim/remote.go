@@ -1,0 +1,195 @@
+package sim
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
+	"runtime"
+	"syscall"
+	"time"
+
+	"github.com/go-logr/logr"
+
+	"simctl.dev/simctl/sim/scenario"
+	"simctl.dev/simctl/sim/tekton"
+	"simctl.dev/simctl/sim/verdict"
+)
+
+// Several workers do not share a process: whether a control plane is quiet is
+// read from the process's goroutines, and upstream keeps metrics and feature
+// gates in globals. A remote is a worker in a process of its own, fed over its
+// standard input.
+
+// workerName is the argv[0] under which simctl is a worker.
+const workerName = "simctl-worker"
+
+type workerSetup struct {
+	Dir      string `json:"dir"`
+	Index    int    `json:"index"`
+	CacheDir string `json:"cacheDir"`
+}
+
+type workerJob struct {
+	Cell  *scenario.Cell `json:"cell"`
+	Build *tekton.Build  `json:"build"`
+}
+
+type workerAnswer struct {
+	Result verdict.Cell `json:"result"`
+	Error  string       `json:"error,omitempty"`
+}
+
+// workerMain is a worker process's main; it does nothing if argv[0] does not
+// ask for one.
+func workerMain() {
+	if filepath.Base(os.Args[0]) != workerName {
+		return
+	}
+	if err := serveWorker(os.Stdin, os.Stdout); err != nil {
+		_, _ = fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
+	os.Exit(0)
+}
+
+func serveWorker(in io.Reader, out io.Writer) error {
+	// A Ctrl-C reaches the whole process group; the parent closes the input.
+	signal.Ignore(syscall.SIGINT)
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	lines := make(chan []byte)
+	go func() {
+		defer cancel() // the parent is gone, or wants no more
+		defer close(lines)
+		r := bufio.NewReader(in)
+		for {
+			line, err := r.ReadBytes('\n')
+			if err != nil {
+				return
+			}
+			lines <- line
+		}
+	}()
+	var setup workerSetup
+	if err := json.Unmarshal(<-lines, &setup); err != nil {
+		return fmt.Errorf("reading a worker's set-up: %w", err)
+	}
+	w, err := newWorker(ctx, setup.Dir, setup.Index, setup.CacheDir, logr.Discard(), func(string) {})
+	if err != nil {
+		return err
+	}
+	defer w.stop()
+	enc := json.NewEncoder(out)
+	if err := enc.Encode(workerAnswer{}); err != nil {
+		return err
+	}
+	for line := range lines {
+		var j workerJob
+		var a workerAnswer
+		err := json.Unmarshal(line, &j)
+		if err == nil {
+			a.Result, err = w.run(ctx, j.Cell, j.Build)
+		}
+		if err != nil {
+			a.Error = err.Error()
+		}
+		if err := enc.Encode(a); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// remote is the parent's side of a worker process.
+type remote struct {
+	cmd     *exec.Cmd
+	in      io.WriteCloser
+	answers chan workerAnswer
+	done    chan error
+}
+
+func newRemote(dir string, index int, cacheDir string) (*remote, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, fmt.Errorf("finding simctl's own executable: %w", err)
+	}
+	r := &remote{answers: make(chan workerAnswer), done: make(chan error, 1)}
+	r.cmd = &exec.Cmd{Path: self, Args: []string{workerName}, Stderr: os.Stderr, SysProcAttr: &syscall.SysProcAttr{Setpgid: true}}
+	if r.in, err = r.cmd.StdinPipe(); err != nil {
+		return nil, fmt.Errorf("starting a worker: %w", err)
+	}
+	out, err := r.cmd.StdoutPipe()
+	if err != nil {
+		return nil, fmt.Errorf("starting a worker: %w", err)
+	}
+	if err := r.cmd.Start(); err != nil {
+		return nil, fmt.Errorf("starting a worker: %w", err)
+	}
+	go func() {
+		defer close(r.answers)
+		dec := json.NewDecoder(out)
+		for {
+			var a workerAnswer
+			if err := dec.Decode(&a); err != nil {
+				r.done <- r.cmd.Wait()
+				return
+			}
+			r.answers <- a
+		}
+	}()
+	err = json.NewEncoder(r.in).Encode(workerSetup{Dir: dir, Index: index, CacheDir: cacheDir})
+	if err == nil {
+		_, err = r.answer(context.Background())
+	}
+	if err != nil {
+		r.stop()
+		return nil, fmt.Errorf("starting a worker: %w", err)
+	}
+	return r, nil
+}
+
+func (r *remote) answer(ctx context.Context) (verdict.Cell, error) {
+	select {
+	case a, ok := <-r.answers:
+		if !ok {
+			return verdict.Cell{}, errors.New("the worker process has ended")
+		}
+		if a.Error != "" {
+			return a.Result, errors.New(a.Error)
+		}
+		return a.Result, nil
+	case <-ctx.Done():
+		return verdict.Cell{}, ctx.Err()
+	}
+}
+
+// run implements cellRunner.
+func (r *remote) run(ctx context.Context, cell *scenario.Cell, build *tekton.Build) (verdict.Cell, error) {
+	if err := json.NewEncoder(r.in).Encode(workerJob{Cell: cell, Build: build}); err != nil {
+		return verdict.Cell{}, fmt.Errorf("handing a cell to a worker: %w", err)
+	}
+	return r.answer(ctx)
+}
+
+// stop closes the worker's input, which ends it, and waits.
+func (r *remote) stop() {
+	_ = r.in.Close()
+	kill := time.AfterFunc(10*time.Second, func() { _ = r.cmd.Process.Kill() })
+	defer kill.Stop()
+	for range r.answers { // whatever it still says
+	}
+	<-r.done
+}
+
+// workersFor chooses how many control planes run side by side: each keeps about
+// two cores busy and wants about 1.5 GiB, so a small machine gets one.
+func workersFor(cells int) int {
+	return max(1, min(runtime.NumCPU()/2, cells/4))
+}

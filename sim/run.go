@@ -1,0 +1,302 @@
+package sim
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/go-logr/logr"
+
+	"simctl.dev/simctl/sim/controlplane"
+	"simctl.dev/simctl/sim/history"
+	"simctl.dev/simctl/sim/scenario"
+	"simctl.dev/simctl/sim/tekton"
+	tektoncontroller "simctl.dev/simctl/sim/tekton/controller"
+	"simctl.dev/simctl/sim/verdict"
+)
+
+// Options of a run.
+type Options struct {
+	// Parallel is how many control planes run side by side; 0 lets Run choose.
+	Parallel int
+	// OutDir is the run's folder: histories go to cells/ID/history.jsonl, what
+	// the controllers log to logs/.
+	OutDir string
+	// FailFast ends the run after the first cell that is not as expected.
+	FailFast bool
+	// CacheDir holds builds; empty is the user's cache directory.
+	CacheDir string
+	// Progress, if not nil, is told what happens, one call at a time.
+	Progress func(Event)
+	Logger   logr.Logger
+}
+
+// EventKind says what an Event tells.
+type EventKind string
+
+// The kinds of events.
+const (
+	EventBuild        EventKind = "build"
+	EventControlPlane EventKind = "control-plane"
+	EventCellStarted  EventKind = "cell-started"
+	EventCellDone     EventKind = "cell-done"
+)
+
+// Event is progress of a run.
+type Event struct {
+	Kind EventKind
+	// Cell is the cell that was started or is done, Result what came of it.
+	Cell   *scenario.Cell
+	Result *verdict.Cell
+	// Release is the Tekton version being built, Message one line.
+	Release string
+	Message string
+	// Done of Total cells are done.
+	Done, Total int
+}
+
+// ErrFailFast says that a run ended early because a cell was not as expected.
+var ErrFailFast = errors.New("a cell was not as expected")
+
+// ChildMain runs one of the programs that simctl carries in itself (etcd,
+// kube-apiserver, the newest Tekton controller, a worker) if argv[0] names one,
+// and then does not return. A main calls it first.
+func ChildMain() {
+	controlplane.ChildMain()
+	tektoncontroller.ChildMain()
+	workerMain()
+}
+
+// Run runs the cells and gives the result of every cell that was finished, in
+// the order of cells. Cells of a release that is ready run while others are
+// still being built. A cell that could not be run has the outcome error. If ctx
+// ends, Run stops promptly, leaves nothing running, and gives what is finished
+// together with ctx's error.
+func Run(ctx context.Context, cells []scenario.Cell, o Options) ([]verdict.Cell, error) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	r := &run{o: o, cells: cells, cancel: cancel, results: map[int]verdict.Cell{}}
+	if err := os.MkdirAll(filepath.Join(o.OutDir, "logs"), 0o750); err != nil {
+		return nil, fmt.Errorf("making the run's folder: %w", err)
+	}
+	queue := r.build(ctx)
+	n := o.Parallel
+	if n <= 0 {
+		n = workersFor(len(cells))
+	}
+	var wg sync.WaitGroup
+	errs := make([]error, n)
+	for i := range n {
+		wg.Go(func() {
+			if err := r.work(ctx, i, n, queue); err != nil {
+				errs[i] = err
+				cancel(err)
+			}
+		})
+	}
+	wg.Wait()
+	cause := context.Cause(ctx)
+	cancel(nil)
+	r.builds.Wait()
+	var out []verdict.Cell
+	for _, i := range slices.Sorted(maps.Keys(r.results)) {
+		out = append(out, r.results[i])
+	}
+	return out, cause
+}
+
+// run is one call of Run.
+type run struct {
+	o       Options
+	cells   []scenario.Cell
+	cancel  context.CancelCauseFunc
+	builds  sync.WaitGroup
+	telling sync.Mutex
+
+	mu      sync.Mutex
+	results map[int]verdict.Cell
+}
+
+// job is a cell with the build of its release, or why there is none.
+type job struct {
+	index int
+	build *tekton.Build
+	err   error
+}
+
+// build hands out the cells, those whose release needs no building first. The
+// channel is closed after the last.
+func (r *run) build(ctx context.Context) <-chan job {
+	b := &tekton.Builder{CacheDir: r.o.CacheDir, Progress: func(version, line string) {
+		r.tell(Event{Kind: EventBuild, Release: version, Message: line})
+	}}
+	byVersion := map[string][]int{}
+	var versions []string
+	for i, c := range r.cells {
+		v := c.Spec.Tekton.Version
+		if byVersion[v] == nil {
+			versions = append(versions, v)
+		}
+		byVersion[v] = append(byVersion[v], i)
+	}
+	ready := func(v string) bool {
+		built, _, _ := b.Status(v)
+		return built || v == tekton.BuiltIn
+	}
+	slices.SortStableFunc(versions, func(a, b string) int {
+		switch ra, rb := ready(a), ready(b); {
+		case ra == rb:
+			return 0
+		case ra:
+			return -1
+		default:
+			return 1
+		}
+	})
+	queue := make(chan job, len(r.cells))
+	r.builds.Go(func() {
+		defer close(queue)
+		for _, v := range versions {
+			build, err := b.Build(ctx, v)
+			if ctx.Err() != nil {
+				return
+			}
+			for _, i := range byVersion[v] {
+				queue <- job{index: i, build: build, err: err}
+			}
+		}
+	})
+	return queue
+}
+
+// work takes cells from the queue until it is empty or ctx ends.
+func (r *run) work(ctx context.Context, worker, workers int, queue <-chan job) error {
+	var runner cellRunner
+	defer func() {
+		if runner != nil {
+			runner.stop()
+		}
+	}()
+	for {
+		var j job
+		var ok bool
+		select {
+		case <-ctx.Done():
+			return nil
+		case j, ok = <-queue:
+			if !ok || ctx.Err() != nil {
+				return nil
+			}
+		}
+		cell := &r.cells[j.index]
+		begun := time.Now()
+		r.tell(Event{Kind: EventCellStarted, Cell: cell})
+		if j.err != nil {
+			r.done(j.index, failedCell(cell, j.err, begun))
+			continue
+		}
+		if runner == nil {
+			r.tell(Event{Kind: EventControlPlane, Message: "starting the control plane"})
+			var err error
+			if runner, err = r.newRunner(ctx, worker, workers); err != nil {
+				if ctx.Err() != nil {
+					return nil
+				}
+				return err
+			}
+		}
+		res, err := runner.run(ctx, cell, j.build)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err != nil {
+			res = failedCell(cell, err, begun)
+			// Whatever state it is in, the next cell gets a new one.
+			runner.stop()
+			runner = nil
+		}
+		res.WallSeconds = time.Since(begun).Seconds()
+		r.done(j.index, res)
+	}
+}
+
+// cellRunner runs cells one after another: a worker in this process, or one in
+// a process of its own.
+type cellRunner interface {
+	run(ctx context.Context, cell *scenario.Cell, build *tekton.Build) (verdict.Cell, error)
+	stop()
+}
+
+func (r *run) newRunner(ctx context.Context, worker, workers int) (cellRunner, error) {
+	if workers == 1 {
+		return newWorker(ctx, r.o.OutDir, worker, r.o.CacheDir, r.o.Logger, func(line string) {
+			r.tell(Event{Kind: EventBuild, Message: line})
+		})
+	}
+	return newRemote(r.o.OutDir, worker, r.o.CacheDir)
+}
+
+func (r *run) done(index int, res verdict.Cell) {
+	r.mu.Lock()
+	r.results[index] = res
+	done := len(r.results)
+	r.mu.Unlock()
+	r.tell(Event{Kind: EventCellDone, Cell: &r.cells[index], Result: &res, Done: done, Total: len(r.cells)})
+	if r.o.FailFast && !res.AsExpected {
+		r.cancel(fmt.Errorf("%w: %s", ErrFailFast, r.cells[index].ID()))
+	}
+}
+
+func (r *run) tell(e Event) {
+	if r.o.Progress == nil {
+		return
+	}
+	r.telling.Lock()
+	defer r.telling.Unlock()
+	if e.Total == 0 {
+		e.Total = len(r.cells)
+	}
+	r.o.Progress(e)
+}
+
+// failedCell is the result of a cell that simctl could not run.
+func failedCell(cell *scenario.Cell, err error, begun time.Time) verdict.Cell {
+	res := newResult(cell)
+	res.Outcome = verdict.Error
+	res.Error = err.Error()
+	res.AsExpected = false
+	res.WallSeconds = time.Since(begun).Seconds()
+	return res
+}
+
+func newResult(cell *scenario.Cell) verdict.Cell {
+	return verdict.Cell{
+		Scenario: cell.Scenario,
+		Values:   cell.Values,
+		Axes:     cell.Axes,
+		Repeat:   cell.Repeat,
+	}
+}
+
+// judge gives the result of a cell with this history.
+func judge(cell *scenario.Cell, entries []history.Entry) (verdict.Cell, error) {
+	res := newResult(cell)
+	f, err := verdict.Judge(entries)
+	if err != nil {
+		return res, fmt.Errorf("judging %s: %w", cell.ID(), err)
+	}
+	res.Finding = f
+	res.AsExpected = true
+	if e := cell.Expected; e != nil {
+		res.Expected = strings.Join(e.Outcome, "|")
+		res.AsExpected = slices.Contains(e.Outcome, string(f.Outcome)) && (e.Recovered == nil || *e.Recovered == f.Recovered)
+	}
+	return res, nil
+}
