@@ -34,11 +34,22 @@ func refusalCause(s *history.State, namespace, message string, pod *corev1.Pod) 
 	case strings.Contains(message, saysQuota):
 		return []Link{quotaCause(s, namespace, message)}
 	}
+	if m := missingAccount.FindStringSubmatch(message); m != nil {
+		return []Link{{
+			What:     fmt.Sprintf("ServiceAccount %s does not exist in namespace %s", m[2], m[1]),
+			Object:   "ServiceAccount " + m[1] + "/" + m[2],
+			Evidence: m[0],
+		}}
+	}
 	if l, ok := limitRangeCause(s, namespace, message); ok {
 		return []Link{l}
 	}
 	return nil
 }
+
+// missingAccount is the ServiceAccount admission's complaint
+// (plugin/pkg/admission/serviceaccount of Kubernetes).
+var missingAccount = regexp.MustCompile(`error looking up service account ([^/ ]+)/([^: ]+): serviceaccount "[^"]+" not found`)
 
 // serviceAccount is the account a pod runs under.
 func serviceAccount(pod *corev1.Pod) string {
@@ -91,7 +102,11 @@ func sccCause(s *history.State, namespace, message string, pod *corev1.Pod) Link
 		if at := sccForbidden.FindStringIndex(message[m[0]:end]); at != nil {
 			end = m[0] + at[0]
 		}
-		provider, field, text := message[m[2]:m[3]], message[m[4]:m[5]], strings.Trim(message[m[0]:end], " ,]")
+		provider, field, text := message[m[2]:m[3]], message[m[4]:m[5]], strings.Trim(message[m[0]:end], " ,")
+		if strings.Count(text, "]") > strings.Count(text, "[") {
+			// The bracket that closes the list of complaints.
+			text = strings.TrimSuffix(text, "]")
+		}
 		if !slices.Contains(usable, provider) {
 			usable = append(usable, provider)
 		}

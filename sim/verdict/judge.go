@@ -306,6 +306,8 @@ func (t *timeline) runItself(run *pipelineRun) ruling {
 	}
 	if n := len(t.exits); n > 0 && run.status == "" {
 		if last := t.exits[n-1]; len(t.starts) == 0 || t.starts[len(t.starts)-1].seq < last.seq {
+			// Nobody was left to work on the run: not a matter of time.
+			r.outcome = Failed
 			r.cause = append(r.cause, Link{
 				What:     fmt.Sprintf("Tekton's controller ended by itself with exit code %d", last.data.ExitCode),
 				Object:   "Deployment tekton-pipelines-controller",
@@ -406,10 +408,7 @@ func (t *timeline) failure(p *pod) []Link {
 	if p == nil {
 		return nil
 	}
-	for _, c := range p.containers {
-		if c.data.ExitCode == 0 {
-			continue
-		}
+	if c := firstFailure(p); c != nil {
 		name := "Container " + c.data.Name
 		if c.data.Step != "" {
 			name = "Step " + c.data.Step
@@ -436,6 +435,18 @@ func (t *timeline) failure(p *pod) []Link {
 		return []Link{{What: fmt.Sprintf("%s: %s", p.title(t), e.reason), Object: p.object(), Evidence: clip(e.message)}}
 	}
 	return nil
+}
+
+// firstFailure is the step that failed first, else the first other container.
+func firstFailure(p *pod) *container {
+	var found *container
+	for i := range p.containers {
+		c := &p.containers[i]
+		if c.data.ExitCode != 0 && (found == nil || found.data.Step == "" && c.data.Step != "") {
+			found = c
+		}
+	}
+	return found
 }
 
 // judgeWaiting says what a TaskRun waited for that did not finish, or was ended

@@ -1,0 +1,153 @@
+package verdict
+
+import (
+	"encoding/json"
+	"fmt"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"simctl.dev/simctl/sim/history"
+)
+
+func stateOf(t *testing.T, objects ...string) *history.State {
+	t.Helper()
+	s := history.NewState()
+	for i, raw := range objects {
+		var o struct {
+			Kind     string `json:"kind"`
+			Metadata struct {
+				Name      string `json:"name"`
+				Namespace string `json:"namespace"`
+			} `json:"metadata"`
+		}
+		if err := json.Unmarshal([]byte(raw), &o); err != nil {
+			t.Fatal(err)
+		}
+		err := s.Apply(history.Entry{Seq: i + 1, Kind: history.KindObject, Verb: history.VerbCreate, Body: json.RawMessage(raw),
+			Object: history.Ref{Kind: o.Kind, Namespace: o.Metadata.Namespace, Name: o.Metadata.Name}})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return s
+}
+
+const rangedNamespace = `{"kind":"Namespace","metadata":{"name":"ns","annotations":{` +
+	`"openshift.io/sa.scc.uid-range":"1000970000/10000","openshift.io/sa.scc.supplemental-groups":"1000970000/10000"},` +
+	`"labels":{"pod-security.kubernetes.io/enforce":"baseline"}}}`
+
+func TestRefusalCause(t *testing.T) {
+	const (
+		scc = `pods "a" is forbidden: unable to validate against any security context constraint: `
+		no  = `provider "anyuid": Forbidden: not usable by user or serviceaccount`
+	)
+	tests := []struct {
+		name    string
+		message string
+		objects []string
+		account string
+		want    string
+		object  string
+	}{
+		{
+			name:    "fsGroup outside",
+			message: scc + `[` + no + `, provider restricted-v2: .spec.securityContext.fsGroup: Invalid value: []int64{2000}: 2000 is not an allowed group]`,
+			objects: []string{rangedNamespace},
+			want:    "fsGroup 2000 is outside 1000970000/10000 and ServiceAccount default may use restricted-v2 only",
+			object:  "ServiceAccount ns/default",
+		},
+		{
+			name:    "fsGroup inside but not the first",
+			message: scc + `provider restricted-v2: .spec.securityContext.fsGroup: Invalid value: []int64{1000970005}: 1000970005 is not an allowed group`,
+			objects: []string{rangedNamespace},
+			want:    "fsGroup 1000970005 is not 1000970000, the first of 1000970000/10000 and the only one allowed, and ServiceAccount default may use restricted-v2 only",
+			object:  "ServiceAccount ns/default",
+		},
+		{
+			name:    "uid and group, two SCCs",
+			account: "builder",
+			message: scc + `[` + no + `, provider restricted-v2: .spec.securityContext.fsGroup: Invalid value: []int64{2000}: 2000 is not an allowed group, provider restricted-v2: .containers[0].runAsUser: Invalid value: 0: must be in the ranges: [1000970000, 1000979999], provider nonroot-v2: .containers[0].runAsUser: Invalid value: 0: running with the root UID is forbidden]`,
+			objects: []string{rangedNamespace},
+			want:    "fsGroup 2000 is outside 1000970000/10000, runAsUser 0 is outside 1000970000/10000, containers[0].runAsUser: Invalid value: 0: running with the root UID is forbidden and ServiceAccount builder may use restricted-v2, nonroot-v2 only",
+			object:  "ServiceAccount ns/builder",
+		},
+		{
+			name:    "the namespace is not known",
+			message: scc + `provider restricted-v2: .containers[0].runAsUser: Invalid value: 0: must be in the ranges: [1000970000, 1000979999]`,
+			want:    "runAsUser 0 is outside 1000970000-1000979999 and ServiceAccount default may use restricted-v2 only",
+			object:  "ServiceAccount ns/default",
+		},
+		{
+			name:    "none usable",
+			message: scc + `[` + no + `]`,
+			want:    "ServiceAccount default may use no SCC that takes the pod",
+			object:  "ServiceAccount ns/default",
+		},
+		{
+			name:    "PodSecurity",
+			message: `pods "a" is forbidden: violates PodSecurity "baseline:latest": privileged (container "a" must not set securityContext.privileged=true)`,
+			objects: []string{rangedNamespace},
+			want:    "Namespace ns takes only pods that meet the Pod Security Standard baseline:latest",
+			object:  "Namespace ns",
+		},
+		{
+			name:    "quota",
+			message: `pods "a" is forbidden: exceeded quota: small, requested: requests.cpu=2, used: requests.cpu=3, limited: requests.cpu=4`,
+			want:    "ResourceQuota small leaves no room for requests.cpu=2: requests.cpu=3 of requests.cpu=4 are used",
+			object:  "ResourceQuota ns/small",
+		},
+		{
+			name:    "LimitRange",
+			message: `pods "a" is forbidden: minimum cpu usage per Container is 100m, but request is 50m`,
+			objects: []string{`{"kind":"LimitRange","metadata":{"name":"floor","namespace":"ns"},"spec":{"limits":[{"min":{"cpu":"100m"}}]}}`},
+			want:    "LimitRange floor does not allow what the pod asks for",
+			object:  "LimitRange ns/floor",
+		},
+		{
+			name:    "ServiceAccount",
+			message: `pods "a" is forbidden: error looking up service account ns/model-pipeline-sa: serviceaccount "model-pipeline-sa" not found`,
+			want:    "ServiceAccount model-pipeline-sa does not exist in namespace ns",
+			object:  "ServiceAccount ns/model-pipeline-sa",
+		},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			pod := &corev1.Pod{}
+			pod.Spec.ServiceAccountName = test.account
+			links := refusalCause(stateOf(t, test.objects...), "ns", test.message, pod)
+			if len(links) != 1 {
+				t.Fatalf("%d links", len(links))
+			}
+			l := links[0]
+			if l.What != test.want {
+				t.Errorf("what   %s\nwant   %s", l.What, test.want)
+			}
+			if l.Object != test.object {
+				t.Errorf("object %s, want %s", l.Object, test.object)
+			}
+			if l.Evidence == "" {
+				t.Error("no evidence")
+			}
+		})
+	}
+	if links := refusalCause(stateOf(t), "ns", "pods \"a\" is forbidden: for a reason of its own", nil); links != nil {
+		t.Errorf("an unknown refusal is explained: %v", links)
+	}
+}
+
+func TestParseRange(t *testing.T) {
+	tests := []struct{ in, want string }{
+		{"1000970000/10000", "1000970000 10000 true"},
+		{"1-100", "1 100 true"},
+		{"5/2,100/3", "5 2 true"},
+		{"", "0 1 false"},
+		{"a/b", "0 0 false"},
+	}
+	for _, test := range tests {
+		first, size, ok := parseRange(test.in)
+		if got := fmt.Sprint(first, size, ok); got != test.want {
+			t.Errorf("parseRange(%q) is %s, want %s", test.in, got, test.want)
+		}
+	}
+}

@@ -1,0 +1,88 @@
+package verdict
+
+import (
+	"slices"
+	"strings"
+	"testing"
+)
+
+// graphOf builds a graph from edges "a>b"; the sentence of an edge is the edge.
+func graphOf(edges ...string) *waitGraph {
+	w := newWaitGraph()
+	for _, e := range edges {
+		a, b, _ := strings.Cut(e, ">")
+		from, _ := w.node(a)
+		to, _ := w.node(b)
+		w.wait(from, to, Link{What: e})
+	}
+	return w
+}
+
+func whats(links []Link) string {
+	var out []string
+	for _, l := range links {
+		out = append(out, l.What)
+	}
+	return strings.Join(out, " ")
+}
+
+func TestResolve(t *testing.T) {
+	tests := []struct {
+		name  string
+		edges []string
+		roots map[string]Outcome
+		held  string
+		want  Outcome
+		chain string
+		ok    bool
+	}{
+		{name: "a root", edges: []string{"run>pod", "pod>node"}, roots: map[string]Outcome{"node": Unschedulable}, want: Unschedulable, chain: "run>pod pod>node node!", ok: true},
+		{name: "no reason", edges: []string{"run>pod", "pod>claim"}},
+		{name: "the shorter way", edges: []string{"run>pod", "pod>a", "a>set", "pod>set"}, roots: map[string]Outcome{"set": Deadlock}, want: Deadlock, chain: "run>pod pod>set set!", ok: true},
+		{name: "of two roots the one with precedence", edges: []string{"run>pod", "pod>a", "pod>b", "b>c"}, roots: map[string]Outcome{"a": Unschedulable, "c": Deadlock}, want: Deadlock, chain: "run>pod pod>b b>c c!", ok: true},
+		{name: "a circle from the start", edges: []string{"run>pod", "pod>claim", "claim>run"}, want: Deadlock, chain: "run>pod pod>claim claim>run circle(run -> pod -> claim -> run)", ok: true},
+		{name: "a circle behind", edges: []string{"run>pod", "pod>claim", "claim>other", "other>claim"}, want: Deadlock, chain: "run>pod pod>claim claim>other other>claim circle(claim -> other -> claim)", ok: true},
+		{name: "a root goes before a circle", edges: []string{"run>pod", "pod>run", "pod>node"}, roots: map[string]Outcome{"node": Unschedulable}, want: Unschedulable, chain: "run>pod pod>node node!", ok: true},
+		{name: "a circle elsewhere", edges: []string{"run>pod", "x>y", "y>x"}},
+		{name: "held", edges: []string{"run>pod", "pod>volume", "volume>other"}, held: "pod", want: MultiAttach, chain: "run>pod pod>volume volume>other", ok: true},
+		{name: "held in a circle", edges: []string{"run>pod", "pod>volume", "volume>run"}, held: "pod", want: MultiAttach, chain: "run>pod pod>volume volume>run circle(pod -> volume -> run -> pod)", ok: true},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			w := graphOf(test.edges...)
+			for object, outcome := range test.roots {
+				id, _ := w.node(object)
+				w.end(id, outcome, Link{What: object + "!"})
+			}
+			if test.held != "" {
+				id, _ := w.node(test.held)
+				w.held[id] = true
+			}
+			start, _ := w.node("run")
+			got, ok := w.resolve(start)
+			if ok != test.ok || got.outcome != test.want {
+				t.Errorf("outcome %q, %v, want %q, %v", got.outcome, ok, test.want, test.ok)
+			}
+			for i := range got.links {
+				if strings.HasPrefix(got.links[i].What, "Each waits") {
+					got.links[i].What = "circle(" + got.links[i].Evidence + ")"
+				}
+			}
+			if chain := whats(got.links); chain != test.chain {
+				t.Errorf("chain %s\nwant  %s", chain, test.chain)
+			}
+		})
+	}
+}
+
+func TestWaitKeepsTheFirstReason(t *testing.T) {
+	w := graphOf("a>b")
+	w.wait(0, 1, Link{What: "another"})
+	w.wait(0, 0, Link{What: "itself"})
+	if got := whats(w.chain([]int64{0, 1})); got != "a>b" {
+		t.Errorf("the edge says %q", got)
+	}
+	if got := w.successors(0); !slices.Equal(got, []int64{1}) {
+		t.Errorf("successors %v", got)
+	}
+}
