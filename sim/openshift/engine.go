@@ -1,0 +1,221 @@
+package openshift
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os/exec"
+	"sync"
+	"syscall"
+	"time"
+
+	admissionv1 "k8s.io/api/admission/v1"
+	authenticationv1 "k8s.io/api/authentication/v1"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// ErrEngineGone is why a decision could not be had when the engine's process has
+// ended.
+var ErrEngineGone = errors.New("the process of OpenShift's SCC admission has ended")
+
+// Engine is a running child process that decides about pods. It is safe for
+// concurrent use.
+type Engine struct {
+	cmd    *exec.Cmd
+	stdin  io.WriteCloser
+	stderr tail
+	ended  chan struct{} // closed when the process has ended
+	closed sync.Once
+
+	mu    sync.Mutex // guards what follows and writes to stdin
+	out   *json.Encoder
+	last  uint64
+	sccs  string // the SCCs that the engine knows
+	calls map[uint64]chan engineReply
+	dead  error
+}
+
+// StartEngine starts the engine whose executable [BuildEngine] gave. The process
+// ends with [Engine.Close], and with this process whatever happens to it.
+func StartEngine(path string) (*Engine, error) {
+	e := &Engine{cmd: exec.Command(path), ended: make(chan struct{}), calls: map[uint64]chan engineReply{}}
+	var err error
+	if e.stdin, err = e.cmd.StdinPipe(); err != nil {
+		return nil, fmt.Errorf("starting OpenShift's SCC admission: %w", err)
+	}
+	stdout, err := e.cmd.StdoutPipe()
+	if err != nil {
+		return nil, fmt.Errorf("starting OpenShift's SCC admission: %w", err)
+	}
+	e.cmd.Stderr = &e.stderr
+	// It must not see the terminal's interrupt: what runs is ended in order.
+	e.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if err := e.cmd.Start(); err != nil {
+		return nil, fmt.Errorf("starting OpenShift's SCC admission: %w", err)
+	}
+	e.out = json.NewEncoder(e.stdin)
+	go e.read(stdout)
+	return e, nil
+}
+
+// PID is the process's id.
+func (e *Engine) PID() int { return e.cmd.Process.Pid }
+
+// Close ends the process. Requests under way fail. It may be called twice.
+func (e *Engine) Close() error {
+	e.closed.Do(func() {
+		_ = e.stdin.Close()
+		select {
+		case <-e.ended:
+		case <-time.After(2 * time.Second):
+			_ = e.cmd.Process.Kill()
+			<-e.ended
+		}
+	})
+	return nil
+}
+
+// read takes replies until the process ends.
+func (e *Engine) read(stdout io.Reader) {
+	decoder := json.NewDecoder(bufio.NewReaderSize(stdout, 1<<16))
+	for {
+		var r engineReply
+		if err := decoder.Decode(&r); err != nil {
+			break
+		}
+		e.mu.Lock()
+		call := e.calls[r.ID]
+		e.mu.Unlock()
+		if call != nil {
+			call <- r // never waits: see decide
+		}
+	}
+	err := e.cmd.Wait()
+	e.mu.Lock()
+	e.dead = ErrEngineGone
+	if text := e.stderr.String(); err != nil && text != "" {
+		e.dead = fmt.Errorf("%w: %w: %s", ErrEngineGone, err, text)
+	} else if err != nil {
+		e.dead = fmt.Errorf("%w: %w", ErrEngineGone, err)
+	}
+	e.mu.Unlock()
+	close(e.ended)
+}
+
+// sccSet is SCCs with a name that is another when they are other ones.
+type sccSet struct {
+	name string
+	sccs []json.RawMessage
+}
+
+// decide asks for a decision on a pod. Questions about who may use an SCC are put
+// to may.
+func (e *Engine) decide(ctx context.Context, sccs sccSet, request engineRequest, may func(context.Context, engineQuestion) (bool, error)) (*engineDecision, error) {
+	// The engine has one reply under way for a request, and after ours it waits.
+	call := make(chan engineReply, 1)
+	id, err := e.begin(call, sccs, request)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		e.mu.Lock()
+		delete(e.calls, id)
+		e.mu.Unlock()
+	}()
+	for {
+		select {
+		case <-e.ended:
+			return nil, e.dead
+		case r := <-call:
+			if r.Decision != nil {
+				return r.Decision, nil
+			}
+			if r.Question == nil {
+				return nil, fmt.Errorf("OpenShift's SCC admission sent neither a decision nor a question")
+			}
+			// An error is the engine's to judge: the plug-in takes it for a no.
+			// A context that has ended is no reason to leave: the engine waits.
+			var a engineAnswer
+			allowed, err := may(ctx, *r.Question)
+			if a.Allowed = allowed; err != nil {
+				a.Error = err.Error()
+			}
+			if err := e.send(engineMessage{ID: id, Answer: &a}); err != nil {
+				return nil, err
+			}
+		}
+	}
+}
+
+// begin sends a request, and before it the SCCs if the engine has others.
+func (e *Engine) begin(call chan engineReply, sccs sccSet, request engineRequest) (uint64, error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.sccs != sccs.name {
+		if err := e.write(engineMessage{SCCs: sccs.sccs}); err != nil {
+			return 0, err
+		}
+		e.sccs = sccs.name
+	}
+	e.last++
+	e.calls[e.last] = call
+	if err := e.write(engineMessage{ID: e.last, Request: &request}); err != nil {
+		delete(e.calls, e.last)
+		return 0, err
+	}
+	return e.last, nil
+}
+
+func (e *Engine) send(m engineMessage) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.write(m)
+}
+
+func (e *Engine) write(m engineMessage) error {
+	if e.dead != nil {
+		return e.dead
+	}
+	if err := e.out.Encode(m); err != nil {
+		return fmt.Errorf("%w: %w", ErrEngineGone, err)
+	}
+	return nil
+}
+
+// The messages; engine/messages.go explains them.
+type (
+	engineMessage struct {
+		ID      uint64            `json:"id,omitempty"`
+		SCCs    []json.RawMessage `json:"sccs,omitempty"`
+		Answer  *engineAnswer     `json:"answer,omitempty"`
+		Request *engineRequest    `json:"request,omitempty"`
+	}
+	engineRequest struct {
+		Review    *admissionv1.AdmissionRequest `json:"review"`
+		Namespace *corev1.Namespace             `json:"namespace"`
+		Validate  bool                          `json:"validate,omitempty"`
+	}
+	engineAnswer struct {
+		Allowed bool   `json:"allowed,omitempty"`
+		Error   string `json:"error,omitempty"`
+	}
+	engineReply struct {
+		ID       uint64          `json:"id"`
+		Question *engineQuestion `json:"question,omitempty"`
+		Decision *engineDecision `json:"decision,omitempty"`
+	}
+	engineQuestion struct {
+		User      authenticationv1.UserInfo `json:"user"`
+		Namespace string                    `json:"namespace"`
+		SCC       string                    `json:"scc"`
+	}
+	engineDecision struct {
+		Status *metav1.Status    `json:"status,omitempty"`
+		Patch  json.RawMessage   `json:"patch,omitempty"`
+		Notes  map[string]string `json:"notes,omitempty"`
+	}
+)
