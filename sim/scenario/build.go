@@ -16,7 +16,8 @@ const DefaultNamespace = "default"
 // creationOrder gives the kinds that must exist before others; kinds not named
 // come after the first group and before Tekton's.
 var creationOrder = [][]string{
-	{"CustomResourceDefinition", "Namespace", "PriorityClass", "RuntimeClass", "StorageClass", "Node", "SecurityContextConstraints"},
+	{"Namespace"},
+	{"CustomResourceDefinition", "PriorityClass", "RuntimeClass", "StorageClass", "Node", "SecurityContextConstraints"},
 	{"ServiceAccount"},
 	{"ClusterRole", "Role", "ClusterRoleBinding", "RoleBinding"},
 	{"Secret", "ConfigMap", "LimitRange", "ResourceQuota"},
@@ -189,7 +190,7 @@ func (w *world) references() {
 			w.taskRef(o, o.namespace(), get(o.data, "spec", "taskRef"), []any{"spec", "taskRef"})
 		}
 	}
-	if runs == 0 {
+	if runs == 0 && len(w.spec.Workload.Manifests) > 0 {
 		w.issues = append(w.issues, issuef("workload.manifests", "the manifests have no PipelineRun; add the file of the run to workload.manifests"))
 	}
 }
@@ -271,6 +272,11 @@ func (w *world) accounts(run *object) {
 			w.find("ServiceAccount", run.namespace(), name) != nil {
 			return
 		}
+		if name == w.spec.Workload.Overrides.ServiceAccountName {
+			w.issues = append(w.issues, issuef("workload.overrides.serviceAccountName", "ServiceAccount %q is not among the manifests%s",
+				name, w.addFile(name, "ServiceAccount", run.namespace())))
+			return
+		}
 		w.problem(run.problem(at, "ServiceAccount %q, which %s refers to, is not among the manifests%s",
 			name, run, w.addFile(name, "ServiceAccount", run.namespace())))
 	}
@@ -303,7 +309,7 @@ func (w *world) settings(claimed map[string]bool) {
 
 	nodes := len(w.names("Node", ""))
 	for _, p := range cl.NodePools {
-		nodes += p.Count
+		nodes += max(p.Count, 0)
 	}
 	if nodes == 0 {
 		add("cluster.nodePools", "the cluster has no node; give cluster.nodePools a pool, or Node manifests to the workload")

@@ -46,7 +46,7 @@ func (f *File) place(issues []issue) {
 			f.doc.problems = append(f.doc.problems, is.at)
 			continue
 		}
-		if f.doc.silent(is.path) {
+		if f.doc.silent(is.path) || (is.path == "cluster.nodePools" && f.doc.brokenBelow(is.path)) {
 			continue
 		}
 		at := f.doc.at(is.path)
@@ -269,17 +269,21 @@ func (f *File) cells() {
 		return
 	}
 	if left == 0 {
-		f.place([]issue{issuef("include", "include and exclude leave no cell")})
+		path := "exclude"
+		if !f.doc.has(path) {
+			path = "include"
+		}
+		f.place([]issue{issuef(path, "include and exclude leave no cell; take something out of them")})
 		return
 	}
 	for i, d := range dims {
 		if !f.matters(prints[d.name]) {
-			what := "all its values give"
+			what := "its values all give the same cell"
 			if len(d.values) == 1 {
-				what = "its one value gives"
+				what = "its one value gives the cell that is there without it"
 			}
 			f.place([]issue{issuef(fmt.Sprintf("axes[%d]", i),
-				"axis %q changes nothing: %s the same cell as none; remove it, or write into its values what they change", d.name, what)})
+				"axis %q changes nothing: %s; remove it, or write into its values what they change", d.name, what)})
 		}
 	}
 	for i, matched := range expected {

@@ -30,7 +30,7 @@ type document struct {
 
 // maxNodes bounds a file after its aliases are resolved: a few lines of nested
 // aliases can stand for billions of values.
-const maxNodes = 1 << 20
+const maxNodes = 100_000
 
 var (
 	rawType          = reflect.TypeFor[json.RawMessage]()
@@ -51,6 +51,10 @@ func parseScenario(file string, text []byte) (*Scenario, *document) {
 		return nil, d
 	}
 	value, ok := d.convert(root, scenarioType, "", false)
+	if d.nodes > maxNodes {
+		d.problems = []*Problem{{File: file, Message: fmt.Sprintf("the file has more than %d values; if it uses aliases (*name), use fewer", maxNodes)}}
+		return nil, d
+	}
 	if !ok {
 		return nil, d
 	}
@@ -156,14 +160,21 @@ func (d *document) silent(path string) bool {
 	}
 }
 
+// brokenBelow reports whether anything below the path has a problem.
+func (d *document) brokenBelow(path string) bool {
+	for b := range d.broken {
+		if strings.HasPrefix(b, path) {
+			return true
+		}
+	}
+	return false
+}
+
 // convert checks a node against a type and gives it as the JSON value that
 // decodes into the type; false if it cannot. In a merge patch (partial) null is
 // a value: it removes.
 func (d *document) convert(n *yaml.Node, t reflect.Type, path string, partial bool) (any, bool) {
 	if d.nodes++; d.nodes > maxNodes {
-		if d.nodes == maxNodes+1 {
-			d.report(n, path, "the file's aliases stand for more than a million values; write it with fewer")
-		}
 		return nil, false
 	}
 	if n.Kind == yaml.AliasNode {
@@ -193,6 +204,9 @@ func (d *document) convert(n *yaml.Node, t reflect.Type, path string, partial bo
 	case reflect.Map:
 		return d.entries(n, t, path, partial)
 	case reflect.Slice:
+		if n.Kind != yaml.SequenceNode && t == stringListType {
+			return d.mismatch(n, path, "text or a list of texts")
+		}
 		if n.Kind != yaml.SequenceNode {
 			return d.mismatch(n, path, "a list (write it as [...] or as lines that begin with -)")
 		}

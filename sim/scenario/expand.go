@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-
-	jsonpatch "github.com/evanphx/json-patch/v5"
 )
 
 // maxCombinations bounds the combinations of one scenario: more of them are a
@@ -413,13 +411,13 @@ func apply(s *Scenario, c *choice) (*Scenario, []issue) {
 	if len(c.Patch) == 0 {
 		return s, issues
 	}
-	doc, err := json.Marshal(s)
-	if err == nil {
-		doc, err = jsonpatch.MergePatch(doc, c.Patch)
-	}
 	merged := &Scenario{}
+	patch, err := decodeObject(c.Patch)
 	if err == nil {
-		err = json.Unmarshal(doc, merged)
+		var doc []byte
+		if doc, err = json.Marshal(merge(plain(s), patch)); err == nil {
+			err = json.Unmarshal(doc, merged)
+		}
 	}
 	if err != nil {
 		return s, append(issues, issuef(c.path+".patch", "the patch does not apply: %v", err))

@@ -230,15 +230,11 @@ func splitDocuments(content []byte) [][]byte {
 // into its namespace. Everything else a kustomization can do changes manifests
 // in ways that simctl does not carry out, so it is an error.
 func (r *reader) kustomization(name string) error {
-	abs, err := filepath.Abs(name)
-	if err != nil {
-		return fmt.Errorf("finding %s: %w", name, err)
+	name = filepath.Clean(name)
+	if i := slices.Index(r.open, name); i >= 0 {
+		return fmt.Errorf("%s lists itself, by way of %s", name, strings.Join(r.open[i:], ", "))
 	}
-	if slices.Contains(r.open, abs) {
-		r.fail(name, nil, "the kustomization lists itself, by way of %s", strings.Join(r.open[slices.Index(r.open, abs):], ", "))
-		return nil
-	}
-	r.open = append(r.open, abs)
+	r.open = append(r.open, name)
 	defer func() { r.open = r.open[:len(r.open)-1] }()
 
 	content, err := os.ReadFile(name)

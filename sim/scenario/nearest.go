@@ -9,20 +9,31 @@ import (
 )
 
 // nearest gives the valid name that a wrong one most likely stands for, or
-// nothing: a name counts as near if at most a third of it, and never more than
-// four letters, must be changed.
+// nothing: a name counts as near if at most a third of it must be changed, or if
+// it has the same letters in another order.
 func nearest(wrong string, valid []string) string {
-	best, distance := "", 5
+	best, distance := "", max(len(wrong), 1)
 	for _, v := range valid {
-		if strings.EqualFold(v, wrong) {
+		a, b := strings.ToLower(wrong), strings.ToLower(v)
+		if a == b {
 			return v
 		}
-		d := levenshtein.ComputeDistance(strings.ToLower(wrong), strings.ToLower(v))
-		if d < distance && d <= max(1, max(len(v), len(wrong))/3) {
+		d := levenshtein.ComputeDistance(a, b)
+		if letters(a) == letters(b) {
+			d = 1
+		}
+		if d < distance && d <= max(1, max(len(a), len(b))/3) {
 			best, distance = v, d
 		}
 	}
 	return best
+}
+
+// letters gives the letters of a word in order of the alphabet.
+func letters(word string) string {
+	l := []rune(word)
+	slices.Sort(l)
+	return string(l)
 }
 
 // suggest ends a message about a wrong name: the nearest valid one, or all of

@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"strings"
 
-	jsonpatch "github.com/evanphx/json-patch/v5"
 	"go.yaml.in/yaml/v3"
 )
 
@@ -160,17 +159,25 @@ func decodeObject(data []byte) (map[string]any, error) {
 	return m, nil
 }
 
-// merge applies a merge patch (RFC 7386).
-func merge(target map[string]any, patch []byte) (map[string]any, error) {
-	doc, err := json.Marshal(target)
-	if err != nil {
-		return nil, fmt.Errorf("writing the target of a merge patch: %w", err)
+// merge applies a merge patch (RFC 7386) to decoded JSON. The target is
+// changed in place where it can be.
+func merge(target, patch any) any {
+	p, ok := patch.(map[string]any)
+	if !ok {
+		return patch
 	}
-	merged, err := jsonpatch.MergePatch(doc, patch)
-	if err != nil {
-		return nil, fmt.Errorf("applying a merge patch: %w", err)
+	t, ok := target.(map[string]any)
+	if !ok {
+		t = map[string]any{}
 	}
-	return decodeObject(merged)
+	for k, v := range p {
+		if v == nil {
+			delete(t, k)
+		} else {
+			t[k] = merge(t[k], v)
+		}
+	}
+	return t
 }
 
 func quoted(s string) string { return strconv.Quote(s) }

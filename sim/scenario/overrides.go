@@ -1,6 +1,7 @@
 package scenario
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -87,19 +88,8 @@ func (w *world) overrideRun(run *object, o *Overrides) {
 		set(run.data, plain(o.NodeSelector), at("podTemplate", "nodeSelector")...)
 	}
 	if len(o.SecurityContext) > 0 {
-		sc, _ := get(run.data, at("podTemplate", "securityContext")...).(map[string]any)
-		if sc == nil {
-			sc = map[string]any{}
-		}
-		patch, err := json.Marshal(o.SecurityContext)
-		if err == nil {
-			sc, err = merge(sc, patch)
-		}
-		if err != nil {
-			w.issues = append(w.issues, issuef("workload.overrides.securityContext", "%v", err))
-			return
-		}
-		set(run.data, sc, at("podTemplate", "securityContext")...)
+		sc := get(run.data, at("podTemplate", "securityContext")...)
+		set(run.data, merge(sc, plain(o.SecurityContext)), at("podTemplate", "securityContext")...)
 	}
 }
 
@@ -107,10 +97,12 @@ func (w *world) overrideRun(run *object, o *Overrides) {
 func plain(v any) any {
 	data, err := json.Marshal(v)
 	if err != nil {
-		panic(fmt.Sprintf("a value of strings is JSON: %v", err))
+		panic(fmt.Sprintf("a value that was read from JSON is JSON: %v", err))
 	}
+	dec := json.NewDecoder(bytes.NewReader(data))
+	dec.UseNumber()
 	var out any
-	if err := json.Unmarshal(data, &out); err != nil {
+	if err := dec.Decode(&out); err != nil {
 		panic(fmt.Sprintf("JSON just written is JSON: %v", err))
 	}
 	return out
@@ -121,6 +113,11 @@ func (w *world) patch(i int, p ManifestPatch) {
 	at := fmt.Sprintf("workload.overrides.patches[%d]", i)
 	if p.Kind == "" || !isObject(p.Patch) {
 		return // reported with the scenario
+	}
+	patch, err := decodeObject(p.Patch)
+	if err != nil {
+		w.issues = append(w.issues, issuef(at+".patch", "%s.patch: %v", at, err))
+		return
 	}
 	var kinds, names []string
 	matched := false
@@ -136,12 +133,7 @@ func (w *world) patch(i int, p ManifestPatch) {
 			continue
 		}
 		matched = true
-		data, err := merge(o.data, p.Patch)
-		if err != nil {
-			w.issues = append(w.issues, issuef(at+".patch", "%s: %v", o, err))
-			continue
-		}
-		o.data = data
+		merge(o.data, copyValue(patch))
 	}
 	switch {
 	case matched:
