@@ -515,33 +515,38 @@ func (k *Kubelets) endStep(ctx context.Context, p *pod, i int) {
 	}
 }
 
-// closeStep ends a step's container with the termination message that the
-// entrypoint leaves; it reports whether the steps after it are skipped.
+// closeStep ends a step's container; it reports whether the steps after it are
+// skipped.
 func (k *Kubelets) closeStep(p *pod, s *container, t *turn, results []runResult) bool {
-	now := k.o.Clock.Now()
-	internal := []runResult{{Key: "StartedAt", Value: s.began.UTC().Format(startedAtFormat), Type: typeInternal}}
-	failed := t.exit != 0
-	exit, reason := t.exit, t.reason
+	exit, reason, message, failed := s.ending(t, results)
+	s.tektonWord, s.lastLogLine = t.word, t.log
+	s.end(k.o.Clock.Now(), exit, reason, message)
+	k.containerFact(p, s)
+	return failed
+}
+
+// ending gives what the entrypoint leaves of a turn: exit code, reason and
+// termination message of the container, and whether the task goes no further.
+func (c *container) ending(t *turn, results []runResult) (exit int32, reason, message string, failed bool) {
+	exit, reason, failed = t.exit, t.reason, t.exit != 0
+	internal := []runResult{{Key: "StartedAt", Value: c.began.UTC().Format(startedAtFormat), Type: typeInternal}}
 	if t.word != "" {
 		internal = append(internal, runResult{Key: "Reason", Value: t.word, Type: typeInternal})
 	}
-	if failed && s.args.onError == "continue" && t.word == "" {
+	if failed && c.args.onError == "continue" && t.word == "" {
 		internal = append(internal, runResult{Key: "ExitCode", Value: strconv.Itoa(int(t.exit)), Type: typeInternal})
 		failed, exit = false, 0
 		if reason != "OOMKilled" {
 			reason = "Completed"
 		}
 	}
-	message, fits := encode(append(results, internal...), s.args.compress)
+	message, fits := encode(append(results, internal...), c.args.compress)
 	if !fits {
-		message, _ = encode(internal, s.args.compress)
+		message, _ = encode(internal, c.args.compress)
 		failed, exit, reason = true, 1, "Error"
 		t.log = tooLong
 	}
-	s.tektonWord, s.lastLogLine = t.word, t.log
-	s.end(now, exit, reason, message)
-	k.containerFact(p, s)
-	return failed
+	return exit, reason, message, failed
 }
 
 // skipStep ends a step that follows a failed one.
