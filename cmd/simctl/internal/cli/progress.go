@@ -20,20 +20,26 @@ type progress struct {
 	done, total int
 	// bar is nil where w is no terminal; then every step is a line.
 	bar  *progressbar.ProgressBar
+	room int // for the description beside the bar
 	stop chan struct{}
 	wait sync.WaitGroup
 }
 
-// newProgress begins at done cells of total. On a terminal it keeps a live bar,
-// elsewhere it writes plain lines.
-func newProgress(w io.Writer, live, color bool, done, total int) *progress {
+// barWidth is the bar without its description: percentage, count, times.
+const barWidth = 60
+
+// newProgress begins at done cells of total. On a terminal, whose width is
+// given, it keeps a live bar; elsewhere, width being 0, it writes plain lines.
+func newProgress(w io.Writer, width int, color bool, done, total int) *progress {
 	p := &progress{w: w, done: done, total: total, stop: make(chan struct{})}
 	if done > 0 {
 		fmt.Fprintf(w, "%d of %s finished before\n", done, countOf(total, "cell"))
 	}
-	if !live || done == total {
+	if width <= 0 || done == total {
 		return p
 	}
+	// A line that the terminal breaks could not be cleared.
+	p.room = max(width-barWidth-1, 0)
 	p.bar = progressbar.NewOptions(total,
 		progressbar.OptionSetWriter(w),
 		progressbar.OptionUseANSICodes(true),
@@ -83,7 +89,7 @@ func (p *progress) event(e Event) {
 		p.say(e.Message, false)
 	case EventCellStarted:
 		if p.bar != nil && e.Cell != nil {
-			p.bar.Describe(shorten(cellName(e.Cell.Scenario, e.Cell.Axes, e.Cell.Values), 50))
+			p.bar.Describe(shorten(cellName(e.Cell.Scenario, e.Cell.Axes, e.Cell.Values), p.room))
 		}
 	case EventCellDone:
 		p.done++
@@ -116,7 +122,7 @@ func (p *progress) say(line string, stays bool) {
 		return
 	}
 	if !stays {
-		p.bar.Describe(shorten(line, 50))
+		p.bar.Describe(shorten(line, p.room))
 		return
 	}
 	_ = p.bar.Clear()
@@ -151,6 +157,9 @@ func shorten(s string, n int) string {
 	r := []rune(s)
 	if len(r) <= n {
 		return s
+	}
+	if n < 2 {
+		return ""
 	}
 	return string(r[:n-1]) + "…"
 }

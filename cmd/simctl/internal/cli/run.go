@@ -259,8 +259,12 @@ func (a *App) runCells(ctx context.Context, store *runstore.Run, in *inputs, s s
 			pending = append(pending, c)
 		}
 	}
-	_, live := a.Terminal(a.Stderr)
-	p := newProgress(a.Stderr, live && !s.verbose, a.color(s, live), len(in.cells)-len(pending), len(in.cells))
+	width, live := a.Terminal(a.Stderr)
+	if s.verbose {
+		// Log lines would run into the bar.
+		width = 0
+	}
+	p := newProgress(a.Stderr, width, a.color(s, live), len(in.cells)-len(pending), len(in.cells))
 	defer p.finish()
 	if len(pending) == 0 {
 		return nil
