@@ -974,7 +974,10 @@ func (x *explainer) heldBy(id int64, p *pod, spec *corev1.Pod, h *hold) {
 		}
 	}
 	at, evidence := x.attachedTo(pv, p.node)
-	users := x.users(p.namespace, claim, func(u *pod) bool { return u != p && u.node != "" && u.node != p.node })
+	// Others may be waiting for the volume too: it is where it is attached.
+	users := x.users(p.namespace, claim, func(u *pod) bool {
+		return u != p && u.node != "" && u.node != p.node && (at == "" || u.node == at)
+	})
 	for _, u := range users {
 		uid, fresh := x.node(u.object())
 		l := Link{

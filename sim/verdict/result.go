@@ -69,16 +69,16 @@ type Timing struct {
 	PullSeconds      float64 `json:"pullSeconds"`
 }
 
-// TaskTiming is one TaskRun's life in virtual seconds. A phase that was not
-// reached is nil.
+// TaskTiming is the life of one attempt of a TaskRun in virtual seconds. A phase
+// that was not reached is nil.
 type TaskTiming struct {
 	// Task is the pipeline task's name, TaskRun the object's.
 	Task    string `json:"task"`
 	TaskRun string `json:"taskRun"`
 	Pod     string `json:"pod,omitempty"`
 	Node    string `json:"node,omitempty"`
-	// Start is when the TaskRun was made, counted from the cell's start; the
-	// phases are lengths: Queued from there to the pod's creation, Scheduled
+	// Start is when the TaskRun was made, or the attempt before given up, counted
+	// from the cell's start; the phases are lengths: Queued from there to the pod's creation, Scheduled
 	// to its binding, Attached until its volumes were attached, Mounted until
 	// they were mounted and owned, Pulled until all images were there, Running
 	// until the last step ended.
