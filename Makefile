@@ -18,7 +18,7 @@ KUBE     := $(shell sed -n 's|^.*k8s.io/kubernetes \(v[0-9.]*\).*|\1|p' go.mod)
 KUBE_X   := -X k8s.io/component-base/version
 MAJOR    := $(word 1,$(subst ., ,$(KUBE:v%=%)))
 MINOR    := $(word 2,$(subst ., ,$(KUBE:v%=%)))
-LDFLAGS  := -X main.version=$(VERSION) \
+LDFLAGS  := -s -w -X main.version=$(VERSION) \
             $(KUBE_X).gitVersion=$(KUBE) $(KUBE_X).gitMajor=$(MAJOR) $(KUBE_X).gitMinor=$(MINOR) \
             $(KUBE_X).gitCommit=module $(KUBE_X).gitTreeState=archive
 
