@@ -66,7 +66,7 @@ func numbered(name string, i int) string {
 func (ids identities) of(p *corev1.Pod) identity {
 	taskRun := p.Labels[labelTaskRun]
 	if taskRun == "" {
-		return identity{key: ids.run(p.Namespace, p.Name), attempt: 1}
+		return identity{key: ids.other(p), attempt: 1}
 	}
 	id := identity{task: p.Labels[labelPipelineTask], attempt: 1}
 	run := p.Labels[labelPipelineRun]
@@ -98,4 +98,20 @@ func (ids identities) of(p *corev1.Pod) identity {
 	}
 	id.key = fmt.Sprintf("%s/%s%s/%d", ids.run(p.Namespace, run), id.task, matrix, id.attempt)
 	return id
+}
+
+// other names a pod that is no TaskRun's. An affinity assistant carries its
+// run's label; two of one run differ in their claims.
+func (ids identities) other(p *corev1.Pod) string {
+	run := p.Labels[labelPipelineRun]
+	if run == "" {
+		return ids.run(p.Namespace, p.Name)
+	}
+	key := ids.run(p.Namespace, run) + "/" + work.StableName(p.Name)
+	for _, v := range p.Spec.Volumes {
+		if v.PersistentVolumeClaim != nil {
+			key += "/" + work.StableName(v.PersistentVolumeClaim.ClaimName)
+		}
+	}
+	return key
 }

@@ -48,6 +48,7 @@ type pod struct {
 	obj             *corev1.Pod
 	spec            *corev1.PodSpec
 	namespace, name string
+	labels          map[string]string
 	uid             types.UID
 	generation      int64
 	m               *machine
@@ -73,7 +74,7 @@ type pod struct {
 	// reports counts the statuses written, so that a report that failed and is
 	// tried again never overwrites a later one.
 	reports                                  int
-	results                                  map[string]resultType
+	declared                                 *declared
 	attachSeconds, mountSeconds, ownSeconds  float64
 	readyToStart, initialized, containersRun bool
 }
@@ -81,7 +82,7 @@ type pod struct {
 func (k *Kubelets) newPod(obj *corev1.Pod) *pod {
 	p := &pod{
 		identity: k.ids.of(obj), obj: obj, spec: &obj.Spec,
-		namespace: obj.Namespace, name: obj.Name, uid: obj.UID, generation: obj.Generation,
+		namespace: obj.Namespace, name: obj.Name, labels: obj.Labels, uid: obj.UID, generation: obj.Generation,
 		m: k.machine(obj.Spec.NodeName), phase: corev1.PodPending,
 		conditions: map[corev1.PodConditionType]corev1.PodCondition{}, said: map[string]bool{},
 	}

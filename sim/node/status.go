@@ -168,8 +168,8 @@ func (k *Kubelets) writeStatus(ctx context.Context, p *pod) {
 	p.reports++
 	report := p.reports
 	work.Retry(ctx, k.o.Clock, k.o.Logger, p.eventKey("status"), func() error {
-		if p.reports != report {
-			return nil
+		if p.reports != report || p.obj == nil {
+			return nil // A later report went out, or there is nothing to report on.
 		}
 		_, err := k.o.Client.CoreV1().Pods(p.namespace).Patch(ctx, p.name, types.StrategicMergePatchType, patch, metav1.PatchOptions{}, "status")
 		if err != nil {

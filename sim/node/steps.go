@@ -200,8 +200,6 @@ func (a entrypointArgs) skips() bool {
 	return false
 }
 
-func base(p string) string { return path.Base(p) }
-
 // subPath gives the folder of the volume that a mount shows. A subPathExpr is
 // expanded from the container's literal environment.
 func subPath(c *corev1.Container, vm corev1.VolumeMount) string {
@@ -346,7 +344,7 @@ func (k *Kubelets) stepsGoOn(ctx context.Context, p *pod) bool {
 func (k *Kubelets) beginStep(ctx context.Context, p *pod, i int) bool {
 	s := p.steps[i]
 	s.began = k.o.Clock.Now()
-	s.turn = k.outcome(p, i)
+	s.turn = k.outcome(ctx, p, i)
 	if s.turn.duration == 0 {
 		k.endStep(ctx, p, i)
 		return true
@@ -356,7 +354,7 @@ func (k *Kubelets) beginStep(ctx context.Context, p *pod, i int) bool {
 }
 
 // outcome decides what a step will come to, but for what it writes at its end.
-func (k *Kubelets) outcome(p *pod, i int) *turn {
+func (k *Kubelets) outcome(ctx context.Context, p *pod, i int) *turn {
 	s, m := p.steps[i], k.model(p)
 	t := &turn{reason: "Completed"}
 	if s.args.skips() {
@@ -364,7 +362,7 @@ func (k *Kubelets) outcome(p *pod, i int) *turn {
 		return t
 	}
 	if i == 0 {
-		if line := k.reads(p, s, m); line != "" {
+		if line := k.reads(ctx, p, s, m); line != "" {
 			t.exit, t.reason, t.log = 1, "Error", line
 			return t
 		}
@@ -426,10 +424,10 @@ func (k *Kubelets) stepDuration(p *pod, i int, m scenario.TaskModel) time.Durati
 
 // reads does the task's reads; it gives the complaint about the first that
 // fails.
-func (k *Kubelets) reads(p *pod, c *container, m scenario.TaskModel) string {
+func (k *Kubelets) reads(ctx context.Context, p *pod, c *container, m scenario.TaskModel) string {
 	proc := k.process(p, c)
 	for _, r := range m.Reads {
-		a, ok := p.workspace(c, r.Workspace)
+		a, ok := k.workspace(ctx, p, c, r.Workspace)
 		if !ok {
 			continue
 		}
@@ -442,10 +440,10 @@ func (k *Kubelets) reads(p *pod, c *container, m scenario.TaskModel) string {
 }
 
 // writes does the task's writes, then its deletes.
-func (k *Kubelets) writes(p *pod, c *container, m scenario.TaskModel) string {
+func (k *Kubelets) writes(ctx context.Context, p *pod, c *container, m scenario.TaskModel) string {
 	proc := k.process(p, c)
 	for _, w := range m.Writes {
-		a, ok := p.workspace(c, w.Workspace)
+		a, ok := k.workspace(ctx, p, c, w.Workspace)
 		if !ok {
 			continue
 		}
@@ -462,7 +460,7 @@ func (k *Kubelets) writes(p *pod, c *container, m scenario.TaskModel) string {
 		}
 	}
 	for _, r := range m.Deletes {
-		a, ok := p.workspace(c, r.Workspace)
+		a, ok := k.workspace(ctx, p, c, r.Workspace)
 		if !ok {
 			continue
 		}
@@ -485,7 +483,7 @@ func (k *Kubelets) endStep(ctx context.Context, p *pod, i int) {
 	var results []runResult
 	if t.exit == 0 && !t.skipped {
 		if last {
-			if line := k.writes(p, s, k.model(p)); line != "" {
+			if line := k.writes(ctx, p, s, k.model(p)); line != "" {
 				t.exit, t.reason, t.log = 1, "Error", line
 			}
 		}
@@ -694,12 +692,9 @@ func (k *Kubelets) resultValue(ctx context.Context, p *pod, name, step string) s
 		}
 		return string(raw)
 	}
-	if p.results == nil {
-		p.results = k.declaredResults(ctx, p)
-	}
-	t := p.results[name]
+	t := k.declaration(ctx, p).results[name]
 	if step != "" {
-		t = p.results[step+"/"+name]
+		t = k.declaration(ctx, p).results[step+"/"+name]
 	}
 	switch t.kind {
 	case "array":
@@ -729,43 +724,63 @@ func (p *pod) madeUp(name string) string {
 	return p.task + "-" + name
 }
 
-// declaredResults reads the types of the task's results from its TaskRun, by
-// name, and those of its steps by STEP/NAME.
-func (k *Kubelets) declaredResults(ctx context.Context, p *pod) map[string]resultType {
-	out := map[string]resultType{}
-	name := p.obj.Labels[labelTaskRun]
+// declared is what a Task says about itself that its pod does not show.
+type declared struct {
+	// results are by name, those of a step by STEP/NAME.
+	results map[string]resultType
+	// mountPaths are those of workspaces that are not at /workspace/NAME.
+	mountPaths map[string]string
+}
+
+// declaration reads the Task of a pod from its TaskRun, once. What cannot be
+// read is taken as not declared.
+func (k *Kubelets) declaration(ctx context.Context, p *pod) *declared {
+	if p.declared != nil {
+		return p.declared
+	}
+	p.declared = &declared{results: map[string]resultType{}, mountPaths: map[string]string{}}
+	name := p.labels[labelTaskRun]
 	if k.o.Dynamic == nil || name == "" {
-		return out
+		return p.declared
 	}
 	tr, err := k.o.Dynamic.Resource(schema.GroupVersionResource{Group: "tekton.dev", Version: "v1", Resource: "taskruns"}).
 		Namespace(p.namespace).Get(ctx, name, metav1.GetOptions{})
 	if err != nil {
-		k.o.Logger.Error(err, "Reading the types of results", "taskRun", p.namespace+"/"+name)
-		return out
+		k.o.Logger.Error(err, "Reading what a Task declares", "taskRun", p.namespace+"/"+name)
+		return p.declared
 	}
 	spec, _, _ := unstructured.NestedMap(tr.Object, "status", "taskSpec")
-	collect := func(from map[string]any, prefix string) {
-		list, _, _ := unstructured.NestedSlice(from, "results")
-		for _, item := range list {
-			r, ok := item.(map[string]any)
-			if !ok {
-				continue
-			}
-			t := resultType{}
-			t.kind, _, _ = unstructured.NestedString(r, "type")
+	results := func(from map[string]any, prefix string) {
+		for _, r := range objects(from, "results") {
 			props, _, _ := unstructured.NestedMap(r, "properties")
-			t.properties = slices.Sorted(maps.Keys(props))
-			rn, _, _ := unstructured.NestedString(r, "name")
-			out[prefix+rn] = t
+			p.declared.results[prefix+text(r, "name")] = resultType{kind: text(r, "type"), properties: slices.Sorted(maps.Keys(props))}
 		}
 	}
-	collect(spec, "")
-	steps, _, _ := unstructured.NestedSlice(spec, "steps")
-	for _, item := range steps {
-		if s, ok := item.(map[string]any); ok {
-			sn, _, _ := unstructured.NestedString(s, "name")
-			collect(s, sn+"/")
+	results(spec, "")
+	for _, s := range objects(spec, "steps") {
+		results(s, text(s, "name")+"/")
+	}
+	for _, w := range objects(spec, "workspaces") {
+		if at := text(w, "mountPath"); at != "" {
+			p.declared.mountPaths[text(w, "name")] = at
+		}
+	}
+	return p.declared
+}
+
+// objects gives the objects in a list of an object.
+func objects(from map[string]any, field string) []map[string]any {
+	list, _, _ := unstructured.NestedSlice(from, field)
+	var out []map[string]any
+	for _, item := range list {
+		if m, ok := item.(map[string]any); ok {
+			out = append(out, m)
 		}
 	}
 	return out
+}
+
+func text(from map[string]any, field string) string {
+	s, _, _ := unstructured.NestedString(from, field)
+	return s
 }

@@ -333,34 +333,40 @@ type access struct {
 }
 
 // workspace finds the claim that a container has a workspace of the task on:
-// mounted at /workspace/NAME, or at a path that ends in the name, or the only
+// mounted at /workspace/NAME, or at the path that the Task declares, or the only
 // claim there is. The second result is false if it is on no claim.
-func (p *pod) workspace(c *container, name string) (access, bool) {
-	var found []access
-	for _, want := range []func(path string) bool{
-		func(path string) bool { return path == "/workspace/"+name },
-		func(path string) bool { return base(path) == name },
-	} {
+func (k *Kubelets) workspace(ctx context.Context, p *pod, c *container, name string) (access, bool) {
+	at := func(path string) (a access, mounted bool) {
 		for _, vm := range c.spec.VolumeMounts {
-			if !want(vm.MountPath) {
+			if vm.MountPath != path {
 				continue
 			}
-			v := p.volume(vm.Name)
-			if v == nil {
-				return access{}, false // An emptyDir, a secret: nothing that outlives the pod.
+			if v := p.volume(vm.Name); v != nil {
+				a = access{mount: v, prefix: subPath(c.spec, vm), readOnly: vm.ReadOnly || v.readOnlyFS}
 			}
-			return access{mount: v, prefix: subPath(c.spec, vm), readOnly: vm.ReadOnly || v.readOnlyFS}, true
+			return a, true
 		}
+		return a, false
 	}
+	// What is mounted there and no claim - an emptyDir, a secret - holds nothing
+	// that outlives the pod.
+	if a, ok := at("/workspace/" + name); ok {
+		return a, a.mount != nil
+	}
+	var found []access
 	for _, vm := range c.spec.VolumeMounts {
-		if v := p.volume(vm.Name); v != nil {
-			found = append(found, access{mount: v, prefix: subPath(c.spec, vm), readOnly: vm.ReadOnly || v.readOnlyFS})
+		if a, ok := at(vm.MountPath); ok && a.mount != nil {
+			found = append(found, a)
 		}
 	}
-	if len(found) == 1 {
+	switch len(found) {
+	case 0:
+		return access{}, false
+	case 1:
 		return found[0], true
 	}
-	return access{}, false
+	a, _ := at(k.declaration(ctx, p).mountPaths[name])
+	return a, a.mount != nil
 }
 
 // process is who a container's processes are for the file system.

@@ -390,6 +390,11 @@ func (d *Driver) Volume(pv *corev1.PersistentVolume) *Volume {
 // its name and with the run it was made for.
 func claimName(claim *corev1.PersistentVolumeClaim) string {
 	name := claim.Namespace + "/"
+	// A StatefulSet gives its claims the labels it selects by; those of an
+	// affinity assistant name the run.
+	if run := claim.Labels["tekton.dev/pipelineRun"]; run != "" {
+		name += work.StableName(run) + "/"
+	}
 	for _, o := range claim.OwnerReferences {
 		name += work.StableName(o.Name) + "/"
 	}

@@ -79,7 +79,8 @@ const attempts = 12
 
 // Retry calls f, and calls it again on the clock, one second later and then
 // twice as long each time, while it gives an error. A conflict is retried at
-// once. An object that is gone ends the work. Every failure is logged.
+// once. An object that is gone, or a write that the API server finds invalid,
+// ends the work. Every failure is logged.
 func Retry(ctx context.Context, clk *clock.Clock, log logr.Logger, key string, f func() error) {
 	retry(ctx, clk, log, key, f, 1, time.Second)
 }
@@ -101,7 +102,7 @@ func retry(ctx context.Context, clk *clock.Clock, log logr.Logger, key string, f
 	case apierrors.IsNotFound(err):
 		log.V(1).Info("Object is gone", "key", key, "err", err.Error())
 		return
-	case attempt >= attempts:
+	case attempt >= attempts, apierrors.IsInvalid(err):
 		log.Error(err, "Giving up", "key", key, "attempts", attempt)
 		return
 	}
