@@ -18,6 +18,7 @@ import (
 	"k8s.io/kubernetes/pkg/controller/volume/attachdetach/reconciler"
 	"k8s.io/kubernetes/pkg/controller/volume/attachdetach/statusupdater"
 	"k8s.io/kubernetes/pkg/volume"
+	"k8s.io/kubernetes/pkg/volume/util/nestedpendingoperations"
 	"k8s.io/kubernetes/pkg/volume/util/operationexecutor"
 
 	"simctl.dev/simctl/sim/clock"
@@ -27,15 +28,14 @@ const (
 	// oncePerRun is a reconciler period that never ends.
 	oncePerRun = 100 * 365 * 24 * time.Hour
 	// lookAround is upstream's reconciler period. Passes are made when there is
-	// something to see; those made at this period find what nobody tells of, an
-	// operation whose back-off is over.
+	// something to see; those made at this period find what nobody tells of.
 	lookAround = 100 * time.Millisecond
 )
 
 // passes runs upstream's attach/detach reconciler one pass at a time.
 type passes struct {
 	reconciler reconciler.Reconciler
-	executor   operationexecutor.OperationExecutor
+	executor   *executor
 
 	wake chan struct{}
 
@@ -72,10 +72,11 @@ func (p *passes) quiet() bool {
 
 // over wants a pass as soon as an operation's end is on the executor's books:
 // before that the reconciler would leave the volume alone.
-func (p *passes) over(volume corev1.UniqueVolumeName, node types.NodeName) {
+func (p *passes) over(volume corev1.UniqueVolumeName, node types.NodeName, err error) {
 	p.mu.Lock()
 	p.settling++
 	p.mu.Unlock()
+	p.executor.ended(volume, node, err)
 	go func() {
 		for p.executor.IsOperationPending(volume, "", "") || p.executor.IsOperationPending(volume, "", node) {
 			time.Sleep(20 * time.Microsecond)
@@ -165,16 +166,28 @@ func attachDetach(ctx context.Context, client kubernetes.Interface, f informers.
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	executor, err := field[operationexecutor.OperationExecutor](adc, "attacherDetacher")
+	books, err := field[operationexecutor.OperationExecutor](adc, "attacherDetacher")
 	if err != nil {
 		return nil, nil, nil, err
 	}
+	again, err := field[operationexecutor.OperationExecutor](*inner, "attacherDetacher")
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	pending, err := field[nestedpendingoperations.NestedPendingOperations](*books, "pendingOperations")
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	*pending = nestedpendingoperations.NewNestedPendingOperations(false)
 	updater, err := field[statusupdater.NodeStatusUpdater](*inner, "nodeStatusUpdater")
 	if err != nil {
 		return nil, nil, nil, err
 	}
 	*updater = &lastStep{NodeStatusUpdater: *updater, passes: p}
-	p.reconciler, p.executor = *inner, *executor
+	p.executor = &executor{OperationExecutor: *books, clock: c, want: p.want,
+		started: map[target]operation{}, failed: map[operation]*failure{}}
+	*books, *again = p.executor, p.executor
+	p.reconciler = *inner
 	*inner = p
 
 	q := newRetryQueue(c, "attachdetach claims", longestBackoff)
@@ -185,13 +198,13 @@ func attachDetach(ctx context.Context, client kubernetes.Interface, f informers.
 	// A claim's event may come before its volume is in the cache; upstream finds
 	// the volume a minute or three later. Here the claim is looked at again when
 	// its volume comes.
-	again := func(obj any) {
+	volumeCame := func(obj any) {
 		if pv, ok := obj.(*corev1.PersistentVolume); ok && pv.Spec.ClaimRef != nil {
 			q.Add(pv.Spec.ClaimRef.Namespace + "/" + pv.Spec.ClaimRef.Name)
 		}
 	}
 	if _, err := core.PersistentVolumes().Informer().AddEventHandler(cache.ResourceEventHandlerFuncs{
-		AddFunc: again, UpdateFunc: func(_, obj any) { again(obj) },
+		AddFunc: volumeCame, UpdateFunc: func(_, obj any) { volumeCame(obj) },
 	}); err != nil {
 		return nil, nil, nil, fmt.Errorf("watching volumes: %w", err)
 	}

@@ -32,8 +32,9 @@ type csiByEvent struct {
 	volume.AttachableVolumePlugin
 	clock       *clock.Clock
 	attachments storagelisters.VolumeAttachmentLister
-	// over is called with the volume and the node when an operation has ended.
-	over func(volume corev1.UniqueVolumeName, node types.NodeName)
+	// over is called with an operation's volume, node and error when it has
+	// ended.
+	over func(volume corev1.UniqueVolumeName, node types.NodeName, err error)
 
 	mu sync.Mutex
 	// changed is closed and replaced whenever a VolumeAttachment changes.
@@ -133,10 +134,11 @@ func (a *attacherByEvent) Attach(spec *volume.Spec, node types.NodeName) (string
 		return a.Attacher.Attach(spec, node)
 	}
 	src := spec.PersistentVolume.Spec.CSI
-	if name, err := a.plugin.GetVolumeName(spec); err == nil {
-		defer a.plugin.over(volumeutil.GetUniqueVolumeName(a.plugin.GetPluginName(), name), node)
+	name, err := a.plugin.GetVolumeName(spec)
+	if err != nil {
+		return "", err
 	}
-	err := a.plugin.run(func() error {
+	err = a.plugin.run(func() error {
 		_, err := a.Attacher.Attach(spec, node)
 		return err
 	}, func() (bool, error) {
@@ -154,6 +156,7 @@ func (a *attacherByEvent) Attach(spec *volume.Spec, node types.NodeName) (string
 		}
 		return false, nil
 	}, fmt.Errorf("timed out waiting for external-attacher of %v CSI driver to attach volume %v", src.Driver, src.VolumeHandle))
+	a.plugin.over(volumeutil.GetUniqueVolumeName(a.plugin.GetPluginName(), name), node, err)
 	return "", err
 }
 
@@ -164,13 +167,12 @@ type detacherByEvent struct {
 
 // Detach implements volume.Detacher.
 func (d *detacherByEvent) Detach(name string, node types.NodeName) error {
-	defer d.plugin.over(volumeutil.GetUniqueVolumeName(d.plugin.GetPluginName(), name), node)
 	// The plugin's names of volumes are DRIVER^HANDLE.
 	driver, handle, ok := strings.Cut(name, "^")
 	if !ok {
 		return d.Detacher.Detach(name, node)
 	}
-	return d.plugin.run(func() error { return d.Detacher.Detach(name, node) }, func() (bool, error) {
+	err := d.plugin.run(func() error { return d.Detacher.Detach(name, node) }, func() (bool, error) {
 		va, err := d.plugin.find(driver, handle, node)
 		if err != nil {
 			return false, err
@@ -183,4 +185,6 @@ func (d *detacherByEvent) Detach(name string, node types.NodeName) error {
 		}
 		return false, nil
 	}, fmt.Errorf("timed out waiting for external-attacher of unknown CSI driver to detach volume %v", handle))
+	d.plugin.over(volumeutil.GetUniqueVolumeName(d.plugin.GetPluginName(), name), node, err)
+	return err
 }

@@ -19,14 +19,14 @@
 //     its CSI attacher twice a second; here the reconciler is run when there is
 //     something to see and the attacher is woken by the VolumeAttachment's own
 //     changes ([passes], [csiByEvent]). What they do then is upstream's code.
-//     The attacher's limit of two minutes is virtual.
+//     The attacher's limit of two minutes and the back-off after a failure
+//     ([executor]) are virtual.
 //
-// What is left on real time: the garbage collector's retries after an error and
-// the back-off after an attach or detach that failed (500 ms and more), and the
-// six minutes after which volumes of a node that is not ready are detached by
-// force, which in virtual time never come.
+// What is left on real time: the garbage collector's retries after an error
+// (5 ms and more), and the six minutes after which volumes of a node that is not
+// ready are detached by force, which in virtual time never come.
 //
 // Upstream has no setting for any of this but the reconciler's period, so the
-// queues and the reconciler are put into the controllers' own fields before
+// queues, the reconciler and its executor are put into the controllers' own fields before
 // they are started ([field]); a test fails when a field is renamed.
 package kube

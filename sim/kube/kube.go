@@ -154,12 +154,13 @@ func (c *Controllers) Rediscover(ctx context.Context) error {
 			delete(kinds, gvr)
 		}
 	}
-	// Sync repeats itself until its context ends; one round is wanted.
-	once, cancel := context.WithCancel(klog.NewContext(ctx, c.o.Logger))
-	var wg sync.WaitGroup
-	defer wg.Wait()
-	defer cancel()
-	wg.Go(func() { c.gc.Sync(once, d, discoveryPeriod) })
+	// Sync repeats itself until its context ends; one round is wanted, which
+	// goes on a little, waiting for itself, after every kind is watched.
+	once, cancel := context.WithTimeout(klog.NewContext(ctx, c.o.Logger), discoveryPeriod/2)
+	c.wg.Go(func() {
+		defer cancel()
+		c.gc.Sync(once, d, discoveryPeriod)
+	})
 	builder := c.gc.GetDependencyGraphBuilder()
 	for {
 		watched := true
@@ -193,18 +194,19 @@ func (c *Controllers) Quiet() bool {
 	return true
 }
 
-// Pending is the number of keys that back off after a failure.
+// Pending is the number of keys, attaches and detaches that back off after a
+// failure.
 func (c *Controllers) Pending() int {
 	n := 0
 	for _, q := range c.queues {
 		n += q.pending()
 	}
-	return n
+	return n + c.passes.executor.waiting()
 }
 
 // Nudge has everything that backs off or waits for something tried once more,
 // now: it is the last look before it is said that nothing can happen any more.
-// It gives the number of keys.
+// It gives the number of things tried.
 func (c *Controllers) Nudge() int {
 	n := 0
 	for _, q := range c.queues {
@@ -221,6 +223,7 @@ func (c *Controllers) Nudge() int {
 			n++
 		}
 	}
+	n += c.passes.executor.nudge()
 	c.passes.want()
 	return n
 }
@@ -230,6 +233,7 @@ func (c *Controllers) Reset() {
 	for _, q := range c.queues {
 		q.reset()
 	}
+	c.passes.executor.reset()
 }
 
 // queue puts a queue on virtual time into a controller.
@@ -388,7 +392,7 @@ func (c *Controllers) resourceQuota(ctx context.Context, f informers.SharedInfor
 	ctl, err := resourcequota.NewController(ctx, &resourcequota.ControllerOptions{
 		QuotaClient:               client.CoreV1(),
 		ResourceQuotaInformer:     f.Core().V1().ResourceQuotas(),
-		ResyncPeriod:              controller.StaticResyncPeriodFunc(oncePerRun),
+		ResyncPeriod:              controller.NoResyncPeriodFunc,
 		ReplenishmentResyncPeriod: controller.NoResyncPeriodFunc,
 		InformerFactory:           both,
 		DiscoveryFunc:             discover,

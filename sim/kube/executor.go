@@ -1,0 +1,174 @@
+package kube
+
+import (
+	"fmt"
+	"sync"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/klog/v2"
+	"k8s.io/kubernetes/pkg/util/goroutinemap/exponentialbackoff"
+	"k8s.io/kubernetes/pkg/volume/util"
+	"k8s.io/kubernetes/pkg/volume/util/operationexecutor"
+	volumetypes "k8s.io/kubernetes/pkg/volume/util/types"
+
+	"simctl.dev/simctl/sim/clock"
+)
+
+// Upstream's back-off after an attach or detach that failed.
+const (
+	firstOperationBackoff   = 500 * time.Millisecond
+	longestOperationBackoff = 2*time.Minute + 2*time.Second
+)
+
+const attachOperation = "volume_attach"
+
+// executor is upstream's executor of attach and detach operations, its own
+// back-off switched off and replaced by one on the virtual clock.
+type executor struct {
+	operationexecutor.OperationExecutor
+	clock *clock.Clock
+	// want has the reconciler look again.
+	want func()
+
+	mu sync.Mutex
+	// started tells which operation was started for a volume and a node.
+	started map[target]operation
+	failed  map[operation]*failure
+}
+
+// target is a volume and a node.
+type target struct {
+	volume corev1.UniqueVolumeName
+	node   types.NodeName
+}
+
+// operation is what backs off: an attach or a detach of a volume, on one node
+// if the volume may be on several.
+type operation struct {
+	target
+	name string
+}
+
+type failure struct {
+	delay time.Duration
+	until time.Time
+	event *clock.Event
+}
+
+var _ operationexecutor.OperationExecutor = &executor{}
+
+// AttachVolume implements operationexecutor.OperationExecutor.
+func (e *executor) AttachVolume(logger klog.Logger, v operationexecutor.VolumeToAttach, asw operationexecutor.ActualStateOfWorldAttacherUpdater) error {
+	op := operation{target{volume: v.VolumeName}, attachOperation}
+	if util.IsMultiAttachAllowed(v.VolumeSpec) {
+		op.node = v.NodeName
+	}
+	if err := e.start(op, v.NodeName); err != nil {
+		return err
+	}
+	return e.OperationExecutor.AttachVolume(logger, v, asw)
+}
+
+// DetachVolume implements operationexecutor.OperationExecutor.
+func (e *executor) DetachVolume(logger klog.Logger, v operationexecutor.AttachedVolume, verify bool, asw operationexecutor.ActualStateOfWorldAttacherUpdater) error {
+	op := operation{target{volume: v.VolumeName}, operationexecutor.DetachOperationName}
+	if util.IsMultiAttachAllowed(v.VolumeSpec) {
+		op.node = v.NodeName
+	}
+	if err := e.start(op, v.NodeName); err != nil {
+		return err
+	}
+	return e.OperationExecutor.DetachVolume(logger, v, verify, asw)
+}
+
+// IsOperationSafeToRetry implements operationexecutor.OperationExecutor.
+func (e *executor) IsOperationSafeToRetry(volume corev1.UniqueVolumeName, pod volumetypes.UniquePodName, node types.NodeName, name string) bool {
+	return e.OperationExecutor.IsOperationSafeToRetry(volume, pod, node, name) && !e.backsOff(operation{target{volume, node}, name})
+}
+
+// start takes an operation down, or refuses it in words that the reconciler
+// does not log.
+func (e *executor) start(op operation, node types.NodeName) error {
+	if e.backsOff(op) {
+		return exponentialbackoff.NewExponentialBackoffError(op.name, exponentialbackoff.ExponentialBackoff{})
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.started[target{op.volume, node}] = op
+	return nil
+}
+
+func (e *executor) backsOff(op operation) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	f := e.failed[op]
+	return f != nil && e.clock.Now().Before(f.until)
+}
+
+// ended takes down how an operation ended, and has it tried again later if it
+// failed.
+func (e *executor) ended(volume corev1.UniqueVolumeName, node types.NodeName, err error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	op, ok := e.started[target{volume, node}]
+	if !ok {
+		return
+	}
+	delete(e.started, target{volume, node})
+	f := e.failed[op]
+	if err == nil {
+		if f != nil {
+			f.event.Cancel()
+			delete(e.failed, op)
+		}
+		return
+	}
+	if f == nil {
+		f = &failure{delay: firstOperationBackoff}
+		e.failed[op] = f
+	} else {
+		f.event.Cancel()
+		f.delay = min(2*f.delay, longestOperationBackoff)
+	}
+	f.until = e.clock.Now().Add(f.delay)
+	f.event = e.clock.Schedule(f.delay, clock.Retry, fmt.Sprintf("%s %s %s", op.name, op.volume, op.node), e.want)
+}
+
+// waiting is the number of operations that back off.
+func (e *executor) waiting() int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	n := 0
+	for _, f := range e.failed {
+		if e.clock.Now().Before(f.until) {
+			n++
+		}
+	}
+	return n
+}
+
+// nudge ends every back-off and gives their number.
+func (e *executor) nudge() int {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	n := 0
+	for _, f := range e.failed {
+		if f.event.Cancel() {
+			f.until = e.clock.Now()
+			n++
+		}
+	}
+	return n
+}
+
+// reset forgets every failure.
+func (e *executor) reset() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for op, f := range e.failed {
+		f.event.Cancel()
+		delete(e.failed, op)
+	}
+}
