@@ -289,12 +289,13 @@ func (w *world) accounts(run *object) {
 	}
 }
 
-// claimNames are the claims among the objects, in any namespace.
+// claimNames are the claims among the objects, as NAME and NAMESPACE/NAME.
 func (w *world) claimNames() map[string]bool {
 	names := map[string]bool{}
 	for _, o := range w.objects {
 		if o.kind() == "PersistentVolumeClaim" {
 			names[o.name()] = true
+			names[o.namespace()+"/"+o.name()] = true
 		}
 	}
 	return names
@@ -333,10 +334,18 @@ func (w *world) settings(claimed map[string]bool) {
 			if g.SCC != "" && !slices.Contains(sccs, g.SCC) {
 				add(at+".scc", "unknown SCC %q%s", g.SCC, suggest(g.SCC, sccs))
 			}
-			namespace := cmp.Or(g.Namespace, wl.Namespace, DefaultNamespace)
-			accounts := append(w.names("ServiceAccount", namespace), "default", "pipeline", "builder", "deployer")
+			// Those that OpenShift itself makes in every namespace.
+			accounts, where := []string{"default", "builder", "deployer", "pipeline"}, "among the manifests"
+			if g.Namespace != "" {
+				where = "in namespace " + g.Namespace
+			}
+			for _, o := range w.objects {
+				if o.kind() == "ServiceAccount" && (g.Namespace == "" || o.namespace() == g.Namespace) {
+					accounts = append(accounts, o.name())
+				}
+			}
 			if g.ServiceAccount != "" && !slices.Contains(accounts, g.ServiceAccount) {
-				add(at+".serviceAccount", "ServiceAccount %q is not in namespace %s%s", g.ServiceAccount, namespace, suggest(g.ServiceAccount, accounts))
+				add(at+".serviceAccount", "ServiceAccount %q is not %s%s", g.ServiceAccount, where, suggest(g.ServiceAccount, accounts))
 			}
 		}
 	}
@@ -344,10 +353,10 @@ func (w *world) settings(claimed map[string]bool) {
 	after := w.claimNames()
 	for _, name := range sortedKeys(wl.Volumes) {
 		if !claimed[name] && !after[name] {
-			for k := range after {
-				claimed[k] = true
-			}
-			add("workload.volumes."+name, "claim %q is not among the manifests%s", name, suggest(name, sortedKeys(claimed)))
+			known := slices.DeleteFunc(append(sortedKeys(claimed), sortedKeys(after)...), func(k string) bool {
+				return strings.Contains(k, "/") != strings.Contains(name, "/")
+			})
+			add("workload.volumes."+name, "claim %q is not among the manifests%s", name, suggest(name, known))
 		}
 	}
 	w.models(add)

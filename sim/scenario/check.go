@@ -24,8 +24,11 @@ var Outcomes = []string{
 }
 
 // StockSCCs are the security context constraints that a cluster with OpenShift
-// on has by itself. Manifests can add others.
-var StockSCCs = []string{"restricted-v2", "nonroot-v2", "anyuid", "privileged", "pipelines-scc"}
+// on has by itself (sim/openshift/manifests). Manifests can add others.
+var StockSCCs = []string{
+	"restricted-v2", "nonroot-v2", "anyuid", "privileged", "pipelines-scc",
+	"restricted", "nonroot", "hostaccess", "hostmount-anyuid", "hostnetwork", "hostnetwork-v2",
+}
 
 // The names that fields with a fixed choice can have.
 var (

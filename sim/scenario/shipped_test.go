@@ -1,7 +1,12 @@
 package scenario_test
 
 import (
+	"os"
+	"slices"
+	"strings"
 	"testing"
+
+	"sigs.k8s.io/yaml"
 
 	"simctl.dev/simctl/sim/scenario"
 )
@@ -28,5 +33,32 @@ func TestShipped(t *testing.T) {
 			ids[c.ID()] = true
 		}
 		t.Logf("%s: %d cells, the last one %s", f.Path, len(cells), cells[len(cells)-1].ID())
+	}
+}
+
+// TestStockSCCs holds the SCCs that a grant may name against those that a
+// cluster is given.
+func TestStockSCCs(t *testing.T) {
+	content, err := os.ReadFile("../openshift/manifests/sccs.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var have []string
+	for doc := range strings.SplitSeq(string(content), "\n---") {
+		var scc struct {
+			Metadata struct{ Name string }
+		}
+		if err := yaml.Unmarshal([]byte(doc), &scc); err != nil {
+			t.Fatal(err)
+		}
+		if scc.Metadata.Name != "" {
+			have = append(have, scc.Metadata.Name)
+		}
+	}
+	want := slices.Clone(scenario.StockSCCs)
+	slices.Sort(have)
+	slices.Sort(want)
+	if !slices.Equal(have, want) {
+		t.Errorf("a cluster has %q, a scenario may grant %q", have, want)
 	}
 }

@@ -134,7 +134,9 @@ type OpenShift struct {
 type SCCGrant struct {
 	SCC            string `json:"scc"`
 	ServiceAccount string `json:"serviceAccount"`
-	Namespace      string `json:"namespace,omitempty"`
+	// Namespace is the ServiceAccount's; if empty, the grant counts in every
+	// namespace of the workload.
+	Namespace string `json:"namespace,omitempty"`
 }
 
 // Registry is the source of images.
@@ -174,7 +176,8 @@ type Workload struct {
 	Tasks map[string]TaskModel `json:"tasks,omitempty"`
 	// Overrides change the manifests; they are what the axes' shorthands set.
 	Overrides Overrides `json:"overrides,omitzero"`
-	// Volumes are the contents of claims before the run, by claim name.
+	// Volumes are the contents of claims before the run, by the claim's name or
+	// NAMESPACE/NAME.
 	Volumes map[string]VolumeModel `json:"volumes,omitempty"`
 }
 
@@ -187,7 +190,7 @@ type VolumeModel struct {
 // TaskModel is what a task's pod does.
 type TaskModel struct {
 	// Duration is how long the steps take together; default 10s. Steps gives
-	// it step by step instead.
+	// it step by step instead; steps it does not name take no time.
 	Duration *Distribution            `json:"duration,omitempty"`
 	Steps    map[string]*Distribution `json:"steps,omitempty"`
 	// Writes and Reads are done in this order: all reads at the start of the
