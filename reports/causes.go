@@ -93,7 +93,7 @@ func (c *cause) render(groups []*group, cells []verdict.Cell, width int, s style
 	} else {
 		title = s.head(title)
 	}
-	fmt.Fprintf(&b, "%s  %s\n", title, s.dim(count(len(c.cells), "cell")))
+	fmt.Fprintf(&b, "%s  %s\n", title, s.dim(cellCount(len(c.cells))))
 
 	mine := map[int]bool{}
 	for _, i := range c.cells {

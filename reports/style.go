@@ -103,16 +103,16 @@ func trimZeros(s string) string {
 	return strings.TrimRight(strings.TrimRight(s, "0"), ".")
 }
 
-func durationOr(seconds *float64, none string) string {
+func durationOrNone(seconds *float64) string {
 	if seconds == nil {
-		return none
+		return markNone
 	}
 	return Duration(*seconds)
 }
 
-func count(n int, noun string) string {
+func cellCount(n int) string {
 	if n == 1 {
-		return "1 " + noun
+		return "1 cell"
 	}
-	return fmt.Sprintf("%d %ss", n, noun)
+	return fmt.Sprintf("%d cells", n)
 }

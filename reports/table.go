@@ -104,7 +104,7 @@ func summary(r verdict.RunResult, s style) string {
 			unjudged++
 		}
 	}
-	t := count(len(r.Cells), "cell") + ": "
+	t := cellCount(len(r.Cells)) + ": "
 	parts := []string{fmt.Sprintf("%d as expected", len(r.Cells)-deviates-unjudged-failed)}
 	if deviates > 0 {
 		parts = append(parts, s.bad(fmt.Sprintf("%d not as expected", deviates)))

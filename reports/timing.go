@@ -43,7 +43,7 @@ func (g *group) timing(statistics []verdict.Statistic, s style) string {
 			row = append(row, c.values[a])
 		}
 		cell := c.cells[0]
-		t.AppendRow(append(row, durationOr(cell.MakespanSeconds, markNone),
+		t.AppendRow(append(row, durationOrNone(cell.MakespanSeconds),
 			Duration(cell.Timing.AttachSeconds), Duration(cell.Timing.MountSeconds),
 			Duration(cell.Timing.OwnershipSeconds), Duration(cell.Timing.PullSeconds),
 			cell.Timing.Attaches, cell.Timing.Detaches, len(cell.Timing.Nodes)))

@@ -35,12 +35,12 @@ func renderWide(r verdict.RunResult, s style) string {
 			if !isAxis {
 				row = append(row, c.Values[tektonKey])
 			}
-			t.AppendRow(append(row, c.Repeat, paintOutcome(c, s), c.Recovered, or(c.Expected, markNone), asExpected(c),
-				durationOr(c.MakespanSeconds, markNone), durationOr(c.BlockedSinceSeconds, markNone),
-				or(strings.Join(c.Timing.Nodes, ","), markNone), c.Timing.Attaches, c.Timing.Detaches,
+			t.AppendRow(append(row, c.Repeat, paintOutcome(c, s), c.Recovered, orNone(c.Expected), asExpected(c),
+				durationOrNone(c.MakespanSeconds), durationOrNone(c.BlockedSinceSeconds),
+				orNone(strings.Join(c.Timing.Nodes, ",")), c.Timing.Attaches, c.Timing.Detaches,
 				Duration(c.Timing.AttachSeconds), Duration(c.Timing.MountSeconds),
 				Duration(c.Timing.OwnershipSeconds), Duration(c.Timing.PullSeconds),
-				or(tasks(c.Timing.Tasks), markNone), Duration(c.WallSeconds), or(c.History, markNone), or(root(c), markNone)))
+				orNone(tasks(c.Timing.Tasks)), Duration(c.WallSeconds), orNone(c.History), orNone(root(c))))
 		}
 		b.WriteString(t.Render())
 		b.WriteString("\n\n")
@@ -70,7 +70,7 @@ func asExpected(c verdict.Cell) string {
 func tasks(all []verdict.TaskTiming) string {
 	var parts []string
 	for _, t := range all {
-		parts = append(parts, t.Task+" "+durationOr(t.Running, markNone))
+		parts = append(parts, t.Task+" "+durationOrNone(t.Running))
 	}
 	return strings.Join(parts, ", ")
 }
@@ -86,9 +86,9 @@ func root(c verdict.Cell) string {
 	return strings.Join(strings.Fields(c.Cause[len(c.Cause)-1].What), " ")
 }
 
-func or(s, none string) string {
+func orNone(s string) string {
 	if s == "" {
-		return none
+		return markNone
 	}
 	return s
 }

@@ -15,6 +15,9 @@ import (
 	"simctl.dev/simctl/sim/tekton"
 )
 
+// version is simctl's, set by the linker; empty takes what Go knows of the build.
+var version string
+
 func main() {
 	// simctl is its own etcd, kube-apiserver and Tekton controller: envtest and
 	// the engine start it under their names.
@@ -43,10 +46,12 @@ func run() int {
 // path is simctl itself.
 func moduleVersion(path string) string {
 	info, ok := debug.ReadBuildInfo()
-	if !ok {
+	switch {
+	case path == "" && version != "":
+		return version
+	case !ok:
 		return "unknown"
-	}
-	if path == "" {
+	case path == "":
 		return info.Main.Version
 	}
 	for _, m := range info.Deps {

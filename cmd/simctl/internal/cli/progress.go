@@ -33,7 +33,7 @@ const barWidth = 60
 func newProgress(w io.Writer, width int, color bool, done, total int) *progress {
 	p := &progress{w: w, done: done, total: total, stop: make(chan struct{})}
 	if done > 0 {
-		fmt.Fprintf(w, "%d of %s finished before\n", done, countOf(total, "cell"))
+		fmt.Fprintf(w, "%d of %s finished before\n", done, cellCount(total))
 	}
 	if width <= 0 || done == total {
 		return p

@@ -344,12 +344,12 @@ func (a *App) report(ctx context.Context, store *runstore.Run, in *inputs, s set
 	switch {
 	case interrupted:
 		problems = append(problems, fmt.Errorf("interrupted after %d of %s: go on with: %s",
-			len(r.Cells), countOf(len(in.cells), "cell"), resumeCommand(s, r.ID)))
+			len(r.Cells), cellCount(len(in.cells)), resumeCommand(s, r.ID)))
 	case engineErr != nil:
 		problems = append(problems, engineErr)
 		if r.Interrupted {
 			problems = append(problems, fmt.Errorf("%d of %s finished: once that is mended, go on with: %s",
-				len(r.Cells), countOf(len(in.cells), "cell"), resumeCommand(s, r.ID)))
+				len(r.Cells), cellCount(len(in.cells)), resumeCommand(s, r.ID)))
 		}
 	}
 	deviates := false
@@ -368,7 +368,7 @@ func (a *App) report(ctx context.Context, store *runstore.Run, in *inputs, s set
 		}
 	}
 	for _, reason := range failed {
-		problems = append(problems, fmt.Errorf("%s could not be run: %s", countOf(cells[reason], "cell"), reason))
+		problems = append(problems, fmt.Errorf("%s could not be run: %s", cellCount(cells[reason]), reason))
 	}
 	switch {
 	case len(problems) > 0:
@@ -377,7 +377,7 @@ func (a *App) report(ctx context.Context, store *runstore.Run, in *inputs, s set
 	case deviates:
 		return errDeviates
 	case r.Interrupted && !s.failFast:
-		a.complain(fmt.Errorf("only %d of %s have a result: go on with: %s", len(r.Cells), countOf(len(in.cells), "cell"), resumeCommand(s, r.ID)))
+		a.complain(fmt.Errorf("only %d of %s have a result: go on with: %s", len(r.Cells), cellCount(len(in.cells)), resumeCommand(s, r.ID)))
 		return errReported
 	}
 	return nil

@@ -33,10 +33,10 @@ many cells each has. No control plane is started.`,
 				cells[c.File]++
 			}
 			for _, f := range in.files {
-				fmt.Fprintf(a.Stdout, "%s: scenario %s: %s\n", f.path, f.name, countOf(cells[f.path], "cell"))
+				fmt.Fprintf(a.Stdout, "%s: scenario %s: %s\n", f.path, f.name, cellCount(cells[f.path]))
 			}
 			if len(in.files) > 1 {
-				fmt.Fprintf(a.Stdout, "%s in all\n", countOf(len(in.cells), "cell"))
+				fmt.Fprintf(a.Stdout, "%s in all\n", cellCount(len(in.cells)))
 			}
 			return nil
 		},
@@ -52,9 +52,9 @@ func needPaths(cmd *cobra.Command, args []string) error {
 	return nil
 }
 
-func countOf(n int, noun string) string {
+func cellCount(n int) string {
 	if n == 1 {
-		return "1 " + noun
+		return "1 cell"
 	}
-	return fmt.Sprintf("%d %ss", n, noun)
+	return fmt.Sprintf("%d cells", n)
 }
