@@ -46,6 +46,11 @@ func (t *timeline) noSpaceCause(s *history.State, r *taskRun, p *pod, f history.
 
 func (t *timeline) deniedCause(s *history.State, r *taskRun, p *pod, denied fact[history.File]) []Link {
 	f := denied.data
+	if f.Verb == "write" {
+		if l, ok := readOnly(s, r, p, f); ok {
+			return append(t.failure(p), l)
+		}
+	}
 	links := append(t.failure(p), Link{
 		What: fmt.Sprintf("Task %s runs as uid %d and groups %s and may not %s %s",
 			r.task, f.UID, numbers(f.Groups), f.Verb, f.Path),
@@ -71,6 +76,25 @@ func (t *timeline) deniedCause(s *history.State, r *taskRun, p *pod, denied fact
 		links = append(links, l)
 	}
 	return append(links, identity(s, p)...)
+}
+
+// readOnly says of a write to a claim that allows none that this is why.
+func readOnly(s *history.State, r *taskRun, p *pod, f history.File) (Link, bool) {
+	o := s.Get(history.Ref{Kind: "PersistentVolumeClaim", Namespace: p.namespace, Name: f.Claim})
+	if o == nil {
+		return Link{}, false
+	}
+	modes, _ := o.Field("spec", "accessModes").([]any)
+	for _, m := range modes {
+		if m != string(corev1.ReadOnlyMany) {
+			return Link{}, false
+		}
+	}
+	return Link{
+		What:     fmt.Sprintf("Task %s writes %s, and claim %s is ReadOnlyMany", r.task, f.Path, f.Claim),
+		Object:   fmt.Sprintf("PersistentVolumeClaim %s/%s", p.namespace, f.Claim),
+		Evidence: "spec.accessModes: " + o.JSON("spec", "accessModes"),
+	}, len(modes) > 0
 }
 
 // within says that one of two paths lies under the other: what was refused is a
