@@ -415,7 +415,7 @@ func (k *Kubelets) stepDuration(p *pod, i int, m scenario.TaskModel) time.Durati
 		return 0 // The model gives the steps that take time.
 	}
 	n := time.Duration(len(p.steps))
-	part := whole / n
+	part := (whole / n).Truncate(time.Millisecond)
 	if i == len(p.steps)-1 {
 		part = whole - part*(n-1)
 	}

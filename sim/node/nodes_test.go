@@ -1,0 +1,91 @@
+package node
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"simctl.dev/simctl/sim/clock"
+	"simctl.dev/simctl/sim/scenario"
+)
+
+func TestNodes(t *testing.T) {
+	nodes, err := Nodes([]scenario.NodePool{
+		{Name: "gpu", Count: 1, Capacity: map[string]scenario.Quantity{"nvidia.com/gpu": "4", "cpu": "8"}, Taints: []scenario.Taint{{Key: "nvidia.com/gpu", Value: "true", Effect: "NoSchedule"}}},
+		{Name: "w", Count: 3, Zones: []string{"a", "b"}, Labels: map[string]string{"kind": "worker"}, Unschedulable: true},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	addresses := map[string]bool{}
+	for i, want := range []struct {
+		name, zone, cpu, gpu, kind string
+		taints                     int
+		cordoned                   bool
+	}{
+		{"gpu-0", "", "8", "4", "", 1, false},
+		{"w-0", "a", "16", "0", "worker", 0, true},
+		{"w-1", "b", "16", "0", "worker", 0, true},
+		{"w-2", "a", "16", "0", "worker", 0, true},
+	} {
+		n := nodes[i]
+		gpu := n.Status.Allocatable["nvidia.com/gpu"]
+		if n.Name != want.name || n.Labels[corev1.LabelHostname] != want.name || n.Labels[corev1.LabelTopologyZone] != want.zone ||
+			n.Status.Allocatable.Cpu().String() != want.cpu || gpu.String() != want.gpu || n.Labels["kind"] != want.kind ||
+			len(n.Spec.Taints) != want.taints || n.Spec.Unschedulable != want.cordoned || n.Annotations[managedAttach] != "true" {
+			t.Errorf("node %d is %+v", i, n)
+		}
+		addresses[n.Status.Addresses[0].Address] = true
+	}
+	if len(addresses) != len(nodes) {
+		t.Errorf("%d nodes have %d addresses", len(nodes), len(addresses))
+	}
+	if _, err := Nodes([]scenario.NodePool{{Name: "w", Count: 1, Capacity: map[string]scenario.Quantity{"cpu": "many"}}}); err == nil || !strings.Contains(err.Error(), `"w"`) {
+		t.Errorf("a capacity that is no quantity: %v", err)
+	}
+}
+
+func TestPullAll(t *testing.T) {
+	r, err := newRegistry(scenario.Registry{Bandwidth: "10Mi", ImageSize: "20Mi", Images: map[string]scenario.Quantity{"example.com/big": "100Mi", "example.com/big:small": "10Mi"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := &machine{images: map[string]time.Time{}}
+	at := clock.Epoch
+	for _, step := range []struct {
+		after  time.Duration
+		images []string
+		// ready is when all images are there, from now.
+		ready  time.Duration
+		cached []bool
+	}{
+		{0, []string{"example.com/big:1", "other", "other"}, 12 * time.Second, []bool{false, false}},
+		// One image is on its way, the other queues behind what is being pulled.
+		{time.Second, []string{"example.com/big:1", "example.com/big:small"}, 12 * time.Second, []bool{true, false}},
+		{time.Minute, []string{"other", "example.com/big:1"}, 0, []bool{true, true}},
+		{time.Minute, []string{"example.com/big@sha256:00"}, 10 * time.Second, []bool{false}},
+	} {
+		at = at.Add(step.after)
+		ready, pulls := m.pullAll(r, at, step.images)
+		if ready.Sub(at) != step.ready || len(pulls) != len(step.cached) {
+			t.Fatalf("%v: ready in %v, %d images, want %v, %d", step.images, ready.Sub(at), len(pulls), step.ready, len(step.cached))
+		}
+		for i, p := range pulls {
+			if p.cached != step.cached[i] {
+				t.Errorf("%s: cached %v", p.image, p.cached)
+			}
+		}
+	}
+}
+
+func TestNewRegistryRefuses(t *testing.T) {
+	for _, r := range []scenario.Registry{
+		{Bandwidth: "fast"}, {Bandwidth: "0"}, {ImageSize: "-1"}, {Images: map[string]scenario.Quantity{"a": "big"}},
+	} {
+		if _, err := newRegistry(r); err == nil {
+			t.Errorf("%+v was taken", r)
+		}
+	}
+}

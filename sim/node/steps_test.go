@@ -1,0 +1,154 @@
+package node
+
+import (
+	"encoding/json"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	dynamicfake "k8s.io/client-go/dynamic/fake"
+
+	"simctl.dev/simctl/sim/scenario"
+)
+
+// TestParseArgs: arguments as releases of Tekton write them; what follows "--"
+// is the user's.
+func TestParseArgs(t *testing.T) {
+	for name, tc := range map[string]struct {
+		args string
+		want entrypointArgs
+	}{
+		"first step": {
+			"-wait_file /tekton/downward/ready -wait_file_content -post_file /tekton/run/0/out -termination_path /tekton/termination -step_metadata_dir /tekton/run/0/status -results digest,url -entrypoint sh -- -results no",
+			entrypointArgs{waitsForReady: true, results: []string{"digest", "url"}},
+		},
+		"later step": {
+			"-wait_file /tekton/run/0/out -post_file /tekton/run/1/out -on_error continue -timeout 1m0s -step_results a,b -breakpoint_on_failure -entrypoint x --",
+			entrypointArgs{onError: "continue", timeout: time.Minute, stepResults: []string{"a", "b"}},
+		},
+		"credentials and compression": {
+			"-basic-docker=x=https://a -result_from sidecar-logs -compress_termination_message=true --",
+			entrypointArgs{fromSidecar: true, compress: true},
+		},
+		"when": {
+			`--when_expressions [{"input":"a","operator":"notin","values":["a"]}] --`,
+			entrypointArgs{when: []whenExpression{{Input: "a", Operator: "notin", Values: []string{"a"}}}},
+		},
+	} {
+		if got := parseArgs(strings.Fields(tc.args)); !reflect.DeepEqual(got, tc.want) {
+			t.Errorf("%s: %+v, want %+v", name, got, tc.want)
+		}
+	}
+}
+
+func TestSkips(t *testing.T) {
+	for expr, want := range map[string]bool{
+		`[]`: false,
+		`[{"input":"a","operator":"in","values":["a","b"]}]`:                                          false,
+		`[{"input":"c","operator":"in","values":["a","b"]}]`:                                          true,
+		`[{"input":"a","operator":"notin","values":["a"]}]`:                                           true,
+		`[{"input":"$(steps.one.results.x)","operator":"in","values":["a"]}]`:                         false,
+		`[{"cel":"'a' == 'b'"}]`:                                                                      false,
+		`[{"input":"a","operator":"in","values":["a"]},{"input":"a","operator":"in","values":["b"]}]`: true,
+	} {
+		if got := parseArgs([]string{"-when_expressions", expr}).skips(); got != want {
+			t.Errorf("%s: skips %v, want %v", expr, got, want)
+		}
+	}
+}
+
+// TestDeclaration: what the TaskRun's status says of its Task decides the types
+// of made-up results and where a workspace is.
+func TestDeclaration(t *testing.T) {
+	var tr unstructured.Unstructured
+	if err := json.Unmarshal([]byte(`{"apiVersion": "tekton.dev/v1", "kind": "TaskRun", "metadata": {"namespace": "ns", "name": "tr"},
+		"status": {"taskSpec": {
+			"results": [{"name": "list", "type": "array"}, {"name": "pair", "type": "object", "properties": {"y": {}, "x": {}}}, {"name": "url", "type": "string"}],
+			"steps": [{"name": "one", "results": [{"name": "list", "type": "string"}]}],
+			"workspaces": [{"name": "cache", "mountPath": "/var/cache"}, {"name": "shared"}]}}}`), &tr.Object); err != nil {
+		t.Fatal(err)
+	}
+	k := &Kubelets{o: Options{
+		Dynamic: dynamicfake.NewSimpleDynamicClientWithCustomListKinds(runtime.NewScheme(),
+			map[schema.GroupVersionResource]string{{Group: "tekton.dev", Version: "v1", Resource: "taskruns"}: "TaskRunList"}, &tr),
+		Workload: scenario.Workload{Tasks: map[string]scenario.TaskModel{"task": {Results: map[string]json.RawMessage{
+			"given": json.RawMessage(`"text"`), "number": json.RawMessage(`7`), "array": json.RawMessage(`[ "a", "b" ]`),
+		}}}},
+		Logger: logr.Discard(),
+	}}
+	p := &pod{namespace: "ns", labels: map[string]string{labelTaskRun: "tr"}, identity: identity{key: "ns/run/task/1", task: "task", models: []string{"task"}}}
+	for name, want := range map[string]string{
+		"list": `["task-list"]`, "pair": `{"x":"task-x","y":"task-y"}`, "url": "https://registry.example.com/task", "unknown": "task-unknown",
+		"given": "text", "number": "7", "array": `["a","b"]`,
+	} {
+		if got := k.resultValue(t.Context(), p, name, ""); got != want {
+			t.Errorf("result %s is %s, want %s", name, got, want)
+		}
+	}
+	if got := k.resultValue(t.Context(), p, "list", "one"); got != "task-list" {
+		t.Errorf("the step's result list is %s", got)
+	}
+
+	p.volumes = []*mount{{volume: "v1", claim: "a"}, {volume: "v2", claim: "b", readOnlyFS: true}}
+	c := &container{spec: &corev1.Container{
+		Env: []corev1.EnvVar{{Name: "RUN", Value: "r1"}},
+		VolumeMounts: []corev1.VolumeMount{
+			{Name: "v1", MountPath: "/workspace/shared", SubPathExpr: "runs/$(RUN)"},
+			{Name: "v2", MountPath: "/var/cache"},
+			{Name: "secret", MountPath: "/workspace/auth"},
+		},
+	}}
+	for name, want := range map[string]string{"shared": "a runs/r1 false", "cache": "b  true", "auth": "", "other": ""} {
+		got := ""
+		if a, ok := k.workspace(t.Context(), p, c, name); ok {
+			got = strings.Join([]string{a.mount.claim, a.prefix, map[bool]string{true: "true", false: "false"}[a.readOnly]}, " ")
+		}
+		if got != want {
+			t.Errorf("workspace %s is at %q, want %q", name, got, want)
+		}
+	}
+}
+
+func TestCheckModels(t *testing.T) {
+	for want, m := range map[string]scenario.TaskModel{
+		"duration":  {Duration: &scenario.Distribution{Constant: "soon"}},
+		"steps.one": {Steps: map[string]*scenario.Distribution{"one": {Uniform: &scenario.Uniform{Min: "2s", Max: "1s"}}}},
+		"writes[0]": {Writes: []scenario.Write{{Bytes: "many"}}},
+		"not octal": {Writes: []scenario.Write{{Mode: "0999"}}},
+	} {
+		if err := checkModels(map[string]scenario.TaskModel{"task": m}); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), `"task"`) {
+			t.Errorf("%s: error %v", want, err)
+		}
+	}
+}
+
+func TestStepDurations(t *testing.T) {
+	k := &Kubelets{o: Options{Seed: 1, Logger: logr.Discard()}}
+	p := &pod{identity: identity{key: "ns/run/task/1"}}
+	for _, name := range []string{"one", "two", "three"} {
+		p.steps = append(p.steps, &container{step: name})
+	}
+	for name, tc := range map[string]struct {
+		m    scenario.TaskModel
+		want []time.Duration
+	}{
+		"default":  {scenario.TaskModel{}, []time.Duration{3333 * time.Millisecond, 3333 * time.Millisecond, 3334 * time.Millisecond}},
+		"together": {scenario.TaskModel{Duration: &scenario.Distribution{Constant: "3s"}}, []time.Duration{time.Second, time.Second, time.Second}},
+		"by step":  {scenario.TaskModel{Steps: map[string]*scenario.Distribution{"two": {Constant: "5s"}}}, []time.Duration{0, 5 * time.Second, 0}},
+	} {
+		var got []time.Duration
+		for i := range p.steps {
+			got = append(got, k.stepDuration(p, i, tc.m))
+		}
+		if !slices.Equal(got, tc.want) {
+			t.Errorf("%s: %v, want %v", name, got, tc.want)
+		}
+	}
+}
