@@ -462,10 +462,6 @@ func (w *world) tasks() taskNames {
 				out.open = true
 			}
 			pipeline(o.namespace(), get(o.data, "spec", "pipelineSpec"))
-		case o.tekton("TaskRun"):
-			if spec := get(o.data, "spec", "taskSpec"); spec != nil {
-				out.specs[o.name()] = append(out.specs[o.name()], spec)
-			}
 		}
 	}
 	return out
