@@ -13,6 +13,9 @@ import (
 // names none.
 const DefaultNamespace = "default"
 
+// tektonNamespaces are where Tekton's own ConfigMaps stand.
+var tektonNamespaces = []string{"tekton-pipelines", "openshift-pipelines"}
+
 // creationOrder gives the kinds that must exist before others; kinds not named
 // come after the first group and before Tekton's.
 var creationOrder = [][]string{
@@ -307,6 +310,17 @@ func (w *world) settings(claimed map[string]bool) {
 		w.issues = append(w.issues, issuef(path, format, args...))
 	}
 	cl, wl := &w.spec.Cluster, &w.spec.Workload
+
+	// simctl writes Tekton's configuration itself, so what a manifest says of it
+	// would be lost or overwritten.
+	for _, o := range w.objects {
+		switch {
+		case o.kind() == "TektonConfig":
+			w.problem(o.problem(nil, "TektonConfig %s is not applied; write its keys into tekton.flags and tekton.defaults, with via: TektonConfig", o.name()))
+		case o.kind() == "ConfigMap" && (o.name() == "feature-flags" || o.name() == "config-defaults") && slices.Contains(tektonNamespaces, o.namespace()):
+			w.problem(o.problem(nil, "ConfigMap %s of Tekton is not applied; write its keys into tekton.flags or tekton.defaults", o.name()))
+		}
+	}
 
 	nodes := len(w.names("Node", ""))
 	for _, p := range cl.NodePools {

@@ -230,7 +230,7 @@ func (f *File) cells() {
 	var problems []*Problem
 	known := map[string]bool{}
 	expected := make([]bool, len(f.Scenario.Expect))
-	prints := map[string][]print{} // by axis name: each cell's others and its content
+	views := map[string][]view{} // by axis name: each cell's others and its content
 	left, openshift := 0, false
 	for _, c := range f.combinations(dims) {
 		spec, issues := f.assemble(c)
@@ -257,7 +257,7 @@ func (f *File) cells() {
 		}
 		problems = append(problems, f.attribute(c, fresh)...)
 		for i, d := range dims {
-			prints[d.name] = append(prints[d.name], print{
+			views[d.name] = append(views[d.name], view{
 				others:  others(dims, c, i),
 				content: contentOf(spec, objects),
 				without: slices.Delete(slices.Clone(c), i, i+1),
@@ -277,7 +277,7 @@ func (f *File) cells() {
 		return
 	}
 	for i, d := range dims {
-		if !f.matters(prints[d.name]) {
+		if !f.matters(views[d.name]) {
 			what := "its values all give the same cell"
 			if len(d.values) == 1 {
 				what = "its one value gives the cell that is there without it"
@@ -297,8 +297,8 @@ func (f *File) cells() {
 	}
 }
 
-// print is what a cell looks like to one of its axes.
-type print struct {
+// view is what a cell looks like to one of its axes.
+type view struct {
 	// others are the values of the other axes, content what the cell runs.
 	others, content string
 	without         []choice
@@ -318,10 +318,10 @@ func others(dims []dimension, c []choice, without int) string {
 // matters reports whether an axis changes any cell: two cells that differ in
 // its value alone run different things. Where include and exclude leave no such
 // two, a cell is held against the one that it would be without the axis.
-func (f *File) matters(prints []print) bool {
+func (f *File) matters(views []view) bool {
 	groups := map[string]string{}
 	pairs := false
-	for _, p := range prints {
+	for _, p := range views {
 		if content, ok := groups[p.others]; ok {
 			if content != p.content {
 				return true
@@ -333,7 +333,7 @@ func (f *File) matters(prints []print) bool {
 	if pairs {
 		return false
 	}
-	return slices.ContainsFunc(prints, func(p print) bool {
+	return slices.ContainsFunc(views, func(p view) bool {
 		spec, _ := f.assemble(p.without)
 		objects, _ := f.evaluate(spec)
 		return contentOf(spec, objects) != p.content

@@ -195,14 +195,14 @@ func TestIDAndFingerprint(t *testing.T) {
 	}
 	ids, prints := map[string]string{}, map[string]string{}
 	for _, c := range two {
-		id, print := c.ID(), c.Fingerprint()
-		if other, ok := prints[print]; ok {
+		id, sum := c.ID(), c.Fingerprint()
+		if other, ok := prints[sum]; ok {
 			t.Errorf("%s and %s have one fingerprint", id, other)
 		}
 		if _, ok := ids[id]; ok {
 			t.Errorf("%s twice", id)
 		}
-		ids[id], prints[print] = print, id
+		ids[id], prints[sum] = sum, id
 		if strings.ContainsAny(id, `/\: `) {
 			t.Errorf("%q is no file name", id)
 		}

@@ -35,19 +35,18 @@ func (p *Problem) Error() string {
 // Problems lists the problems that an error of this package is made of, in
 // order; nil if it has none.
 func Problems(err error) []*Problem {
-	var p *Problem
-	switch e := err.(type) {
-	case nil:
+	if err == nil {
 		return nil
-	case *Problem:
-		return []*Problem{e}
-	case interface{ Unwrap() []error }:
+	}
+	var joined interface{ Unwrap() []error }
+	if errors.As(err, &joined) {
 		var out []*Problem
-		for _, sub := range e.Unwrap() {
+		for _, sub := range joined.Unwrap() {
 			out = append(out, Problems(sub)...)
 		}
 		return out
 	}
+	var p *Problem
 	if errors.As(err, &p) {
 		return []*Problem{p}
 	}
