@@ -112,22 +112,19 @@ func (x *explainer) taskRun(r *taskRun) int64 {
 
 // symptom says what a waiting pod looks like from outside.
 func (x *explainer) symptom(p *pod) Link {
-	l := Link{Object: p.object()}
-	if p.boundSeq == 0 || p.boundSeq >= x.before {
-		l.What = p.title(x.t) + " is Pending: no node takes it"
-		if u := p.lastUnschedulable(x.before); u != nil {
-			l.Evidence = u.data.Message
-			if u.data.PerTaint != "" && u.data.PerTaint != u.data.Message {
-				l.Evidence += "\n" + u.data.PerTaint
-			}
-		}
+	l := Link{Object: p.object(), Evidence: "it has no status"}
+	if o := x.s.Live("Pod", p.namespace, p.name); o != nil && o.Field("status") != nil {
+		l.Evidence = clip("status: " + o.JSON("status"))
+	}
+	if p.boundSeq != 0 && p.boundSeq < x.before {
+		l.What = fmt.Sprintf("%s is on node %s and its containers do not start", p.title(x.t), p.node)
 		return l
 	}
-	l.What = fmt.Sprintf("%s is on node %s and its containers do not start", p.title(x.t), p.node)
-	if o := x.s.Live("Pod", p.namespace, p.name); o != nil {
-		l.Evidence = clip(o.JSON("status", "containerStatuses"))
-		if l.Evidence == "" {
-			l.Evidence = "status.phase: " + o.Text("status", "phase")
+	l.What = p.title(x.t) + " is Pending: no node takes it"
+	if u := p.lastUnschedulable(x.before); u != nil {
+		l.Evidence = u.data.Message
+		if u.data.PerTaint != "" && u.data.PerTaint != u.data.Message {
+			l.Evidence += "\n" + u.data.PerTaint
 		}
 	}
 	return l

@@ -311,7 +311,7 @@ func (t *timeline) runItself(run *pipelineRun) ruling {
 			r.cause = append(r.cause, Link{
 				What:     fmt.Sprintf("Tekton's controller ended by itself with exit code %d", last.data.ExitCode),
 				Object:   "Deployment tekton-pipelines-controller",
-				Evidence: clip(last.data.Message),
+				Evidence: clip(compact(last.data)),
 			})
 		}
 	}

@@ -140,3 +140,28 @@ func TestJudgeIsPure(t *testing.T) {
 		}
 	}
 }
+
+// TestJudgeOfPrefixes judges every history cut off at every entry: an
+// interrupted cell has an outcome or no run, and its chain is whole.
+func TestJudgeOfPrefixes(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.jsonl")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
+		entries := readFile(t, file)
+		for n := range entries {
+			f, err := Judge(entries[:n])
+			if errors.Is(err, ErrNoRun) {
+				continue
+			}
+			if err != nil {
+				t.Fatalf("%s cut off after %d entries: %v", file, n, err)
+			}
+			checkFinding(t, f)
+		}
+		if t.Failed() {
+			t.Fatalf("in %s", file)
+		}
+	}
+}
