@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 
+	"k8s.io/klog/v2"
+
 	"simctl.dev/simctl/cmd/simctl/internal/cli"
 	"simctl.dev/simctl/sim"
 	"simctl.dev/simctl/sim/scenario"
@@ -17,6 +19,8 @@ type engine struct{}
 var _ cli.Engine = engine{}
 
 func (engine) Run(ctx context.Context, cells []scenario.Cell, o cli.RunOptions) ([]verdict.Cell, error) {
+	// Upstream code that is handed no logger says it to this one.
+	klog.SetLogger(o.Logger)
 	results, err := sim.Run(ctx, cells, sim.Options{
 		Parallel: o.Parallel, OutDir: o.OutDir, FailFast: o.FailFast, CacheDir: o.CacheDir, Logger: o.Logger,
 		Progress: func(e sim.Event) {
