@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"slices"
 	"strings"
 
@@ -27,6 +26,12 @@ import (
 // maxSteps bounds a cell, against a controller that is busy for ever. The
 // largest shipped cell takes a few hundred.
 const maxSteps = 50_000
+
+// The ConfigMaps that a scenario can set.
+const (
+	featureFlags   = "feature-flags"
+	configDefaults = "config-defaults"
+)
 
 // errTooLong says that a cell went past maxSteps.
 var errTooLong = errors.New("the cell is busy for ever")
@@ -188,7 +193,7 @@ func (c *play) createCluster(disks *storage.Driver, manifests []*unstructured.Un
 			namespaces = append(namespaces, n)
 		}
 	}
-	if err := c.constrain(namespaces, manifests); err != nil {
+	if err := c.constrain(namespaces); err != nil {
 		return err
 	}
 	for _, o := range disks.Objects() {
@@ -217,66 +222,63 @@ func (c *play) createCluster(disks *storage.Driver, manifests []*unstructured.Un
 			return err
 		}
 	}
+	if err := c.grant(namespaces); err != nil {
+		return err
+	}
 	// The controllers make the namespaces' ServiceAccounts, and everybody sees
 	// the nodes.
 	return c.quiet(c.ctx)
 }
 
-// configure writes the release's ConfigMaps with the cell's flags.
+// configure sets the release's flags and defaults as the cell wants them.
 func (c *play) configure() error {
+	// The cell before may have left others, and a refused configuration leaves
+	// the controller with the one it had, which must be the release's own.
 	for _, cm := range c.release.configMaps {
-		want := cm.DeepCopy()
-		switch want.Name {
-		case "feature-flags":
-			data, err := c.featureFlags(want.Data)
-			if err != nil {
+		if cm.Name == featureFlags || cm.Name == configDefaults {
+			if err := c.updateConfigMap(cm); err != nil {
 				return err
 			}
-			want.Data = data
-		case "config-defaults":
-			if want.Data == nil {
-				want.Data = map[string]string{}
-			}
-			for k, v := range c.cell.Spec.Tekton.Defaults {
-				want.Data[k] = v
-			}
-		default:
-			continue
 		}
-		client := c.simctl.CoreV1().ConfigMaps(want.Namespace)
-		// The cell before may have left others; a refused configuration leaves
-		// the controller with the one it had, which must be the release's own.
-		if _, err := client.Update(c.ctx, cm.DeepCopy(), metav1.UpdateOptions{}); err != nil {
-			return fmt.Errorf("resetting ConfigMap %s: %w", cm.Name, err)
-		}
-		if err := c.quiet(c.ctx); err != nil {
+	}
+	if err := c.quiet(c.ctx); err != nil {
+		return err
+	}
+	t := c.cell.Spec.Tekton
+	if t.Via == viaTektonConfig {
+		if err := c.operate(); err != nil {
 			return err
 		}
-		if _, err := client.Update(c.ctx, want, metav1.UpdateOptions{}); err != nil {
-			return fmt.Errorf("writing ConfigMap %s: %w", cm.Name, err)
+		return c.quiet(c.ctx)
+	}
+	for _, cm := range c.release.configMaps {
+		set := map[string]map[string]string{featureFlags: t.Flags, configDefaults: t.Defaults}[cm.Name]
+		if len(set) == 0 {
+			continue
+		}
+		want := cm.DeepCopy()
+		if want.Data == nil {
+			want.Data = map[string]string{}
+		}
+		for k, v := range set {
+			if v == absent {
+				delete(want.Data, k)
+			} else {
+				want.Data[k] = v
+			}
+		}
+		if err := c.updateConfigMap(want); err != nil {
+			return err
 		}
 	}
 	return c.quiet(c.ctx)
 }
 
-// featureFlags gives the release's feature flags as the cell wants them.
-func (c *play) featureFlags(data map[string]string) (map[string]string, error) {
-	t := c.cell.Spec.Tekton
-	if t.Via == viaTektonConfig {
-		return c.renderTektonConfig(data)
+func (c *play) updateConfigMap(cm *corev1.ConfigMap) error {
+	if _, err := c.operator.CoreV1().ConfigMaps(cm.Namespace).Update(c.ctx, cm, metav1.UpdateOptions{}); err != nil {
+		return fmt.Errorf("writing ConfigMap %s: %w", cm.Name, err)
 	}
-	data = maps.Clone(data)
-	if data == nil {
-		data = map[string]string{}
-	}
-	for k, v := range t.Flags {
-		if v == absent {
-			delete(data, k)
-		} else {
-			data[k] = v
-		}
-	}
-	return data, nil
+	return nil
 }
 
 // createTyped creates an object of the cluster.
@@ -443,7 +445,9 @@ func (c *play) clean() error {
 		{"StatefulSet", "Pod"},
 		{"PersistentVolumeClaim"},
 	}
-	done := map[string]bool{"PersistentVolume": true, "VolumeAttachment": true, "Event": true, "Namespace": true, "ConfigMap": true}
+	done := map[string]bool{"PersistentVolume": true, "VolumeAttachment": true, "Event": true, "Namespace": true, "ConfigMap": true,
+		// What the cluster keeps.
+		"CustomResourceDefinition": true, "SecurityContextConstraints": true}
 	for _, kinds := range order {
 		for _, kind := range kinds {
 			done[kind] = true
@@ -507,7 +511,7 @@ func (c *play) deleteAll(objects []*history.Object) error {
 	now := int64(0)
 	policy := metav1.DeletePropagationBackground
 	for _, o := range objects {
-		if strings.HasPrefix(o.Ref.Name, "system:") || o.Ref.Namespace == metav1.NamespaceSystem {
+		if o.Ref.Namespace == metav1.NamespaceSystem || o.Ref.Kind == "ClusterRole" && strings.HasPrefix(o.Ref.Name, "system:") {
 			continue
 		}
 		u := &unstructured.Unstructured{}

@@ -1,29 +1,159 @@
 package sim
 
 import (
+	"context"
 	"errors"
+	"fmt"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+
+	"simctl.dev/simctl/sim/openshift"
 )
 
-const (
-	viaTektonConfig = "TektonConfig"
-	absent          = "absent"
-)
+// viaTektonConfig is the scenario's word for flags that the Tekton operator
+// renders.
+const viaTektonConfig = "TektonConfig"
 
-type sccAdmission struct{}
+// absent is the scenario's word for a flag whose key is left out.
+const absent = "absent"
 
-func (*sccAdmission) Stop()       {}
-func (*sccAdmission) PIDs() []int { return nil }
-
-func (c *play) renderTektonConfig(map[string]string) (map[string]string, error) {
-	return nil, errors.New("no TektonConfig yet")
+// scc is OpenShift's admission, as a worker runs it.
+type scc struct {
+	engine         *openshift.Engine
+	server         *openshift.Server
+	configurations []runtime.Object
 }
 
-func (c *play) constrain(_ []*corev1.Namespace, _ []*unstructured.Unstructured) error {
-	if !c.cell.Spec.Cluster.OpenShift.Enabled {
+func (s *scc) stop() error {
+	var err error
+	if s.server != nil {
+		err = s.server.Close()
+	}
+	if s.engine != nil {
+		err = errors.Join(err, s.engine.Close())
+	}
+	return err
+}
+
+// ensureSCC starts OpenShift's admission and makes what a cluster has from its
+// installation on. Whether it is asked is the cell's choice, by the webhooks'
+// configuration.
+func (w *worker) ensureSCC(ctx context.Context) error {
+	if w.scc != nil {
 		return nil
 	}
-	return errors.New("no OpenShift yet")
+	path, err := openshift.BuildEngine(ctx, openshift.BuildOptions{CacheDir: w.cacheDir, Progress: w.progress})
+	if err != nil {
+		return err
+	}
+	if err := w.cp.InstallCRDs(openshift.CRDs()); err != nil {
+		return err
+	}
+	objects, err := openshift.ClusterObjects()
+	if err != nil {
+		return err
+	}
+	for _, u := range objects {
+		if err := w.replace(ctx, u); err != nil {
+			return err
+		}
+	}
+	c, err := w.clientsFor("openshift-apiserver")
+	if err != nil {
+		return err
+	}
+	s := &scc{}
+	w.scc = s
+	if s.engine, err = openshift.StartEngine(path); err != nil {
+		return err
+	}
+	a, err := openshift.New(openshift.Options{Engine: s.engine, Client: c, Dynamic: c.dynamic, Logger: w.logger.WithName("openshift")})
+	if err != nil {
+		return err
+	}
+	if s.server, err = openshift.Serve(w.ctx, a.Handler()); err != nil {
+		return err
+	}
+	mutating, validating := a.Configurations(s.server.URL, s.server.CABundle)
+	s.configurations = []runtime.Object{mutating, validating}
+	return nil
+}
+
+// constrain has OpenShift's admission decide about the cell's pods, if the cell
+// is on OpenShift.
+func (c *play) constrain(namespaces []*corev1.Namespace) error {
+	o := c.cell.Spec.Cluster.OpenShift
+	if !o.Enabled {
+		return nil
+	}
+	if err := c.ensureSCC(c.ctx); err != nil {
+		return fmt.Errorf("starting OpenShift's admission: %w", err)
+	}
+	slices.SortFunc(namespaces, func(a, b *corev1.Namespace) int {
+		if a.Name < b.Name {
+			return -1
+		}
+		return 1
+	})
+	for i, n := range namespaces {
+		openshift.Annotate(n, o, i)
+	}
+	for _, obj := range c.scc.configurations {
+		if err := c.createTyped(obj); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// grant lets ServiceAccounts use SCCs; their namespaces exist by now.
+func (c *play) grant(namespaces []*corev1.Namespace) error {
+	o := c.cell.Spec.Cluster.OpenShift
+	if !o.Enabled {
+		return nil
+	}
+	var names []string
+	for _, n := range namespaces {
+		names = append(names, n.Name)
+	}
+	objects, err := openshift.Grants(o, names)
+	if err != nil {
+		return err
+	}
+	for _, u := range objects {
+		if err := c.create(c.simctl, u); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// operate sets the cell's flags by a TektonConfig, which the simulated operator
+// renders into the ConfigMaps.
+func (c *play) operate() error {
+	t := c.cell.Spec.Tekton
+	config, err := openshift.TektonConfig(c.release.namespace, t.Flags, t.Defaults)
+	if err != nil {
+		return err
+	}
+	if err := c.createTyped(config); err != nil {
+		return err
+	}
+	o := openshift.OperatorOptions{
+		Release:   openshift.OperatorRelease{Tekton: t.Version, OpenShift: c.cell.Spec.Cluster.OpenShift.Enabled},
+		Namespace: c.release.namespace,
+		Client:    c.operator, Dynamic: c.operator.dynamic,
+		Clock: c.clock, Logger: c.logger.WithName("operator"),
+	}
+	for _, cm := range c.release.configMaps {
+		switch cm.Name {
+		case featureFlags:
+			o.FeatureFlags = cm.Data
+		case configDefaults:
+			o.Defaults = cm.Data
+		}
+	}
+	return openshift.NewOperator(o).Reconcile(c.ctx)
 }

@@ -14,6 +14,7 @@ import (
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes/scheme"
 
+	"simctl.dev/simctl/sim/openshift"
 	"simctl.dev/simctl/sim/scenario"
 	"simctl.dev/simctl/sim/tekton"
 )
@@ -47,7 +48,7 @@ func (w *worker) install(ctx context.Context, build *tekton.Build, namespace str
 	if err != nil {
 		return err
 	}
-	if err := w.cp.InstallCRDs(crds); err != nil {
+	if err := w.cp.InstallCRDs(append(crds, openshift.TektonConfigCRD())); err != nil {
 		return err
 	}
 	if err := w.ensureMapper(); err != nil {

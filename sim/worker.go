@@ -35,9 +35,10 @@ import (
 
 // The names under which simctl's own writes are recorded.
 const (
-	actorSimctl  = "simctl"   // the cluster that a cell asks for
-	actorUser    = "user"     // the workload
-	actorMachine = "machines" // kubelets and CSI drivers
+	actorSimctl   = "simctl"          // the cluster that a cell asks for
+	actorUser     = "user"            // the workload
+	actorMachine  = "machines"        // kubelets and CSI drivers
+	actorOperator = "tekton-operator" // whoever sets Tekton's flags
 )
 
 // worker is one control plane with everything around it.
@@ -58,10 +59,11 @@ type worker struct {
 	simctl    clients // admin, for the cluster
 	user      clients // admin, for the workload
 	machines  clients
+	operator  clients // admin, for Tekton's configuration
 	informers informers.SharedInformerFactory
 	sched     *scheduler.Scheduler
 	kube      *kube.Controllers
-	scc       *sccAdmission // nil until a cell wants OpenShift
+	scc       *scc // nil until a cell wants OpenShift
 	seed      atomic.Int64
 
 	log     *history.Log // of the cell that runs
@@ -131,7 +133,7 @@ func (w *worker) start() (err error) {
 	if w.cp, err = controlplane.Start(w.ctx, controlplane.Options{Log: out, Logger: w.logger}); err != nil {
 		return err
 	}
-	for actor, c := range map[string]*clients{actorSimctl: &w.simctl, actorUser: &w.user, actorMachine: &w.machines} {
+	for actor, c := range map[string]*clients{actorSimctl: &w.simctl, actorUser: &w.user, actorMachine: &w.machines, actorOperator: &w.operator} {
 		if *c, err = w.clientsFor(actor); err != nil {
 			return err
 		}
@@ -232,7 +234,9 @@ func (w *worker) stop() {
 	w.stopRelease(ctx)
 	w.cancel()
 	if w.scc != nil {
-		w.scc.Stop()
+		if err := w.scc.stop(); err != nil {
+			w.logger.Error(err, "Stopping OpenShift's admission failed")
+		}
 	}
 	if w.kube != nil {
 		w.kube.Wait()
@@ -299,16 +303,16 @@ func (w *worker) ensureMapper() error {
 // quiet waits until nothing goes on any more.
 func (w *worker) quiet(ctx context.Context) error {
 	checks := []controlplane.Check{
-		func() (bool, error) { return w.sched.Idle(), nil },
-		func() (bool, error) { return w.kube.Quiet(), nil },
+		{Name: "scheduler", Idle: func() (bool, error) { return w.sched.Idle(), nil }},
+		{Name: "kube", Idle: func() (bool, error) { return w.kube.Quiet(), nil }},
 	}
 	var pids []int
 	if w.release != nil && w.release.controller != nil {
 		pids = append(pids, w.release.controller.PID())
-		checks = append(checks, w.release.controller.Quiet)
+		checks = append(checks, controlplane.Check{Name: "tekton", Idle: w.release.controller.Quiet})
 	}
 	if w.scc != nil {
-		pids = append(pids, w.scc.PIDs()...)
+		pids = append(pids, w.scc.engine.PID())
 	}
 	return w.cp.Quiet(ctx, pids, checks...)
 }

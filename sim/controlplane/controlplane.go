@@ -39,6 +39,8 @@ type ControlPlane struct {
 	tap  *Tap
 	pids []int
 	base *rest.Config
+
+	logger logr.Logger
 }
 
 // Start starts etcd and kube-apiserver on loopback ports and waits until they
@@ -53,7 +55,7 @@ func Start(ctx context.Context, o Options) (*ControlPlane, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making a folder for the control plane: %w", err)
 	}
-	c := &ControlPlane{dir: dir, tap: &Tap{}, env: &envtest.Environment{
+	c := &ControlPlane{dir: dir, tap: &Tap{}, logger: o.Logger, env: &envtest.Environment{
 		ControlPlaneStartTimeout: 90 * time.Second, // cold disks, loaded machines
 		ControlPlaneStopTimeout:  2 * time.Second,
 	}}
@@ -88,7 +90,11 @@ func (c *ControlPlane) start(ctx context.Context, o Options) error {
 	args := apiServer.Configure()
 	// envtest turns ServiceAccount admission off, for want of the controllers
 	// that simctl runs.
-	args.Disable("disable-admission-plugins")
+	//
+	// TaintNodesByCondition marks every new node as not ready, and leaves it to
+	// the node lifecycle controller to take that back. Simulated nodes are ready
+	// from the start.
+	args.Set("disable-admission-plugins", "TaintNodesByCondition")
 	args.Set("enable-admission-plugins", "NamespaceLifecycle", "ServiceAccount", "ResourceQuota", "LimitRanger", "Priority", "PodSecurity", "StorageObjectInUseProtection", "DefaultStorageClass")
 	// Nothing looks for the API server's own Service, and its endpoint may not
 	// be a loopback address.

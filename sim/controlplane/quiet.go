@@ -10,9 +10,12 @@ import (
 	"time"
 )
 
-// A Check says whether a part of the system has nothing to do. It is asked
+// A Check says whether a part of the system has nothing to do. Idle is asked
 // often and must be cheap; an error ends the wait.
-type Check func() (idle bool, err error)
+type Check struct {
+	Name string
+	Idle func() (idle bool, err error)
+}
 
 // Quiet waits until nothing goes on any more: no request is in flight, every
 // check says so, no goroutine of this process is about to run and no thread of
@@ -24,15 +27,16 @@ func (c *ControlPlane) Quiet(ctx context.Context, pids []int, checks ...Check) e
 	const inARow = 3
 	all := append(append([]int(nil), c.pids...), pids...)
 	row, last := 0, int64(-1)
+	report := time.Now().Add(reportAfter)
 	for {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		idle, err := c.idle(checks)
+		busy, err := c.busy(all, checks)
 		if err != nil {
 			return err
 		}
-		if now := c.tap.Activity(); idle && now == last && !anyRunning(all) {
+		if now := c.tap.Activity(); busy == "" && now == last {
 			row++
 		} else {
 			row, last = 0, now
@@ -40,20 +44,34 @@ func (c *ControlPlane) Quiet(ctx context.Context, pids []int, checks ...Check) e
 		if row >= inARow {
 			return nil
 		}
+		if time.Now().After(report) {
+			c.logger.Info("The control plane is still busy", "with", busy, "requests", last)
+			report = report.Add(reportAfter)
+		}
 		time.Sleep(400 * time.Microsecond)
 	}
 }
 
-func (c *ControlPlane) idle(checks []Check) (bool, error) {
-	if c.tap.InFlight() != 0 || !goroutinesIdle() {
-		return false, nil
+// reportAfter is how long Quiet waits before it says in the log what for.
+const reportAfter = 3 * time.Second
+
+// busy names one thing that goes on, or is empty.
+func (c *ControlPlane) busy(pids []int, checks []Check) (string, error) {
+	if c.tap.InFlight() != 0 {
+		return "requests", nil
+	}
+	if !goroutinesIdle() {
+		return "goroutines", nil
 	}
 	for _, check := range checks {
-		if idle, err := check(); !idle || err != nil {
-			return false, err
+		if idle, err := check.Idle(); !idle || err != nil {
+			return check.Name, err
 		}
 	}
-	return true, nil
+	if pid := running(pids); pid != 0 {
+		return "process " + strconv.Itoa(pid), nil
+	}
+	return "", nil
 }
 
 // goroutinesIdle says whether no goroutine but the caller's is running or about
@@ -67,9 +85,9 @@ func goroutinesIdle() bool {
 	return s[0].Value.Uint64() == 0 && s[1].Value.Uint64() <= 1
 }
 
-// anyRunning says whether a thread of one of the processes is on a processor,
-// waits for one, or is in a disk operation.
-func anyRunning(pids []int) bool {
+// running gives one of the processes that has a thread on a processor, waiting
+// for one, or in a disk operation; 0 if there is none.
+func running(pids []int) int {
 	for _, pid := range pids {
 		dir := filepath.Join("/proc", strconv.Itoa(pid), "task")
 		threads, err := os.ReadDir(dir)
@@ -84,12 +102,12 @@ func anyRunning(pids []int) bool {
 			// "pid (name) STATE ..."; the name may hold anything.
 			if i := bytes.LastIndexByte(stat, ')'); i >= 0 && i+2 < len(stat) {
 				if s := stat[i+2]; s == 'R' || s == 'D' {
-					return true
+					return pid
 				}
 			}
 		}
 	}
-	return false
+	return 0
 }
 
 // children lists the processes whose parent this one is.
