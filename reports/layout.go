@@ -199,11 +199,46 @@ func (g *group) describe(cells []verdict.Cell) []string {
 			}
 		}
 	}
+	// What an axis says is left out where it keeps no cell away: all values, or
+	// those of the only combinations there are.
+	inside := func(b box, c combo) bool {
+		for _, a := range g.axes {
+			if b[a] != nil && !b[a][c.values[a]] {
+				return false
+			}
+		}
+		return true
+	}
+	covered := map[string]bool{}
 	var out []string
 	for _, b := range boxes {
+		news := false
+		for _, c := range g.combos {
+			if k := key(c.values, g.axes); inside(b, c) && !covered[k] {
+				news = true
+			}
+		}
+		if !news {
+			continue
+		}
+		for _, a := range g.axes {
+			was := b[a]
+			delete(b, a)
+			for _, c := range g.combos {
+				if inside(b, c) && !seen[key(c.values, g.axes)] {
+					b[a] = was
+					break
+				}
+			}
+		}
+		for _, c := range g.combos {
+			if inside(b, c) {
+				covered[key(c.values, g.axes)] = true
+			}
+		}
 		var parts []string
 		for _, a := range g.axes {
-			if len(b[a]) == len(g.values[a]) {
+			if b[a] == nil {
 				continue
 			}
 			var vs []string
