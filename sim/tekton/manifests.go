@@ -66,6 +66,8 @@ func (b *Build) ConfigMaps(namespace string) ([]*corev1.ConfigMap, error) {
 			}
 			cm.Data["metrics-protocol"] = "none"            // OpenTelemetry
 			cm.Data["metrics.backend-destination"] = "none" // OpenCensus, up to 1.x
+		case "pipelines-info": // upstream's release pipeline does the same
+			cm.Data["version"] = "v" + b.Version
 		case "config-logging":
 			if err := logEverything(cm.Data); err != nil {
 				return err

@@ -81,8 +81,8 @@ type edit struct {
 }
 
 // hookMain changes upstream's main as little as the hook needs: the clock that
-// constructors get, the constructors, and, with noProbes, the context, so that
-// knative does not listen on its fixed port.
+// constructors get, the constructors, the client configuration, and, with
+// noProbes, the context, so that knative does not listen on its fixed port.
 func hookMain(src []byte, noProbes bool) ([]byte, error) {
 	fset := token.NewFileSet()
 	file, err := parser.ParseFile(fset, "main.go", src, parser.SkipObjectResolution)
@@ -106,10 +106,12 @@ func hookMain(src []byte, noProbes bool) ([]byte, error) {
 				edits = append(edits, edit{offset(n.Pos()), offset(n.End()), "simctl.Clock()"})
 			}
 		case *ast.CallExpr:
-			if !selects(n.Fun, "sharedmain", "MainWithConfig") || len(n.Args) == 0 {
+			if !selects(n.Fun, "sharedmain", "MainWithConfig") || len(n.Args) < 3 {
 				return true
 			}
 			mains++
+			insert(n.Args[2].Pos(), "simctl.Config(")
+			insert(n.Args[2].End(), ")")
 			if noProbes {
 				insert(n.Args[0].Pos(), "sharedmain.WithHealthProbesDisabled(")
 				insert(n.Args[0].End(), ")")

@@ -83,7 +83,7 @@ func Main() {
 	} else {
 		go serveProbes()
 	}
-	sharedmain.MainWithConfig(ctx, "tekton-pipelines-controller", cfg,
+	sharedmain.MainWithConfig(ctx, "tekton-pipelines-controller", h.Config(cfg),
 		h.Wrap(taskrun.NewController(&opts, h.Clock())),
 		h.Wrap(pipelinerun.NewController(&opts, h.Clock())),
 		h.Wrap(resolutionrequest.NewController(h.Clock())),
