@@ -43,14 +43,18 @@ var engine = sync.OnceValues(func() (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	return StartEngine(path)
+	e, err := StartEngine(path)
+	started = e
+	return e, err
 })
+
+var started *Engine
 
 func TestMain(m *testing.M) {
 	flag.Parse()
 	code := m.Run()
-	if e, err := engine(); err == nil {
-		_ = e.Close()
+	if started != nil {
+		_ = started.Close()
 	}
 	os.Exit(code)
 }
@@ -171,6 +175,7 @@ func (c *sccCase) run(t *testing.T, e *Engine) sccOutcome {
 	if err := json.Unmarshal(raw, &pod); err != nil {
 		t.Fatal(err)
 	}
+	keeps(t, "", plainOf(t, r.Object.Raw), plainOf(t, raw))
 	got := sccOutcome{
 		SCC:             pod.Annotations[SCCAnnotation],
 		SubjectType:     pod.Annotations["security.openshift.io/validated-scc-subject-type"],
@@ -274,4 +279,38 @@ func cluster(t *testing.T, o scenario.OpenShift, ns *corev1.Namespace) *fake.Cli
 		return true, review, err
 	})
 	return client
+}
+
+func plainOf(t *testing.T, raw []byte) (v any) {
+	t.Helper()
+	if err := json.Unmarshal(raw, &v); err != nil {
+		t.Fatal(err)
+	}
+	return v
+}
+
+// keeps checks that what a pod had before admission it has afterwards: the
+// plug-in adds to what is not set.
+func keeps(t *testing.T, path string, before, after any) {
+	t.Helper()
+	switch b := before.(type) {
+	case map[string]any:
+		a, _ := after.(map[string]any)
+		for key := range b {
+			keeps(t, path+"."+key, b[key], a[key])
+		}
+	case []any:
+		a, _ := after.([]any)
+		if len(a) != len(b) {
+			t.Errorf("%s: had %v, has %v", path, before, after)
+			return
+		}
+		for i := range b {
+			keeps(t, fmt.Sprintf("%s[%d]", path, i), b[i], a[i])
+		}
+	default:
+		if before != after {
+			t.Errorf("%s: was %v, is %v", path, before, after)
+		}
+	}
 }

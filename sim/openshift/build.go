@@ -74,26 +74,44 @@ func BuildEngine(ctx context.Context, o BuildOptions) (string, error) {
 		return path, nil // built by whoever held the lock
 	}
 
-	work, err := os.MkdirTemp(dir, "build-")
-	if err != nil {
+	// What is left of a build that was killed is in the way of no other: the lock
+	// is held.
+	work := filepath.Join(dir, "build-"+key)
+	defer func() { _ = os.RemoveAll(work) }()
+	if err := o.build(ctx, sources, work, path); err != nil {
+		if ctx.Err() != nil {
+			err = ctx.Err()
+		} else if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) || strings.Contains(err.Error(), syscall.ENOSPC.Error()) {
+			err = fmt.Errorf("no space left in %s or the temporary directory: free some, or name another cache directory (%w)", dir, err)
+		}
 		return "", fmt.Errorf("building OpenShift's SCC admission: %w", err)
 	}
-	defer func() { _ = os.RemoveAll(work) }()
+	return path, nil
+}
+
+// build makes the executable at path in the folder work.
+func (o *BuildOptions) build(ctx context.Context, sources map[string][]byte, work, path string) error {
+	if err := os.RemoveAll(work); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(work, 0o755); err != nil {
+		return err
+	}
 	for name, text := range sources {
 		if err := os.WriteFile(filepath.Join(work, name), text, 0o644); err != nil {
-			return "", fmt.Errorf("building OpenShift's SCC admission: %w", err)
+			return err
 		}
 	}
 	o.Progress("building OpenShift's SCC admission")
 	start := time.Now()
-	if err := compile(ctx, o.Go, work); err != nil {
-		return "", fmt.Errorf("building OpenShift's SCC admission: %w", err)
+	if err := o.compile(ctx, work); err != nil {
+		return err
 	}
 	if err := os.Rename(filepath.Join(work, "engine"), path); err != nil {
-		return "", fmt.Errorf("building OpenShift's SCC admission: %w", err)
+		return err
 	}
 	o.Progress(fmt.Sprintf("built OpenShift's SCC admission in %s", time.Since(start).Round(time.Second)))
-	return path, nil
+	return nil
 }
 
 // sourcesOfEngine gives the engine's files as a module wants them, and a key that
@@ -123,26 +141,63 @@ func sourcesOfEngine() (map[string][]byte, string, error) {
 }
 
 // compile builds the module in dir into dir/engine.
-func compile(ctx context.Context, gocmd, dir string) error {
-	cmd := exec.CommandContext(ctx, gocmd, "build", "-mod=readonly", "-buildvcs=false", "-trimpath", "-ldflags=-s -w", "-o", "engine", ".")
+func (o *BuildOptions) compile(ctx context.Context, dir string) error {
+	// A parent's death is told to a child when the thread that started it ends.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	cmd := exec.CommandContext(ctx, o.Go, "build", "-v", "-mod=readonly", "-buildvcs=false", "-trimpath", "-ldflags=-s -w", "-o", "engine", ".")
 	cmd.Dir = dir
 	// What is set for the module around must not change this one's build.
-	cmd.Env = append(os.Environ(), "GOFLAGS=", "GOWORK=off", "CGO_ENABLED=0")
-	// The compiler's own children end with it.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Env = append(os.Environ(), "GOFLAGS=", "GOWORK=off", "CGO_ENABLED=0", "PWD="+dir)
+	// The compilers that it starts end with it.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
-	var out tail
-	cmd.Stdout, cmd.Stderr = &out, &out
-	if err := cmd.Run(); err != nil {
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		if errors.Is(err, exec.ErrNotFound) {
-			return fmt.Errorf("%w: Go must be installed to build it, or switch cluster.openshift off", err)
-		}
-		return fmt.Errorf("go build: %w: %s", err, out.String())
+	cmd.WaitDelay = time.Second
+	out := &compilation{progress: o.Progress, last: time.Now()}
+	cmd.Stdout, cmd.Stderr = out, out
+	err := cmd.Run()
+	switch {
+	case errors.Is(err, exec.ErrNotFound):
+		return fmt.Errorf("%w: install Go, or switch cluster.openshift off", err)
+	case err != nil:
+		return fmt.Errorf("go build: %w: %s", err, out.text.String())
 	}
 	return nil
+}
+
+// compilation takes what `go build -v` prints: it counts the packages and keeps
+// the rest.
+type compilation struct {
+	progress func(string)
+	last     time.Time
+	packages int
+	part     []byte
+	text     tail
+}
+
+const progressEvery = 5 * time.Second
+
+func (c *compilation) Write(p []byte) (int, error) {
+	c.part = append(c.part, p...)
+	for {
+		i := bytes.IndexByte(c.part, '\n')
+		if i < 0 {
+			return len(p), nil
+		}
+		line := string(c.part[:i+1])
+		c.part = c.part[i+1:]
+		// A package's name has no space in it; what the compiler says has some,
+		// and so has "go: downloading".
+		if strings.ContainsAny(strings.TrimSpace(line), " :") {
+			_, _ = c.text.Write([]byte(line))
+			continue
+		}
+		c.packages++
+		if time.Since(c.last) >= progressEvery {
+			c.last = time.Now()
+			c.progress(fmt.Sprintf("building OpenShift's SCC admission: %d packages compiled", c.packages))
+		}
+	}
 }
 
 // lock takes the lock file at path; the system gives it back if the process dies.
