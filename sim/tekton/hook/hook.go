@@ -470,6 +470,7 @@ func (c *counted) wait(key string, after time.Duration, reason string, err error
 	// it, and it would ask for nothing, again and again.
 	d.At = c.hook.now.Add(max(after, 0) + time.Millisecond).UnixNano()
 	c.hook.delays = append(c.hook.delays, d)
+	log.Printf("DEBUG %+v after %v now %v", d, after, c.hook.now)
 }
 
 // backoff is the delay after the given number of earlier failures in a row: the
@@ -715,7 +716,9 @@ type pipelineRuns struct {
 
 // ReconcileKind implements the generated Interface.
 func (r *pipelineRuns) ReconcileKind(ctx context.Context, pr *v1.PipelineRun) reconciler.Event {
+	log.Printf("DEBUG start %v", pr.Status.StartTime)
 	event := r.Reconciler.ReconcileKind(ctx, pr)
+	log.Printf("DEBUG end %v %v", pr.Status.StartTime, event)
 	now := r.h.present()
 	s := &pr.Status
 	r.h.toVirtual(now, s.StartTime, s.CompletionTime, s.FinallyStartTime)
