@@ -69,7 +69,7 @@ func (w *worker) ensureSCC(ctx context.Context) error {
 	if s.engine, err = openshift.StartEngine(path); err != nil {
 		return err
 	}
-	a, err := openshift.New(openshift.Options{Engine: s.engine, Client: c, Dynamic: c.dynamic, Logger: w.logger.WithName("openshift")})
+	a, err := openshift.New(w.ctx, openshift.Options{Engine: s.engine, Client: c, Dynamic: c.dynamic, Logger: w.logger.WithName("openshift")})
 	if err != nil {
 		return err
 	}

@@ -2,8 +2,6 @@ package openshift
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,13 +9,12 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/go-logr/logr"
 	admissionv1 "k8s.io/api/admission/v1"
 	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
-	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/dynamic"
@@ -44,71 +41,32 @@ var sccResource = schema.GroupVersionResource{Group: "security.openshift.io", Ve
 type Options struct {
 	// Engine decides.
 	Engine *Engine
-	// Client answers who may use an SCC (SubjectAccessReview) and reads
-	// namespaces.
+	// Client reads namespaces, and the roles and bindings that say who may use
+	// an SCC.
 	Client kubernetes.Interface
-	// Dynamic reads the cluster's SCCs. Without it the stock SCCs are in force.
+	// Dynamic reads the cluster's SCCs, whose type must be established. Without
+	// it the stock SCCs are in force.
 	Dynamic dynamic.Interface
 	Logger  logr.Logger
 }
 
 // Admission is OpenShift's SCC admission for the pods of one cluster.
 type Admission struct {
-	o     Options
-	stock sccSet
+	engine *Engine
+	logger logr.Logger
+	state  *state
 }
 
-// New gives the admission of a cluster.
-func New(o Options) (*Admission, error) {
+// New gives the admission of a cluster, which it watches until the context ends.
+func New(ctx context.Context, o Options) (*Admission, error) {
 	if o.Engine == nil || o.Client == nil {
 		return nil, errors.New("SCC admission needs an engine and a client")
 	}
-	sccs, err := StockSCCs()
+	s, err := watch(ctx, o.Client, o.Dynamic)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("starting SCC admission: %w", err)
 	}
-	var raw []json.RawMessage
-	for _, scc := range sccs {
-		text, err := scc.MarshalJSON()
-		if err != nil {
-			return nil, fmt.Errorf("writing SCC %s: %w", scc.GetName(), err)
-		}
-		raw = append(raw, text)
-	}
-	return &Admission{o: o, stock: newSCCSet(raw)}, nil
-}
-
-func newSCCSet(sccs []json.RawMessage) sccSet {
-	sum := sha256.New()
-	for _, scc := range sccs {
-		_, _ = fmt.Fprintf(sum, "%d\n%s", len(scc), scc)
-	}
-	return sccSet{name: hex.EncodeToString(sum.Sum(nil)), sccs: sccs}
-}
-
-// sccs are those in force.
-func (a *Admission) sccs(ctx context.Context) (sccSet, error) {
-	if a.o.Dynamic == nil {
-		return a.stock, nil
-	}
-	list, err := a.o.Dynamic.Resource(sccResource).List(ctx, metav1.ListOptions{})
-	if err != nil {
-		return sccSet{}, fmt.Errorf("listing security context constraints: %w", err)
-	}
-	var raw []json.RawMessage
-	for _, scc := range list.Items {
-		scc.SetManagedFields(nil)
-		text, err := scc.MarshalJSON()
-		if err != nil {
-			return sccSet{}, fmt.Errorf("reading SCC %s: %w", scc.GetName(), err)
-		}
-		raw = append(raw, text)
-	}
-	if raw == nil {
-		// An empty list would be taken for no message.
-		return sccSet{}, errors.New("the cluster has no security context constraints")
-	}
-	return newSCCSet(raw), nil
+	return &Admission{engine: o.Engine, logger: o.Logger, state: s}, nil
 }
 
 // Admit decides about a pod with its fields defaulted, as the mutating half of
@@ -123,49 +81,25 @@ func (a *Admission) Validate(ctx context.Context, r *admissionv1.AdmissionReques
 }
 
 func (a *Admission) decide(ctx context.Context, r *admissionv1.AdmissionRequest, validate bool) (*admissionv1.AdmissionResponse, error) {
-	sccs, err := a.sccs(ctx)
+	sccs, err := a.state.sccs()
 	if err != nil {
 		return nil, err
 	}
-	ns, err := a.o.Client.CoreV1().Namespaces().Get(ctx, r.Namespace, metav1.GetOptions{})
-	if apierrors.IsNotFound(err) {
-		ns = &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: r.Namespace}}
-	} else if err != nil {
-		return nil, fmt.Errorf("reading namespace %s: %w", r.Namespace, err)
-	}
-	ns.ManagedFields = nil
-	d, err := a.o.Engine.decide(ctx, sccs, engineRequest{Review: r, Namespace: ns, Validate: validate}, a.mayUse)
+	ns, err := a.state.namespace(ctx, r.Namespace)
 	if err != nil {
 		return nil, err
 	}
-	a.o.Logger.V(1).Info("decided about a pod", "namespace", r.Namespace, "pod", r.Name, "operation", r.Operation,
+	d, err := a.engine.decide(ctx, sccs, engineRequest{Review: r, Namespace: ns, Validate: validate}, a.state.mayUse)
+	if err != nil {
+		return nil, err
+	}
+	a.logger.V(1).Info("Decided about a pod", "namespace", r.Namespace, "pod", r.Name, "operation", r.Operation,
 		"user", r.UserInfo.Username, "validate", validate, "allowed", d.Status == nil, "notes", d.Notes)
 	response := &admissionv1.AdmissionResponse{UID: r.UID, Allowed: d.Status == nil, Result: d.Status}
 	if len(d.Patch) > 0 && !validate {
 		response.Patch, response.PatchType = d.Patch, ptr.To(admissionv1.PatchTypeJSONPatch)
 	}
 	return response, nil
-}
-
-// mayUse asks the API server.
-func (a *Admission) mayUse(ctx context.Context, q engineQuestion) (bool, error) {
-	review := &authorizationv1.SubjectAccessReview{Spec: authorizationv1.SubjectAccessReviewSpec{
-		User: q.User.Username, UID: q.User.UID, Groups: q.User.Groups,
-		ResourceAttributes: &authorizationv1.ResourceAttributes{
-			Namespace: q.Namespace, Verb: "use", Group: sccResource.Group, Version: "*", Resource: sccResource.Resource, Name: q.SCC,
-		},
-	}}
-	for key, values := range q.User.Extra {
-		if review.Spec.Extra == nil {
-			review.Spec.Extra = map[string]authorizationv1.ExtraValue{}
-		}
-		review.Spec.Extra[key] = authorizationv1.ExtraValue(values)
-	}
-	review, err := a.o.Client.AuthorizationV1().SubjectAccessReviews().Create(ctx, review, metav1.CreateOptions{})
-	if err != nil {
-		return false, fmt.Errorf("asking whether %s may use SCC %s: %w", q.User.Username, q.SCC, err)
-	}
-	return review.Status.Allowed, nil
 }
 
 // Handler answers the API server's AdmissionReviews: at /mutate for the mutating
@@ -197,7 +131,7 @@ func (a *Admission) review(decide func(context.Context, *admissionv1.AdmissionRe
 		}
 		response, err := decide(req.Context(), review.Request)
 		if err != nil {
-			a.o.Logger.Error(err, "SCC admission failed", "namespace", review.Request.Namespace, "pod", review.Request.Name)
+			a.logger.Error(err, "SCC admission failed", "namespace", review.Request.Namespace, "pod", review.Request.Name)
 			http.Error(w, err.Error(), http.StatusInternalServerError)
 			return
 		}
@@ -256,4 +190,42 @@ func (a *Admission) Configurations(url string, caBundle []byte) (*admissionregis
 		}},
 	}
 	return mutating, validating
+}
+
+// WaitInForce waits until the API server asks the webhooks of the configurations,
+// or, with want false, until it asks them no more: it learns of configurations a
+// moment after they were written. The question is a pod created in the namespace
+// as a dry run; client must be allowed that, and the namespace must have its
+// ranges and its ServiceAccount default.
+func WaitInForce(ctx context.Context, client kubernetes.Interface, namespace string, want bool) error {
+	probe := &corev1.Pod{
+		ObjectMeta: metav1.ObjectMeta{Name: "scc-probe", Namespace: namespace},
+		Spec: corev1.PodSpec{
+			AutomountServiceAccountToken: ptr.To(false),
+			Containers:                   []corev1.Container{{Name: "probe", Image: "probe"}},
+		},
+	}
+	var last error
+	for {
+		var asked bool
+		last = nil
+		pod, err := client.CoreV1().Pods(namespace).Create(ctx, probe, metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}})
+		switch {
+		case err == nil:
+			asked = pod.Annotations[SCCAnnotation] != ""
+		case strings.Contains(err.Error(), WebhookName):
+			asked = true
+		case ctx.Err() == nil:
+			// Some other admission refuses it, so that no webhook decides.
+			last = err
+		}
+		if last == nil && ctx.Err() == nil && asked == want {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("waiting for the API server to heed the SCC webhooks: %w", errors.Join(ctx.Err(), last))
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
 }

@@ -15,17 +15,11 @@ import (
 	jsonpatch "gopkg.in/evanphx/json-patch.v4"
 	admissionv1 "k8s.io/api/admission/v1"
 	authenticationv1 "k8s.io/api/authentication/v1"
-	authorizationv1 "k8s.io/api/authorization/v1"
 	corev1 "k8s.io/api/core/v1"
-	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apiserver/pkg/authentication/user"
-	"k8s.io/apiserver/pkg/authorization/authorizer"
 	"k8s.io/client-go/kubernetes/fake"
-	clienttesting "k8s.io/client-go/testing"
-	"k8s.io/kubernetes/pkg/registry/rbac/validation"
-	"k8s.io/kubernetes/plugin/pkg/auth/authorizer/rbac"
+	"k8s.io/client-go/kubernetes/scheme"
 	"sigs.k8s.io/yaml"
 
 	"simctl.dev/simctl/sim/scenario"
@@ -146,7 +140,7 @@ func (c *sccCase) run(t *testing.T, e *Engine) sccOutcome {
 	if !c.Bare {
 		Annotate(ns, c.OpenShift, 0)
 	}
-	a, err := New(Options{Engine: e, Client: cluster(t, c.OpenShift, ns)})
+	a, err := New(t.Context(), Options{Engine: e, Client: cluster(t, c.OpenShift, ns)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -225,8 +219,7 @@ func (c *sccCase) request() *admissionv1.AdmissionRequest {
 	return r
 }
 
-// cluster is a client of a cluster with the objects of this package, in which the
-// API server's own RBAC authorizer says who may do what.
+// cluster is a client of a cluster with the roles and bindings of this package.
 func cluster(t *testing.T, o scenario.OpenShift, ns *corev1.Namespace) *fake.Clientset {
 	t.Helper()
 	objects, err := ClusterObjects()
@@ -237,48 +230,21 @@ func cluster(t *testing.T, o scenario.OpenShift, ns *corev1.Namespace) *fake.Cli
 	if err != nil {
 		t.Fatal(err)
 	}
-	var (
-		clusterRoles        []*rbacv1.ClusterRole
-		clusterRoleBindings []*rbacv1.ClusterRoleBinding
-		roleBindings        []*rbacv1.RoleBinding
-	)
+	content := []runtime.Object{ns}
 	for _, object := range append(objects, grants...) {
-		convert := func(into any) {
-			if err := runtime.DefaultUnstructuredConverter.FromUnstructuredWithValidation(object.Object, into, true); err != nil {
-				t.Fatal(err)
-			}
+		if object.GetKind() == "SecurityContextConstraints" {
+			continue
 		}
-		switch object.GetKind() {
-		case "ClusterRole":
-			r := &rbacv1.ClusterRole{}
-			convert(r)
-			clusterRoles = append(clusterRoles, r)
-		case "ClusterRoleBinding":
-			b := &rbacv1.ClusterRoleBinding{}
-			convert(b)
-			clusterRoleBindings = append(clusterRoleBindings, b)
-		case "RoleBinding":
-			b := &rbacv1.RoleBinding{}
-			convert(b)
-			roleBindings = append(roleBindings, b)
+		typed, err := scheme.Scheme.New(object.GroupVersionKind())
+		if err != nil {
+			t.Fatal(err)
 		}
+		if err := runtime.DefaultUnstructuredConverter.FromUnstructuredWithValidation(object.Object, typed, true); err != nil {
+			t.Fatal(err)
+		}
+		content = append(content, typed)
 	}
-	_, static := validation.NewTestRuleResolver(nil, roleBindings, clusterRoles, clusterRoleBindings)
-	authz := rbac.New(static, static, static, static)
-
-	client := fake.NewClientset(ns)
-	client.PrependReactor("create", "subjectaccessreviews", func(action clienttesting.Action) (bool, runtime.Object, error) {
-		review := action.(clienttesting.CreateAction).GetObject().(*authorizationv1.SubjectAccessReview).DeepCopy()
-		what := review.Spec.ResourceAttributes
-		decision, _, err := authz.Authorize(t.Context(), authorizer.AttributesRecord{
-			User: &user.DefaultInfo{Name: review.Spec.User, Groups: review.Spec.Groups},
-			Verb: what.Verb, Namespace: what.Namespace, APIGroup: what.Group, APIVersion: what.Version,
-			Resource: what.Resource, Name: what.Name, ResourceRequest: true,
-		})
-		review.Status.Allowed = decision == authorizer.DecisionAllow
-		return true, review, err
-	})
-	return client
+	return fake.NewClientset(content...)
 }
 
 func plainOf(t *testing.T, raw []byte) (v any) {

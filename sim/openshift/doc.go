@@ -6,8 +6,10 @@
 // the Kubernetes of this module, so it runs in an [Engine], a child process built
 // from the sources in engine/ with the versions the plug-in was written for. The
 // engine decides and knows nothing: SCCs and namespaces are handed to it with the
-// pod, and who may use which SCC it asks back and the cluster's API server answers
-// by SubjectAccessReview. One engine serves any number of control planes.
+// pod, and who may use which SCC it asks back. The API server's own RBAC authorizer
+// answers, here in this process and from watches, as in OpenShift's API server:
+// some twenty questions a pod are too many for requests. One engine serves any
+// number of control planes.
 //
 // [Objects] are the SCCs, roles and bindings of a cluster, [Annotate] gives
 // namespaces their ranges of ids.

@@ -106,12 +106,6 @@ func (e *Engine) read(stdout io.Reader) {
 	close(e.ended)
 }
 
-// sccSet is SCCs with a name that is another when they are other ones.
-type sccSet struct {
-	name string
-	sccs []json.RawMessage
-}
-
 // decide asks for a decision on a pod. Questions about who may use an SCC are put
 // to may.
 func (e *Engine) decide(ctx context.Context, sccs sccSet, request engineRequest, may func(context.Context, engineQuestion) (bool, error)) (*engineDecision, error) {

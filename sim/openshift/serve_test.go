@@ -29,7 +29,7 @@ func webhook(t *testing.T, e *Engine) (post func(path string, body []byte) (int,
 	o = scenario.OpenShift{UIDRange: "1000970000/10000", Grants: []scenario.SCCGrant{{SCC: "anyuid", ServiceAccount: "model-pipeline-sa"}}}
 	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: testNamespace}}
 	Annotate(ns, o, 0)
-	a, err := New(Options{Engine: e, Client: cluster(t, o, ns)})
+	a, err := New(t.Context(), Options{Engine: e, Client: cluster(t, o, ns)})
 	if err != nil {
 		t.Fatal(err)
 	}

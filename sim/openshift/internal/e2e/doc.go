@@ -1,0 +1,2 @@
+// Package e2e tests OpenShift's admission as a real API server asks it.
+package e2e
