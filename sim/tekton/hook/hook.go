@@ -470,7 +470,6 @@ func (c *counted) wait(key string, after time.Duration, reason string, err error
 	// it, and it would ask for nothing, again and again.
 	d.At = c.hook.now.Add(max(after, 0) + time.Millisecond).UnixNano()
 	c.hook.delays = append(c.hook.delays, d)
-	log.Printf("DEBUG %+v after %v now %v", d, after, c.hook.now)
 }
 
 // backoff is the delay after the given number of earlier failures in a row: the
@@ -486,6 +485,10 @@ func backoff(failures int) time.Duration {
 // correct makes the reconcilers of TaskRuns and PipelineRuns see and set
 // moments of virtual time alone.
 func (h *Hook) correct(ctx context.Context, impl *controller.Impl) {
+	// Every constructor may have put its own transform in the place of ours.
+	h.stamp(taskruninformer.Get(ctx).Informer())
+	h.stamp(pipelineruninformer.Get(ctx).Informer())
+	h.stamp(customruninformer.Get(ctx).Informer())
 	inner := field(impl.Reconciler, "reconciler")
 	if !inner.IsValid() {
 		return // not generated for a kind: no moments
@@ -494,11 +497,8 @@ func (h *Hook) correct(ctx context.Context, impl *controller.Impl) {
 	switch r := inner.Interface().(type) {
 	case *taskrun.Reconciler:
 		inner.Set(reflect.ValueOf(&taskRuns{r, h, name}))
-		h.stamp(taskruninformer.Get(ctx).Informer())
 	case *pipelinerun.Reconciler:
 		inner.Set(reflect.ValueOf(&pipelineRuns{r, h, name}))
-		h.stamp(pipelineruninformer.Get(ctx).Informer())
-		h.stamp(customruninformer.Get(ctx).Informer())
 	}
 }
 
@@ -716,9 +716,7 @@ type pipelineRuns struct {
 
 // ReconcileKind implements the generated Interface.
 func (r *pipelineRuns) ReconcileKind(ctx context.Context, pr *v1.PipelineRun) reconciler.Event {
-	log.Printf("DEBUG start %v", pr.Status.StartTime)
 	event := r.Reconciler.ReconcileKind(ctx, pr)
-	log.Printf("DEBUG end %v %v", pr.Status.StartTime, event)
 	now := r.h.present()
 	s := &pr.Status
 	r.h.toVirtual(now, s.StartTime, s.CompletionTime, s.FinallyStartTime)
