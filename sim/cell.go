@@ -511,7 +511,7 @@ func (c *play) deleteAll(objects []*history.Object) error {
 	now := int64(0)
 	policy := metav1.DeletePropagationBackground
 	for _, o := range objects {
-		if o.Ref.Namespace == metav1.NamespaceSystem || o.Ref.Kind == "ClusterRole" && strings.HasPrefix(o.Ref.Name, "system:") {
+		if o.Ref.Namespace == metav1.NamespaceSystem || strings.HasPrefix(o.Ref.Kind, "ClusterRole") && strings.HasPrefix(o.Ref.Name, "system:") {
 			continue
 		}
 		u := &unstructured.Unstructured{}
