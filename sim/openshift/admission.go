@@ -89,7 +89,9 @@ func (a *Admission) decide(ctx context.Context, r *admissionv1.AdmissionRequest,
 	if err != nil {
 		return nil, err
 	}
-	d, err := a.engine.decide(ctx, sccs, engineRequest{Review: r, Namespace: ns, Validate: validate}, a.state.mayUse)
+	d, err := a.engine.decide(ctx, sccs, engineRequest{
+		Review: r, Namespace: ns, Validate: validate, Usable: a.state.usable(ctx, r, sccs),
+	}, a.state.mayUse)
 	if err != nil {
 		return nil, err
 	}

@@ -220,7 +220,7 @@ func (c *sccCase) request() *admissionv1.AdmissionRequest {
 }
 
 // cluster is a client of a cluster with the roles and bindings of this package.
-func cluster(t *testing.T, o scenario.OpenShift, ns *corev1.Namespace) *fake.Clientset {
+func cluster(t testing.TB, o scenario.OpenShift, ns *corev1.Namespace) *fake.Clientset {
 	t.Helper()
 	objects, err := ClusterObjects()
 	if err != nil {

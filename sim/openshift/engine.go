@@ -192,6 +192,7 @@ type (
 		Review    *admissionv1.AdmissionRequest `json:"review"`
 		Namespace *corev1.Namespace             `json:"namespace"`
 		Validate  bool                          `json:"validate,omitempty"`
+		Usable    map[string][]string           `json:"usable,omitempty"`
 	}
 	engineAnswer struct {
 		Allowed bool   `json:"allowed,omitempty"`

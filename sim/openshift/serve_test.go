@@ -207,3 +207,24 @@ func TestStartEngine(t *testing.T) {
 	}
 	_ = e.Close()
 }
+
+// BenchmarkDecide is a decision without an API server in the way.
+func BenchmarkDecide(b *testing.B) {
+	e, err := engine()
+	if err != nil {
+		b.Fatal(err)
+	}
+	o := scenario.OpenShift{UIDRange: "1000970000/10000"}
+	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: testNamespace}}
+	Annotate(ns, o, 0)
+	a, err := New(b.Context(), Options{Engine: e, Client: cluster(b, o, ns)})
+	if err != nil {
+		b.Fatal(err)
+	}
+	c := sccCase{Pod: json.RawMessage(`{"metadata": {"name": "p"}, "spec": {"serviceAccountName": "default", "securityContext": {}, "containers": [{"name": "a", "image": "i"}]}}`)}
+	for b.Loop() {
+		if r, err := a.Admit(b.Context(), c.request()); err != nil || !r.Allowed {
+			b.Fatal(err, r)
+		}
+	}
+}

@@ -11,10 +11,13 @@ import (
 	"strings"
 	"sync"
 
+	admissionv1 "k8s.io/api/admission/v1"
+	authenticationv1 "k8s.io/api/authentication/v1"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apiserver/pkg/authentication/serviceaccount"
 	"k8s.io/apiserver/pkg/authentication/user"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
 	"k8s.io/apiserver/pkg/authorization/authorizerfactory"
@@ -118,8 +121,9 @@ func watchSCCs(ctx context.Context, crs dynamic.Interface) (func() (sccSet, erro
 
 // sccSet is SCCs with a name that is another when they are other ones.
 type sccSet struct {
-	name string
-	sccs []json.RawMessage
+	name  string
+	names []string
+	sccs  []json.RawMessage
 }
 
 func newSCCSet(sccs []*unstructured.Unstructured) (sccSet, error) {
@@ -140,7 +144,7 @@ func newSCCSet(sccs []*unstructured.Unstructured) (sccSet, error) {
 			return sccSet{}, fmt.Errorf("writing SCC %s: %w", scc.GetName(), err)
 		}
 		_, _ = fmt.Fprintf(sum, "%d\n%s", len(text), text)
-		set.sccs = append(set.sccs, text)
+		set.names, set.sccs = append(set.names, scc.GetName()), append(set.sccs, text)
 	}
 	set.name = hex.EncodeToString(sum.Sum(nil))
 	return set, nil
@@ -162,6 +166,36 @@ func (s *state) namespace(ctx context.Context, name string) (*corev1.Namespace, 
 	ns = ns.DeepCopy()
 	ns.ManagedFields = nil
 	return ns, nil
+}
+
+// usable answers beforehand what the plug-in will ask about whoever makes the pod
+// and about the pod's ServiceAccount: a question costs the engine and this process
+// a change of turns.
+func (s *state) usable(ctx context.Context, r *admissionv1.AdmissionRequest, sccs sccSet) map[string][]string {
+	users := []authenticationv1.UserInfo{r.UserInfo}
+	var pod corev1.Pod
+	// The engine says what is wrong with a pod that cannot be read.
+	if err := json.Unmarshal(r.Object.Raw, &pod); err == nil && pod.Spec.ServiceAccountName != "" {
+		account := serviceaccount.UserInfo(r.Namespace, pod.Spec.ServiceAccountName, "")
+		if account.GetName() == r.UserInfo.Username {
+			// The plug-in asks about one name with two sets of groups: a token
+			// has system:authenticated as well.
+			return nil
+		}
+		users = append(users, authenticationv1.UserInfo{Username: account.GetName(), Groups: account.GetGroups()})
+	}
+	usable := map[string][]string{}
+	for _, u := range users {
+		may := []string{}
+		for _, scc := range sccs.names {
+			allowed, err := s.mayUse(ctx, engineQuestion{User: u, Namespace: r.Namespace, SCC: scc})
+			if err == nil && allowed { // the plug-in takes an error for a no
+				may = append(may, scc)
+			}
+		}
+		usable[u.Username] = may
+	}
+	return usable
 }
 
 // mayUse says whether a user may use an SCC in a namespace.

@@ -56,7 +56,7 @@ func serve(in io.Reader, out io.Writer) error {
 			p.answer(m.ID, *m.Answer)
 		case m.Request != nil:
 			// The SCCs are those at the time the request came in.
-			sccs, a := d.sccs, p.asker(m.ID)
+			sccs, a := d.sccs, p.asker(m.ID, m.Request.Usable)
 			go func() {
 				r := d.decide(&m, sccs, a)
 				r.ID = m.ID

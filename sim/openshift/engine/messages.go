@@ -21,11 +21,14 @@ type message struct {
 }
 
 // request asks for a decision on a pod in a namespace: may it be admitted with
-// its fields defaulted, or, with Validate, as it is?
+// its fields defaulted, or, with Validate, as it is? Usable has answers to the
+// questions that will come: by user all the SCCs that this user may use there.
+// About users not in it there are questions.
 type request struct {
 	Review    *admissionv1.AdmissionRequest `json:"review"`
 	Namespace *corev1.Namespace             `json:"namespace"`
 	Validate  bool                          `json:"validate,omitempty"`
+	Usable    map[string][]string           `json:"usable,omitempty"`
 }
 
 // answer says whether the user asked about may use the SCC.

@@ -2,7 +2,6 @@ package e2e
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"os"
 	"strings"
@@ -117,6 +116,19 @@ func start(t testing.TB) *cluster {
 	return c
 }
 
+// switchOff makes the cluster plain Kubernetes.
+func (c *cluster) switchOff(t testing.TB) {
+	t.Helper()
+	client := c.admin.AdmissionregistrationV1()
+	if err := client.MutatingWebhookConfigurations().Delete(t.Context(), openshift.WebhookName, metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := client.ValidatingWebhookConfigurations().Delete(t.Context(), openshift.WebhookName, metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	waitInForce(t, c.admin, false)
+}
+
 func waitInForce(t testing.TB, client kubernetes.Interface, want bool) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -208,30 +220,28 @@ func TestAdmission(t *testing.T) {
 		t.Error("writing an admitted pod's status:", err)
 	}
 
-	// Without the webhooks the cluster is plain Kubernetes.
-	if err := c.admin.AdmissionregistrationV1().MutatingWebhookConfigurations().Delete(ctx, openshift.WebhookName, metav1.DeleteOptions{}); err != nil {
-		t.Fatal(err)
-	}
-	if err := c.admin.AdmissionregistrationV1().ValidatingWebhookConfigurations().Delete(ctx, openshift.WebhookName, metav1.DeleteOptions{}); err != nil {
-		t.Fatal(err)
-	}
-	waitInForce(t, c.admin, false)
+	c.switchOff(t)
 	if _, err := pods.Create(ctx, pod("plain", "default", ptr.To[int64](2000)), metav1.CreateOptions{}); err != nil {
 		t.Error("on plain Kubernetes:", err)
 	}
 }
 
-// BenchmarkAdmission is what creating a pod costs with the admission in its way.
+// BenchmarkAdmission is what creating a pod costs with the admission in its way,
+// and without.
 func BenchmarkAdmission(b *testing.B) {
 	c := start(b)
 	pods := c.controller.CoreV1().Pods(namespace)
-	for _, account := range []string{"default", "model-pipeline-sa"} {
-		b.Run(account, func(b *testing.B) {
-			for i := 0; b.Loop(); i++ {
-				if _, err := pods.Create(b.Context(), pod(fmt.Sprintf("%s-%d-%d", account, b.N, i), account, nil), metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}}); err != nil {
+	create := func(account string) func(*testing.B) {
+		return func(b *testing.B) {
+			for b.Loop() {
+				if _, err := pods.Create(b.Context(), pod("p", account, nil), metav1.CreateOptions{DryRun: []string{metav1.DryRunAll}}); err != nil {
 					b.Fatal(err)
 				}
 			}
-		})
+		}
 	}
+	b.Run("restricted-v2", create("default"))
+	b.Run("anyuid", create("model-pipeline-sa"))
+	c.switchOff(b)
+	b.Run("off", create("default"))
 }
