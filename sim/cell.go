@@ -371,10 +371,12 @@ func (c *play) loop() error {
 			c.record(history.FactFinished, history.Finished{Done: true, Reason: "done"})
 			return nil
 		}
-		if c.sched.Release() > 0 {
+		if n := c.sched.Release(); n > 0 {
+			c.logger.V(1).Info("Scheduling", "pods", n, "now", c.clock.Elapsed())
 			continue
 		}
-		if c.sched.Backoff() > 0 {
+		if n := c.sched.Backoff(); n > 0 {
+			c.logger.V(1).Info("Waiting for the scheduler's back-off", "pods", n, "now", c.clock.Elapsed())
 			if c.clock.StepUpkeep() {
 				looked = false
 				continue
@@ -382,6 +384,7 @@ func (c *play) loop() error {
 		}
 		if len(c.clock.Pending(clock.Work)) > 0 {
 			looked, stalled = false, false
+			c.logger.V(1).Info("Step", "event", c.clock.Pending(clock.Work)[0].Key, "now", c.clock.Elapsed())
 			c.clock.Step()
 			continue
 		}
