@@ -145,9 +145,7 @@ func start(ctx context.Context, b *Build, o ControllerOptions) (*Controller, err
 	if err != nil {
 		return nil, err
 	}
-	if env, err = environment(env, o.Namespace); err != nil {
-		return nil, err
-	}
+	env = environment(env, o.Namespace)
 	args = append(append([]string{b.Args0}, args...),
 		"-kubeconfig", o.Kubeconfig, "-disable-ha",
 		// Virtual time makes any client-side rate a distortion.
@@ -205,7 +203,7 @@ func start(ctx context.Context, b *Build, o ControllerOptions) (*Controller, err
 
 // environment is what the process gets: nothing of simctl's own but where to
 // find programs and files.
-func environment(upstream map[string]string, namespace string) (map[string]string, error) {
+func environment(upstream map[string]string, namespace string) map[string]string {
 	env := map[string]string{
 		// Needed by old releases even if nobody reads metrics.
 		"METRICS_DOMAIN": "tekton.dev/pipeline",
@@ -223,15 +221,12 @@ func environment(upstream map[string]string, namespace string) (map[string]strin
 	env["KUBERNETES_MIN_VERSION"] = "v1.0.0"
 	// The kernel gives a free port; the hook binds it to loopback.
 	env["PROBES_PORT"], env["PROFILING_PORT"] = "0", "0"
-	// This one must be a number of its own.
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		return nil, fmt.Errorf("finding a free port: %w", err)
-	}
-	defer func() { _ = l.Close() }()
-	env["METRICS_PROMETHEUS_PORT"] = strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
+	// This one must be a number. Nothing listens on it unless somebody asks for
+	// metrics; 0 is refused, and so is what the kernel would give (old releases
+	// read it with 16 bits and a sign).
+	env["METRICS_PROMETHEUS_PORT"] = strconv.Itoa(10000 + os.Getpid()%20000)
 	env["METRICS_PROMETHEUS_HOST"] = "127.0.0.1"
-	return env, nil
+	return env
 }
 
 func flatten(env map[string]string) []string {

@@ -1,0 +1,325 @@
+package hook
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"reflect"
+	"testing"
+	"time"
+
+	v1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
+	"go.uber.org/zap"
+	"golang.org/x/sys/unix"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/tools/cache"
+	"knative.dev/pkg/configmap"
+	"knative.dev/pkg/controller"
+	"knative.dev/pkg/reconciler"
+)
+
+var start = time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// parent is the other end of the channel.
+type parent struct {
+	t    *testing.T
+	conn net.Conn
+	in   *bufio.Reader
+	n    int
+}
+
+func (p *parent) ask(r Request) Answer {
+	p.t.Helper()
+	p.n++
+	r.N = p.n
+	if err := json.NewEncoder(p.conn).Encode(r); err != nil {
+		p.t.Fatal(err)
+	}
+	line, err := p.in.ReadBytes('\n')
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	var a Answer
+	if err := json.Unmarshal(line, &a); err != nil {
+		p.t.Fatal(err)
+	}
+	if a.N != r.N {
+		p.t.Fatalf("answer %d to request %d", a.N, r.N)
+	}
+	return a
+}
+
+// settle asks until nothing is queued or reconciling, and gives all the delays.
+// Goroutines of the test itself are not looked at.
+func (p *parent) settle(reconciles int) []Delay {
+	p.t.Helper()
+	var delays []Delay
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
+		a := p.ask(Request{})
+		delays = append(delays, a.Delays...)
+		if a.Queued == 0 && a.Active == 0 && a.Reconciles >= reconciles {
+			return delays
+		}
+		if time.Now().After(deadline) {
+			p.t.Fatalf("not settled: %+v", a)
+		}
+	}
+}
+
+// fake is a reconciler that answers with what it is told to.
+type fake struct {
+	reconciler.LeaderAwareFuncs
+	answers chan error
+}
+
+func (f *fake) Reconcile(context.Context, string) error { return <-f.answers }
+
+// run starts a controller with a fake reconciler on a hook.
+func run(t *testing.T) (*parent, *controller.Impl, *fake) {
+	t.Helper()
+	ours, theirs := net.Pipe()
+	// Not closed: the hook ends the process then.
+	p := &parent{t: t, conn: ours, in: bufio.NewReader(ours)}
+	h := &Hook{created: map[types.UID]metav1.Time{}}
+	go h.attach(theirs)
+	if a := p.ask(Request{Now: start.UnixNano()}); a.Ready || a.Idle != (a.Runnable == 0) {
+		t.Errorf("without controllers: %+v", a)
+	}
+	ctx := t.Context()
+	f := &fake{answers: make(chan error, 10)}
+	impl := controller.NewContext(ctx, f, controller.ControllerOptions{
+		WorkQueueName: "github.com.tektoncd.pipeline.pkg.reconciler.fake.Reconciler",
+		Logger:        zap.NewNop().Sugar(),
+	})
+	h.expected = 1
+	h.count(impl)
+	if p.ask(Request{}).Ready {
+		t.Error("ready before the workers have started")
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = impl.RunContext(ctx, 2)
+	}()
+	t.Cleanup(func() { <-done })
+	for !p.ask(Request{}).Ready {
+		time.Sleep(time.Millisecond)
+	}
+	return p, impl, f
+}
+
+var object = types.NamespacedName{Namespace: "work", Name: "run"}
+
+func TestDelays(t *testing.T) {
+	conflict := apierrors.NewConflict(schema.GroupResource{Resource: "taskruns"}, "run", errors.New("it has changed"))
+	const late = time.Millisecond
+	for _, test := range []struct {
+		name   string
+		answer error
+		want   *Delay
+	}{
+		{"success", nil, nil},
+		{"skipped", controller.NewSkipKey("work/run"), nil},
+		{"permanent error", controller.NewPermanentError(errors.New("no")), nil},
+		{"later", controller.NewRequeueAfter(time.Hour), &Delay{At: int64(time.Hour + late), Reason: Retry, Attempt: 1}},
+		{"wrapped", fmt.Errorf("so: %w", controller.NewRequeueAfter(time.Second)), &Delay{At: int64(time.Second + late), Reason: Retry, Attempt: 1}},
+		{"at once", controller.NewRequeueImmediately(), &Delay{At: int64(late), Reason: Retry, Attempt: 1}},
+		{"too late", controller.NewRequeueAfter(-time.Hour), &Delay{At: int64(late), Reason: Retry, Attempt: 1}},
+		{"conflict", conflict, &Delay{At: int64(5*time.Millisecond + late), Reason: Failure, Attempt: 1, Error: conflict.Error()}},
+		{"error", errors.New("no"), &Delay{At: int64(5*time.Millisecond + late), Reason: Failure, Attempt: 1, Error: "no"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			p, impl, f := run(t)
+			f.answers <- test.answer
+			impl.EnqueueKey(object)
+			got := p.settle(1)
+			var want []Delay
+			if test.want != nil {
+				d := *test.want
+				d.At += start.UnixNano()
+				d.Key = Key{Controller: "fake", Key: "work/run"}
+				want = []Delay{d}
+			}
+			if !reflect.DeepEqual(got, want) {
+				t.Errorf("got %+v, want %+v", got, want)
+			}
+			if n := impl.WorkQueue().NumRequeues(object); n != 0 {
+				t.Errorf("the work queue counts %d attempts of its own", n)
+			}
+		})
+	}
+}
+
+// TestBackoff follows one key through failures, a success and another failure.
+func TestBackoff(t *testing.T) {
+	p, impl, f := run(t)
+	failure := errors.New("no")
+	now, reconciles := start, 0
+	next := func(answer error) []Delay {
+		f.answers <- answer
+		reconciles++
+		if reconciles == 1 {
+			impl.EnqueueKey(object)
+			return p.settle(reconciles)
+		}
+		// It may be done before it is answered.
+		a := p.ask(Request{Now: now.UnixNano(), Enqueue: []Key{{Controller: "fake", Key: "work/run"}}})
+		return append(a.Delays, p.settle(reconciles)...)
+	}
+	for i, want := range []time.Duration{5, 10, 20, 40, 80} {
+		got := next(failure)
+		if len(got) != 1 || got[0].At != now.Add((want+1)*time.Millisecond).UnixNano() || got[0].Attempt != i+1 {
+			t.Fatalf("failure %d gave %+v, want %d ms after %v", i+1, got, want, now)
+		}
+		now = time.Unix(0, got[0].At).UTC()
+	}
+	if got := next(nil); got != nil {
+		t.Fatalf("success gave %+v", got)
+	}
+	if got := next(failure); len(got) != 1 || got[0].Attempt != 1 {
+		t.Errorf("a failure after a success gave %+v, want attempt 1", got)
+	}
+	p.ask(Request{Forget: true})
+	if got := next(failure); len(got) != 1 || got[0].Attempt != 1 {
+		t.Errorf("a failure after forgetting gave %+v, want attempt 1", got)
+	}
+}
+
+func TestBackoffLimit(t *testing.T) {
+	for failures, want := range map[int]time.Duration{
+		0: 5 * time.Millisecond, 10: 5120 * time.Millisecond, 17: 655360 * time.Millisecond,
+		18: 1000 * time.Second, 20: 1000 * time.Second, 1000: 1000 * time.Second,
+	} {
+		if got := backoff(failures); got != want {
+			t.Errorf("backoff(%d) = %v, want %v", failures, got, want)
+		}
+	}
+}
+
+// TestCounts has a reconciler that does not come back.
+func TestCounts(t *testing.T) {
+	p, impl, f := run(t)
+	impl.EnqueueKey(object)
+	for p.ask(Request{}).Active == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	a := p.ask(Request{Enqueue: []Key{{Controller: "fake", Key: "work/run"}}})
+	if a.Active != 1 || a.Queued == 0 || a.Idle {
+		t.Errorf("one reconciling and the same key queued: %+v", a)
+	}
+	f.answers <- nil
+	f.answers <- nil
+	p.settle(2)
+}
+
+func TestClock(t *testing.T) {
+	p, _, _ := run(t)
+	h := &Hook{}
+	if h.Attached() || time.Since(h.Clock().Now()).Abs() > time.Minute {
+		t.Error("a hook without a parent does not have real time")
+	}
+	ctor := func(context.Context, configmap.Watcher) *controller.Impl { return nil }
+	if got := h.Wrap(ctor); reflect.ValueOf(got).Pointer() != reflect.ValueOf(ctor).Pointer() {
+		t.Error("a hook without a parent wraps constructors")
+	}
+	p.ask(Request{Now: start.Add(time.Hour).UnixNano()})
+}
+
+// TestStamp: objects get the virtual moment they are first seen in, keep it, and
+// one that was started before gets its start; the transform that was there
+// stays.
+func TestStamp(t *testing.T) {
+	ours, theirs := net.Pipe()
+	p := &parent{t: t, conn: ours, in: bufio.NewReader(ours)}
+	h := &Hook{created: map[types.UID]metav1.Time{}}
+	go h.attach(theirs)
+	p.ask(Request{Now: start.Add(1500 * time.Millisecond).UnixNano()})
+
+	informer := cache.NewSharedIndexInformer(&cache.ListWatch{}, &v1.TaskRun{}, 0, nil)
+	if err := informer.SetTransform(func(obj any) (any, error) {
+		obj.(*v1.TaskRun).Labels = map[string]string{"seen": "yes"}
+		return obj, nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	h.stamp(informer)
+	transform := field(informer, "transform").Interface().(cache.TransformFunc)
+	created := func(uid types.UID, at time.Time, started *metav1.Time) time.Time {
+		t.Helper()
+		tr := &v1.TaskRun{ObjectMeta: metav1.ObjectMeta{UID: uid, CreationTimestamp: metav1.NewTime(at)}}
+		tr.Status.StartTime = started
+		obj, err := transform(tr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if obj.(*v1.TaskRun).Labels["seen"] != "yes" {
+			t.Error("the earlier transform was not used")
+		}
+		return obj.(*v1.TaskRun).CreationTimestamp.Time
+	}
+	machine := time.Now()
+	if got := created("a", machine, nil); !got.Equal(start.Add(time.Second)) {
+		t.Errorf("first seen at 1.5 s, created %v", got)
+	}
+	p.ask(Request{Now: start.Add(time.Minute).UnixNano()})
+	if got := created("a", machine, nil); !got.Equal(start.Add(time.Second)) {
+		t.Errorf("seen again at 60 s, created %v", got)
+	}
+	if got := created("b", machine, &metav1.Time{Time: start.Add(30 * time.Second)}); !got.Equal(start.Add(30 * time.Second)) {
+		t.Errorf("started at 30 s, created %v", got)
+	}
+	if got := created("c", start.Add(5*time.Second), nil); !got.Equal(start.Add(5 * time.Second)) {
+		t.Errorf("a virtual creation time was changed to %v", got)
+	}
+}
+
+// TestLoopback: a listening socket of any address is bound to the loopback
+// device.
+func TestLoopback(t *testing.T) {
+	l, err := net.Listen("tcp", ":0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	sockets()
+	raw, err := l.(*net.TCPListener).SyscallConn()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var device string
+	if cerr := raw.Control(func(fd uintptr) {
+		device, err = unix.GetsockoptString(int(fd), unix.SOL_SOCKET, unix.SO_BINDTODEVICE)
+	}); cerr != nil || err != nil {
+		t.Fatal(cerr, err)
+	}
+	if device != "lo" {
+		t.Errorf("the socket is bound to %q", device)
+	}
+	conn, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", l.Addr().(*net.TCPAddr).Port))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = conn.Close() }()
+	peer, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = peer.Close() }()
+	if n := sockets(); n != 0 {
+		t.Errorf("%d bytes are waiting, none was sent", n)
+	}
+	if _, err := conn.Write([]byte("12345")); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(10 * time.Second); sockets() != 5; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d bytes are waiting, want 5", sockets())
+		}
+	}
+}
