@@ -190,6 +190,9 @@ func (c *cluster) tracePatch(a ktesting.Action) (bool, runtime.Object, error) {
 	if a.GetResource().Resource != "pods" || a.GetSubresource() != "status" {
 		return false, nil, nil
 	}
+	old, err := c.client.Tracker().Get(a.GetResource(), a.GetNamespace(), p.GetName())
+	must(c.t, err)
+	validateStatus(c.t, old.(*corev1.Pod), p.GetPatch())
 	var body struct{ Status corev1.PodStatus }
 	must(c.t, json.Unmarshal(p.GetPatch(), &body))
 	fmt.Fprintf(&c.out, "%8.3f kubelet %s writes %s\n", c.clock.Elapsed(), p.GetName(), phaseLine(body.Status))
