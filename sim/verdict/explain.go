@@ -123,7 +123,7 @@ func (x *explainer) symptom(p *pod) Link {
 	l.What = p.title(x.t) + " is Pending: no node takes it"
 	if u := p.lastUnschedulable(x.before); u != nil {
 		l.Evidence = u.data.Message
-		if u.data.PerTaint != "" && u.data.PerTaint != u.data.Message {
+		if strings.Contains(u.data.PerTaint, "untolerated taint {") && u.data.PerTaint != u.data.Message {
 			l.Evidence += "\n" + u.data.PerTaint
 		}
 	}
@@ -848,7 +848,7 @@ func (x *explainer) assistantStays(id int64, a *pod) {
 	x.wait(id, sid, Link{
 		What:     fmt.Sprintf("%s stays as long as its StatefulSet", a.title(x.t)),
 		Object:   a.object(),
-		Evidence: "metadata.ownerReferences: " + x.owners(a),
+		Evidence: owners(x.s.Live("Pod", a.namespace, a.name)),
 	})
 	run := x.t.run(a.namespace, a.pipelineRun)
 	if run == nil {
@@ -858,7 +858,7 @@ func (x *explainer) assistantStays(id int64, a *pod) {
 	x.wait(sid, rid, Link{
 		What:     fmt.Sprintf("StatefulSet %s/%s is deleted only when %s is done", a.namespace, a.assistant, run.object()),
 		Object:   fmt.Sprintf("StatefulSet %s/%s", a.namespace, a.assistant),
-		Evidence: "metadata.ownerReferences: " + set.JSON("metadata", "ownerReferences"),
+		Evidence: owners(set),
 	})
 	if !fresh {
 		return
@@ -889,11 +889,13 @@ func (x *explainer) assistantStays(id int64, a *pod) {
 	})
 }
 
-func (x *explainer) owners(p *pod) string {
-	if o := x.s.Live("Pod", p.namespace, p.name); o != nil {
-		return o.JSON("metadata", "ownerReferences")
+// owners are the kinds and names of an object's owners.
+func owners(o *history.Object) string {
+	var m meta
+	if o == nil || o.Decode(&m) != nil {
+		return ""
 	}
-	return ""
+	return "metadata.ownerReferences: " + compact(m.Metadata.OwnerReferences)
 }
 
 // repelled explains a pod by others that will not have it beside them.

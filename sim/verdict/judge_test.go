@@ -2,9 +2,11 @@ package verdict
 
 import (
 	"bytes"
+	"compress/gzip"
 	"encoding/json"
 	"errors"
 	"flag"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -15,6 +17,17 @@ import (
 
 var update = flag.Bool("update", false, "write the findings to the golden files")
 
+// histories are the files to judge: those written by hand, to be read, and
+// those recorded by simctl, packed.
+func histories(t *testing.T) []string {
+	t.Helper()
+	files, err := filepath.Glob("testdata/*.jsonl*")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no histories: %v", err)
+	}
+	return files
+}
+
 func readFile(t *testing.T, path string) []history.Entry {
 	t.Helper()
 	f, err := os.Open(path)
@@ -22,7 +35,13 @@ func readFile(t *testing.T, path string) []history.Entry {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	entries, err := history.Read(f)
+	var in io.Reader = f
+	if strings.HasSuffix(path, ".gz") {
+		if in, err = gzip.NewReader(f); err != nil {
+			t.Fatal(err)
+		}
+	}
+	entries, err := history.Read(in)
 	if err != nil {
 		t.Fatalf("%s: %v", path, err)
 	}
@@ -43,13 +62,9 @@ func outcomeOf(name string) Outcome {
 // TestJudge judges the histories in testdata; each begins its name with the
 // outcome it must have, and has the whole finding in a file beside it.
 func TestJudge(t *testing.T) {
-	files, err := filepath.Glob("testdata/*.jsonl")
-	if err != nil || len(files) == 0 {
-		t.Fatalf("no histories: %v", err)
-	}
 	covered := map[Outcome]bool{}
-	for _, file := range files {
-		name := strings.TrimSuffix(filepath.Base(file), ".jsonl")
+	for _, file := range histories(t) {
+		name, _, _ := strings.Cut(filepath.Base(file), ".jsonl")
 		covered[outcomeOf(name)] = true
 		t.Run(name, func(t *testing.T) {
 			f, err := Judge(readFile(t, file))
@@ -69,7 +84,7 @@ func TestJudge(t *testing.T) {
 				t.Fatal(err)
 			}
 			got := plain.Bytes()
-			golden := strings.TrimSuffix(file, ".jsonl") + ".golden.json"
+			golden := filepath.Join("testdata", name+".golden.json")
 			if *update {
 				if err := os.WriteFile(golden, got, 0o644); err != nil {
 					t.Fatal(err)
@@ -144,11 +159,7 @@ func TestJudgeIsPure(t *testing.T) {
 // TestJudgeOfPrefixes judges every history cut off at every entry: an
 // interrupted cell has an outcome or no run, and its chain is whole.
 func TestJudgeOfPrefixes(t *testing.T) {
-	files, err := filepath.Glob("testdata/*.jsonl")
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, file := range files {
+	for _, file := range histories(t) {
 		entries := readFile(t, file)
 		for n := range entries {
 			f, err := Judge(entries[:n])
