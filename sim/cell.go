@@ -86,8 +86,8 @@ type play struct {
 	state *history.State
 	read  int
 
-	runs  []*unstructured.Unstructured
-	nodes int
+	runs     []*unstructured.Unstructured
+	restarts int
 }
 
 // prepare sets up the cluster and creates the workload, the runs last.
@@ -227,7 +227,10 @@ func (c *play) createCluster(disks *storage.Driver, manifests []*unstructured.Un
 	}
 	// The controllers make the namespaces' ServiceAccounts, and everybody sees
 	// the nodes.
-	return c.quiet(c.ctx)
+	if err := c.quiet(c.ctx); err != nil {
+		return err
+	}
+	return c.heeded(true)
 }
 
 // configure sets the release's flags and defaults as the cell wants them.
@@ -363,7 +366,13 @@ func (c *play) loop() error {
 	looked, stalled := false, false
 	for range maxSteps {
 		if err := c.quiet(c.ctx); err != nil {
-			return err
+			if !errors.Is(err, tekton.ErrExited) {
+				return err
+			}
+			if err := c.restart(err); err != nil {
+				return err
+			}
+			continue
 		}
 		if done, err := c.finished(); err != nil {
 			return err
@@ -413,6 +422,23 @@ func (c *play) loop() error {
 		c.clock.Step()
 	}
 	return fmt.Errorf("%w: %d steps, now at %.0f s of virtual time", errTooLong, maxSteps, c.clock.Elapsed())
+}
+
+// maxRestarts bounds how often a cell's controller may end by itself.
+const maxRestarts = 5
+
+// restart puts a new Tekton controller in the place of one that has ended, as
+// its Deployment does.
+func (c *play) restart(cause error) error {
+	if c.restarts++; c.restarts > maxRestarts {
+		return fmt.Errorf("%d restarts did not help: %w", maxRestarts, cause)
+	}
+	c.logger.Info("The Tekton controller has ended; starting it again", "cause", cause.Error())
+	if err := c.startController(c.ctx); err != nil {
+		return err
+	}
+	c.release.controller.SetRecorder(c.log)
+	return nil
 }
 
 func (c *play) record(fact string, data any) {
@@ -472,6 +498,9 @@ func (c *play) clean() error {
 	}
 	rest = append(rest, slices.Concat(c.state.List("VolumeAttachment"), c.state.List("PersistentVolume"), c.state.List("CSINode"), c.state.List("Node"))...)
 	if err := c.deleteAll(rest); err != nil {
+		return err
+	}
+	if err := c.heeded(false); err != nil {
 		return err
 	}
 	for _, ns := range c.state.List("Namespace") {

@@ -65,7 +65,14 @@ func (w *worker) ensureSCC(ctx context.Context) error {
 		return err
 	}
 	s := &scc{}
+	if err := s.start(w, path, c); err != nil {
+		return errors.Join(err, s.stop())
+	}
 	w.scc = s
+	return nil
+}
+
+func (s *scc) start(w *worker, path string, c clients) (err error) {
 	if s.engine, err = openshift.StartEngine(path); err != nil {
 		return err
 	}
@@ -106,6 +113,15 @@ func (c *play) constrain(namespaces []*corev1.Namespace) error {
 		}
 	}
 	return nil
+}
+
+// heeded waits until the API server asks OpenShift's admission, or no longer
+// does: it learns of a webhook a moment after the configuration was written.
+func (c *play) heeded(want bool) error {
+	if !c.cell.Spec.Cluster.OpenShift.Enabled {
+		return nil
+	}
+	return openshift.WaitInForce(c.ctx, c.simctl, c.release.namespace, want)
 }
 
 // grant lets ServiceAccounts use SCCs; their namespaces exist by now.

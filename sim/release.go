@@ -58,6 +58,10 @@ func (w *worker) install(ctx context.Context, build *tekton.Build, namespace str
 		return err
 	}
 	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}
+	if namespace == openshiftNamespace {
+		// On OpenShift every namespace has ranges of ids.
+		openshift.Annotate(ns, scenario.OpenShift{}, 0)
+	}
 	if _, err := w.simctl.CoreV1().Namespaces().Create(ctx, ns, metav1.CreateOptions{}); err != nil && !apierrors.IsAlreadyExists(err) {
 		return fmt.Errorf("creating Namespace %s: %w", namespace, err)
 	}
@@ -85,13 +89,25 @@ func (w *worker) install(ctx context.Context, build *tekton.Build, namespace str
 	if w.release.proxy, err = w.cp.Proxy(namespace, tekton.ServiceAccount); err != nil {
 		return err
 	}
-	out, err := w.logFile("tekton-" + build.Version)
+	return w.startController(ctx)
+}
+
+// startController starts the installed release's controller.
+func (w *worker) startController(ctx context.Context) error {
+	r := w.release
+	if r.controller != nil {
+		// What it had on the clock goes with it.
+		if err := r.controller.Stop(ctx); err != nil {
+			return err
+		}
+	}
+	out, err := w.logFile("tekton-" + r.build.Version)
 	if err != nil {
 		return err
 	}
-	w.release.controller, err = tekton.Start(ctx, build, tekton.ControllerOptions{
-		Kubeconfig: w.release.proxy.Kubeconfig,
-		Namespace:  namespace,
+	r.controller, err = tekton.Start(ctx, r.build, tekton.ControllerOptions{
+		Kubeconfig: r.proxy.Kubeconfig,
+		Namespace:  r.namespace,
 		Clock:      w.clock,
 		Log:        out,
 	})

@@ -109,7 +109,8 @@ func (c *ControlPlane) start(ctx context.Context, o Options) error {
 		return err
 	}
 	for _, pid := range children() {
-		if !slices.Contains(before, pid) {
+		// Others of this process may start children at the same time.
+		if !slices.Contains(before, pid) && slices.Contains([]string{etcdName, apiServerName}, command(pid)) {
 			c.pids = append(c.pids, pid)
 		}
 	}

@@ -133,3 +133,12 @@ func children() []int {
 	}
 	return out
 }
+
+// command gives the name of the file that a process executes.
+func command(pid int) string {
+	comm, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "comm"))
+	if err != nil {
+		return ""
+	}
+	return string(bytes.TrimSpace(comm))
+}

@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 
 	jsonpatch "gopkg.in/evanphx/json-patch.v4"
+	"k8s.io/client-go/kubernetes/scheme"
 
 	"simctl.dev/simctl/sim/history"
 )
@@ -263,6 +264,7 @@ func (t *Tap) refused(actor, verb string, where target, code int, sent, got []by
 	_ = json.Unmarshal(got, &s)
 	e := history.Entry{Kind: history.KindRefused, Actor: actor, Verb: verb, Code: code, Reason: s.Reason, Message: s.Message}
 	var o object
+	sent = toJSON(sent)
 	if json.Unmarshal(sent, &o) == nil && o.Kind != "" {
 		e.Object = history.Ref{APIVersion: o.APIVersion, Kind: o.Kind, Namespace: o.Metadata.Namespace, Name: o.Metadata.Name}
 		if e.Object.Name == "" {
@@ -282,6 +284,24 @@ func (t *Tap) refused(actor, verb string, where target, code int, sent, got []by
 	t.recorder.Record(e)
 }
 
+// toJSON gives a request's body as JSON: a client in another process may send
+// protobuf. What cannot be read is left as it is.
+func toJSON(body []byte) []byte {
+	if json.Valid(body) {
+		return body
+	}
+	o, gvk, err := scheme.Codecs.UniversalDeserializer().Decode(body, nil, nil)
+	if err != nil {
+		return body
+	}
+	o.GetObjectKind().SetGroupVersionKind(*gvk)
+	raw, err := json.Marshal(o)
+	if err != nil {
+		return body
+	}
+	return raw
+}
+
 // bind records what a pods/binding request did, which its answer does not show.
 func (t *Tap) bind(actor string, where target, sent []byte) {
 	var binding struct {
@@ -289,7 +309,7 @@ func (t *Tap) bind(actor string, where target, sent []byte) {
 			Name string `json:"name"`
 		} `json:"target"`
 	}
-	if json.Unmarshal(sent, &binding) != nil {
+	if json.Unmarshal(toJSON(sent), &binding) != nil {
 		return
 	}
 	ref := history.Ref{APIVersion: "v1", Kind: "Pod", Namespace: where.namespace, Name: where.name}

@@ -1,0 +1,236 @@
+package sim_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr"
+
+	"simctl.dev/simctl/sim"
+	"simctl.dev/simctl/sim/history"
+	"simctl.dev/simctl/sim/scenario"
+	"simctl.dev/simctl/sim/verdict"
+)
+
+func TestMain(m *testing.M) {
+	sim.ChildMain()
+	os.Exit(m.Run())
+}
+
+// load gives the cells of scenario files under testdata.
+func load(t *testing.T, names ...string) []scenario.Cell {
+	t.Helper()
+	var cells []scenario.Cell
+	for _, name := range names {
+		f, err := scenario.Load(filepath.Join("testdata", name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		cs, err := f.Cells(scenario.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		cells = append(cells, cs...)
+	}
+	return cells
+}
+
+// run runs cells and checks that nothing is left behind but the run's folder.
+func run(t *testing.T, ctx context.Context, cells []scenario.Cell, o sim.Options) ([]verdict.Cell, error) {
+	t.Helper()
+	tmp := t.TempDir()
+	t.Setenv("TMPDIR", tmp)
+	if o.OutDir == "" {
+		o.OutDir = t.TempDir()
+	}
+	o.Logger = logr.Discard()
+	results, err := sim.Run(ctx, cells, o)
+	if left, _ := os.ReadDir(tmp); len(left) > 0 {
+		t.Errorf("files left behind: %v", left)
+	}
+	if left := children(t); len(left) > 0 {
+		t.Errorf("processes left behind: %v", left)
+	}
+	return results, err
+}
+
+// children lists the command lines of this process's children.
+func children(t *testing.T) []string {
+	t.Helper()
+	stats, err := filepath.Glob("/proc/[0-9]*/stat")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out []string
+	for _, name := range stats {
+		stat, err := os.ReadFile(name)
+		if err != nil {
+			continue
+		}
+		fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
+		if len(fields) > 1 && fields[0] != "Z" && fields[1] == strconv.Itoa(os.Getpid()) {
+			line, _ := os.ReadFile(filepath.Join(filepath.Dir(name), "cmdline"))
+			out = append(out, filepath.Base(filepath.Dir(name))+" "+string(bytes.ReplaceAll(line, []byte{0}, []byte{' '})))
+		}
+	}
+	return out
+}
+
+// TestOutcomes has every outcome once, on the real control plane.
+func TestOutcomes(t *testing.T) {
+	files, err := filepath.Glob("testdata/*.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, f := range files {
+		names = append(names, filepath.Base(f))
+	}
+	cells := load(t, names...)
+	results, err := run(t, context.Background(), cells, sim.Options{Parallel: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(results) != len(cells) {
+		t.Fatalf("%d results for %d cells", len(results), len(cells))
+	}
+	seen := map[verdict.Outcome]bool{}
+	for _, r := range results {
+		seen[r.Outcome] = true
+		if !r.AsExpected {
+			t.Errorf("%s: %s (%s), expected %s\n%s", r.Scenario, r.Outcome, r.Error, r.Expected, chain(r))
+		}
+		if r.Outcome != verdict.Success && len(r.Cause) == 0 {
+			t.Errorf("%s: %s without a cause", r.Scenario, r.Outcome)
+		}
+	}
+	for _, o := range verdict.Outcomes {
+		if !seen[o] {
+			t.Errorf("no cell came out as %s", o)
+		}
+	}
+}
+
+func chain(r verdict.Cell) string {
+	var b strings.Builder
+	for _, l := range r.Cause {
+		b.WriteString("  " + l.What + " [" + l.Object + "] " + l.Evidence + "\n")
+	}
+	return b.String()
+}
+
+// TestSameSeedSameResult runs the same cells twice: on one control plane one
+// after the other, and in two worker processes.
+func TestSameSeedSameResult(t *testing.T) {
+	cells := load(t, "success.yaml", "multi-attach.yaml", "deadlock.yaml")
+	var runs [][]byte
+	for _, parallel := range []int{1, 2} {
+		results, err := run(t, context.Background(), cells, sim.Options{Parallel: parallel})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var what []any
+		for _, r := range results {
+			for i := range r.Timing.Tasks {
+				// The API server makes up the names.
+				r.Timing.Tasks[i].TaskRun, r.Timing.Tasks[i].Pod = "", ""
+			}
+			what = append(what, r.Outcome, r.Recovered, r.MakespanSeconds, r.BlockedSinceSeconds, r.Timing)
+		}
+		raw, err := json.MarshalIndent(what, "", " ")
+		if err != nil {
+			t.Fatal(err)
+		}
+		runs = append(runs, raw)
+	}
+	if !bytes.Equal(runs[0], runs[1]) {
+		t.Errorf("the same seed gave\n%s\nand\n%s", runs[0], runs[1])
+	}
+}
+
+// TestInterrupt ends a run in the middle of its second cell.
+func TestInterrupt(t *testing.T) {
+	cells := load(t, "success.yaml", "deadlock.yaml", "failed.yaml")
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	started := 0
+	results, err := run(t, ctx, cells, sim.Options{Parallel: 1, Progress: func(e sim.Event) {
+		if e.Kind == sim.EventCellStarted {
+			if started++; started == 2 {
+				time.AfterFunc(100*time.Millisecond, cancel)
+			}
+		}
+	}})
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("the run ended with %v", err)
+	}
+	if len(results) != 1 || results[0].Outcome != verdict.Success {
+		t.Errorf("kept %+v, want the first cell", results)
+	}
+}
+
+// TestControllerCrash kills the Tekton controller once the first task runs. It
+// is started again, and the run goes on.
+func TestControllerCrash(t *testing.T) {
+	cells := load(t, "success.yaml")
+	out := t.TempDir()
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	file := filepath.Join(out, "cells", cells[0].ID(), "history.jsonl")
+	killed := make(chan bool, 1)
+	go func() {
+		for ctx.Err() == nil {
+			time.Sleep(time.Millisecond)
+			raw, err := os.ReadFile(file)
+			if err != nil || !bytes.Contains(raw, []byte(`"fact":"PodAdmitted"`)) {
+				continue
+			}
+			for _, c := range children(t) {
+				pid, line, _ := strings.Cut(c, " ")
+				if n, err := strconv.Atoi(pid); err == nil && strings.HasPrefix(line, "tekton-pipelines-controller") {
+					killed <- syscall.Kill(n, syscall.SIGKILL) == nil
+					return
+				}
+			}
+		}
+	}()
+	results, err := run(t, ctx, cells, sim.Options{Parallel: 1, OutDir: out})
+	if err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-killed:
+	default:
+		t.Fatal("the controller was not killed: the test shows nothing")
+	}
+	if results[0].Outcome != verdict.Success {
+		t.Errorf("%s (%s)", results[0].Outcome, results[0].Error)
+	}
+	f, err := os.Open(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = f.Close() }()
+	entries, err := history.Read(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	exits := 0
+	for _, e := range entries {
+		if e.Fact == history.FactTektonExited {
+			exits++
+		}
+	}
+	if exits != 1 {
+		t.Errorf("the history has %d ends of the controller, want 1", exits)
+	}
+}
