@@ -292,9 +292,11 @@ func (s *podSpec) object() *corev1.Pod {
 	}
 	for _, name := range s.Secrets {
 		p.Spec.Volumes = append(p.Spec.Volumes, corev1.Volume{Name: name, VolumeSource: corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{SecretName: name}}})
+		mounts = append(mounts, corev1.VolumeMount{Name: name, MountPath: "/workspace/" + name})
 	}
 	if len(s.Steps) == 0 {
-		p.Spec.Containers = []corev1.Container{{Name: "affinity-assistant", Image: "nop-image", VolumeMounts: mounts}}
+		// An assistant only names its claims.
+		p.Spec.Containers = []corev1.Container{{Name: "affinity-assistant", Image: "nop-image"}}
 		return p
 	}
 	p.Labels[labelPipelineRun], p.Labels[labelPipelineTask] = s.Run, s.Task

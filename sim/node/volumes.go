@@ -33,11 +33,29 @@ type mount struct {
 	mounted    bool
 }
 
-// claimsOf lists the claims that the pod's volumes name.
+// mountedVolumes gives the names of the volumes that a container has. The
+// kubelet leaves the pod's other volumes alone (pkg/kubelet/volumemanager/populator):
+// so does it with the claim that an affinity assistant only names.
+func mountedVolumes(spec *corev1.PodSpec) map[string]bool {
+	names := map[string]bool{}
+	for _, c := range slices.Concat(spec.InitContainers, spec.Containers) {
+		for _, vm := range c.VolumeMounts {
+			names[vm.Name] = true
+		}
+		for _, d := range c.VolumeDevices {
+			names[d.Name] = true
+		}
+	}
+	return names
+}
+
+// claimsOf lists the claims that the pod's containers have mounted.
 func (k *Kubelets) claimsOf(p *pod) []*mount {
 	var out []*mount
+	mounted := mountedVolumes(p.spec)
 	for _, v := range p.spec.Volumes {
 		switch {
+		case !mounted[v.Name]:
 		case v.PersistentVolumeClaim != nil:
 			out = append(out, &mount{volume: v.Name, claim: v.PersistentVolumeClaim.ClaimName, readOnly: v.PersistentVolumeClaim.ReadOnly})
 		case v.Ephemeral != nil:
@@ -204,8 +222,10 @@ func (k *Kubelets) objectsReady(ctx context.Context, p *pod) bool {
 			k.event(ctx, p, corev1.EventTypeWarning, "FailedMount", fmt.Sprintf("MountVolume.SetUp failed for volume %q : configmap %q not found", volume, name))
 		}
 	}
+	mounted := mountedVolumes(p.spec)
 	for _, v := range p.spec.Volumes {
 		switch {
+		case !mounted[v.Name]:
 		case v.Secret != nil:
 			secret(v.Name, v.Secret.SecretName, v.Secret.Optional)
 		case v.ConfigMap != nil:
