@@ -14,6 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
 
 	"simctl.dev/simctl/sim/clock"
 	"simctl.dev/simctl/sim/history"
@@ -202,13 +203,17 @@ func (c *play) createCluster(disks *storage.Driver, manifests []*unstructured.Un
 		}
 	}
 	for _, n := range nodes {
-		status := n.Status
-		made, err := c.simctl.CoreV1().Nodes().Create(c.ctx, n, metav1.CreateOptions{})
+		// A patch, because a controller that has seen the node may have written
+		// to it by now.
+		status, err := json.Marshal(map[string]any{"status": n.Status})
 		if err != nil {
+			return fmt.Errorf("writing the status of Node %s as JSON: %w", n.Name, err)
+		}
+		if _, err := c.simctl.CoreV1().Nodes().Create(c.ctx, n, metav1.CreateOptions{}); err != nil {
 			return fmt.Errorf("creating Node %s: %w", n.Name, err)
 		}
-		made.Status = status
-		if made, err = c.simctl.CoreV1().Nodes().UpdateStatus(c.ctx, made, metav1.UpdateOptions{}); err != nil {
+		made, err := c.simctl.CoreV1().Nodes().Patch(c.ctx, n.Name, types.MergePatchType, status, metav1.PatchOptions{}, "status")
+		if err != nil {
 			return fmt.Errorf("reporting the status of Node %s: %w", n.Name, err)
 		}
 		if csi := disks.CSINode(made); csi != nil {
