@@ -311,8 +311,8 @@ func (k *Kubelets) sync(ctx context.Context, keys []string) {
 	}
 }
 
-// event writes an event about a pod once per reason and message.
-func (k *Kubelets) event(ctx context.Context, p *pod, kind, reason, message string) {
+// warn writes a warning event about a pod once per reason and message.
+func (k *Kubelets) warn(ctx context.Context, p *pod, reason, message string) {
 	if p.said[reason+message] {
 		return
 	}
@@ -324,7 +324,7 @@ func (k *Kubelets) event(ctx context.Context, p *pod, kind, reason, message stri
 		InvolvedObject: corev1.ObjectReference{
 			APIVersion: "v1", Kind: "Pod", Namespace: p.namespace, Name: p.name, UID: p.uid,
 		},
-		Type: kind, Reason: reason, Message: message,
+		Type: corev1.EventTypeWarning, Reason: reason, Message: message,
 		Source: corev1.EventSource{Component: "kubelet", Host: p.m.name}, ReportingController: "kubelet", ReportingInstance: p.m.name,
 		FirstTimestamp: now, LastTimestamp: now, Count: 1,
 	}, metav1.CreateOptions{})

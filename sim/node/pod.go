@@ -60,17 +60,16 @@ type pod struct {
 	// terminating: the pod is being deleted.
 	terminating bool
 
-	start                 time.Time
-	volumes               []*mount
-	attachedAt, mountedAt time.Time
-	pulls                 []pull
-	init, containers      []*container
-	steps                 []*container
-	ip                    string
-	phase                 corev1.PodPhase
-	reason, message       string
-	conditions            map[corev1.PodConditionType]corev1.PodCondition
-	said                  map[string]bool
+	start            time.Time
+	volumes          []*mount
+	pulls            []pull
+	init, containers []*container
+	steps            []*container
+	ip               string
+	phase            corev1.PodPhase
+	reason, message  string
+	conditions       map[corev1.PodConditionType]corev1.PodCondition
+	said             map[string]bool
 	// reports counts the statuses written, so that a report that failed and is
 	// tried again never overwrites a later one.
 	reports                                  int
@@ -152,7 +151,7 @@ func (k *Kubelets) admit(ctx context.Context, p *pod) {
 	p.start = k.o.Clock.Now()
 	if reason, message := k.refusal(p, node); reason != "" {
 		k.fact(p, history.FactPodRefused, history.Refusal{Node: p.m.name, Reason: reason, Message: message})
-		k.event(ctx, p, corev1.EventTypeWarning, reason, message)
+		k.warn(ctx, p, reason, message)
 		p.phase, p.reason, p.message, p.stage = corev1.PodFailed, reason, message, released
 		k.writeStatus(ctx, p)
 		return
@@ -268,7 +267,7 @@ func (k *Kubelets) startContainers(ctx context.Context, p *pod) {
 			}
 			p.stage = misconfigured
 			c.waitingReason, c.waitingMessage = "CreateContainerConfigError", message
-			k.event(ctx, p, corev1.EventTypeWarning, "Failed", "Error: "+message)
+			k.warn(ctx, p, "Failed", "Error: "+message)
 			k.writeStatus(ctx, p)
 			return
 		}
@@ -392,13 +391,13 @@ func (k *Kubelets) terminate(ctx context.Context, p *pod) {
 	}
 	p.terminating = true
 	p.cancelDeadline()
-	switch {
-	case p.stage == ended:
+	switch p.stage {
+	case ended:
 		return // The volumes are being unmounted; release goes on from there.
-	case p.stage == released:
+	case released:
 		k.deletePod(ctx, p)
 		return
-	case p.stage == admitted:
+	case admitted:
 		p.stage = released
 		k.deletePod(ctx, p)
 		return

@@ -414,12 +414,15 @@ func (k *Kubelets) stepDuration(p *pod, i int, m scenario.TaskModel) time.Durati
 	if m.Duration == nil && len(m.Steps) > 0 {
 		return 0 // The model gives the steps that take time.
 	}
-	n := time.Duration(len(p.steps))
-	part := (whole / n).Truncate(time.Millisecond)
-	if i == len(p.steps)-1 {
-		part = whole - part*(n-1)
+	n := len(p.steps)
+	part := (whole / time.Duration(n)).Truncate(time.Millisecond)
+	if i < n-1 {
+		return part
 	}
-	return part
+	for range n - 1 {
+		whole -= part
+	}
+	return whole
 }
 
 // reads does the task's reads; it gives the complaint about the first that

@@ -92,7 +92,7 @@ func (k *Kubelets) tryVolumes(ctx context.Context, p *pod) {
 			continue
 		}
 		if k.usedByOther(p, v.pv) {
-			k.event(ctx, p, corev1.EventTypeWarning, "FailedMount",
+			k.warn(ctx, p, "FailedMount",
 				fmt.Sprintf("MountVolume.SetUp failed for volume %q : volume uses the ReadWriteOncePod access mode and is already in use by another pod", v.pv.Name))
 			ready = false
 			continue
@@ -115,7 +115,7 @@ func (k *Kubelets) tryVolumes(ctx context.Context, p *pod) {
 		p.complaint = nil
 	}
 	now := k.o.Clock.Now()
-	p.attachedAt, p.attachSeconds = now, now.Sub(p.start).Seconds()
+	p.attachSeconds = now.Sub(p.start).Seconds()
 	p.stage = mounting
 	var took time.Duration
 	for _, v := range p.volumes {
@@ -156,7 +156,7 @@ func (k *Kubelets) complainLater(ctx context.Context, p *pod) {
 		if len(unattached) > 0 {
 			all = unattached
 		}
-		k.event(ctx, p, corev1.EventTypeWarning, "FailedMount", fmt.Sprintf(
+		k.warn(ctx, p, "FailedMount", fmt.Sprintf(
 			"Unable to attach or mount volumes: unmounted volumes=%v, unattached volumes=%v, failed to process volumes=[]: context deadline exceeded", all, unattached))
 	})
 }
@@ -207,7 +207,7 @@ func (k *Kubelets) objectsReady(ctx context.Context, p *pod) bool {
 		if _, err := k.secretLister.Secrets(p.namespace).Get(name); err != nil {
 			ready = false
 			k.want(wantedKey("secret", p.namespace, name), p.uid)
-			k.event(ctx, p, corev1.EventTypeWarning, "FailedMount", fmt.Sprintf("MountVolume.SetUp failed for volume %q : secret %q not found", volume, name))
+			k.warn(ctx, p, "FailedMount", fmt.Sprintf("MountVolume.SetUp failed for volume %q : secret %q not found", volume, name))
 		}
 	}
 	config := func(volume, name string, optional *bool) {
@@ -219,7 +219,7 @@ func (k *Kubelets) objectsReady(ctx context.Context, p *pod) bool {
 		if _, err := k.configLister.ConfigMaps(p.namespace).Get(name); err != nil {
 			ready = false
 			k.want(wantedKey("configmap", p.namespace, name), p.uid)
-			k.event(ctx, p, corev1.EventTypeWarning, "FailedMount", fmt.Sprintf("MountVolume.SetUp failed for volume %q : configmap %q not found", volume, name))
+			k.warn(ctx, p, "FailedMount", fmt.Sprintf("MountVolume.SetUp failed for volume %q : configmap %q not found", volume, name))
 		}
 	}
 	mounted := mountedVolumes(p.spec)

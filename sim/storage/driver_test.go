@@ -14,7 +14,6 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/informers"
 	"k8s.io/client-go/kubernetes/fake"
@@ -323,7 +322,6 @@ func TestObjects(t *testing.T) {
 		kinds := map[string]int{}
 		for _, o := range b.driver.Objects() {
 			kinds[o.GetObjectKind().GroupVersionKind().Kind]++
-			_ = runtime.Object(o)
 			switch o := o.(type) {
 			case *storagev1.StorageClass:
 				isDefault := o.Annotations["storageclass.kubernetes.io/is-default-class"] == "true"

@@ -106,12 +106,14 @@ func (d *Driver) syncClaim(ctx context.Context, key string) {
 	})
 }
 
-// provision makes the volume of a claim. The claim may be gone by then: the
-// external-provisioner makes the volume all the same, and the PV controller
-// releases it.
+// provision makes the volume of a claim, unless the claim is gone by then.
 func (d *Driver) provision(ctx context.Context, c *class, claim *corev1.PersistentVolumeClaim, stable string, took time.Duration) error {
-	if now, err := d.claims.PersistentVolumeClaims(claim.Namespace).Get(claim.Name); err != nil || now.UID != claim.UID {
+	now, err := d.claims.PersistentVolumeClaims(claim.Namespace).Get(claim.Name)
+	if apierrors.IsNotFound(err) || err == nil && now.UID != claim.UID {
 		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("provisioning claim %s/%s: %w", claim.Namespace, claim.Name, err)
 	}
 	zone, err := d.zone(c, claim, stable)
 	if err != nil {
