@@ -365,7 +365,7 @@ func (t *timeline) judgeTaskRun(run *pipelineRun, r *taskRun) (ruling, bool, err
 		if err != nil {
 			return ruling{}, false, err
 		}
-		return ruling{outcome: AdmissionDenied, cause: append(cause, refusalCause(s, r.namespace, r.message, nil)...)}, true, nil
+		return ruling{outcome: AdmissionDenied, cause: append(cause, refusalCause(s, r.namespace, r.message, podOf(s, r))...)}, true, nil
 	}
 	if p != nil {
 		if outcome, links, err := t.failedPod(r, p); err != nil || outcome != "" {
@@ -376,6 +376,27 @@ func (t *timeline) judgeTaskRun(run *pipelineRun, r *taskRun) (ruling, bool, err
 		return ruling{outcome: InvalidPipeline, cause: append(cause, t.tooManyClaims(r)...)}, true, nil
 	}
 	return ruling{outcome: Failed, cause: append(cause, t.failure(p)...)}, true, nil
+}
+
+// podOf is as much of a TaskRun's pod as its own spec decides: for a pod whose
+// refused request the history does not show.
+func podOf(s *history.State, r *taskRun) *corev1.Pod {
+	type spec struct {
+		Spec struct {
+			ServiceAccountName string `json:"serviceAccountName"`
+			PodTemplate        struct {
+				SecurityContext *corev1.PodSecurityContext `json:"securityContext"`
+			} `json:"podTemplate"`
+		} `json:"spec"`
+	}
+	t, ok := decode[spec](s, "TaskRun", r.namespace, r.name)
+	if !ok {
+		return nil
+	}
+	pod := &corev1.Pod{}
+	pod.Spec.ServiceAccountName = t.Spec.ServiceAccountName
+	pod.Spec.SecurityContext = t.Spec.PodTemplate.SecurityContext
+	return pod
 }
 
 // tooManyClaims names what is behind the refusal of a TaskRun with two claims:
