@@ -357,7 +357,9 @@ func (t *timeline) judgeTaskRun(run *pipelineRun, r *taskRun) (ruling, bool, err
 		if e.Code != 403 {
 			outcome = InvalidPipeline
 		}
-		cause = append(cause, Link{What: fmt.Sprintf("The pod of task %s is refused by the API server", r.task), Object: r.object(), Evidence: clip(e.Message)})
+		if !strings.Contains(r.message, e.Message) {
+			cause = append(cause, Link{What: fmt.Sprintf("The pod of task %s is refused by the API server", r.task), Object: r.object(), Evidence: clip(e.Message)})
+		}
 		return ruling{outcome: outcome, cause: append(cause, refusalCause(s, r.namespace, e.Message, refusedPod(e))...)}, true, nil
 	}
 	if r.reason == "PodAdmissionFailed" {
