@@ -302,7 +302,7 @@ func (b *Builder) download(ctx context.Context, tmp, version string) (string, er
 // executable's size.
 func (b *Builder) compile(ctx context.Context, tmp, module, out, version string) (int64, error) {
 	var fsys syscall.Statfs_t
-	if err := syscall.Statfs(tmp, &fsys); err == nil && fsys.Bavail*uint64(fsys.Bsize) < minimumSpace { //nolint:unconvert // differs by platform
+	if err := syscall.Statfs(tmp, &fsys); err == nil && fsys.Bavail*uint64(fsys.Bsize) < minimumSpace {
 		return 0, fmt.Errorf("building it needs %d MB: %w", minimumSpace>>20, syscall.ENOSPC)
 	}
 	began := time.Now()

@@ -172,9 +172,9 @@ func TestBackoff(t *testing.T) {
 		a := p.ask(Request{Now: now.UnixNano(), Enqueue: []Key{{Controller: "fake", Key: "work/run"}}})
 		return append(a.Delays, p.settle(reconciles)...)
 	}
-	for i, want := range []time.Duration{5, 10, 20, 40, 80} {
+	for i, want := range []int{5, 10, 20, 40, 80} {
 		got := next(failure)
-		if len(got) != 1 || got[0].At != now.Add((want+1)*time.Millisecond).UnixNano() || got[0].Attempt != i+1 {
+		if len(got) != 1 || got[0].At != now.Add(time.Duration(want+1)*time.Millisecond).UnixNano() || got[0].Attempt != i+1 {
 			t.Fatalf("failure %d gave %+v, want %d ms after %v", i+1, got, want, now)
 		}
 		now = time.Unix(0, got[0].At).UTC()
