@@ -8,6 +8,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -49,6 +50,10 @@ func (w *worker) play(ctx context.Context, cell *scenario.Cell, build *tekton.Bu
 	log := history.NewLog(w.clock.Elapsed, out)
 	w.setLog(log)
 
+	// Where the real time goes, for the log.
+	laps, last := map[string]float64{}, time.Now()
+	lap := func(name string) { laps[name], last = time.Since(last).Seconds(), time.Now() }
+
 	c := &play{worker: w, cell: cell, log: log, state: history.NewState()}
 	c.ctx, c.cancel = context.WithCancel(ctx)
 	defer func() {
@@ -57,15 +62,19 @@ func (w *worker) play(ctx context.Context, cell *scenario.Cell, build *tekton.Bu
 		w.setLog(nil)
 		if ctx.Err() == nil {
 			err = errors.Join(err, c.clean())
+			lap("clean")
 		}
 		c.cancel()
+		c.logger.V(1).Info("Cell played", "cell", cell.ID(), "laps", laps)
 	}()
 	if err := c.prepare(); err != nil {
 		return nil, err
 	}
+	lap("prepare")
 	if err := c.loop(); err != nil {
 		return nil, err
 	}
+	lap("loop")
 	return log.Entries(), log.Err()
 }
 
