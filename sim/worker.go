@@ -283,7 +283,7 @@ func (w *worker) run(ctx context.Context, cell *scenario.Cell, build *tekton.Bui
 	}
 	entries, err := w.play(ctx, cell, build, f)
 	if err := errors.Join(err, f.Close()); err != nil {
-		return verdict.Cell{}, fmt.Errorf("running %s: %w", cell.ID(), err)
+		return verdict.Cell{}, err
 	}
 	res, err := judge(cell, entries)
 	res.History = file
