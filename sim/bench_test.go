@@ -74,7 +74,7 @@ func peakMemory() func() float64 {
 	quit, out := make(chan struct{}), make(chan float64)
 	go func() {
 		var peak float64
-		tick := time.NewTicker(100 * time.Millisecond)
+		tick := time.NewTicker(time.Second)
 		defer tick.Stop()
 		for {
 			select {

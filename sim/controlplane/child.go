@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"runtime/debug"
 	"syscall"
 	"time"
 	_ "unsafe" // for linkname
@@ -48,20 +49,23 @@ const (
 func ChildMain() {
 	switch filepath.Base(os.Args[0]) {
 	case etcdName:
-		OutliveNot()
+		childSetup()
 		etcdmain.Main(os.Args)
 		os.Exit(0)
 	case apiServerName:
-		OutliveNot()
+		childSetup()
 		setVersion()
 		os.Exit(cli.Run(apiserver.NewAPIServerCommand()))
 	}
 }
 
-// OutliveNot ends this process as soon as its parent is gone, however that
+// childSetup has this process end as soon as its parent is gone, however that
 // ended, and at once on SIGTERM: a child's state is thrown away with the cell,
 // so draining connections would only cost time.
-func OutliveNot() {
+func childSetup() {
+	// These processes are short-lived and small: collecting garbage less often
+	// costs little memory and saves a good part of their time.
+	debug.SetGCPercent(300)
 	parent := os.Getppid()
 	term := make(chan os.Signal, 1)
 	signal.Notify(term, syscall.SIGTERM)

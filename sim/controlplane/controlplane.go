@@ -102,6 +102,8 @@ func (c *ControlPlane) start(ctx context.Context, o Options) error {
 	// Cells create and delete many objects and are short.
 	args.Set("max-requests-inflight", "2000").Set("max-mutating-requests-inflight", "1000")
 	args.Set("event-ttl", "24h")
+	// Nobody competes for this API server.
+	args.Set("enable-priority-and-fairness", "false").Set("profiling", "false")
 
 	before := children()
 	cfg, err := c.env.Start()

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"runtime/metrics"
 	"strconv"
+	"syscall"
 	"time"
 )
 
@@ -88,18 +89,18 @@ func goroutinesIdle() bool {
 // running gives one of the processes that has a thread on a processor, waiting
 // for one, or in a disk operation; 0 if there is none.
 func running(pids []int) int {
+	var buf [512]byte
 	for _, pid := range pids {
-		dir := filepath.Join("/proc", strconv.Itoa(pid), "task")
-		threads, err := os.ReadDir(dir)
+		dir := "/proc/" + strconv.Itoa(pid) + "/task/"
+		d, err := os.Open(dir)
 		if err != nil {
 			continue // The process has ended: it does nothing any more.
 		}
+		threads, _ := d.Readdirnames(-1)
+		_ = d.Close()
 		for _, th := range threads {
-			stat, err := os.ReadFile(filepath.Join(dir, th.Name(), "stat"))
-			if err != nil {
-				continue
-			}
 			// "pid (name) STATE ..."; the name may hold anything.
+			stat := buf[:read(dir+th+"/stat", buf[:])]
 			if i := bytes.LastIndexByte(stat, ')'); i >= 0 && i+2 < len(stat) {
 				if s := stat[i+2]; s == 'R' || s == 'D' {
 					return pid
@@ -108,6 +109,21 @@ func running(pids []int) int {
 		}
 	}
 	return 0
+}
+
+// read gives the first bytes of a file, none if it cannot be read. This is done
+// thousands of times a second: a file of package os costs twice as much.
+func read(name string, buf []byte) int {
+	fd, err := syscall.Open(name, syscall.O_RDONLY|syscall.O_CLOEXEC, 0)
+	if err != nil {
+		return 0
+	}
+	defer func() { _ = syscall.Close(fd) }()
+	n, err := syscall.Read(fd, buf)
+	if err != nil {
+		return 0
+	}
+	return n
 }
 
 // children lists the processes whose parent this one is.
