@@ -74,7 +74,7 @@ func TestOnControlPlane(t *testing.T) {
 		ctx, cancel := context.WithTimeout(ctx, time.Minute)
 		defer cancel()
 		for {
-			err := cp.Quiet(ctx, nil, func() (bool, error) { return controllers.Quiet() && s.Idle(), nil })
+			err := cp.Quiet(ctx, nil, controlplane.Check{Name: "all", Idle: func() (bool, error) { return controllers.Quiet() && s.Idle(), nil }})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -102,7 +102,7 @@ func (c *cluster) settle(t *testing.T) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(c.context, time.Minute)
 	defer cancel()
-	if err := c.cp.Quiet(ctx, nil, func() (bool, error) { return c.kube.Quiet(), nil }); err != nil {
+	if err := c.cp.Quiet(ctx, nil, controlplane.Check{Name: "kube", Idle: func() (bool, error) { return c.kube.Quiet(), nil }}); err != nil {
 		t.Fatalf("not quiet: %v", err)
 	}
 }
