@@ -30,6 +30,6 @@
 // # Order
 //
 // With Options.Hold pods wait in the queue until [Scheduler.Release]: then they
-// are tried one after the other in the queue's order, however their creations
-// raced with each other. Without it the scheduler is as eager as upstream's.
+// are tried one by one in the queue's order, however their creations raced with
+// each other. Without it the scheduler is as eager as upstream's.
 package scheduler

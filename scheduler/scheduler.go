@@ -300,9 +300,12 @@ func (s *Scheduler) eager() int {
 	return n
 }
 
-// Release lets the pods that are ready now be tried, in their order, and gives
-// their number. Without Options.Hold it does nothing.
-func (s *Scheduler) Release() int { return s.gate.release(s.ready()) }
+// Release lets the first of the pods that are ready be tried, in the queue's
+// order, and gives the number of pods let through. Without Options.Hold it does
+// nothing. One at a time, because what sees the bindings may not keep their
+// order: upstream's attach/detach controller takes pods in the order of a map,
+// and of two pods with one volume only the first gets it.
+func (s *Scheduler) Release() int { return s.gate.release(min(1, s.ready())) }
 
 // RetryAll has every unschedulable pod tried once more, as upstream does after
 // five minutes in which nothing happened to it.

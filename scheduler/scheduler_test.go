@@ -268,10 +268,18 @@ func TestTies(t *testing.T) {
 		if !w.s.Idle() || w.node("p0") != "" {
 			t.Fatal("pods that are held are on their way")
 		}
-		if n := w.s.Release(); n != len(pods) {
-			t.Fatalf("released %d, want %d", n, len(pods))
+		for i := range pods {
+			if n := w.s.Release(); n != 1 {
+				t.Fatalf("released %d, want 1", n)
+			}
+			w.until("idle", w.s.Idle)
+			if ready := w.s.Ready(); ready != len(pods)-i-1 {
+				t.Fatalf("%d pods are left, want %d", ready, len(pods)-i-1)
+			}
 		}
-		w.until("idle", w.s.Idle)
+		if n := w.s.Release(); n != 0 {
+			t.Fatalf("released %d more", n)
+		}
 		var out []string
 		for _, p := range pods {
 			out = append(out, w.node(p.Name))
