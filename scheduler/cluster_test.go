@@ -123,7 +123,7 @@ func TestOnControlPlane(t *testing.T) {
 
 	modes := []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce}
 	size := corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("1Gi")}
-	claim, err := admin.CoreV1().PersistentVolumeClaims("default").Create(ctx, &corev1.PersistentVolumeClaim{
+	_, err = admin.CoreV1().PersistentVolumeClaims("default").Create(ctx, &corev1.PersistentVolumeClaim{
 		ObjectMeta: metav1.ObjectMeta{Name: "data"},
 		Spec:       corev1.PersistentVolumeClaimSpec{StorageClassName: ptr.To("disk"), AccessModes: modes, Resources: corev1.VolumeResourceRequirements{Requests: size}},
 	}, metav1.CreateOptions{})
@@ -144,7 +144,7 @@ func TestOnControlPlane(t *testing.T) {
 	if p := pod("first"); p.Spec.NodeName != "" || s.Waiting() != 1 {
 		t.Fatalf("before its volume is there: node %q, %d wait", p.Spec.NodeName, s.Waiting())
 	}
-	claim, err = admin.CoreV1().PersistentVolumeClaims("default").Get(ctx, "data", metav1.GetOptions{})
+	claim, err := admin.CoreV1().PersistentVolumeClaims("default").Get(ctx, "data", metav1.GetOptions{})
 	must(err)
 	if got := claim.Annotations["volume.kubernetes.io/selected-node"]; got != "n1" {
 		t.Fatalf("selected node %q", got)

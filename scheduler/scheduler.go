@@ -108,8 +108,8 @@ func New(ctx context.Context, o Options) (*Scheduler, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making the scheduler's profile: %w", err)
 	}
-	plugin := func(make func(fwk.Handle) fwk.Plugin) frameworkruntime.PluginFactory {
-		return func(_ context.Context, _ runtime.Object, h fwk.Handle) (fwk.Plugin, error) { return make(h), nil }
+	plugin := func(forHandle func(fwk.Handle) fwk.Plugin) frameworkruntime.PluginFactory {
+		return func(_ context.Context, _ runtime.Object, h fwk.Handle) (fwk.Plugin, error) { return forHandle(h), nil }
 	}
 	s.sched, err = kubescheduler.New(ctx, o.Client, s.informers, nil, profile.NewRecorderFactory(s.broadcaster),
 		kubescheduler.WithProfiles(*prof),

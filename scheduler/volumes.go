@@ -72,11 +72,11 @@ func (b *eventBinder) BindPodVolumes(ctx context.Context, pod *corev1.Pod, volum
 		return err
 	case err := <-w.over:
 		cancel()
-		<-upstream
+		_ = <-upstream // its error is the cancellation
 		return err
 	case <-limit.C():
 		cancel()
-		<-upstream
+		_ = <-upstream // its error is the cancellation
 		return fmt.Errorf("binding volumes: %w", context.DeadlineExceeded)
 	}
 }

@@ -70,9 +70,9 @@ func (c *checker) distribution(path string, d *Distribution) {
 	}
 }
 
-func (c *checker) atLeast(path string, have, least int64) {
-	if have < least {
-		c.add(path, "%s is %d and must be at least %d", path, have, least)
+func (c *checker) notNegative(path string, have int64) {
+	if have < 0 {
+		c.add(path, "%s is %d and must be at least 0", path, have)
 	}
 }
 
@@ -114,7 +114,7 @@ func (c *checker) cluster(cl *Cluster) {
 			c.add(at+".name", "node pool name %q must be of small letters, digits and -", p.Name)
 		}
 		pools[p.Name] = true
-		c.atLeast(at+".count", int64(p.Count), 0)
+		c.notNegative(at+".count", int64(p.Count))
 		for _, key := range sortedKeys(p.Labels) {
 			if len(validation.IsQualifiedName(key)) > 0 || len(validation.IsValidLabelValue(p.Labels[key])) > 0 {
 				c.add(at+".labels."+key, "%q: %q is no valid label", key, p.Labels[key])
@@ -282,7 +282,7 @@ func (c *checker) workload(w *Workload) {
 	}
 	for _, name := range sortedKeys(w.Volumes) {
 		at := "workload.volumes." + name
-		c.atLeast(at+".files", w.Volumes[name].Files, 0)
+		c.notNegative(at+".files", w.Volumes[name].Files)
 		c.quantity(at+".used", w.Volumes[name].Used)
 	}
 	c.overrides(&w.Overrides)
@@ -303,7 +303,7 @@ func (c *checker) task(at string, t *TaskModel) {
 		where := fmt.Sprintf("%s.writes[%d]", at, i)
 		c.file(where, w.Workspace, w.Path)
 		c.quantity(where+".bytes", w.Bytes)
-		c.atLeast(where+".files", w.Files, 0)
+		c.notNegative(where+".files", w.Files)
 		if w.Mode != "" {
 			if m, err := strconv.ParseUint(w.Mode, 8, 32); err != nil || m > 0o7777 {
 				c.add(where+".mode", "%s.mode: %q is no octal file mode; write it as \"0644\"", where, w.Mode)
@@ -317,11 +317,11 @@ func (c *checker) task(at string, t *TaskModel) {
 		c.file(fmt.Sprintf("%s.deletes[%d]", at, i), r.Workspace, r.Path)
 	}
 	if t.UID != nil {
-		c.atLeast(at+".uid", *t.UID, 0)
+		c.notNegative(at+".uid", *t.UID)
 	}
 	for i, f := range t.Failures {
 		where := fmt.Sprintf("%s.failures[%d]", at, i)
-		c.atLeast(where+".attempt", int64(f.Attempt), 0)
+		c.notNegative(where+".attempt", int64(f.Attempt))
 		if p := f.Probability; p != nil && (*p < 0 || *p > 1) {
 			c.add(where+".probability", "%s.probability is %g and must be between 0 and 1", where, *p)
 		}
