@@ -64,13 +64,14 @@ func (c *ControlPlane) busy(pids []int, checks []Check) (string, error) {
 	if !goroutinesIdle() {
 		return "goroutines", nil
 	}
+	// Before the checks: these may ask a process, which makes it run.
+	if pid := running(pids); pid != 0 {
+		return command(pid), nil
+	}
 	for _, check := range checks {
 		if idle, err := check.Idle(); !idle || err != nil {
 			return check.Name, err
 		}
-	}
-	if pid := running(pids); pid != 0 {
-		return "process " + strconv.Itoa(pid), nil
 	}
 	return "", nil
 }
