@@ -46,6 +46,7 @@ func (w *worker) play(ctx context.Context, cell *scenario.Cell, build *tekton.Bu
 	w.clock.Restart()
 	w.release.controller.Reset()
 	w.sched.Reset()
+	w.kube.Reset()
 	w.seed.Store(seedOf(cell))
 	log := history.NewLog(w.clock.Elapsed, out)
 	w.setLog(log)
