@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -15,7 +16,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
-	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/dynamic"
 
 	"simctl.dev/simctl/sim/clock"
 	"simctl.dev/simctl/sim/history"
@@ -49,7 +50,6 @@ func (w *worker) play(ctx context.Context, cell *scenario.Cell, build *tekton.Bu
 	w.kube.Reset()
 	w.seed.Store(seedOf(cell))
 	log := history.NewLog(w.clock.Elapsed, out)
-	w.setLog(log)
 
 	// Where the real time goes, for the log.
 	laps, last := map[string]float64{}, time.Now()
@@ -104,9 +104,6 @@ type play struct {
 // prepare sets up the cluster and creates the workload, the runs last.
 func (c *play) prepare() error {
 	spec := &c.cell.Spec
-	if err := c.configure(); err != nil {
-		return err
-	}
 	disks, err := storage.New(storage.Options{
 		Client: c.machines, Informers: c.informers, Clock: c.clock, Seed: c.seed.Load(), Recorder: c.log,
 		Classes: spec.Cluster.StorageClasses, Volumes: spec.Workload.Volumes, Logger: c.logger.WithName("storage"),
@@ -135,7 +132,10 @@ func (c *play) prepare() error {
 	if err != nil {
 		return err
 	}
-	if err := c.createCluster(disks, objects); err != nil {
+	if err := c.ensureCluster(disks, objects); err != nil {
+		return err
+	}
+	if err := c.configure(); err != nil {
 		return err
 	}
 	var rest []*unstructured.Unstructured
@@ -176,76 +176,6 @@ func decode(objects []json.RawMessage) ([]*unstructured.Unstructured, error) {
 		out = append(out, u)
 	}
 	return out, nil
-}
-
-// createCluster makes nodes, storage classes, namespaces and, on OpenShift,
-// security context constraints.
-func (c *play) createCluster(disks *storage.Driver, manifests []*unstructured.Unstructured) error {
-	spec := &c.cell.Spec
-	nodes, err := node.Nodes(spec.Cluster.NodePools)
-	if err != nil {
-		return err
-	}
-	var namespaces []*corev1.Namespace
-	for _, u := range manifests {
-		switch u.GetKind() {
-		case "Node":
-			n := &corev1.Node{}
-			if err := runtime.DefaultUnstructuredConverter.FromUnstructured(u.Object, n); err != nil {
-				return fmt.Errorf("reading Node %s: %w", u.GetName(), err)
-			}
-			node.Complete(n, len(nodes))
-			nodes = append(nodes, n)
-		case "Namespace":
-			n := &corev1.Namespace{}
-			if err := runtime.DefaultUnstructuredConverter.FromUnstructured(u.Object, n); err != nil {
-				return fmt.Errorf("reading Namespace %s: %w", u.GetName(), err)
-			}
-			namespaces = append(namespaces, n)
-		}
-	}
-	if err := c.constrain(namespaces); err != nil {
-		return err
-	}
-	for _, o := range disks.Objects() {
-		if err := c.createTyped(o); err != nil {
-			return err
-		}
-	}
-	for _, n := range nodes {
-		// A patch, because a controller that has seen the node may have written
-		// to it by now.
-		status, err := json.Marshal(map[string]any{"status": n.Status})
-		if err != nil {
-			return fmt.Errorf("writing the status of Node %s as JSON: %w", n.Name, err)
-		}
-		if _, err := c.simctl.CoreV1().Nodes().Create(c.ctx, n, metav1.CreateOptions{}); err != nil {
-			return fmt.Errorf("creating Node %s: %w", n.Name, err)
-		}
-		made, err := c.simctl.CoreV1().Nodes().Patch(c.ctx, n.Name, types.MergePatchType, status, metav1.PatchOptions{}, "status")
-		if err != nil {
-			return fmt.Errorf("reporting the status of Node %s: %w", n.Name, err)
-		}
-		if csi := disks.CSINode(made); csi != nil {
-			if err := c.createTyped(csi); err != nil {
-				return err
-			}
-		}
-	}
-	for _, n := range namespaces {
-		if err := c.createTyped(n); err != nil {
-			return err
-		}
-	}
-	if err := c.grant(namespaces); err != nil {
-		return err
-	}
-	// The controllers make the namespaces' ServiceAccounts, and everybody sees
-	// the nodes.
-	if err := c.quiet(c.ctx); err != nil {
-		return err
-	}
-	return c.heeded(true)
 }
 
 // configure sets the release's flags and defaults as the cell wants them.
@@ -479,51 +409,45 @@ func (c *play) settle() error {
 
 // clean removes what the cell made, in the order in which a cluster can take it:
 // the runs and what they own, then claims, so that machines and controllers
-// detach and delete volumes, then the cluster itself.
+// detach and delete volumes, then the rest. The cluster itself stays.
 func (c *play) clean() error {
 	if err := c.fold(); err != nil {
 		return err
 	}
-	order := [][]string{
-		{"PipelineRun", "TaskRun", "CustomRun"},
-		{"StatefulSet", "Pod"},
-		{"PersistentVolumeClaim"},
+	found := map[history.Ref]bool{}
+	for _, e := range c.log.Entries() {
+		if e.Kind != history.KindObject || !c.cluster.has(e.Object) {
+			continue
+		}
+		if found[e.Object] {
+			c.cluster.touched[e.Object] = true
+		}
+		found[e.Object] = true
 	}
-	done := map[string]bool{"PersistentVolume": true, "VolumeAttachment": true, "Event": true, "Namespace": true, "ConfigMap": true,
+	done := map[string]bool{"PersistentVolume": true, "VolumeAttachment": true, "Event": true, "Namespace": true,
 		// What the cluster keeps.
 		"CustomResourceDefinition": true, "SecurityContextConstraints": true}
-	for _, kinds := range order {
-		for _, kind := range kinds {
-			done[kind] = true
+	// Owned before owners, or the garbage collector looks for each.
+	for _, kind := range []string{"StatefulSet", "Pod", "TaskRun", "CustomRun", "PipelineRun", "PersistentVolumeClaim"} {
+		done[kind] = true
+		if err := c.deleteAll(c.state.List(kind)); err != nil {
+			return err
+		}
+	}
+	if err := c.settle(); err != nil {
+		return err
+	}
+	// Whatever else is in the history, machines last: a node must not go while
+	// a volume is on it.
+	for _, kind := range c.kinds() {
+		if !done[kind] && kind != "Node" && kind != "CSINode" {
 			if err := c.deleteAll(c.state.List(kind)); err != nil {
 				return err
 			}
 		}
-		if err := c.settle(); err != nil {
-			return err
-		}
 	}
-	// Whatever else is in the history, machines last: a node must not go while
-	// a volume is on it.
-	var rest []*history.Object
-	for _, kind := range c.kinds() {
-		if !done[kind] && kind != "Node" && kind != "CSINode" {
-			rest = append(rest, c.state.List(kind)...)
-		}
-	}
-	rest = append(rest, slices.Concat(c.state.List("VolumeAttachment"), c.state.List("PersistentVolume"), c.state.List("CSINode"), c.state.List("Node"))...)
-	if err := c.deleteAll(rest); err != nil {
-		return err
-	}
-	if err := c.heeded(false); err != nil {
-		return err
-	}
-	for _, ns := range c.state.List("Namespace") {
-		events := c.simctl.CoreV1().Events(ns.Ref.Name)
-		if err := events.DeleteCollection(c.ctx, metav1.DeleteOptions{}, metav1.ListOptions{}); err != nil {
-			return fmt.Errorf("deleting the events of %s: %w", ns.Ref.Name, err)
-		}
-		if err := c.clearConfigMaps(ns.Ref.Name); err != nil {
+	for _, kind := range []string{"VolumeAttachment", "PersistentVolume", "CSINode", "Node"} {
+		if err := c.deleteAll(c.state.List(kind)); err != nil {
 			return err
 		}
 	}
@@ -542,11 +466,27 @@ func (c *play) kinds() []string {
 	return out
 }
 
-// clearConfigMaps deletes the workload's ConfigMaps of a namespace.
-func (c *play) clearConfigMaps(namespace string) error {
-	for _, cm := range c.state.List("ConfigMap") {
-		if cm.Ref.Namespace == namespace && namespace != c.release.namespace {
-			if err := c.deleteAll([]*history.Object{cm}); err != nil {
+// deleteAll deletes objects of one kind.
+func (c *play) deleteAll(objects []*history.Object) error {
+	byNamespace := map[string][]history.Ref{}
+	for _, o := range objects {
+		if c.cluster.has(o.Ref) || o.Ref.Namespace == metav1.NamespaceSystem ||
+			o.Ref.Kind == "ConfigMap" && o.Ref.Namespace == c.release.namespace ||
+			strings.HasPrefix(o.Ref.Kind, "ClusterRole") && strings.HasPrefix(o.Ref.Name, "system:") {
+			continue
+		}
+		byNamespace[o.Ref.Namespace] = append(byNamespace[o.Ref.Namespace], o.Ref)
+	}
+	for _, namespace := range slices.Sorted(maps.Keys(byNamespace)) {
+		refs := byNamespace[namespace]
+		if len(refs) > 1 && c.ours(refs[0]) {
+			if err := c.deleteCollection(refs[0]); err != nil {
+				return err
+			}
+			continue
+		}
+		for _, ref := range refs {
+			if err := c.delete(ref); err != nil {
 				return err
 			}
 		}
@@ -554,25 +494,46 @@ func (c *play) clearConfigMaps(namespace string) error {
 	return nil
 }
 
-func (c *play) deleteAll(objects []*history.Object) error {
-	now := int64(0)
-	policy := metav1.DeletePropagationBackground
-	for _, o := range objects {
-		if o.Ref.Namespace == metav1.NamespaceSystem || strings.HasPrefix(o.Ref.Kind, "ClusterRole") && strings.HasPrefix(o.Ref.Name, "system:") {
-			continue
-		}
-		u := &unstructured.Unstructured{}
-		u.SetAPIVersion(o.Ref.APIVersion)
-		u.SetKind(o.Ref.Kind)
-		u.SetNamespace(o.Ref.Namespace)
-		client, err := c.resource(c.simctl, u)
-		if err != nil {
-			return err
-		}
-		err = client.Delete(c.ctx, o.Ref.Name, metav1.DeleteOptions{GracePeriodSeconds: &now, PropagationPolicy: &policy})
-		if err != nil && !apierrors.IsNotFound(err) {
-			return fmt.Errorf("deleting %s: %w", o.Ref, err)
-		}
+// ours says whether all objects of a kind in a namespace are the cell's.
+func (c *play) ours(ref history.Ref) bool {
+	if ref.Namespace == "" || ref.Kind == "ServiceAccount" || ref.Kind == "ConfigMap" {
+		return false
+	}
+	return !slices.ContainsFunc(c.cluster.refs, func(r history.Ref) bool { return r.Kind == ref.Kind && r.Namespace == ref.Namespace })
+}
+
+// deletion is at once; dependents follow by the garbage collector.
+func deletion() metav1.DeleteOptions {
+	return metav1.DeleteOptions{GracePeriodSeconds: new(int64), PropagationPolicy: new(metav1.DeletePropagationBackground)}
+}
+
+func (c *play) client(ref history.Ref) (dynamic.ResourceInterface, error) {
+	u := &unstructured.Unstructured{}
+	u.SetAPIVersion(ref.APIVersion)
+	u.SetKind(ref.Kind)
+	u.SetNamespace(ref.Namespace)
+	return c.resource(c.simctl, u)
+}
+
+// deleteCollection deletes all objects of ref's kind and namespace.
+func (c *play) deleteCollection(ref history.Ref) error {
+	client, err := c.client(ref)
+	if err != nil {
+		return err
+	}
+	if err := client.DeleteCollection(c.ctx, deletion(), metav1.ListOptions{}); err != nil {
+		return fmt.Errorf("deleting every %s of %s: %w", ref.Kind, ref.Namespace, err)
+	}
+	return nil
+}
+
+func (c *play) delete(ref history.Ref) error {
+	client, err := c.client(ref)
+	if err != nil {
+		return err
+	}
+	if err := client.Delete(c.ctx, ref.Name, deletion()); err != nil && !apierrors.IsNotFound(err) {
+		return fmt.Errorf("deleting %s: %w", ref, err)
 	}
 	return nil
 }

@@ -108,20 +108,11 @@ func (c *play) constrain(namespaces []*corev1.Namespace) error {
 		openshift.Annotate(n, o, i)
 	}
 	for _, obj := range c.scc.configurations {
-		if err := c.createTyped(obj); err != nil {
+		if err := c.found(obj); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// heeded waits until the API server asks OpenShift's admission, or no longer
-// does: it learns of a webhook a moment after the configuration was written.
-func (c *play) heeded(want bool) error {
-	if !c.cell.Spec.Cluster.OpenShift.Enabled {
-		return nil
-	}
-	return openshift.WaitInForce(c.ctx, c.simctl, c.release.namespace, want)
 }
 
 // grant lets ServiceAccounts use SCCs; their namespaces exist by now.
@@ -139,7 +130,7 @@ func (c *play) grant(namespaces []*corev1.Namespace) error {
 		return err
 	}
 	for _, u := range objects {
-		if err := c.create(c.simctl, u); err != nil {
+		if err := c.found(u); err != nil {
 			return err
 		}
 	}

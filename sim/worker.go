@@ -70,8 +70,7 @@ type worker struct {
 	logMu   sync.Mutex
 	release *release
 	mapper  meta.RESTMapper
-	// leftovers are namespaces that stay between cells.
-	namespaces map[string]bool
+	cluster *cluster // nil until a cell has made one
 }
 
 // release is a started Tekton controller.
@@ -105,7 +104,7 @@ func (w *worker) clientsFor(actor string) (clients, error) {
 // scheduler. Its logs go to files of DIR/logs.
 func newWorker(ctx context.Context, dir string, index int, cacheDir string, logger logr.Logger, progress func(string)) (*worker, error) {
 	w := &worker{dir: dir, index: index, cacheDir: cacheDir, logger: logger, progress: progress,
-		clock: clock.New(clock.Epoch), namespaces: map[string]bool{}}
+		clock: clock.New(clock.Epoch)}
 	w.ctx, w.cancel = context.WithCancel(ctx)
 	if err := w.start(); err != nil {
 		w.stop()

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"strconv"
@@ -12,6 +13,7 @@ import (
 	"sync/atomic"
 
 	jsonpatch "gopkg.in/evanphx/json-patch.v4"
+	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/kubernetes/scheme"
 
 	"simctl.dev/simctl/sim/history"
@@ -25,6 +27,8 @@ type Tap struct {
 
 	mu       sync.Mutex
 	recorder history.Recorder
+	events   eventStore
+	reads    reads
 	// last holds the latest recorded state of each object.
 	last map[history.Ref]*seen
 }
@@ -41,6 +45,28 @@ func (t *Tap) SetRecorder(r history.Recorder) {
 	defer t.mu.Unlock()
 	t.recorder = r
 	t.last = map[history.Ref]*seen{}
+	t.events.forget()
+}
+
+// Found records an object that was there before the recording began, as created
+// by actor.
+func (t *Tap) Found(actor string, raw []byte) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.recorder == nil {
+		return nil
+	}
+	var o object
+	if err := json.Unmarshal(raw, &o); err != nil {
+		return fmt.Errorf("reading an object: %w", err)
+	}
+	body, err := prune(raw, o.Kind)
+	if err != nil {
+		return err
+	}
+	ref := history.Ref{APIVersion: o.APIVersion, Kind: o.Kind, Namespace: o.Metadata.Namespace, Name: o.Metadata.Name}
+	t.state(actor, history.VerbCreate, ref, 0, body)
+	return nil
 }
 
 // InFlight is the number of requests, watches aside, that were sent and not
@@ -78,9 +104,26 @@ func (rt roundTripper) RoundTrip(req *http.Request) (*http.Response, error) {
 	t.inFlight.Add(1)
 	defer t.inFlight.Add(-1)
 
-	write := req.Method != http.MethodGet && req.Method != http.MethodHead
+	where := parsePath(req.URL.Path)
+	resource := remembered(where)
+	if req.Method == http.MethodGet || req.Method == http.MethodHead {
+		if resource == "" || where.name == "" || req.Method == http.MethodHead {
+			resp, _, err := rt.exchange(req)
+			return resp, err
+		}
+		resp, changes := t.reads.get(rt.actor, req)
+		if resp != nil {
+			return resp, nil
+		}
+		resp, got, err := rt.exchange(req)
+		if err == nil {
+			t.reads.put(rt.actor, resource, changes, req, resp, got)
+		}
+		return resp, err
+	}
+
 	var sent []byte
-	if write && req.Body != nil {
+	if req.Body != nil {
 		var err error
 		if sent, err = io.ReadAll(req.Body); err != nil {
 			return nil, err
@@ -88,23 +131,41 @@ func (rt roundTripper) RoundTrip(req *http.Request) (*http.Response, error) {
 		_ = req.Body.Close()
 		req = req.Clone(req.Context())
 		req.Body = io.NopCloser(bytes.NewReader(sent))
+		// What is recorded is JSON.
+		req.Header.Set("Accept", runtime.ContentTypeJSON)
 	}
-	resp, err := rt.next.RoundTrip(req)
+	if isEvent(where) {
+		resp, got := t.events.answer(req, where, sent)
+		t.record(rt.actor, req, resp.StatusCode, sent, got)
+		return resp, nil
+	}
+	if resource != "" || where.resource == "customresourcedefinitions" {
+		t.reads.written(resource)
+		defer t.reads.written(resource)
+	}
+	resp, got, err := rt.exchange(req)
 	if err != nil {
 		return nil, err
 	}
-	// The answer is read whole: a request is over when its answer is here.
+	t.record(rt.actor, req, resp.StatusCode, sent, got)
+	return resp, nil
+}
+
+// exchange has the API server answer and reads the answer whole: a request is
+// over when its answer is here.
+func (rt roundTripper) exchange(req *http.Request) (*http.Response, []byte, error) {
+	resp, err := rt.next.RoundTrip(req)
+	if err != nil {
+		return nil, nil, err
+	}
 	got, err := io.ReadAll(resp.Body)
 	_ = resp.Body.Close()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	resp.Body = io.NopCloser(bytes.NewReader(got))
-	if write {
-		t.record(rt.actor, req, resp.StatusCode, sent, got)
-	}
-	t.activity.Add(1)
-	return resp, nil
+	rt.tap.activity.Add(1)
+	return resp, got, nil
 }
 
 // watchBody counts what a watch delivers.

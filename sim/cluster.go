@@ -1,0 +1,270 @@
+package sim
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+
+	"simctl.dev/simctl/sim/history"
+	"simctl.dev/simctl/sim/node"
+	"simctl.dev/simctl/sim/openshift"
+	"simctl.dev/simctl/sim/storage"
+)
+
+// cluster is what stays from cell to cell as long as they want the same: nodes,
+// storage classes, namespaces and, on OpenShift, its admission. Making it costs
+// as many requests as a third of a run.
+type cluster struct {
+	key       string
+	openshift bool
+	refs      []history.Ref // in the order of making
+	// made is each object as it was when the cluster was ready.
+	made map[history.Ref][]byte
+	// touched are the objects that cells wrote to; they are looked at before the
+	// next cell.
+	touched map[history.Ref]bool
+}
+
+func (c *cluster) has(ref history.Ref) bool { return c != nil && slices.Contains(c.refs, ref) }
+
+// clusterKey is equal for cells that can share a cluster.
+func (c *play) clusterKey(manifests []*unstructured.Unstructured) (string, error) {
+	spec := struct {
+		Cluster   any
+		Namespace string
+		Objects   []*unstructured.Unstructured
+	}{Cluster: c.cell.Spec.Cluster, Namespace: c.release.namespace}
+	for _, u := range manifests {
+		if k := u.GetKind(); k == "Node" || k == "Namespace" {
+			spec.Objects = append(spec.Objects, u)
+		}
+	}
+	key, err := json.Marshal(spec)
+	if err != nil {
+		return "", fmt.Errorf("writing the cell's cluster as JSON: %w", err)
+	}
+	return string(key), nil
+}
+
+// ensureCluster has the cell's cluster stand as if it had just been made, and
+// records it.
+func (c *play) ensureCluster(disks *storage.Driver, manifests []*unstructured.Unstructured) error {
+	key, err := c.clusterKey(manifests)
+	if err != nil {
+		return err
+	}
+	same := c.cluster != nil && c.cluster.key == key
+	if same {
+		if same, err = c.untouched(); err != nil {
+			return err
+		}
+	}
+	if !same {
+		if err := c.removeCluster(); err != nil {
+			return err
+		}
+		c.worker.cluster = &cluster{key: key, openshift: c.cell.Spec.Cluster.OpenShift.Enabled,
+			made: map[history.Ref][]byte{}, touched: map[history.Ref]bool{}}
+		if err := c.createCluster(disks, manifests); err != nil {
+			return err
+		}
+	}
+	c.setLog(c.log)
+	for _, ref := range c.cluster.refs {
+		if err := c.cp.Tap().Found(actorSimctl, c.cluster.made[ref]); err != nil {
+			return fmt.Errorf("recording %s: %w", ref, err)
+		}
+	}
+	return nil
+}
+
+// createCluster makes nodes, storage classes, namespaces and, on OpenShift,
+// security context constraints.
+func (c *play) createCluster(disks *storage.Driver, manifests []*unstructured.Unstructured) error {
+	spec := &c.cell.Spec
+	nodes, err := node.Nodes(spec.Cluster.NodePools)
+	if err != nil {
+		return err
+	}
+	var namespaces []*corev1.Namespace
+	for _, u := range manifests {
+		switch u.GetKind() {
+		case "Node":
+			n := &corev1.Node{}
+			if err := runtime.DefaultUnstructuredConverter.FromUnstructured(u.Object, n); err != nil {
+				return fmt.Errorf("reading Node %s: %w", u.GetName(), err)
+			}
+			node.Complete(n, len(nodes))
+			nodes = append(nodes, n)
+		case "Namespace":
+			n := &corev1.Namespace{}
+			if err := runtime.DefaultUnstructuredConverter.FromUnstructured(u.Object, n); err != nil {
+				return fmt.Errorf("reading Namespace %s: %w", u.GetName(), err)
+			}
+			namespaces = append(namespaces, n)
+		}
+	}
+	if err := c.constrain(namespaces); err != nil {
+		return err
+	}
+	for _, o := range disks.Objects() {
+		if err := c.found(o); err != nil {
+			return err
+		}
+	}
+	for _, n := range nodes {
+		if err := c.found(n); err != nil {
+			return err
+		}
+		// A patch, because a controller that has seen the node may have written
+		// to it by now.
+		status, err := json.Marshal(map[string]any{"status": n.Status})
+		if err != nil {
+			return fmt.Errorf("writing the status of Node %s as JSON: %w", n.Name, err)
+		}
+		made, err := c.simctl.CoreV1().Nodes().Patch(c.ctx, n.Name, types.MergePatchType, status, metav1.PatchOptions{}, "status")
+		if err != nil {
+			return fmt.Errorf("reporting the status of Node %s: %w", n.Name, err)
+		}
+		if csi := disks.CSINode(made); csi != nil {
+			if err := c.found(csi); err != nil {
+				return err
+			}
+		}
+	}
+	for _, n := range namespaces {
+		if err := c.found(n); err != nil {
+			return err
+		}
+	}
+	if err := c.grant(namespaces); err != nil {
+		return err
+	}
+	// The controllers make the namespaces' ServiceAccounts, and everybody sees
+	// the nodes.
+	if err := c.quiet(c.ctx); err != nil {
+		return err
+	}
+	if err := c.heeded(c.ctx, true); err != nil {
+		return err
+	}
+	for _, ref := range c.cluster.refs {
+		body, err := c.get(ref)
+		if err != nil {
+			return err
+		}
+		c.cluster.made[ref] = body
+	}
+	return nil
+}
+
+// found creates an object of the cluster.
+func (c *play) found(o runtime.Object) error {
+	u, err := toUnstructured(o)
+	if err != nil {
+		return err
+	}
+	ref := history.Ref{APIVersion: u.GetAPIVersion(), Kind: u.GetKind(), Namespace: u.GetNamespace(), Name: u.GetName()}
+	c.cluster.refs = append(c.cluster.refs, ref)
+	return c.create(c.simctl, u)
+}
+
+// get gives an object as it is now; nil if it is gone.
+func (c *play) get(ref history.Ref) ([]byte, error) {
+	client, err := c.client(ref)
+	if err != nil {
+		return nil, err
+	}
+	u, err := client.Get(c.ctx, ref.Name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", ref, err)
+	}
+	unstructured.RemoveNestedField(u.Object, "metadata", "resourceVersion")
+	unstructured.RemoveNestedField(u.Object, "metadata", "managedFields")
+	unstructured.RemoveNestedField(u.Object, "metadata", "generation")
+	return json.Marshal(withoutEmpty(u.Object))
+}
+
+// withoutEmpty drops what is empty: a list that was filled and emptied again is
+// as good as one that never was.
+func withoutEmpty(m map[string]any) map[string]any {
+	out := map[string]any{}
+	for k, v := range m {
+		switch x := v.(type) {
+		case map[string]any:
+			if x = withoutEmpty(x); len(x) == 0 {
+				continue
+			}
+			v = x
+		case []any:
+			if len(x) == 0 {
+				continue
+			}
+		case nil:
+			continue
+		}
+		out[k] = v
+	}
+	return out
+}
+
+// untouched says whether the objects that cells wrote to are again as they were.
+func (c *play) untouched() (bool, error) {
+	for ref := range c.cluster.touched {
+		body, err := c.get(ref)
+		if err != nil {
+			return false, err
+		}
+		if !bytes.Equal(body, c.cluster.made[ref]) {
+			c.logger.V(1).Info("The cluster is made anew", "because", ref.String())
+			return false, nil
+		}
+	}
+	clear(c.cluster.touched)
+	return true, nil
+}
+
+// removeCluster removes the cluster of the cells before. Namespaces stay: their
+// deletion takes a while, and an equal one is made of them when they are wanted.
+func (c *play) removeCluster() error {
+	old := c.cluster
+	if old == nil {
+		return nil
+	}
+	for _, ref := range slices.Backward(old.refs) {
+		if ref.Kind == "Namespace" {
+			continue
+		}
+		if err := c.delete(ref); err != nil {
+			return err
+		}
+	}
+	if old.openshift {
+		if err := c.heeded(c.ctx, false); err != nil {
+			return err
+		}
+	}
+	c.worker.cluster = nil
+	return c.settle()
+}
+
+// heeded waits until the API server asks OpenShift's admission, or no longer
+// does: it learns of a webhook a moment after the configuration was written.
+func (w *worker) heeded(ctx context.Context, want bool) error {
+	if w.cluster == nil || !w.cluster.openshift {
+		return nil
+	}
+	return openshift.WaitInForce(ctx, w.simctl, w.release.namespace, want)
+}

@@ -1,0 +1,135 @@
+package controlplane
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+
+	jsonpatch "gopkg.in/evanphx/json-patch.v4"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/uuid"
+)
+
+// eventStore answers the writes of Events in the API server's place. Nobody in a
+// cluster decides anything by an Event, and a third of all writes are Events, so
+// that they are recorded and not stored: it saves etcd and the API server their
+// work, and the removal afterwards.
+type eventStore struct {
+	mu     sync.Mutex
+	last   int
+	events map[string][]byte // by namespace/name, the bodies as answered
+}
+
+// isEvent says whether a request writes Events.
+func isEvent(where target) bool {
+	return where.resource == "events" && where.subresource == "" && (where.group == "" || where.group == "events.k8s.io")
+}
+
+// forget drops all events.
+func (s *eventStore) forget() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.events = nil
+}
+
+// answer does what req asks for with the body sent, and gives the answer as the
+// API server would.
+func (s *eventStore) answer(req *http.Request, where target, sent []byte) (*http.Response, []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	code, body := s.write(req, where, toJSON(sent))
+	return &http.Response{
+		Status:     strconv.Itoa(code) + " " + http.StatusText(code),
+		StatusCode: code,
+		Proto:      "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Header:        http.Header{"Content-Type": {runtime.ContentTypeJSON}},
+		ContentLength: int64(len(body)),
+		Body:          io.NopCloser(bytes.NewReader(body)),
+		Request:       req,
+	}, body
+}
+
+func (s *eventStore) write(req *http.Request, where target, sent []byte) (int, []byte) {
+	key := where.namespace + "/" + where.name
+	old := s.events[key]
+	var event map[string]any
+	code := http.StatusOK
+	switch req.Method {
+	case http.MethodPost:
+		if err := json.Unmarshal(sent, &event); err != nil {
+			return refusal(http.StatusBadRequest, "BadRequest", err.Error())
+		}
+		code = http.StatusCreated
+	case http.MethodPut, http.MethodPatch:
+		if old == nil {
+			// Whoever repeats an event that is gone makes a new one.
+			return refusal(http.StatusNotFound, "NotFound", "events \""+where.name+"\" not found")
+		}
+		if req.Method == http.MethodPatch {
+			// No list of an Event is merged by a key, so that a strategic merge
+			// patch means what a merge patch means.
+			merged, err := jsonpatch.MergePatch(old, sent)
+			if err != nil {
+				return refusal(http.StatusBadRequest, "BadRequest", err.Error())
+			}
+			sent = merged
+		}
+		if err := json.Unmarshal(sent, &event); err != nil {
+			return refusal(http.StatusBadRequest, "BadRequest", err.Error())
+		}
+	default: // deletions
+		if where.name == "" {
+			s.events = nil
+		}
+		delete(s.events, key)
+		return http.StatusOK, []byte(`{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Success"}`)
+	}
+	meta, _ := event["metadata"].(map[string]any)
+	if meta == nil {
+		meta = map[string]any{}
+		event["metadata"] = meta
+	}
+	if code == http.StatusCreated {
+		meta["namespace"] = where.namespace
+		meta["uid"] = string(uuid.NewUUID())
+		meta["creationTimestamp"] = time.Now().UTC().Format(time.RFC3339)
+		name, _ := meta["name"].(string)
+		if name == "" {
+			prefix, _ := meta["generateName"].(string)
+			name = prefix + strconv.Itoa(s.last+1)
+			meta["name"] = name
+		}
+		key = where.namespace + "/" + name
+	}
+	s.last++
+	meta["resourceVersion"] = strconv.Itoa(s.last)
+	if event["kind"] == nil {
+		event["kind"] = "Event"
+		event["apiVersion"] = "v1"
+		if where.group != "" {
+			event["apiVersion"] = where.group + "/v1"
+		}
+	}
+	body, err := json.Marshal(event)
+	if err != nil {
+		return refusal(http.StatusInternalServerError, "InternalError", err.Error())
+	}
+	if s.events == nil {
+		s.events = map[string][]byte{}
+	}
+	s.events[key] = body
+	return code, body
+}
+
+// refusal is the API server's answer to what it does not do.
+func refusal(code int, reason, message string) (int, []byte) {
+	body, _ := json.Marshal(map[string]any{ //nolint:errchkjson // strings and numbers
+		"kind": "Status", "apiVersion": "v1", "metadata": map[string]any{}, "status": "Failure",
+		"reason": reason, "message": message, "code": code,
+	})
+	return code, body
+}
