@@ -46,9 +46,10 @@ func creationRank(kind string) int {
 	return other
 }
 
-// read gives the objects of a list of manifest paths, read once.
-func (f *File) read(paths []string) *manifestSet {
-	key := strings.Join(paths, "\x00")
+// read gives the objects of a list of manifest paths, which is the field `at` of
+// the scenario, read once.
+func (f *File) read(at string, paths []string) *manifestSet {
+	key := strings.Join(append([]string{at}, paths...), "\x00")
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if set, ok := f.manifests[key]; ok {
@@ -61,7 +62,7 @@ func (f *File) read(paths []string) *manifestSet {
 			full = filepath.Join(filepath.Dir(f.Path), p)
 		}
 		if err := r.path(full); err != nil {
-			set.issues = append(set.issues, issuef(fmt.Sprintf("workload.manifests[%d]", i), "%v", err))
+			set.issues = append(set.issues, issuef(fmt.Sprintf("%s[%d]", at, i), "%v", err))
 		}
 	}
 	for _, p := range r.problems {
@@ -84,7 +85,7 @@ func (w *world) problem(p *Problem) { w.issues = append(w.issues, issue{at: p}) 
 // build gives the objects of a spec, ready to be created, and what is wrong
 // with them.
 func (f *File) build(spec *Scenario) ([]json.RawMessage, []issue) {
-	read := f.read(spec.Workload.Manifests)
+	read := f.read("workload.manifests", spec.Workload.Manifests)
 	if len(read.issues) > 0 {
 		return nil, read.issues
 	}
@@ -102,6 +103,9 @@ func (f *File) build(spec *Scenario) ([]json.RawMessage, []issue) {
 	w.duplicates()
 	w.references()
 	w.settings(claimed)
+	for i := range spec.Interventions {
+		w.intervention(f, fmt.Sprintf("interventions[%d]", i), &spec.Interventions[i])
+	}
 	w.namespaces()
 	slices.SortStableFunc(w.objects, func(a, b *object) int {
 		return cmp.Compare(creationRank(a.kind()), creationRank(b.kind()))

@@ -94,11 +94,14 @@ func (c *checker) head(s *Scenario) {
 	}
 }
 
-// spec checks what makes up a cell: cluster, Tekton and workload.
+// spec checks what makes up a cell: cluster, Tekton, workload and interventions.
 func (c *checker) spec(s *Scenario) {
 	c.cluster(&s.Cluster)
 	c.tekton(&s.Tekton)
 	c.workload(&s.Workload)
+	for i := range s.Interventions {
+		c.intervention(fmt.Sprintf("interventions[%d]", i), &s.Interventions[i])
+	}
 }
 
 func (c *checker) cluster(cl *Cluster) {

@@ -36,6 +36,7 @@ var (
 	rawType          = reflect.TypeFor[json.RawMessage]()
 	distributionType = reflect.TypeFor[Distribution]()
 	stringListType   = reflect.TypeFor[StringList]()
+	nodeRefType      = reflect.TypeFor[NodeRef]()
 	scenarioType     = reflect.TypeFor[Scenario]()
 	axisType         = reflect.TypeFor[Axis]()
 	valueType        = reflect.TypeFor[Value]()
@@ -189,7 +190,7 @@ func (d *document) convert(n *yaml.Node, t reflect.Type, path string, partial bo
 	switch {
 	case t == rawType:
 		return d.generic(n, path)
-	case t == distributionType && n.Kind == yaml.ScalarNode:
+	case (t == distributionType || t == nodeRefType) && n.Kind == yaml.ScalarNode:
 		return n.Value, true
 	case t == stringListType && n.Kind == yaml.ScalarNode:
 		return []any{n.Value}, true
@@ -454,7 +455,7 @@ func (d *document) generic(n *yaml.Node, path string) (any, bool) {
 }
 
 // varied are the parts of a scenario that a value's patch may change.
-var varied = []string{"cluster", "tekton", "workload"}
+var varied = []string{"cluster", "tekton", "workload", "interventions"}
 
 // patch checks a merge patch on the scenario.
 func (d *document) patch(n *yaml.Node, path string) (any, bool) {
@@ -462,7 +463,7 @@ func (d *document) patch(n *yaml.Node, path string) (any, bool) {
 		n = n.Alias
 	}
 	if n.Kind != yaml.MappingNode {
-		return d.mismatch(n, path, "a mapping that begins with cluster, tekton or workload")
+		return d.mismatch(n, path, "a mapping with "+strings.Join(varied, ", "))
 	}
 	v, ok := d.convert(n, scenarioType, path, true)
 	m, _ := v.(map[string]any)

@@ -174,6 +174,9 @@ func (f *File) finish(s *Scenario, seed *int64) {
 	if seed != nil {
 		s.Seed = *seed
 	}
+	for i := range s.Interventions {
+		f.finishIntervention(s, i)
+	}
 }
 
 // vary applies the options to the axes.

@@ -104,10 +104,14 @@ func LoadAll(paths []string) ([]*File, error) {
 	return files, errors.Join(errs...)
 }
 
+// allBelow at the end of a path stands for the folder and all folders below it,
+// as in the go command's patterns.
+const allBelow = "..."
+
 // Find lists the scenario files among paths, each once: a file as it is named,
-// and from a folder, with its subfolders, every YAML file that is a scenario.
-// It is an error if a path does not exist, a file is no scenario, or a folder
-// has none.
+// from a folder every YAML file in it that is a scenario, and from FOLDER/... also
+// those in the folders below it. It is an error if a path does not exist, a file
+// is no scenario, or a folder has none.
 func Find(paths []string) ([]string, error) {
 	var found []string
 	var errs []error
@@ -118,6 +122,10 @@ func Find(paths []string) ([]string, error) {
 	}
 	for _, p := range paths {
 		p = filepath.Clean(p)
+		deep := filepath.Base(p) == allBelow
+		if deep {
+			p = filepath.Dir(p)
+		}
 		info, err := os.Stat(p)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
@@ -126,7 +134,7 @@ func Find(paths []string) ([]string, error) {
 			errs = append(errs, &Problem{File: p, Message: plainError(err).Error()})
 		case info.IsDir():
 			before := len(found)
-			in, err := findIn(p)
+			in, err := findIn(p, deep)
 			if err != nil {
 				errs = append(errs, &Problem{File: p, Message: err.Error()})
 				continue
@@ -135,8 +143,12 @@ func Find(paths []string) ([]string, error) {
 				add(name)
 			}
 			if len(found) == before && len(in) == 0 {
-				errs = append(errs, &Problem{File: p,
-					Message: "no scenario in this folder: no YAML file with apiVersion " + APIVersion + " and kind " + Kind})
+				message := "no scenario in this folder: no YAML file with apiVersion " + APIVersion + " and kind " + Kind
+				if below, err := findIn(p, true); err == nil && len(below) > 0 {
+					message = fmt.Sprintf("no scenario in this folder itself; for the %d in the folders below it, name %s",
+						len(below), filepath.Join(p, allBelow))
+				}
+				errs = append(errs, &Problem{File: p, Message: message})
 			}
 		default:
 			content, err := os.ReadFile(p)
@@ -155,7 +167,8 @@ func Find(paths []string) ([]string, error) {
 	return found, errors.Join(errs...)
 }
 
-func findIn(folder string) ([]string, error) {
+// findIn lists the scenarios in a folder and, if deep, in the folders below it.
+func findIn(folder string, deep bool) ([]string, error) {
 	var found []string
 	// WalkDir does not follow a link, so the folder itself is resolved.
 	root := folder
@@ -168,7 +181,7 @@ func findIn(folder string) ([]string, error) {
 		}
 		hidden := strings.HasPrefix(e.Name(), ".") && name != root
 		if e.IsDir() {
-			if hidden {
+			if hidden || name != root && !deep {
 				return filepath.SkipDir
 			}
 			return nil

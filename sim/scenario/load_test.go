@@ -155,6 +155,7 @@ func TestFind(t *testing.T) {
 	write("sub/list.yaml", "- a\n- b\n")
 	write(".hidden/d.yaml", head)
 	write("sub/notes.txt", head)
+	write("above/below/e.yaml", head)
 	if err := os.Mkdir(filepath.Join(dir, "none"), 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -172,12 +173,15 @@ func TestFind(t *testing.T) {
 		name, wantErr string
 		paths, want   []string
 	}{
-		{name: "folder", paths: at("."), want: at("a.yml", "b.yaml", "sub/broken.yaml", "sub/deep/c.yaml", "sub/slip.yaml")},
-		{name: "file and its folder, once each", paths: at("b.yaml", "."), want: at("b.yaml", "a.yml", "sub/broken.yaml", "sub/deep/c.yaml", "sub/slip.yaml")},
-		{name: "link to a folder", paths: at("link"), want: at("link/broken.yaml", "link/deep/c.yaml", "link/slip.yaml")},
+		{name: "folder", paths: at("."), want: at("a.yml", "b.yaml")},
+		{name: "folder and all below", paths: at("..."), want: at("a.yml", "above/below/e.yaml", "b.yaml", "sub/broken.yaml", "sub/deep/c.yaml", "sub/slip.yaml")},
+		{name: "file and its folder, once each", paths: at("b.yaml", "."), want: at("b.yaml", "a.yml")},
+		{name: "folder twice", paths: at("sub", "sub/..."), want: at("sub/broken.yaml", "sub/slip.yaml", "sub/deep/c.yaml")},
+		{name: "link to a folder", paths: at("link/..."), want: at("link/broken.yaml", "link/deep/c.yaml", "link/slip.yaml")},
 		{name: "any extension if named", paths: at("sub/notes.txt"), want: at("sub/notes.txt")},
 		{name: "no scenario", paths: at("sub/task.yaml"), wantErr: "not a scenario"},
 		{name: "empty folder", paths: at("none"), wantErr: "no scenario in this folder"},
+		{name: "folder of folders", paths: at("above"), wantErr: "for the 1 in the folders below it, name "},
 		{name: "slip", paths: at("b.yam"), wantErr: `did you mean "b.yaml"?`},
 	}
 	for _, test := range tests {

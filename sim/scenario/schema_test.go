@@ -63,6 +63,9 @@ func makeSchema(t *testing.T) []byte {
 	choice("StorageClass", "volumeBindingMode", bindingModes)
 	choice("StorageClass", "fsGroupPolicy", fsGroupPolicy)
 	choice("Tekton", "via", vias)
+	choice("Intervention", "controller", controllerActions)
+	choice("Moment", "phase", Phases)
+	choice("NodeTaint", "effect", taintEffects)
 	choice("Overrides", "accessMode", modes)
 	choice("Value", "accessMode", modes)
 	choice("Overrides", "claim", claims)
@@ -85,14 +88,18 @@ func makeSchema(t *testing.T) []byte {
 			Description: d.Description, AnyOf: []*jsonschema.Schema{plain, &full},
 		}
 	}
-	for _, f := range []*jsonschema.Schema{field("Tekton", "flags"), field("Tekton", "defaults"), field("Value", "flags")} {
+	for _, f := range []*jsonschema.Schema{field("Tekton", "flags"), field("Tekton", "defaults"), field("Value", "flags"), field("Intervention", "setFlags")} {
 		f.AdditionalProperties = scalar()
 	}
 	patch := field("Value", "patch")
 	patch.Type = "object"
 	patch.Properties = jsonschema.NewProperties()
 	for _, name := range varied {
-		patch.Properties.Set(name, &jsonschema.Schema{Type: "object"})
+		typ := "object"
+		if name == "interventions" {
+			typ = "array"
+		}
+		patch.Properties.Set(name, &jsonschema.Schema{Type: typ})
 	}
 	patch.AdditionalProperties = jsonschema.FalseSchema
 	field("ManifestPatch", "patch").Type = "object"
@@ -111,6 +118,12 @@ func makeSchema(t *testing.T) []byte {
 	also("StringList", scalar())
 	also("Distribution", &jsonschema.Schema{Type: "string"})
 	also("Value", scalar())
+	also("NodeRef", &jsonschema.Schema{Type: "string"})
+	manifests := field("Apply", "manifests")
+	manifests.Items = &jsonschema.Schema{Type: "object"}
+	objectPatch := field("ObjectPatch", "patch")
+	*objectPatch = jsonschema.Schema{Description: objectPatch.Description,
+		AnyOf: []*jsonschema.Schema{{Type: "object"}, {Type: "array", Items: &jsonschema.Schema{Type: "object"}}}}
 
 	var out bytes.Buffer
 	enc := json.NewEncoder(&out)

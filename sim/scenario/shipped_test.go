@@ -13,7 +13,7 @@ import (
 
 // TestShipped loads the scenarios that simctl ships.
 func TestShipped(t *testing.T) {
-	files, err := scenario.LoadAll([]string{"../../scenarios"})
+	files, err := scenario.LoadAll([]string{"../../scenarios/..."})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -20,6 +20,8 @@ type Scenario struct {
 	Cluster     Cluster  `json:"cluster,omitzero"`
 	Tekton      Tekton   `json:"tekton,omitzero"`
 	Workload    Workload `json:"workload"`
+	// Interventions are done in the middle of the runs.
+	Interventions []Intervention `json:"interventions,omitempty"`
 	// Axes are varied in the order given, the last one fastest.
 	Axes []Axis `json:"axes,omitempty"`
 	// Include, if not empty, keeps only the cells that one of its selectors
@@ -297,6 +299,100 @@ type ManifestPatch struct {
 	Kind  string          `json:"kind"`
 	Name  string          `json:"name,omitempty"`
 	Patch json.RawMessage `json:"patch"`
+}
+
+// Intervention is something that is done in the middle of the runs: exactly one
+// trigger, At or When, and exactly one action.
+type Intervention struct {
+	// Name names it in reports; default its action.
+	Name string `json:"name,omitempty"`
+	// At is the virtual time since the first run's creation, a Go duration.
+	At string `json:"at,omitempty"`
+	// When is a moment in a task's life; After is how long after it.
+	When  *Moment `json:"when,omitempty"`
+	After string  `json:"after,omitempty"`
+
+	// Apply creates objects or merges manifests into those that are there, as
+	// `kubectl apply --server-side --force-conflicts` does.
+	Apply *Apply `json:"apply,omitempty"`
+	// Patch changes objects.
+	Patch *ObjectPatch `json:"patch,omitempty"`
+	// Delete deletes objects.
+	Delete *ObjectRef `json:"delete,omitempty"`
+	// SetFlags sets keys of feature-flags, the way that tekton.via says;
+	// "absent" takes a key out.
+	SetFlags map[string]string `json:"setFlags,omitempty"`
+	// Controller does something to Tekton's controller: stop (scaled to 0),
+	// start (scaled to 1), kill (it crashes and is started again at once) or
+	// restart (it is replaced).
+	Controller string `json:"controller,omitempty"`
+	// SwapRelease replaces Tekton by another release as an operator does: CRDs,
+	// ConfigMaps and controller. Flags that were set stay set.
+	SwapRelease string `json:"swapRelease,omitempty"`
+	// Cordon makes a node unschedulable, Uncordon schedulable again.
+	Cordon   *NodeRef `json:"cordon,omitempty"`
+	Uncordon *NodeRef `json:"uncordon,omitempty"`
+	// Taint puts a taint on a node, Untaint takes it away.
+	Taint   *NodeTaint `json:"taint,omitempty"`
+	Untaint *NodeTaint `json:"untaint,omitempty"`
+}
+
+// Moment is when a task first reaches a phase.
+type Moment struct {
+	// Task is the pipeline task's name.
+	Task string `json:"task"`
+	// Phase is queued (its TaskRun is made), scheduled (its pod has a node),
+	// attached, mounted (volumes and their ownership), pulled (images), running
+	// (its containers run) or done (its TaskRun has ended).
+	Phase string `json:"phase"`
+}
+
+// Apply names what is applied.
+type Apply struct {
+	// Manifests are written here, Files and folders are relative to the scenario
+	// file. A cell has all of them in Manifests.
+	Manifests []json.RawMessage `json:"manifests,omitempty"`
+	Files     []string          `json:"files,omitempty"`
+}
+
+// ObjectRef names the objects of a kind, by name or by labels.
+type ObjectRef struct {
+	// APIVersion may be left out where the kind alone says it.
+	APIVersion string `json:"apiVersion,omitempty"`
+	Kind       string `json:"kind"`
+	// Namespace is that of the workload if it is left out.
+	Namespace string `json:"namespace,omitempty"`
+	Name      string `json:"name,omitempty"`
+	// Labels are those that the objects have: for names that Tekton makes up.
+	Labels map[string]string `json:"labels,omitempty"`
+}
+
+// ObjectPatch is a change of the objects that it names.
+type ObjectPatch struct {
+	APIVersion string            `json:"apiVersion,omitempty"`
+	Kind       string            `json:"kind"`
+	Namespace  string            `json:"namespace,omitempty"`
+	Name       string            `json:"name,omitempty"`
+	Labels     map[string]string `json:"labels,omitempty"`
+	// Patch is a merge patch (RFC 7386) if it is a mapping, a JSON patch
+	// (RFC 6902) if it is a list.
+	Patch json.RawMessage `json:"patch"`
+}
+
+// NodeRef names a node. In a file a plain string is Name.
+type NodeRef struct {
+	Name string `json:"name,omitempty"`
+	// NodeOf is a pipeline task: the node of its latest pod is meant.
+	NodeOf string `json:"nodeOf,omitempty"`
+}
+
+// NodeTaint is a taint of a node.
+type NodeTaint struct {
+	Node NodeRef `json:"node"`
+	Key  string  `json:"key"`
+	// Value and Effect are not needed to take a taint away.
+	Value  string `json:"value,omitempty"`
+	Effect string `json:"effect,omitempty"`
 }
 
 // Axis is one thing that is varied.

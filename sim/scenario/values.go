@@ -49,6 +49,16 @@ func (l *StringList) UnmarshalJSON(data []byte) error {
 	return json.Unmarshal(data, (*[]string)(l))
 }
 
+// UnmarshalJSON takes a plain string as the node's name.
+func (r *NodeRef) UnmarshalJSON(data []byte) error {
+	if len(data) > 0 && data[0] == '"' {
+		*r = NodeRef{}
+		return json.Unmarshal(data, &r.Name)
+	}
+	type plain NodeRef
+	return json.Unmarshal(data, (*plain)(r))
+}
+
 // UnmarshalJSON takes a plain string as a constant.
 func (d *Distribution) UnmarshalJSON(data []byte) error {
 	if len(data) > 0 && data[0] == '"' {
