@@ -40,8 +40,8 @@ const (
 var errTooLong = errors.New("the cell is busy for ever")
 
 // play runs one cell and gives its history.
-func (w *worker) play(ctx context.Context, cell *scenario.Cell, build *tekton.Build, out io.Writer) (entries []history.Entry, err error) {
-	if err := w.ensureRelease(ctx, cell, build); err != nil {
+func (w *worker) play(ctx context.Context, cell *scenario.Cell, builds builds, out io.Writer) (entries []history.Entry, err error) {
+	if err := w.ensureRelease(ctx, cell, builds[cell.Spec.Tekton.Version]); err != nil {
 		return nil, err
 	}
 	w.clock.Restart()
@@ -55,7 +55,7 @@ func (w *worker) play(ctx context.Context, cell *scenario.Cell, build *tekton.Bu
 	laps, last := map[string]float64{}, time.Now()
 	lap := func(name string) { laps[name], last = time.Since(last).Seconds(), time.Now() }
 
-	c := &play{worker: w, cell: cell, log: log, state: history.NewState()}
+	c := &play{worker: w, cell: cell, log: log, state: history.NewState(), interventions: newInterventions(cell, builds)}
 	c.ctx, c.cancel = context.WithCancel(ctx)
 	defer func() {
 		// What the cell left is removed even if it failed half-way; a failure
@@ -75,6 +75,7 @@ func (w *worker) play(ctx context.Context, cell *scenario.Cell, build *tekton.Bu
 	if err := c.loop(); err != nil {
 		return nil, err
 	}
+	c.missed()
 	lap("loop")
 	return log.Entries(), log.Err()
 }
@@ -99,6 +100,8 @@ type play struct {
 
 	runs     []*unstructured.Unstructured
 	restarts int
+
+	interventions *interventions
 }
 
 // prepare sets up the cluster and creates the workload, the runs last.
@@ -163,6 +166,7 @@ func (c *play) prepare() error {
 			return err
 		}
 	}
+	c.plan()
 	return nil
 }
 
@@ -319,9 +323,17 @@ func (c *play) loop() error {
 			}
 			continue
 		}
-		if done, err := c.finished(); err != nil {
+		done, err := c.finished()
+		if err != nil {
 			return err
-		} else if done {
+		}
+		if did, err := c.intervene(); err != nil {
+			return err
+		} else if did {
+			looked, stalled = false, false
+			continue
+		}
+		if done {
 			c.record(history.FactFinished, history.Finished{Done: true, Reason: "done"})
 			return nil
 		}

@@ -31,7 +31,8 @@ func (w *worker) ensureRelease(ctx context.Context, cell *scenario.Cell, build *
 	if cell.Spec.Cluster.OpenShift.Enabled {
 		namespace = openshiftNamespace
 	}
-	if r := w.release; r != nil && r.build.Version == build.Version && r.namespace == namespace && r.controller.ExitErr() == nil {
+	if r := w.release; r != nil && r.build.Version == build.Version && r.namespace == namespace && !r.changed &&
+		r.controller != nil && r.controller.ExitErr() == nil {
 		return nil
 	}
 	w.stopRelease(ctx)
@@ -43,18 +44,32 @@ func (w *worker) ensureRelease(ctx context.Context, cell *scenario.Cell, build *
 }
 
 func (w *worker) install(ctx context.Context, build *tekton.Build, namespace string) error {
-	crds, err := build.CRDs()
+	maps, err := w.layOut(ctx, build, namespace)
 	if err != nil {
 		return err
 	}
-	if err := w.cp.InstallCRDs(append(crds, openshift.TektonConfigCRD())); err != nil {
+	w.release = &release{build: build, namespace: namespace, configMaps: maps}
+	if w.release.proxy, err = w.cp.Proxy(namespace, tekton.ServiceAccount); err != nil {
 		return err
+	}
+	return w.startController(ctx)
+}
+
+// layOut puts a release's CRDs, rights and ConfigMaps in place, and gives the
+// ConfigMaps.
+func (w *worker) layOut(ctx context.Context, build *tekton.Build, namespace string) ([]*corev1.ConfigMap, error) {
+	crds, err := build.CRDs()
+	if err != nil {
+		return nil, err
+	}
+	if err := w.cp.InstallCRDs(append(crds, openshift.TektonConfigCRD())); err != nil {
+		return nil, err
 	}
 	if err := w.ensureMapper(); err != nil {
-		return err
+		return nil, err
 	}
 	if err := w.kube.Rediscover(ctx); err != nil {
-		return err
+		return nil, err
 	}
 	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}
 	if namespace == openshiftNamespace {
@@ -62,33 +77,29 @@ func (w *worker) install(ctx context.Context, build *tekton.Build, namespace str
 		openshift.Annotate(ns, scenario.OpenShift{}, 0)
 	}
 	if _, err := w.simctl.CoreV1().Namespaces().Create(ctx, ns, metav1.CreateOptions{}); err != nil && !apierrors.IsAlreadyExists(err) {
-		return fmt.Errorf("creating Namespace %s: %w", namespace, err)
+		return nil, fmt.Errorf("creating Namespace %s: %w", namespace, err)
 	}
 	rbac, err := build.RBAC(namespace)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	maps, err := build.ConfigMaps(namespace)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	for _, cm := range maps {
 		u, err := toUnstructured(cm)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		rbac = append(rbac, u)
 	}
 	for _, u := range rbac {
 		if err := w.replace(ctx, u); err != nil {
-			return err
+			return nil, err
 		}
 	}
-	w.release = &release{build: build, namespace: namespace, configMaps: maps}
-	if w.release.proxy, err = w.cp.Proxy(namespace, tekton.ServiceAccount); err != nil {
-		return err
-	}
-	return w.startController(ctx)
+	return maps, nil
 }
 
 // startController starts the installed release's controller.
@@ -108,8 +119,19 @@ func (w *worker) startController(ctx context.Context) error {
 		Kubeconfig: r.proxy.Kubeconfig,
 		Namespace:  r.namespace,
 		Clock:      w.clock,
+		Recorder:   w.recorder(),
 		Log:        out,
 	})
+	return err
+}
+
+// stopController ends the release's controller, if it runs.
+func (w *worker) stopController(ctx context.Context) error {
+	if w.release.controller == nil {
+		return nil
+	}
+	err := w.release.controller.Stop(ctx)
+	w.release.controller = nil
 	return err
 }
 

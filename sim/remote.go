@@ -18,7 +18,6 @@ import (
 	"github.com/go-logr/logr"
 
 	"simctl.dev/simctl/sim/scenario"
-	"simctl.dev/simctl/sim/tekton"
 	"simctl.dev/simctl/sim/verdict"
 )
 
@@ -37,8 +36,8 @@ type workerSetup struct {
 }
 
 type workerJob struct {
-	Cell  *scenario.Cell `json:"cell"`
-	Build *tekton.Build  `json:"build"`
+	Cell   *scenario.Cell `json:"cell"`
+	Builds builds         `json:"builds"`
 }
 
 type workerAnswer struct {
@@ -95,7 +94,7 @@ func serveWorker(in io.Reader, out io.Writer) error {
 		var a workerAnswer
 		err := json.Unmarshal(line, &j)
 		if err == nil {
-			a.Result, err = w.run(ctx, j.Cell, j.Build)
+			a.Result, err = w.run(ctx, j.Cell, j.Builds)
 		}
 		if err != nil {
 			a.Error = err.Error()
@@ -171,8 +170,8 @@ func (r *remote) answer(ctx context.Context) (verdict.Cell, error) {
 }
 
 // run implements cellRunner.
-func (r *remote) run(ctx context.Context, cell *scenario.Cell, build *tekton.Build) (verdict.Cell, error) {
-	if err := json.NewEncoder(r.in).Encode(workerJob{Cell: cell, Build: build}); err != nil {
+func (r *remote) run(ctx context.Context, cell *scenario.Cell, builds builds) (verdict.Cell, error) {
+	if err := json.NewEncoder(r.in).Encode(workerJob{Cell: cell, Builds: builds}); err != nil {
 		return verdict.Cell{}, fmt.Errorf("handing a cell to a worker: %w", err)
 	}
 	return r.answer(ctx)

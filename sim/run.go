@@ -124,11 +124,14 @@ type run struct {
 	results map[int]verdict.Cell
 }
 
-// job is a cell with the build of its release, or why there is none.
+// builds are the releases that a cell needs, by version.
+type builds map[string]*tekton.Build
+
+// job is a cell with the builds of its releases, or why there are none.
 type job struct {
-	index int
-	build *tekton.Build
-	err   error
+	index  int
+	builds builds
+	err    error
 }
 
 // build hands out the cells, those whose release needs no building first. The
@@ -137,14 +140,13 @@ func (r *run) build(ctx context.Context) <-chan job {
 	b := &tekton.Builder{CacheDir: r.o.CacheDir, Progress: func(version, line string) {
 		r.tell(Event{Kind: EventBuild, Release: version, Message: line})
 	}}
-	byVersion := map[string][]int{}
 	var versions []string
-	for i, c := range r.cells {
-		v := c.Spec.Tekton.Version
-		if byVersion[v] == nil {
-			versions = append(versions, v)
+	for i := range r.cells {
+		for _, v := range r.cells[i].Versions() {
+			if !slices.Contains(versions, v) {
+				versions = append(versions, v)
+			}
 		}
-		byVersion[v] = append(byVersion[v], i)
 	}
 	ready := func(v string) bool {
 		built, _, _ := b.Status(v)
@@ -161,6 +163,7 @@ func (r *run) build(ctx context.Context) <-chan job {
 		}
 	})
 	queue := make(chan job, len(r.cells))
+	out := &handout{cells: r.cells, queue: queue, builds: builds{}, failed: map[string]error{}, handed: map[int]bool{}}
 	r.builds.Go(func() {
 		defer close(queue)
 		for _, v := range versions {
@@ -168,12 +171,47 @@ func (r *run) build(ctx context.Context) <-chan job {
 			if ctx.Err() != nil {
 				return
 			}
-			for _, i := range byVersion[v] {
-				queue <- job{index: i, build: build, err: err}
-			}
+			out.done(v, build, err)
 		}
 	})
 	return queue
+}
+
+// handout puts cells into the queue once every release that they need is there.
+type handout struct {
+	cells  []scenario.Cell
+	queue  chan<- job
+	builds builds
+	failed map[string]error
+	handed map[int]bool
+}
+
+// done says what came of a release's build.
+func (h *handout) done(version string, build *tekton.Build, err error) {
+	if err != nil {
+		h.failed[version] = err
+	} else {
+		h.builds[version] = build
+	}
+	for i := range h.cells {
+		if h.handed[i] {
+			continue
+		}
+		j := job{index: i, builds: builds{}}
+		whole := true
+		for _, v := range h.cells[i].Versions() {
+			if err := h.failed[v]; err != nil && j.err == nil {
+				j.err = err
+			}
+			if j.builds[v] = h.builds[v]; j.builds[v] == nil {
+				whole = false
+			}
+		}
+		if whole || j.err != nil {
+			h.handed[i] = true
+			h.queue <- j
+		}
+	}
 }
 
 // work takes cells from the queue until it is empty or ctx ends.
@@ -212,7 +250,7 @@ func (r *run) work(ctx context.Context, worker, workers int, queue <-chan job) e
 				return err
 			}
 		}
-		res, err := runner.run(ctx, cell, j.build)
+		res, err := runner.run(ctx, cell, j.builds)
 		if ctx.Err() != nil {
 			return nil
 		}
@@ -230,7 +268,7 @@ func (r *run) work(ctx context.Context, worker, workers int, queue <-chan job) e
 // cellRunner runs cells one after another: a worker in this process, or one in
 // a process of its own.
 type cellRunner interface {
-	run(ctx context.Context, cell *scenario.Cell, build *tekton.Build) (verdict.Cell, error)
+	run(ctx context.Context, cell *scenario.Cell, builds builds) (verdict.Cell, error)
 	stop()
 }
 

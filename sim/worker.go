@@ -79,7 +79,9 @@ type release struct {
 	namespace  string
 	configMaps []*corev1.ConfigMap
 	proxy      *controlplane.Proxy
-	controller *tekton.Controller
+	controller *tekton.Controller // nil while it is stopped
+	// changed says that a cell wrote to what is installed, beyond the flags.
+	changed bool
 }
 
 type clients struct {
@@ -220,7 +222,7 @@ func (w *worker) setLog(l *history.Log) {
 		r = l
 	}
 	w.cp.Tap().SetRecorder(r)
-	if w.release != nil {
+	if w.release != nil && w.release.controller != nil {
 		w.release.controller.SetRecorder(r)
 	}
 }
@@ -270,7 +272,7 @@ func (w *worker) stopRelease(ctx context.Context) {
 }
 
 // run implements cellRunner.
-func (w *worker) run(ctx context.Context, cell *scenario.Cell, build *tekton.Build) (verdict.Cell, error) {
+func (w *worker) run(ctx context.Context, cell *scenario.Cell, builds builds) (verdict.Cell, error) {
 	dir := filepath.Join("cells", cell.ID())
 	file := filepath.Join(dir, "history.jsonl")
 	if err := os.MkdirAll(filepath.Join(w.dir, dir), 0o750); err != nil {
@@ -280,7 +282,7 @@ func (w *worker) run(ctx context.Context, cell *scenario.Cell, build *tekton.Bui
 	if err != nil {
 		return verdict.Cell{}, fmt.Errorf("opening the cell's history: %w", err)
 	}
-	entries, err := w.play(ctx, cell, build, f)
+	entries, err := w.play(ctx, cell, builds, f)
 	if err := errors.Join(err, f.Close()); err != nil {
 		return verdict.Cell{}, err
 	}

@@ -27,6 +27,9 @@ const (
 	FactStalled  = "Stalled"  // [Stalled]: nothing but time-outs of the runs themselves can happen any more
 	FactFinished = "Finished" // [Finished]: the cell has ended
 
+	// What a scenario does in the middle of a run. Object is empty.
+	FactIntervention = "Intervention" // [Intervention]
+
 	// Tekton. Object is the release's controller.
 	FactTektonStarted = "TektonStarted" // [Tekton]
 	FactTektonExited  = "TektonExited"  // [Tekton]: with the last words of its log in Message
@@ -146,6 +149,30 @@ type Stalled struct {
 type Deadline struct {
 	Who string  `json:"who"`
 	T   float64 `json:"t"`
+}
+
+// Intervention is something that the scenario did in the middle of a run, or,
+// if Missed, what it did not come to.
+type Intervention struct {
+	// Index is its place in the scenario's list, from 0.
+	Index int    `json:"index"`
+	Name  string `json:"name"`
+	// Trigger says when it was to be done, Action which kind it is (the
+	// scenario's field), What what it did, in words.
+	Trigger string `json:"trigger"`
+	Action  string `json:"action"`
+	What    string `json:"what"`
+	// Node is the node of a cordon or taint; Release and FormerRelease are the
+	// versions of a swap; Controller is stop, start, kill or restart.
+	Node          string `json:"node,omitempty"`
+	Release       string `json:"release,omitempty"`
+	FormerRelease string `json:"formerRelease,omitempty"`
+	Controller    string `json:"controller,omitempty"`
+	// Failure is why it had no effect, in the words of the API server or of the
+	// controller that did not start.
+	Failure string `json:"failure,omitempty"`
+	// Missed says that the cell ended before its trigger came.
+	Missed bool `json:"missed,omitempty"`
 }
 
 // Finished says how a cell ended.
