@@ -1,7 +1,6 @@
 package tekton
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"crypto/sha256"
@@ -11,13 +10,14 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
+
+	"simctl.dev/simctl/sim/internal/buildcache"
 )
 
 // Builder makes [Build]s and keeps them in a cache that several processes may
@@ -27,10 +27,14 @@ type Builder struct {
 	// directory.
 	CacheDir string
 	// Progress, unless nil, takes lines about a build: its start, how far it is
-	// every few seconds, its end, and waiting for another process.
+	// every few seconds, its end, and waiting for another process. Builds side by
+	// side call it from several goroutines.
 	Progress func(version, line string)
 	// Go is the go command; the default is "go".
 	Go string
+
+	// compilers is how many a build starts; 0 leaves it to the go command.
+	compilers int
 }
 
 // Build is a release that is ready to run.
@@ -43,178 +47,187 @@ type Build struct {
 	ModuleDir string
 }
 
-// entry describes a finished cache entry, in its build.json.
-type entry struct {
-	Version string
-	// Size is the executable's, in bytes; zero for the built-in release.
-	Size int64
-	// Manifests is the size of the config folder.
-	Manifests int64
-}
-
 const (
 	// buildFlags and sourceFormat are part of what names a cache entry; the
 	// format is counted up when source.go makes something else of a module.
 	buildFlags   = "-trimpath -mod=readonly -buildvcs=false -ldflags=-s -w"
-	sourceFormat = "1"
+	sourceFormat = "2"
 
 	binaryName = "controller"
-	entryName  = "build.json"
+	builtInKey = "builtin"
 
 	// minimumSpace is what a build needs in the cache at least.
 	minimumSpace = 256 << 20
-
-	progressEvery = 5 * time.Second
-	lockEvery     = 100 * time.Millisecond
 )
 
 // Build gives the release of that version (see [ParseVersion]), building it if
-// it is not in the cache. A build takes minutes. Errors wrap one of this
-// package's and say what to do.
+// it is not in the cache, or is damaged there. A build takes minutes. Errors wrap
+// one of this package's and say what to do.
 func (b *Builder) Build(ctx context.Context, version string) (*Build, error) {
 	version, err := ParseVersion(version)
 	if err != nil {
 		return nil, err
 	}
-	root, err := b.root()
+	cache, err := b.cache()
 	if err != nil {
 		return nil, err
 	}
-	dir := filepath.Join(root, b.entryDir(version))
-	if b.check(dir, version) {
-		return b.open(dir, version)
+	progress := func(line string) { b.progress(version, line) }
+	dir, err := cache.Get(ctx, b.entry(version), progress, func(ctx context.Context, out, work string) error {
+		return b.fill(ctx, version, out, work)
+	})
+	if ctx.Err() != nil {
+		return nil, ctx.Err()
 	}
-	if err := os.MkdirAll(root, 0o755); err != nil {
-		return nil, noSpace(root, fmt.Errorf("making the cache directory: %w", err))
-	}
-	unlock, err := b.lock(ctx, root, version)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("Tekton %s: %w", version, err) //nolint:staticcheck // a name
 	}
-	defer unlock()
-	if b.check(dir, version) { // somebody else has built it
-		return b.open(dir, version)
-	}
-	if err := b.fill(ctx, root, dir, version); err != nil {
-		if ctx.Err() != nil {
-			err = ctx.Err()
+	out := &Build{Version: version, Path: filepath.Join(dir, binaryName), Args0: BuiltInName, ModuleDir: dir}
+	if version == BuiltIn {
+		if out.Path, err = os.Executable(); err != nil {
+			return nil, fmt.Errorf("finding simctl's own executable: %w", err)
 		}
-		return nil, noSpace(root, fmt.Errorf("Tekton %s: %w", version, err)) //nolint:staticcheck // a name
 	}
-	return b.open(dir, version)
+	return out, nil
+}
+
+// BuildAll gives the releases of those versions, each to done as soon as it is
+// ready or has failed, one call at a time. Those that need no building come
+// first. On a small machine one release is built after another, on a large one
+// some are built side by side. BuildAll returns when all are done; when ctx ends,
+// it returns early with ctx's error, and what is not built by then is not told.
+func (b *Builder) BuildAll(ctx context.Context, versions []string, done func(version string, build *Build, err error)) error {
+	builds, compilers := buildcache.Lanes()
+	var telling sync.Mutex
+	tell := func(one *Builder, version string) {
+		build, err := one.Build(ctx, version)
+		if ctx.Err() != nil {
+			return
+		}
+		telling.Lock()
+		defer telling.Unlock()
+		done(version, build, err)
+	}
+	ready, rest := b.split(versions)
+	for _, v := range ready {
+		tell(b, v)
+	}
+	builds = max(min(builds, len(rest)), 1)
+	one := &Builder{CacheDir: b.CacheDir, Progress: b.Progress, Go: b.Go}
+	if builds > 1 {
+		one.compilers = compilers
+	}
+	queue := make(chan string, len(rest))
+	for _, v := range rest {
+		queue <- v
+	}
+	close(queue)
+	var wg sync.WaitGroup
+	for range builds {
+		wg.Go(func() {
+			for v := range queue {
+				if ctx.Err() != nil {
+					return
+				}
+				tell(one, v)
+			}
+		})
+	}
+	wg.Wait()
+	return ctx.Err()
+}
+
+// split says which versions need no building, in their order.
+func (b *Builder) split(versions []string) (ready, rest []string) {
+	for _, v := range versions {
+		if built, _, _ := b.Status(v); built {
+			ready = append(ready, v)
+		} else {
+			rest = append(rest, v)
+		}
+	}
+	return ready, rest
 }
 
 // Status says whether a release is ready without a build, where its executable
-// is and how many bytes its cache entry has.
+// is and how many bytes its cache entry has. It does not read the files: a
+// damage that leaves their sizes is found by [Builder.Build].
 func (b *Builder) Status(version string) (built bool, path string, size int64) {
 	version, err := ParseVersion(version)
 	if err != nil {
 		return false, "", 0
 	}
-	root, err := b.root()
+	cache, err := b.cache()
 	if err != nil {
 		return false, "", 0
 	}
-	dir := filepath.Join(root, b.entryDir(version))
-	e, err := readEntry(dir)
-	if version == BuiltIn {
+	name := b.entry(version)
+	built, size = cache.Has(name)
+	switch {
+	case version == BuiltIn:
 		self, _ := os.Executable()
-		return true, self, e.Size + e.Manifests
-	}
-	if err != nil || !b.check(dir, version) {
+		return true, self, size
+	case !built:
 		return false, "", 0
 	}
-	return true, filepath.Join(dir, binaryName), e.Size + e.Manifests
+	return true, filepath.Join(cache.Path(name), binaryName), size
 }
 
-func (b *Builder) root() (string, error) {
-	dir := b.CacheDir
-	if dir == "" {
-		user, err := os.UserCacheDir()
+// PruneOptions say which builds [Builder.Prune] takes away.
+type PruneOptions struct {
+	// Versions are to go, all of their builds.
+	Versions []string
+	// All: every build is to go.
+	All bool
+	// UnusedSince, unless zero: what has not been used since is to go.
+	UnusedSince time.Time
+}
+
+// Pruned is something that was taken out of the cache, or would have been if
+// another process had not been building it.
+type Pruned = buildcache.Removed
+
+// Prune takes builds out of the cache: those that the options name, and in any
+// case what crashed builds have left, what is damaged, and the builds of another
+// simctl, which this one cannot use. A process that runs one of them goes on.
+func (b *Builder) Prune(o PruneOptions) ([]Pruned, error) {
+	var subjects []string
+	for _, v := range o.Versions {
+		version, err := ParseVersion(v)
 		if err != nil {
-			return "", fmt.Errorf("finding the user's cache directory (set one for simctl instead): %w", err)
+			return nil, err
 		}
-		dir = filepath.Join(user, "simctl")
+		subjects = append(subjects, b.entry(version).Subject)
 	}
-	return filepath.Abs(filepath.Join(dir, "tekton"))
-}
-
-// entryDir names the cache entry after all that its content depends on.
-func (b *Builder) entryDir(version string) string {
-	if version == BuiltIn {
-		return "v" + version + "-built-in"
-	}
-	h := sha256.New()
-	for _, s := range []string{buildFlags, sourceFormat, runtime.Version(), runtime.GOOS, runtime.GOARCH, string(hookSource)} {
-		_, _ = io.WriteString(h, s+"\x00")
-	}
-	return fmt.Sprintf("v%s-%x", version, h.Sum(nil)[:6])
-}
-
-func readEntry(dir string) (entry, error) {
-	var e entry
-	raw, err := os.ReadFile(filepath.Join(dir, entryName))
-	if err == nil {
-		err = json.Unmarshal(raw, &e)
-	}
-	return e, err
-}
-
-// check says whether the entry in dir is whole.
-func (b *Builder) check(dir, version string) bool {
-	e, err := readEntry(dir)
-	if err != nil || e.Version != version {
-		return false
-	}
-	if size, err := treeSize(filepath.Join(dir, "config")); err != nil || size != e.Manifests {
-		return false
-	}
-	if version == BuiltIn {
-		return true
-	}
-	st, err := os.Stat(filepath.Join(dir, binaryName))
-	return err == nil && st.Size() == e.Size && st.Mode()&0o100 != 0
-}
-
-func (b *Builder) open(dir, version string) (*Build, error) {
-	out := &Build{Version: version, Path: filepath.Join(dir, binaryName), Args0: BuiltInName, ModuleDir: dir}
-	if version == BuiltIn {
-		self, err := os.Executable()
-		if err != nil {
-			return nil, fmt.Errorf("finding simctl's own executable: %w", err)
-		}
-		out.Path = self
-	}
-	return out, nil
-}
-
-// lock takes the lock of a version's builds.
-func (b *Builder) lock(ctx context.Context, root, version string) (unlock func(), err error) {
-	f, err := os.OpenFile(filepath.Join(root, "v"+version+".lock"), os.O_CREATE|os.O_RDWR, 0o644)
+	cache, err := b.cache()
 	if err != nil {
-		return nil, noSpace(root, fmt.Errorf("opening the lock of Tekton %s: %w", version, err))
+		return nil, err
 	}
-	waiting := false
-	for {
-		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-		if err == nil {
-			return func() { _ = f.Close() }, nil // closing unlocks
+	return cache.Prune(buildcache.PruneOptions{
+		Wanted: func(n buildcache.Name) bool {
+			return n == b.entry(strings.TrimPrefix(n.Subject, "v"))
+		},
+		Selected:    func(n buildcache.Name) bool { return o.All || slices.Contains(subjects, n.Subject) },
+		UnusedSince: o.UnusedSince,
+	})
+}
+
+func (b *Builder) cache() (*buildcache.Cache, error) {
+	root, err := buildcache.Root(b.CacheDir)
+	return &buildcache.Cache{Dir: filepath.Join(root, "tekton")}, err
+}
+
+// entry names the cache entry after all that its content depends on.
+func (b *Builder) entry(version string) buildcache.Name {
+	n := buildcache.Name{Subject: "v" + version, Key: builtInKey}
+	if version != BuiltIn {
+		h := sha256.New()
+		for _, s := range []string{buildFlags, sourceFormat, runtime.Version(), runtime.GOOS, runtime.GOARCH, string(hookSource)} {
+			_, _ = io.WriteString(h, s+"\x00")
 		}
-		if !errors.Is(err, syscall.EWOULDBLOCK) && !errors.Is(err, syscall.EINTR) {
-			_ = f.Close()
-			return nil, fmt.Errorf("locking %s: %w", f.Name(), err)
-		}
-		if !waiting {
-			waiting = true
-			b.progress(version, "another simctl is building it: waiting for that")
-		}
-		select {
-		case <-ctx.Done():
-			_ = f.Close()
-			return nil, ctx.Err()
-		case <-time.After(lockEvery):
-		}
+		n.Key = fmt.Sprintf("%x", h.Sum(nil)[:6])
 	}
+	return n
 }
 
 func (b *Builder) progress(version, line string) {
@@ -223,236 +236,101 @@ func (b *Builder) progress(version, line string) {
 	}
 }
 
-// fill makes the cache entry dir. The version's lock is held.
-func (b *Builder) fill(ctx context.Context, root, dir, version string) error {
-	// What an interrupted build has left.
-	stale, _ := filepath.Glob(filepath.Join(root, "v"+version+".tmp-*"))
-	for _, s := range stale {
-		_ = os.RemoveAll(s)
-	}
-	tmp, err := os.MkdirTemp(root, "v"+version+".tmp-")
-	if err != nil {
-		return fmt.Errorf("making a folder to build in: %w", err)
-	}
-	defer func() { _ = os.RemoveAll(tmp) }()
+func (b *Builder) gocmd(version string) *buildcache.Go {
+	return &buildcache.Go{Command: b.Go, Compilers: b.compilers, Progress: func(line string) { b.progress(version, line) }}
+}
 
-	module, err := b.download(ctx, tmp, version)
+// fill makes a release's cache entry in out.
+func (b *Builder) fill(ctx context.Context, version, out, work string) error {
+	module, err := b.download(ctx, work, version)
 	if err != nil {
 		return err
 	}
-	out := filepath.Join(tmp, "entry")
 	if err := copyConfig(filepath.Join(out, "config"), filepath.Join(module, "config")); err != nil {
 		return fmt.Errorf("copying the release's manifests: %w", err)
 	}
-	e := entry{Version: version}
-	if e.Manifests, err = treeSize(filepath.Join(out, "config")); err != nil {
-		return err
+	if version == BuiltIn {
+		return nil
 	}
-	if version != BuiltIn {
-		if e.Size, err = b.compile(ctx, tmp, module, filepath.Join(out, binaryName), version); err != nil {
-			return err
-		}
-	}
-	raw, err := json.Marshal(e)
-	if err != nil {
-		return err
-	}
-	if err := os.WriteFile(filepath.Join(out, entryName), raw, 0o644); err != nil {
-		return err
-	}
-	if err := os.RemoveAll(dir); err != nil { // a broken entry
-		return err
-	}
-	return os.Rename(out, dir)
+	return b.compile(ctx, work, module, filepath.Join(out, binaryName), version)
 }
 
 // download has the go command put the release's module in its cache and gives
 // its folder.
-func (b *Builder) download(ctx context.Context, tmp, version string) (string, error) {
-	cmd := b.command(ctx, tmp, "mod", "download", "-json", Module+"@v"+version)
-	var stdout, stderr bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	runErr := cmd.Run()
-	if errors.Is(runErr, exec.ErrNotFound) {
-		return "", fmt.Errorf("%w: the go command is needed to get it and was not found in PATH: install Go", ErrDownload)
+func (b *Builder) download(ctx context.Context, work, version string) (string, error) {
+	stdout, err := b.gocmd(version).Output(ctx, work, "mod", "download", "-json", Module+"@v"+version)
+	if errors.Is(err, buildcache.ErrNoGo) {
+		return "", fmt.Errorf("%w: it is needed to get it: %w", ErrDownload, err)
 	}
 	var got struct{ Dir, Error string }
-	if err := json.Unmarshal(stdout.Bytes(), &got); err == nil && runErr == nil && got.Error == "" && got.Dir != "" {
+	if e := json.Unmarshal([]byte(stdout), &got); e == nil && err == nil && got.Error == "" && got.Dir != "" {
 		return got.Dir, nil
 	}
 	words := got.Error
-	if words == "" {
-		words = stderr.String()
+	if words == "" && err != nil {
+		words = err.Error()
 	}
-	if words == "" && runErr != nil {
-		words = runErr.Error()
+	if buildcache.Full(words) {
+		return "", fmt.Errorf("downloading its module: %w", err)
 	}
-	if full(words) {
-		return "", fmt.Errorf("downloading its module: %w", syscall.ENOSPC)
-	}
-	for _, s := range []string{"unknown revision", "404 Not Found", "410 Gone", "not found:", "invalid version"} {
-		if strings.Contains(words, s) {
-			return "", fmt.Errorf("%w: `simctl tekton list` shows those known (%s)", ErrNoSuchRelease, lastLine(words))
-		}
+	if unknown(words) {
+		return "", fmt.Errorf("%w: a version %s does not exist, or GOPROXY does not serve it; `simctl tekton list` shows those known (%s)", ErrNoSuchRelease, version, lastLine(words))
 	}
 	return "", fmt.Errorf("%w: check the network and GOPROXY (%s)", ErrDownload, lastLine(words))
 }
 
-// compile builds the controller from module with the hook added, and gives the
-// executable's size.
-func (b *Builder) compile(ctx context.Context, tmp, module, out, version string) (int64, error) {
-	var fsys syscall.Statfs_t
-	if err := syscall.Statfs(tmp, &fsys); err == nil && fsys.Bavail*uint64(fsys.Bsize) < minimumSpace {
-		return 0, fmt.Errorf("building it needs %d MB: %w", minimumSpace>>20, syscall.ENOSPC)
+// unknown says whether the go command's words mean that there is no such
+// version, rather than that it could not be asked for.
+func unknown(words string) bool {
+	for _, s := range []string{"unknown revision", "404 Not Found", "410 Gone", "403 Forbidden", "not found:", "invalid version", "no matching versions"} {
+		if strings.Contains(words, s) {
+			return true
+		}
+	}
+	return false
+}
+
+// compile builds the controller from module with the hook added.
+func (b *Builder) compile(ctx context.Context, work, module, out, version string) error {
+	if err := buildcache.CheckSpace(work, minimumSpace); err != nil {
+		return err
 	}
 	began := time.Now()
 	b.progress(version, "building the controller, which is done once and takes some minutes")
-	src := filepath.Join(tmp, "src")
-	noProbes, err := b.hasProbes(ctx, module)
+	src := filepath.Join(work, "src")
+	noProbes, err := b.hasProbes(ctx, module, version)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	if err := writeSource(src, module, noProbes); err != nil {
-		return 0, fmt.Errorf("%w: %w", ErrBuild, err)
+		return fmt.Errorf("%w: %w", ErrBuild, err)
 	}
-	cmd := b.command(ctx, src, "build", "-v", "-trimpath", "-mod=readonly", "-buildvcs=false", "-ldflags=-s -w", "-o", out, "./cmd/controller")
-	stderr, err := cmd.StderrPipe()
+	err = b.gocmd(version).Build(ctx, src, out, "./cmd/controller", "-trimpath", "-mod=readonly", "-buildvcs=false", "-ldflags=-s -w")
 	if err != nil {
-		return 0, err
-	}
-	if err := cmd.Start(); err != nil {
-		return 0, fmt.Errorf("%w: starting the go command: %w", ErrBuild, err)
-	}
-	// Cells of other releases run at the same time.
-	_ = syscall.Setpriority(syscall.PRIO_PGRP, cmd.Process.Pid, 10)
-	words := b.follow(version, stderr)
-	if err := cmd.Wait(); err != nil {
-		if ctx.Err() != nil {
-			return 0, ctx.Err()
-		}
-		if full(words) {
-			return 0, fmt.Errorf("compiling it: %w", syscall.ENOSPC)
-		}
-		return 0, fmt.Errorf("%w: %w: %s", ErrBuild, err, summary(words))
+		return fmt.Errorf("%w: %w", ErrBuild, err)
 	}
 	st, err := os.Stat(out)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	b.progress(version, fmt.Sprintf("built in %s, %d MB", time.Since(began).Round(time.Second), st.Size()>>20))
-	return st.Size(), nil
+	return nil
 }
 
 // hasProbes says whether the release's knative.dev/pkg listens for probes by
 // itself, which it can be told not to.
-func (b *Builder) hasProbes(ctx context.Context, module string) (bool, error) {
-	cmd := b.command(ctx, module, "list", "-mod=readonly", "-f", "{{.Dir}}", "knative.dev/pkg/injection/sharedmain")
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
-	dir, err := cmd.Output()
+func (b *Builder) hasProbes(ctx context.Context, module, version string) (bool, error) {
+	dir, err := b.gocmd(version).Output(ctx, module, "list", "-mod=readonly", "-f", "{{.Dir}}", "knative.dev/pkg/injection/sharedmain")
 	if err != nil {
-		if full(stderr.String()) {
-			err = syscall.ENOSPC
-		}
-		return false, fmt.Errorf("%w: finding its knative.dev/pkg: %w: %s", ErrBuild, err, summary(stderr.String()))
+		return false, fmt.Errorf("%w: finding its knative.dev/pkg: %w", ErrBuild, err)
 	}
-	src, err := os.ReadFile(filepath.Join(strings.TrimSpace(string(dir)), "main.go"))
+	src, err := os.ReadFile(filepath.Join(strings.TrimSpace(dir), "main.go"))
 	return bytes.Contains(src, []byte("func WithHealthProbesDisabled(")), err
-}
-
-// follow reports how far a build is, and gives what it said apart from that.
-func (b *Builder) follow(version string, stderr io.Reader) string {
-	var (
-		mu                   sync.Mutex
-		downloaded, compiled int
-		words                []string
-		done                 = make(chan struct{})
-		reported             sync.WaitGroup
-	)
-	reported.Add(1)
-	go func() {
-		defer reported.Done()
-		tick := time.NewTicker(progressEvery)
-		defer tick.Stop()
-		for {
-			select {
-			case <-done:
-				return
-			case <-tick.C:
-			}
-			mu.Lock()
-			line := fmt.Sprintf("compiled %d packages", compiled)
-			if compiled == 0 && downloaded > 0 {
-				line = fmt.Sprintf("downloaded %d modules", downloaded)
-			}
-			mu.Unlock()
-			b.progress(version, line)
-		}
-	}()
-	in := bufio.NewScanner(stderr)
-	in.Buffer(nil, 1<<20)
-	for in.Scan() {
-		line := in.Text()
-		mu.Lock()
-		switch {
-		case strings.HasPrefix(line, "go: downloading "):
-			downloaded++
-		case !strings.ContainsAny(line, " \t:#"): // a package's path
-			compiled++
-		default:
-			words = append(words, line)
-		}
-		mu.Unlock()
-	}
-	close(done)
-	reported.Wait()
-	return strings.Join(words, "\n")
-}
-
-// command gives a run of the go command that ends with ctx, and with simctl.
-func (b *Builder) command(ctx context.Context, dir string, args ...string) *exec.Cmd {
-	name := b.Go
-	if name == "" {
-		name = "go"
-	}
-	cmd := exec.CommandContext(ctx, name, args...)
-	cmd.Dir = dir
-	// Settings of the user's own modules must not reach upstream's.
-	cmd.Env = append(os.Environ(), "GOWORK=off", "GOFLAGS=", "CGO_ENABLED=0", "PWD="+dir)
-	// The compilers it starts are ended with it.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
-	cmd.WaitDelay = time.Second
-	return cmd
-}
-
-func full(words string) bool { return strings.Contains(words, syscall.ENOSPC.Error()) }
-
-// noSpace makes a full disk's error say so in one line.
-func noSpace(root string, err error) error {
-	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
-		return fmt.Errorf("%w in %s: free some space, or name another cache directory (%w)", ErrNoSpace, root, err)
-	}
-	return err
 }
 
 func lastLine(s string) string {
 	lines := strings.Split(strings.TrimSpace(s), "\n")
 	return strings.TrimSpace(lines[len(lines)-1])
-}
-
-// summary makes one line of a compiler's words.
-func summary(words string) string {
-	var kept []string
-	for _, line := range strings.Split(words, "\n") {
-		if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "#") {
-			kept = append(kept, line)
-		}
-	}
-	if len(kept) > 3 {
-		kept = append(kept[:3], "...")
-	}
-	return strings.Join(kept, "; ")
 }
 
 // copyConfig copies the manifests of a release.
@@ -476,19 +354,4 @@ func copyConfig(to, from string) error {
 		}
 		return copyFile(filepath.Join(to, rel), path)
 	})
-}
-
-func treeSize(dir string) (int64, error) {
-	var size int64
-	err := filepath.WalkDir(dir, func(_ string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
-			return err
-		}
-		info, err := d.Info()
-		if err == nil {
-			size += info.Size()
-		}
-		return err
-	})
-	return size, err
 }

@@ -53,11 +53,12 @@ func testBuilder(t *testing.T) (b *Builder, calls func(verb string) int, said fu
 		t.Fatal(err)
 	}
 	for name, text := range map[string]string{
-		"knative/main.go":          "func WithHealthProbesDisabled(ctx context.Context) context.Context {",
-		"pkg/a.go":                 "package pkg",
-		"pkg/a_test.go":            "package pkg",
-		"vendor/modules.txt":       "#",
-		"config/resolvers/cm.yaml": "kind: ConfigMap",
+		"knative/main.go":                   "func WithHealthProbesDisabled(ctx context.Context) context.Context {",
+		"pkg/a.go":                          "package pkg",
+		"pkg/reconciler/taskrun/taskrun.go": "func (c *Reconciler) ReconcileKind(ctx context.Context, tr *v1.TaskRun) pkgreconciler.Event {",
+		"pkg/a_test.go":                     "package pkg",
+		"vendor/modules.txt":                "#",
+		"config/resolvers/cm.yaml":          "kind: ConfigMap",
 	} {
 		name = filepath.Join(module, name)
 		if err := errors.Join(os.MkdirAll(filepath.Dir(name), 0o750), os.WriteFile(name, []byte(text), 0o600)); err != nil {
@@ -139,10 +140,16 @@ func TestBuildBroken(t *testing.T) {
 	for name, damage := range map[string]func(b *Build) error{
 		"executable cut short": func(b *Build) error { return os.Truncate(b.Path, 10) },
 		"executable gone":      func(b *Build) error { return os.Remove(b.Path) },
-		"not executable":       func(b *Build) error { return os.Chmod(b.Path, 0o600) },
-		"manifest gone":        func(b *Build) error { return os.Remove(filepath.Join(b.ModuleDir, "config", "controller.yaml")) },
-		"description gone":     func(b *Build) error { return os.Remove(filepath.Join(b.ModuleDir, entryName)) },
-		"description damaged":  func(b *Build) error { return os.WriteFile(filepath.Join(b.ModuleDir, entryName), []byte("{"), 0o600) },
+		"executable changed": func(b *Build) error { // another checksum, the same size
+			return flip(b.Path)
+		},
+		"manifest changed": func(b *Build) error { return flip(filepath.Join(b.ModuleDir, "config", "controller.yaml")) },
+		"not executable":   func(b *Build) error { return os.Chmod(b.Path, 0o600) },
+		"manifest gone":    func(b *Build) error { return os.Remove(filepath.Join(b.ModuleDir, "config", "controller.yaml")) },
+		"description gone": func(b *Build) error { return os.Remove(filepath.Join(b.ModuleDir, "build.json")) },
+		"description damaged": func(b *Build) error {
+			return os.WriteFile(filepath.Join(b.ModuleDir, "build.json"), []byte("{"), 0o600)
+		},
 		"interrupted": func(b *Build) error {
 			return errors.Join(os.RemoveAll(b.ModuleDir), os.Mkdir(filepath.Join(filepath.Dir(b.ModuleDir), "v1.3.1.tmp-1"), 0o700))
 		},
@@ -156,7 +163,8 @@ func TestBuildBroken(t *testing.T) {
 			if err := damage(build); err != nil {
 				t.Fatal(err)
 			}
-			if built, _, _ := b.Status("1.3.1"); built {
+			// Status does not read the files.
+			if built, _, _ := b.Status("1.3.1"); built && !strings.HasSuffix(name, "changed") {
 				t.Error("Status says it is built")
 			}
 			if _, err := b.Build(t.Context(), "1.3.1"); err != nil {
@@ -170,6 +178,16 @@ func TestBuildBroken(t *testing.T) {
 			}
 		})
 	}
+}
+
+// flip changes one bit of a file.
+func flip(path string) error {
+	raw, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	raw[len(raw)/2] ^= 1
+	return os.WriteFile(path, raw, 0o600)
 }
 
 func TestBuildErrors(t *testing.T) {

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"simctl.dev/simctl/sim/internal/buildcache"
 )
 
 // BuiltIn is the version that is compiled into simctl; it is the one in go.mod.
@@ -29,7 +31,7 @@ var (
 	// ErrBuild: the controller could not be built.
 	ErrBuild = errors.New("building failed")
 	// ErrNoSpace: the disk with the cache is full.
-	ErrNoSpace = errors.New("no space left")
+	ErrNoSpace = buildcache.ErrNoSpace
 	// ErrExited: the controller's process has ended.
 	ErrExited = errors.New("the controller has exited")
 )

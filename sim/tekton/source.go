@@ -1,6 +1,7 @@
 package tekton
 
 import (
+	"bytes"
 	_ "embed" // for the hook's source
 	"errors"
 	"fmt"
@@ -52,7 +53,11 @@ func writeSource(dir, module string, noProbes bool) error {
 	if err := os.MkdirAll(filepath.Join(dir, hookDir), 0o755); err != nil {
 		return err
 	}
-	if err := os.WriteFile(filepath.Join(dir, hookDir, "hook.go"), hookSource, 0o644); err != nil {
+	hook, err := hookFor(module)
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(dir, hookDir, "hook.go"), hook, 0o644); err != nil {
 		return err
 	}
 	name := filepath.Join(dir, "cmd", "controller", "main.go")
@@ -64,6 +69,28 @@ func writeSource(dir, module string, noProbes bool) error {
 		return fmt.Errorf("putting the hook into upstream's cmd/controller/main.go: %w", err)
 	}
 	return os.WriteFile(name, src, 0o644)
+}
+
+// hookFor gives the hook with the types that the module's reconcilers have: up to
+// 0.48 those of tekton.dev/v1beta1, in which all that the hook uses is named as
+// it is in tekton.dev/v1.
+func hookFor(module string) ([]byte, error) {
+	src, err := os.ReadFile(filepath.Join(module, "pkg", "reconciler", "taskrun", "taskrun.go"))
+	if err != nil {
+		return nil, fmt.Errorf("reading upstream's reconciler of TaskRuns: %w", err)
+	}
+	hook := hookSource
+	switch {
+	case bytes.Contains(src, []byte("*v1.TaskRun")):
+	case bytes.Contains(src, []byte("*v1beta1.TaskRun")):
+		for _, path := range []string{"/pkg/apis/pipeline/v1%s\"", "/pkg/client/injection/informers/pipeline/v1%s/"} {
+			from, to := Module+fmt.Sprintf(path, ""), Module+fmt.Sprintf(path, "beta1")
+			hook = bytes.ReplaceAll(hook, []byte(from), []byte(to))
+		}
+	default:
+		return nil, errors.New("upstream's reconciler of TaskRuns takes neither v1.TaskRun nor v1beta1.TaskRun: this release needs another hook")
+	}
+	return hook, nil
 }
 
 func copyFile(to, from string) error {

@@ -1,8 +1,10 @@
 package tekton
 
 import (
+	"errors"
 	"flag"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -47,6 +49,49 @@ func TestHookMainRefuses(t *testing.T) {
 	} {
 		if _, err := hookMain([]byte(change.Replace(string(src))), false); err == nil || !strings.Contains(err.Error(), words) {
 			t.Errorf("got %v, want an error with %q", err, words)
+		}
+	}
+}
+
+// TestHookFor: the hook has the types that the release's reconcilers have.
+func TestHookFor(t *testing.T) {
+	const (
+		newTypes, oldTypes         = `"github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"`, `"github.com/tektoncd/pipeline/pkg/apis/pipeline/v1beta1"`
+		newInformers, oldInformers = `/informers/pipeline/v1/taskrun"`, `/informers/pipeline/v1beta1/taskrun"`
+	)
+	for _, test := range []struct {
+		reconciler string
+		has, not   []string
+		err        string
+	}{
+		{reconciler: "tr *v1.TaskRun", has: []string{newTypes, newInformers}, not: []string{oldTypes, oldInformers}},
+		{reconciler: "tr *v1beta1.TaskRun", has: []string{oldTypes, oldInformers}, not: []string{newTypes, newInformers}},
+		{reconciler: "tr *v2.TaskRun", err: "another hook"},
+	} {
+		module := t.TempDir()
+		dir := filepath.Join(module, "pkg", "reconciler", "taskrun")
+		if err := errors.Join(os.MkdirAll(dir, 0o750), os.WriteFile(filepath.Join(dir, "taskrun.go"), []byte(test.reconciler), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+		got, err := hookFor(module)
+		if test.err != "" {
+			if err == nil || !strings.Contains(err.Error(), test.err) {
+				t.Errorf("%s: got %v, want an error with %q", test.reconciler, err, test.err)
+			}
+			continue
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range test.has {
+			if !strings.Contains(string(got), s) {
+				t.Errorf("%s: the hook has no %s", test.reconciler, s)
+			}
+		}
+		for _, s := range test.not {
+			if strings.Contains(string(got), s) {
+				t.Errorf("%s: the hook has %s", test.reconciler, s)
+			}
 		}
 	}
 }

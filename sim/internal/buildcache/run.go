@@ -1,0 +1,181 @@
+package buildcache
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// ErrNoGo says that there is no go command.
+var ErrNoGo = errors.New("the go command was not found in PATH: install Go")
+
+// Go runs the go command.
+type Go struct {
+	// Command is its name or path; the default is "go".
+	Command string
+	// Compilers is how many run side by side; 0 is one for each CPU.
+	Compilers int
+	// Progress is told how far a build is, every few seconds.
+	Progress func(line string)
+}
+
+const progressEvery = 5 * time.Second
+
+// Output gives what a call of the go command in the folder dir prints, whether
+// or not it fails. The error wraps [ErrNoGo] if there is no go command, and ends
+// with what was said on standard error.
+func (g *Go) Output(ctx context.Context, dir string, args ...string) (string, error) {
+	cmd := g.command(ctx, dir, args...)
+	var stderr strings.Builder
+	cmd.Stderr = &stderr
+	out, err := cmd.Output()
+	return string(out), failure(err, stderr.String())
+}
+
+// Build compiles a package of the module in dir into the executable out. The
+// error is as [Go.Output] has it, with the compiler's words in one line.
+func (g *Go) Build(ctx context.Context, dir, out, pkg string, flags ...string) error {
+	args := append([]string{"build", "-v"}, flags...)
+	if g.Compilers > 0 {
+		args = append(args, "-p", strconv.Itoa(g.Compilers))
+	}
+	cmd := g.command(ctx, dir, append(args, "-o", out, pkg)...)
+	stderr, err := cmd.StderrPipe()
+	if err != nil {
+		return err
+	}
+	// A parent's death is told to a child when the thread that started it ends.
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	cmd.SysProcAttr.Pdeathsig = syscall.SIGKILL
+	if err := cmd.Start(); err != nil {
+		return failure(err, "")
+	}
+	// Cells of other releases run at the same time.
+	_ = syscall.Setpriority(syscall.PRIO_PGRP, cmd.Process.Pid, 10)
+	words := g.follow(stderr)
+	err = cmd.Wait()
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return failure(err, words)
+}
+
+// command gives a run of the go command that ends with ctx.
+func (g *Go) command(ctx context.Context, dir string, args ...string) *exec.Cmd {
+	name := g.Command
+	if name == "" {
+		name = "go"
+	}
+	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Dir = dir
+	// Settings of the user's own modules must not reach those built here.
+	cmd.Env = append(os.Environ(), "GOWORK=off", "GOFLAGS=", "CGO_ENABLED=0", "PWD="+dir)
+	// The compilers it starts are ended with it.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
+	cmd.WaitDelay = time.Second
+	return cmd
+}
+
+func failure(err error, words string) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, exec.ErrNotFound):
+		return ErrNoGo
+	case Full(words) || Full(err.Error()):
+		return syscall.ENOSPC
+	}
+	if s := Summary(words); s != "" {
+		return fmt.Errorf("%w: %s", err, s)
+	}
+	return err
+}
+
+// follow reports how far a build is, and gives what it said apart from that.
+func (g *Go) follow(stderr io.Reader) string {
+	var (
+		mu                   sync.Mutex
+		downloaded, compiled int
+		words                []string
+		done                 = make(chan struct{})
+		reported             sync.WaitGroup
+	)
+	reported.Go(func() {
+		tick := time.NewTicker(progressEvery)
+		defer tick.Stop()
+		for {
+			select {
+			case <-done:
+				return
+			case <-tick.C:
+			}
+			mu.Lock()
+			line := fmt.Sprintf("compiled %d packages", compiled)
+			if compiled == 0 && downloaded > 0 {
+				line = fmt.Sprintf("downloaded %d modules", downloaded)
+			}
+			mu.Unlock()
+			g.progress(line)
+		}
+	})
+	in := bufio.NewScanner(stderr)
+	in.Buffer(nil, 1<<20)
+	for in.Scan() {
+		line := in.Text()
+		mu.Lock()
+		switch {
+		case strings.HasPrefix(line, "go: downloading "):
+			downloaded++
+		case !strings.ContainsAny(line, " \t:#"): // a package's path
+			compiled++
+		default:
+			words = append(words, line)
+		}
+		mu.Unlock()
+	}
+	close(done)
+	reported.Wait()
+	return strings.Join(words, "\n")
+}
+
+func (g *Go) progress(line string) {
+	if g.Progress != nil {
+		g.Progress(line)
+	}
+}
+
+// Summary makes one line of a compiler's words.
+func Summary(words string) string {
+	var kept []string
+	for line := range strings.Lines(words) {
+		if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "#") {
+			kept = append(kept, line)
+		}
+	}
+	if len(kept) > 3 {
+		kept = append(kept[:3], "...")
+	}
+	return strings.Join(kept, "; ")
+}
+
+// CheckSpace gives an error that is [syscall.ENOSPC] if the disk with the folder
+// has less than that many bytes free.
+func CheckSpace(dir string, bytes uint64) error {
+	var fsys syscall.Statfs_t
+	if err := syscall.Statfs(dir, &fsys); err == nil && fsys.Bavail*uint64(fsys.Bsize) < bytes {
+		return fmt.Errorf("building it needs %d MB: %w", bytes>>20, syscall.ENOSPC)
+	}
+	return nil
+}
