@@ -62,7 +62,10 @@ func (w *worker) layOut(ctx context.Context, build *tekton.Build, namespace stri
 	if err != nil {
 		return nil, err
 	}
-	if err := w.cp.InstallCRDs(append(crds, openshift.TektonConfigCRD())); err != nil {
+	if err := w.convert(crds); err != nil {
+		return nil, err
+	}
+	if err := w.installCRDs(ctx, append(crds, openshift.TektonConfigCRD())); err != nil {
 		return nil, err
 	}
 	if err := w.ensureMapper(); err != nil {

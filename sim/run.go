@@ -193,6 +193,7 @@ func (h *handout) done(version string, build *tekton.Build, err error) {
 	} else {
 		h.builds[version] = build
 	}
+	var batch []job
 	for i := range h.cells {
 		if h.handed[i] {
 			continue
@@ -209,8 +210,15 @@ func (h *handout) done(version string, build *tekton.Build, err error) {
 		}
 		if whole || j.err != nil {
 			h.handed[i] = true
-			h.queue <- j
+			batch = append(batch, j)
 		}
+	}
+	// Those that begin with one release together: to install another one takes
+	// longer than a cell.
+	first := func(j job) string { return h.cells[j.index].Versions()[0] }
+	slices.SortStableFunc(batch, func(a, b job) int { return strings.Compare(first(a), first(b)) })
+	for _, j := range batch {
+		h.queue <- j
 	}
 }
 

@@ -1,0 +1,117 @@
+package sim
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/watch"
+)
+
+// crdWithin bounds how long the API server may take over a changed type.
+const crdWithin = time.Minute
+
+var crdResource = apiextensionsv1.SchemeGroupVersion.WithResource("customresourcedefinitions")
+
+// installCRDs creates or replaces types and waits until the API server has done
+// with it. One second after a type has changed it ends every watch of its
+// objects, and refuses new ones until its cache of them is filled; a client
+// begins again after a second or more. A controller that was started before that
+// would be blind meanwhile, and a second of real time can be days of virtual
+// time.
+func (w *worker) installCRDs(ctx context.Context, crds []*apiextensionsv1.CustomResourceDefinition) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, crdWithin, fmt.Errorf("the API server does not serve the types after %s", crdWithin))
+	defer cancel()
+	type old struct {
+		generation int64
+		watch      watch.Interface
+	}
+	before := map[string]old{}
+	for _, crd := range crds {
+		generation, err := w.crdGeneration(ctx, crd.Name)
+		if apierrors.IsNotFound(err) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		o := old{generation: generation}
+		// The version may be one that was not served until now.
+		for _, gvr := range served(crd) {
+			if o.watch, err = w.simctl.dynamic.Resource(gvr).Watch(ctx, metav1.ListOptions{}); err == nil {
+				defer o.watch.Stop()
+				break
+			}
+		}
+		before[crd.Name] = o
+	}
+	if err := w.cp.InstallCRDs(crds); err != nil {
+		return err
+	}
+	for _, crd := range crds {
+		o, ok := before[crd.Name]
+		if !ok || o.watch == nil {
+			continue
+		}
+		generation, err := w.crdGeneration(ctx, crd.Name)
+		if err != nil {
+			return err
+		}
+		if generation == o.generation {
+			continue
+		}
+		for range o.watch.ResultChan() { // until it is ended
+		}
+		if ctx.Err() != nil {
+			return fmt.Errorf("replacing %s: %w", crd.Name, context.Cause(ctx))
+		}
+	}
+	for _, crd := range crds {
+		for _, gvr := range served(crd) {
+			if err := w.watchable(ctx, gvr); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// crdGeneration is counted up by the API server with every change of a type.
+func (w *worker) crdGeneration(ctx context.Context, name string) (int64, error) {
+	u, err := w.simctl.dynamic.Resource(crdResource).Get(ctx, name, metav1.GetOptions{})
+	if err != nil {
+		return 0, fmt.Errorf("reading CustomResourceDefinition %s: %w", name, err)
+	}
+	return u.GetGeneration(), nil
+}
+
+// watchable waits until the objects of a type can be watched.
+func (w *worker) watchable(ctx context.Context, gvr schema.GroupVersionResource) error {
+	for {
+		watching, err := w.simctl.dynamic.Resource(gvr).Watch(ctx, metav1.ListOptions{})
+		if err == nil {
+			watching.Stop()
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("watching %s: %w (%w)", gvr.GroupResource(), context.Cause(ctx), err)
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}
+
+// served gives a type's versions that are served.
+func served(crd *apiextensionsv1.CustomResourceDefinition) []schema.GroupVersionResource {
+	var out []schema.GroupVersionResource
+	for _, v := range crd.Spec.Versions {
+		if v.Served {
+			out = append(out, schema.GroupVersionResource{Group: crd.Spec.Group, Version: v.Name, Resource: crd.Spec.Names.Plural})
+		}
+	}
+	return out
+}
