@@ -28,6 +28,7 @@ import (
 	"simctl.dev/simctl/sim/history"
 	"simctl.dev/simctl/sim/internal/work"
 	"simctl.dev/simctl/sim/kube"
+	"simctl.dev/simctl/sim/openshift"
 	"simctl.dev/simctl/sim/scenario"
 	"simctl.dev/simctl/sim/tekton"
 	"simctl.dev/simctl/sim/verdict"
@@ -63,7 +64,8 @@ type worker struct {
 	informers informers.SharedInformerFactory
 	sched     *scheduler.Scheduler
 	kube      *kube.Controllers
-	scc       *scc // nil until a cell wants OpenShift
+	scc       *scc              // nil until a cell wants OpenShift
+	converter *openshift.Server // nil until a release is installed
 	seed      atomic.Int64
 
 	log     *history.Log // of the cell that runs
