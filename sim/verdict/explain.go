@@ -739,7 +739,17 @@ func (x *explainer) versionChanged(first, later int) []Link {
 			b = s.data.Version
 		}
 	}
-	if a == "" || a == b {
+	if a == "" {
+		// The history begins after the start of the first controller, so that a
+		// swap has to say what it replaced.
+		for _, i := range x.t.interventions {
+			if i.data.FormerRelease != "" && i.seq > first {
+				a = i.data.FormerRelease
+				break
+			}
+		}
+	}
+	if b == "" || a == "" || a == b {
 		return nil
 	}
 	l := Link{

@@ -25,6 +25,9 @@ func Judge(entries []history.Entry) (Finding, error) {
 		return Finding{}, fmt.Errorf("reading the history: %w", err)
 	}
 	f := Finding{Cause: []Link{}, Timing: timing(t)}
+	for _, i := range t.interventions {
+		f.Interventions = append(f.Interventions, Intervention{T: i.t, Intervention: i.data})
+	}
 	rulings, err := t.rulings()
 	if err != nil {
 		return Finding{}, err
@@ -209,6 +212,13 @@ func (t *timeline) judgeRun(run *pipelineRun) (ruling, error) {
 		}
 		return ruling{outcome: Success}, nil
 	}
+	if l := t.stoppedLink(); l != nil && run.status == "" {
+		// Whatever its pods do: nobody is left to work on the run.
+		r := ruling{outcome: Failed, cause: []Link{t.runLink(run), *l}}
+		since := t.lastProgress(run, t.end())
+		r.blockedSince = &since
+		return r, nil
+	}
 	var all []ruling
 	if slices.Contains(invalidRun, run.reason) && run.status == "False" {
 		all = append(all, ruling{outcome: InvalidPipeline, cause: []Link{t.runLink(run)}})
@@ -244,6 +254,33 @@ func (t *timeline) judgeRun(run *pipelineRun) (ruling, error) {
 		}
 	}
 	return best, nil
+}
+
+// stoppedLink says that Tekton's controller was stopped by an intervention, or
+// did not come up after one, and was not started again; nil if it was not.
+func (t *timeline) stoppedLink() *Link {
+	var last *fact[history.Intervention]
+	for i := range t.interventions {
+		v := &t.interventions[i]
+		stop := v.data.Controller == "stop" && v.data.Failure == ""
+		start := v.data.Failure != "" && (v.data.Controller == "start" || v.data.Controller == "restart" || v.data.Release != "")
+		if !v.data.Missed && (stop || start && len(t.exits) > 0) {
+			last = v
+		}
+	}
+	if last == nil || len(t.starts) > 0 && t.starts[len(t.starts)-1].seq > last.seq {
+		return nil
+	}
+	l := &Link{
+		What:     "Tekton's controller was stopped in the middle of the run and not started again",
+		Object:   "Deployment tekton-pipelines-controller",
+		Evidence: fmt.Sprintf("%s, at %.0f s", last.data.What, last.t),
+	}
+	if last.data.Failure != "" {
+		l.What = "Tekton's controller did not come up again in the middle of the run"
+		l.Evidence = clip(last.data.Failure)
+	}
+	return l
 }
 
 func (t *timeline) runLink(run *pipelineRun) Link {

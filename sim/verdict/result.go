@@ -1,6 +1,10 @@
 package verdict
 
-import "time"
+import (
+	"time"
+
+	"simctl.dev/simctl/sim/history"
+)
 
 // Outcome is what became of a cell's PipelineRuns.
 type Outcome string
@@ -52,6 +56,16 @@ type Finding struct {
 	BlockedSinceSeconds *float64 `json:"blockedSinceSeconds"`
 	Cause               []Link   `json:"cause"`
 	Timing              Timing   `json:"timing"`
+	// Interventions are what the scenario did in the middle of the runs, in the
+	// order in which it did it; those that it did not come to last.
+	Interventions []Intervention `json:"interventions,omitempty"`
+}
+
+// Intervention is something that the scenario did in the middle of the runs.
+type Intervention struct {
+	// T is when, in virtual seconds since the cell began.
+	T float64 `json:"t"`
+	history.Intervention
 }
 
 // Timing is where the virtual time went.

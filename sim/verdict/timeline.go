@@ -149,6 +149,8 @@ type timeline struct {
 	stalls    []fact[history.Stalled]
 	starts    []fact[history.Tekton]
 	exits     []fact[history.Tekton]
+	// interventions are what the scenario did in the middle of the runs.
+	interventions []fact[history.Intervention]
 	attaches  int
 	detaches  int
 	finished  *fact[history.Finished]
@@ -540,6 +542,8 @@ func (t *timeline) fact(e history.Entry) error {
 		return add(&t.starts, e)
 	case history.FactTektonExited:
 		return add(&t.exits, e)
+	case history.FactIntervention:
+		return add(&t.interventions, e)
 	case history.FactFinished:
 		f, err := decoded[history.Finished](e)
 		t.finished = &f
