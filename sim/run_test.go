@@ -7,6 +7,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -128,15 +129,26 @@ func chain(r verdict.Cell) string {
 	return b.String()
 }
 
-// TestSameSeedSameResult runs the same cells twice: on one control plane one
-// after the other, and in two worker processes.
+// TestSameSeedSameResult runs the same cells three times: on one control plane
+// one after the other, in the opposite order, and in two worker processes. What
+// a cell leaves behind must not show in a later one.
 func TestSameSeedSameResult(t *testing.T) {
-	cells := load(t, "success.yaml", "multi-attach.yaml", "deadlock.yaml")
+	cells := load(t, "success.yaml", "multi-attach.yaml", "unschedulable.yaml", "admission-denied.yaml", "deadlock.yaml")
 	var runs [][]byte
-	for _, parallel := range []int{1, 2} {
-		results, err := run(t, context.Background(), cells, sim.Options{Parallel: parallel})
+	for _, how := range []struct {
+		parallel  int
+		backwards bool
+	}{{1, false}, {1, true}, {2, false}} {
+		order := slices.Clone(cells)
+		if how.backwards {
+			slices.Reverse(order)
+		}
+		results, err := run(t, context.Background(), order, sim.Options{Parallel: how.parallel})
 		if err != nil {
 			t.Fatal(err)
+		}
+		if how.backwards {
+			slices.Reverse(results)
 		}
 		var what []any
 		for _, r := range results {
@@ -152,8 +164,10 @@ func TestSameSeedSameResult(t *testing.T) {
 		}
 		runs = append(runs, raw)
 	}
-	if !bytes.Equal(runs[0], runs[1]) {
-		t.Errorf("the same seed gave\n%s\nand\n%s", runs[0], runs[1])
+	for i, name := range []string{"in the opposite order", "in two processes"} {
+		if !bytes.Equal(runs[0], runs[i+1]) {
+			t.Errorf("the same seed gave\n%s\nand %s\n%s", runs[0], name, runs[i+1])
+		}
 	}
 }
 

@@ -4,13 +4,21 @@ import (
 	"bytes"
 	"context"
 	"os"
+	"slices"
+	"strconv"
 	"testing"
 
 	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
+	"k8s.io/client-go/rest"
 
 	"simctl.dev/simctl/sim/controlplane"
 	"simctl.dev/simctl/sim/history"
@@ -21,12 +29,13 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-func TestControlPlane(t *testing.T) {
+// start starts a control plane and checks in the end that it leaves nothing.
+func start(t *testing.T) *controlplane.ControlPlane {
+	t.Helper()
 	tmp := t.TempDir()
 	t.Setenv("TMPDIR", tmp)
-	ctx := context.Background()
 	var out bytes.Buffer
-	cp, err := controlplane.Start(ctx, controlplane.Options{Log: &out, Logger: logr.Discard()})
+	cp, err := controlplane.Start(context.Background(), controlplane.Options{Log: &out, Logger: logr.Discard()})
 	if err != nil {
 		t.Fatalf("%v\n%s", err, out.String())
 	}
@@ -38,6 +47,12 @@ func TestControlPlane(t *testing.T) {
 			t.Errorf("left behind: %v", left)
 		}
 	})
+	return cp
+}
+
+func TestControlPlane(t *testing.T) {
+	ctx := context.Background()
+	cp := start(t)
 	client := kubernetes.NewForConfigOrDie(cp.Admin("user"))
 	v, err := client.Discovery().ServerVersion()
 	if err != nil {
@@ -84,5 +99,105 @@ func TestControlPlane(t *testing.T) {
 		if got[i] != want[i] {
 			t.Errorf("entry %d: %q, want %q", i, got[i], want[i])
 		}
+	}
+}
+
+// TestEvents has Events recorded as any other object is, and repeated ones
+// updated, though the API server never sees them.
+func TestEvents(t *testing.T) {
+	ctx := context.Background()
+	cp := start(t)
+	log := history.NewLog(func() float64 { return 1 }, nil)
+	cp.Tap().SetRecorder(log)
+	client := kubernetes.NewForConfigOrDie(cp.Admin("kubelet"))
+	events := client.CoreV1().Events("default")
+	e, err := events.Create(ctx, &corev1.Event{ObjectMeta: metav1.ObjectMeta{Name: "a.1"}, Reason: "Failed", Count: 1}, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if e.Namespace != "default" || e.UID == "" || e.ResourceVersion == "" {
+		t.Errorf("the answer is not that of an API server: %+v", e.ObjectMeta)
+	}
+	if e, err = events.Patch(ctx, "a.1", types.StrategicMergePatchType, []byte(`{"count":2}`), metav1.PatchOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if e.Count != 2 || e.Reason != "Failed" {
+		t.Errorf("patched to %+v", e)
+	}
+	if _, err = events.Patch(ctx, "b.1", types.StrategicMergePatchType, []byte(`{"count":2}`), metav1.PatchOptions{}); !apierrors.IsNotFound(err) {
+		t.Errorf("patched an event that is not there: %v", err)
+	}
+	var got []string
+	for _, e := range log.Entries() {
+		got = append(got, e.Verb+" "+e.Object.String()+" "+string(e.Patch))
+	}
+	want := []string{"create Event default/a.1 ", `update Event default/a.1 {"count":2}`}
+	if !slices.Equal(got, want) {
+		t.Errorf("history %q, want %q", got, want)
+	}
+	// The next history begins without them.
+	cp.Tap().SetRecorder(log)
+	if _, err = events.Patch(ctx, "a.1", types.StrategicMergePatchType, []byte(`{"count":3}`), metav1.PatchOptions{}); !apierrors.IsNotFound(err) {
+		t.Errorf("patched an event of the history before: %v", err)
+	}
+}
+
+// TestRememberedReads reads a Task again and again: what somebody else has
+// written in between is seen, and who may not read it does not get it.
+func TestRememberedReads(t *testing.T) {
+	ctx := context.Background()
+	cp := start(t)
+	preserve := true
+	if err := cp.InstallCRDs([]*apiextensionsv1.CustomResourceDefinition{{
+		ObjectMeta: metav1.ObjectMeta{Name: "tasks.tekton.dev"},
+		Spec: apiextensionsv1.CustomResourceDefinitionSpec{
+			Group: "tekton.dev",
+			Scope: apiextensionsv1.NamespaceScoped,
+			Names: apiextensionsv1.CustomResourceDefinitionNames{Plural: "tasks", Singular: "task", Kind: "Task", ListKind: "TaskList"},
+			Versions: []apiextensionsv1.CustomResourceDefinitionVersion{{
+				Name: "v1", Served: true, Storage: true,
+				Schema: &apiextensionsv1.CustomResourceValidation{OpenAPIV3Schema: &apiextensionsv1.JSONSchemaProps{Type: "object", XPreserveUnknownFields: &preserve}},
+			}},
+		},
+	}}); err != nil {
+		t.Fatal(err)
+	}
+	tasks := func(cfg *rest.Config) dynamic.ResourceInterface {
+		return dynamic.NewForConfigOrDie(cfg).Resource(schema.GroupVersionResource{Group: "tekton.dev", Version: "v1", Resource: "tasks"}).Namespace("default")
+	}
+	reader, writer := tasks(cp.Admin("reader")), tasks(cp.Admin("writer"))
+	u := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "tekton.dev/v1", "kind": "Task", "metadata": map[string]any{"name": "a"}, "spec": map[string]any{"n": "0"}}}
+	if _, err := writer.Create(ctx, u, metav1.CreateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	for n := range 3 {
+		want := strconv.Itoa(n)
+		if n > 0 {
+			if _, err := writer.Patch(ctx, "a", types.MergePatchType, []byte(`{"spec":{"n":"`+want+`"}}`), metav1.PatchOptions{}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for range 2 {
+			before := cp.Tap().Activity()
+			u, err := reader.Get(ctx, "a", metav1.GetOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got, _, _ := unstructured.NestedString(u.Object, "spec", "n"); got != want {
+				t.Errorf("read %q after %q was written", got, want)
+			}
+			if cp.Tap().Activity() == before {
+				t.Error("the read does not count as activity")
+			}
+		}
+	}
+	if _, err := tasks(cp.ServiceAccount("default", "nobody")).Get(ctx, "a", metav1.GetOptions{}); !apierrors.IsForbidden(err) {
+		t.Errorf("a ServiceAccount without rights has read the Task: %v", err)
+	}
+	if err := writer.Delete(ctx, "a", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := reader.Get(ctx, "a", metav1.GetOptions{}); !apierrors.IsNotFound(err) {
+		t.Errorf("the deleted Task can still be read: %v", err)
 	}
 }
