@@ -11,12 +11,12 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
-	"runtime"
 	"syscall"
 	"time"
 
 	"github.com/go-logr/logr"
 
+	"simctl.dev/simctl/sim/internal/machine"
 	"simctl.dev/simctl/sim/scenario"
 	"simctl.dev/simctl/sim/verdict"
 )
@@ -187,8 +187,10 @@ func (r *remote) stop() {
 	_ = <-r.done // how it ended does not matter any more
 }
 
-// workersFor chooses how many control planes run side by side: each keeps about
-// two cores busy and wants about 1.5 GiB, so a small machine gets one.
+// workersFor chooses how many control planes run side by side. Each keeps more
+// than one core busy and wants about 1.5 GiB. It also takes some seconds to
+// start, which pays only for a good number of cells.
 func workersFor(cells int) int {
-	return max(1, min(runtime.NumCPU()/2, cells/4))
+	const cellsEach = 20
+	return max(1, min(machine.Fit(machine.Share{Cores: 1, Memory: 3 << 29}), cells/cellsEach))
 }

@@ -16,6 +16,7 @@ import (
 
 	"simctl.dev/simctl/sim/controlplane"
 	"simctl.dev/simctl/sim/history"
+	"simctl.dev/simctl/sim/openshift"
 	"simctl.dev/simctl/sim/scenario"
 	"simctl.dev/simctl/sim/tekton"
 	tektoncontroller "simctl.dev/simctl/sim/tekton/controller"
@@ -163,11 +164,18 @@ func (r *run) build(ctx context.Context) <-chan job {
 		}
 	})
 	queue := make(chan job, len(r.cells))
-	out := &handout{cells: r.cells, queue: queue, builds: builds{}, failed: map[string]error{}, handed: map[int]bool{}}
+	if slices.ContainsFunc(r.cells, func(c scenario.Cell) bool { return c.Spec.Cluster.OpenShift.Enabled }) {
+		at := slices.IndexFunc(versions, func(v string) bool { return !ready(v) })
+		if at < 0 {
+			at = len(versions)
+		}
+		versions = slices.Insert(versions, at, sccEngine)
+	}
+	out := &handout{cells: r.cells, queue: queue, ready: map[string]bool{}, builds: builds{}, failed: map[string]error{}, handed: map[int]bool{}}
 	r.builds.Go(func() {
 		defer close(queue)
 		for _, v := range versions {
-			build, err := b.Build(ctx, v)
+			build, err := r.buildOne(ctx, b, v)
 			if ctx.Err() != nil {
 				return
 			}
@@ -177,21 +185,47 @@ func (r *run) build(ctx context.Context) <-chan job {
 	return queue
 }
 
-// handout puts cells into the queue once every release that they need is there.
+// sccEngine stands among the releases for OpenShift's admission, which is built
+// like one.
+const sccEngine = "OpenShift's SCC admission"
+
+func (r *run) buildOne(ctx context.Context, b *tekton.Builder, name string) (*tekton.Build, error) {
+	if name != sccEngine {
+		return b.Build(ctx, name)
+	}
+	_, err := openshift.BuildEngine(ctx, openshift.BuildOptions{CacheDir: r.o.CacheDir, Progress: func(line string) {
+		r.tell(Event{Kind: EventBuild, Message: line})
+	}})
+	return nil, err
+}
+
+// needs names what must be built before a cell can run.
+func needs(c *scenario.Cell) []string {
+	out := c.Versions()
+	if c.Spec.Cluster.OpenShift.Enabled {
+		out = append(slices.Clone(out), sccEngine)
+	}
+	return out
+}
+
+// handout puts cells into the queue once everything that they need is there.
 type handout struct {
 	cells  []scenario.Cell
 	queue  chan<- job
-	builds builds
+	ready  map[string]bool
+	builds builds // the releases among what is ready
 	failed map[string]error
 	handed map[int]bool
 }
 
-// done says what came of a release's build.
-func (h *handout) done(version string, build *tekton.Build, err error) {
+// done says what came of a build.
+func (h *handout) done(name string, build *tekton.Build, err error) {
+	h.ready[name] = err == nil
 	if err != nil {
-		h.failed[version] = err
-	} else {
-		h.builds[version] = build
+		h.failed[name] = err
+	}
+	if build != nil {
+		h.builds[name] = build
 	}
 	var batch []job
 	for i := range h.cells {
@@ -200,13 +234,14 @@ func (h *handout) done(version string, build *tekton.Build, err error) {
 		}
 		j := job{index: i, builds: builds{}}
 		whole := true
-		for _, v := range h.cells[i].Versions() {
-			if err := h.failed[v]; err != nil && j.err == nil {
+		for _, name := range needs(&h.cells[i]) {
+			if err := h.failed[name]; err != nil && j.err == nil {
 				j.err = err
 			}
-			if j.builds[v] = h.builds[v]; j.builds[v] == nil {
-				whole = false
+			if b := h.builds[name]; b != nil {
+				j.builds[name] = b
 			}
+			whole = whole && h.ready[name]
 		}
 		if whole || j.err != nil {
 			h.handed[i] = true
