@@ -186,6 +186,11 @@ var invalidTask = []string{
 	"CouldntGetTask", "PodCreationFailed", "ResourceVerificationFailed",
 }
 
+// cancelledRun are the reasons of a PipelineRun that somebody has cancelled.
+var cancelledRun = []string{
+	"Cancelled", "CancelledRunningFinally", "StoppedRunningFinally", "PipelineRunCancelled", "PipelineRunStopped",
+}
+
 // noAssistant and noClaim are the reasons of a PipelineRun whose assistant or
 // claim the API server did not take.
 const (
@@ -212,12 +217,16 @@ func (t *timeline) judgeRun(run *pipelineRun) (ruling, error) {
 		}
 		return ruling{outcome: Success}, nil
 	}
-	if l := t.stoppedLink(); l != nil && run.status == "" {
+	if l, seq := t.stoppedLink(); l != nil && run.status == "" {
 		// Whatever its pods do: nobody is left to work on the run.
 		r := ruling{outcome: Failed, cause: []Link{t.runLink(run), *l}}
-		since := t.lastProgress(run, t.end())
+		before, _ := t.stallOrEnd(t.end(), seq)
+		since := t.lastProgress(run, before)
 		r.blockedSince = &since
 		return r, nil
+	}
+	if _, stalled := t.stalledBefore(run.doneSeq, 0); !stalled && slices.Contains(cancelledRun, run.reason) && run.status == "False" {
+		return ruling{outcome: Failed, cause: []Link{t.runLink(run)}}, nil
 	}
 	var all []ruling
 	if slices.Contains(invalidRun, run.reason) && run.status == "False" {
@@ -257,8 +266,9 @@ func (t *timeline) judgeRun(run *pipelineRun) (ruling, error) {
 }
 
 // stoppedLink says that Tekton's controller was stopped by an intervention, or
-// did not come up after one, and was not started again; nil if it was not.
-func (t *timeline) stoppedLink() *Link {
+// did not come up after one, and was not started again, and with which entry; nil
+// if it was not.
+func (t *timeline) stoppedLink() (*Link, int) {
 	var last *fact[history.Intervention]
 	for i := range t.interventions {
 		v := &t.interventions[i]
@@ -269,7 +279,7 @@ func (t *timeline) stoppedLink() *Link {
 		}
 	}
 	if last == nil || len(t.starts) > 0 && t.starts[len(t.starts)-1].seq > last.seq {
-		return nil
+		return nil, 0
 	}
 	l := &Link{
 		What:     "Tekton's controller was stopped in the middle of the run and not started again",
@@ -280,7 +290,7 @@ func (t *timeline) stoppedLink() *Link {
 		l.What = "Tekton's controller did not come up again in the middle of the run"
 		l.Evidence = clip(last.data.Failure)
 	}
-	return l
+	return l, last.seq
 }
 
 func (t *timeline) runLink(run *pipelineRun) Link {
