@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"context"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/go-logr/logr"
@@ -98,6 +100,40 @@ func TestControlPlane(t *testing.T) {
 	for i := range got {
 		if got[i] != want[i] {
 			t.Errorf("entry %d: %q, want %q", i, got[i], want[i])
+		}
+	}
+}
+
+// TestAssets has etcd and kube-apiserver started from KUBEBUILDER_ASSETS, here
+// scripts that say so and go on as the built-in ones.
+func TestAssets(t *testing.T) {
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	assets, said := t.TempDir(), filepath.Join(t.TempDir(), "said")
+	for _, name := range []string{"etcd", "kube-apiserver"} {
+		program := filepath.Join(t.TempDir(), name)
+		if err := os.Symlink(self, program); err != nil {
+			t.Fatal(err)
+		}
+		script := "#!/bin/sh\necho " + name + " >> " + said + "\nexec " + program + ` "$@"` + "\n"
+		if err := os.WriteFile(filepath.Join(assets, name), []byte(script), 0o755); err != nil { //nolint:gosec // it is executed
+			t.Fatal(err)
+		}
+	}
+	t.Setenv("KUBEBUILDER_ASSETS", assets)
+	cp := start(t)
+	if _, err := kubernetes.NewForConfigOrDie(cp.Admin("user")).CoreV1().Namespaces().List(context.Background(), metav1.ListOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	got, err := os.ReadFile(said)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"etcd", "kube-apiserver"} {
+		if !strings.Contains(string(got), name+"\n") {
+			t.Errorf("%s was not started from KUBEBUILDER_ASSETS; started: %q", name, got)
 		}
 	}
 }
