@@ -50,10 +50,16 @@ type Release struct {
 // exact version can be asked for as well.
 var releases = []Release{
 	{Version: "0.44.0", OpenShiftPipelines: "1.10"},
+	{Version: "0.47.0"},
+	{Version: "0.47.3", OpenShiftPipelines: "1.11"},
+	{Version: "0.48.0"},
 	{Version: "0.50.0", OpenShiftPipelines: "1.12"},
+	{Version: "0.53.0", OpenShiftPipelines: "1.13"},
 	{Version: "0.56.9", OpenShiftPipelines: "1.14"},
 	{Version: "0.59.6", OpenShiftPipelines: "1.15"},
 	{Version: "0.62.0", OpenShiftPipelines: "1.16"},
+	{Version: "0.63.0"},
+	{Version: "0.64.0"},
 	{Version: "0.65.7", OpenShiftPipelines: "1.17"},
 	{Version: "0.66.0"},
 	{Version: "0.68.1", OpenShiftPipelines: "1.18"},
