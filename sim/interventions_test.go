@@ -1,0 +1,143 @@
+package sim_test
+
+import (
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"simctl.dev/simctl/sim"
+	"simctl.dev/simctl/sim/history"
+	"simctl.dev/simctl/sim/scenario"
+	"simctl.dev/simctl/sim/tekton"
+	"simctl.dev/simctl/sim/verdict"
+)
+
+// TestInterventions runs the cells of testdata/interventions. Those that need a
+// release which is not built are left out: a build takes minutes.
+func TestInterventions(t *testing.T) {
+	files, err := filepath.Glob("testdata/interventions/*.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, f := range files {
+		names = append(names, filepath.Join("interventions", filepath.Base(f)))
+	}
+	all := load(t, names...)
+	var cells []scenario.Cell
+	for _, c := range all {
+		if built(c) {
+			cells = append(cells, c)
+		} else {
+			t.Logf("%s is left out: not all of %v are built", c.ID(), c.Versions())
+		}
+	}
+	out := t.TempDir()
+	results, err := run(t, context.Background(), cells, sim.Options{Parallel: 1, OutDir: out})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range results {
+		if !r.AsExpected {
+			t.Errorf("%s %v: %s (%s), expected %s\n%s", r.Scenario, r.Values, r.Outcome, r.Error, r.Expected, chain(r))
+		}
+		name := r.Values["what"]
+		for _, v := range r.Interventions {
+			if v.Missed != (name == "too-late") {
+				t.Errorf("%s %v: missed %t: %s", r.Scenario, r.Values, v.Missed, v.What)
+			}
+			switch name {
+			case "nothing-there", "started-twice", "flags-refused-at-the-next-start":
+			default:
+				if v.Failure != "" {
+					t.Errorf("%s %v: %s had no effect: %s", r.Scenario, r.Values, v.What, v.Failure)
+				}
+			}
+		}
+		if len(r.Interventions) == 0 {
+			t.Errorf("%s %v: nothing was done", r.Scenario, r.Values)
+			continue
+		}
+		first := r.Interventions[0]
+		starts, exits := controllerFacts(t, filepath.Join(out, r.History))
+		switch name {
+		case "nothing-there":
+			if !strings.Contains(first.Failure, `pods "nobody" not found`) {
+				t.Errorf("deleting what is not there: %q", first.Failure)
+			}
+		case "started-twice":
+			if first.Failure == "" || starts != 0 {
+				t.Errorf("starting a controller that runs: %q, %d starts", first.Failure, starts)
+			}
+		case "killed":
+			if starts != 1 || exits != 1 {
+				t.Errorf("a killed controller: %d starts and %d ends, want one of each", starts, exits)
+			}
+		case "restarted", "stopped-for-a-while":
+			if starts != 1 || exits != 0 {
+				t.Errorf("%s: %d starts and %d ends that nobody asked for", name, starts, exits)
+			}
+		case "cordoned", "tainted":
+			if len(r.Timing.Nodes) != 1 || first.Node != r.Timing.Nodes[0] {
+				t.Errorf("%s: node %q, the task was on %v", name, first.Node, r.Timing.Nodes)
+			}
+		}
+		if first.Release != "" && (first.Release != "1.3.1" || first.FormerRelease != "0.68.1" || starts != 1) {
+			t.Errorf("swap of %s for %s, %d starts", first.FormerRelease, first.Release, starts)
+		}
+		if r.Scenario == "swap" && r.Outcome == verdict.Deadlock && !strings.Contains(chain(r), "Tekton 0.68.1 -> 1.3.1") {
+			t.Errorf("the cause does not name the swap:\n%s", chain(r))
+		}
+	}
+}
+
+// built says whether every release that a cell needs is ready.
+func built(c scenario.Cell) bool {
+	b := &tekton.Builder{}
+	for _, v := range c.Versions() {
+		if ready, _, _ := b.Status(v); !ready && v != tekton.BuiltIn {
+			return false
+		}
+	}
+	return true
+}
+
+// controllerFacts counts the starts of Tekton's controller that a history shows,
+// and its ends that nobody asked for.
+func controllerFacts(t *testing.T, file string) (starts, exits int) {
+	t.Helper()
+	f, err := os.Open(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = f.Close() }()
+	entries, err := history.Read(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		switch e.Fact {
+		case history.FactTektonStarted:
+			starts++
+		case history.FactTektonExited:
+			exits++
+		}
+	}
+	return starts, exits
+}
+
+// TestSwapNeedsItsRelease hands out a cell whose release to swap for does not
+// exist.
+func TestSwapNeedsItsRelease(t *testing.T) {
+	cells := load(t, "success.yaml")
+	cells[0].Spec.Interventions = []scenario.Intervention{{At: "5m", SwapRelease: "0.0.1"}}
+	results, err := run(t, context.Background(), cells, sim.Options{Parallel: 1, CacheDir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(results) != 1 || results[0].Outcome != verdict.Error || !strings.Contains(results[0].Error, "0.0.1") {
+		t.Errorf("results %+v", results)
+	}
+}
