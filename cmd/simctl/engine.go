@@ -8,6 +8,7 @@ import (
 
 	"simctl.dev/simctl/cmd/simctl/internal/cli"
 	"simctl.dev/simctl/sim"
+	"simctl.dev/simctl/sim/openshift"
 	"simctl.dev/simctl/sim/scenario"
 	"simctl.dev/simctl/sim/tekton"
 	"simctl.dev/simctl/sim/verdict"
@@ -38,16 +39,33 @@ func (engine) Releases(cacheDir string) ([]cli.Release, error) {
 	var out []cli.Release
 	for _, r := range tekton.Releases() {
 		built, _, _ := b.Status(r.Version)
-		out = append(out, cli.Release{Version: r.Version, BuiltIn: r.BuiltIn, Built: built, OpenShiftPipelines: r.OpenShiftPipelines})
+		out = append(out, cli.Release{Version: r.Version, BuiltIn: r.BuiltIn, Built: built, OpenShiftPipelines: r.OpenShiftPipelines, Proven: r.Proven})
 	}
 	return out, nil
 }
 
-func (engine) Build(ctx context.Context, cacheDir, version string, progress func(string)) (string, error) {
-	b := &tekton.Builder{CacheDir: cacheDir, Progress: func(_, line string) { progress(line) }}
-	build, err := b.Build(ctx, version)
-	if err != nil {
-		return "", err
+func (engine) BuildAll(ctx context.Context, cacheDir string, versions []string, progress func(version, line string), done func(version, path string, err error)) error {
+	b := &tekton.Builder{CacheDir: cacheDir, Progress: progress}
+	return b.BuildAll(ctx, versions, func(version string, build *tekton.Build, err error) {
+		path := ""
+		if build != nil {
+			path = build.Path
+		}
+		done(version, path, err)
+	})
+}
+
+func (engine) Prune(cacheDir string, o cli.PruneOptions) ([]cli.Pruned, error) {
+	b := &tekton.Builder{CacheDir: cacheDir}
+	removed, err := b.Prune(tekton.PruneOptions{Versions: o.Versions, All: o.All, UnusedSince: o.UnusedSince})
+	if err == nil {
+		var more []openshift.Pruned
+		more, err = openshift.PruneEngine(cacheDir, o.All, o.UnusedSince)
+		removed = append(removed, more...)
 	}
-	return build.Path, nil
+	var out []cli.Pruned
+	for _, r := range removed {
+		out = append(out, cli.Pruned(r))
+	}
+	return out, err
 }

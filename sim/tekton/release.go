@@ -44,6 +44,9 @@ type Release struct {
 	// OpenShiftPipelines is the version of OpenShift Pipelines that carries it,
 	// "1.20", or empty.
 	OpenShiftPipelines string
+	// Proven: pipelines have been played on it to their end and its behaviour
+	// with the co-scheduling flags is checked; see docs/releases.md.
+	Proven bool
 }
 
 // releases are those known to be served as modules, oldest first. Any other

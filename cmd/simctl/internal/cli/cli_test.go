@@ -74,18 +74,10 @@ func (f *fakeEngine) Run(ctx context.Context, cells []scenario.Cell, o RunOption
 
 func (f *fakeEngine) Releases(string) ([]Release, error) {
 	return []Release{
-		{Version: "1.3.1", OpenShiftPipelines: "1.20"},
+		{Version: "1.3.1", OpenShiftPipelines: "1.20", Proven: true},
 		{Version: "1.6.0", Built: true},
 		{Version: "1.15.0", BuiltIn: true, OpenShiftPipelines: "1.24"},
 	}, nil
-}
-
-func (f *fakeEngine) Build(_ context.Context, cacheDir, version string, progress func(string)) (string, error) {
-	if version == "9.9.9" {
-		return "", errors.New("there is no Tekton 9.9.9: simctl tekton list names the releases that are known")
-	}
-	progress("building")
-	return filepath.Join(cacheDir, version, "controller"), nil
 }
 
 func success(scenario.Cell) verdict.Cell {
@@ -518,21 +510,6 @@ func TestValidate(t *testing.T) {
 	got = simctl(t, &fakeEngine{}, "validate", "scenarios", "--set", "coschedule=disabled", "--repeats=1")
 	if !strings.Contains(got.stdout, "demo: 2 cells") || !strings.Contains(got.stdout, "other: 1 cell\n") {
 		t.Errorf("with settings:\n%s%s", got.stdout, got.stderr)
-	}
-}
-
-func TestTekton(t *testing.T) {
-	t.Chdir(t.TempDir())
-	got := simctl(t, &fakeEngine{}, "tekton", "list")
-	got.want(t, StatusOK)
-	want := "TEKTON  OPENSHIFT PIPELINES  STATE\n1.3.1   1.20                 to be built\n1.6.0   -                    built\n1.15.0  1.24                 built in\n"
-	if got.stdout != want {
-		t.Errorf("tekton list:\n%s", got.stdout)
-	}
-	got = simctl(t, &fakeEngine{}, "tekton", "build", "1.3.1", "1.6.0", "--cache-dir", "/c")
-	got.want(t, StatusOK, "tekton 1.3.1: building")
-	if got.stdout != "1.3.1\t/c/1.3.1/controller\n1.6.0\t/c/1.6.0/controller\n" {
-		t.Errorf("tekton build:\n%s", got.stdout)
 	}
 }
 

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"time"
 
 	"github.com/go-logr/logr"
 
@@ -17,9 +18,12 @@ type Engine interface {
 	Run(ctx context.Context, cells []scenario.Cell, o RunOptions) ([]verdict.Cell, error)
 	// Releases lists the Tekton releases that are known.
 	Releases(cacheDir string) ([]Release, error)
-	// Build makes a Tekton release ready and says where its controller is.
-	// Progress is told in lines.
-	Build(ctx context.Context, cacheDir, version string, progress func(line string)) (string, error)
+	// BuildAll makes Tekton releases ready and says where the controller of each
+	// is, one call of done at a time. Progress is told in lines, from several
+	// goroutines. The error is ctx's.
+	BuildAll(ctx context.Context, cacheDir string, versions []string, progress func(version, line string), done func(version, path string, err error)) error
+	// Prune removes builds.
+	Prune(cacheDir string, o PruneOptions) ([]Pruned, error)
 }
 
 // RunOptions are options of [Engine.Run].
@@ -65,4 +69,24 @@ type Release struct {
 	BuiltIn, Built bool
 	// OpenShiftPipelines is the version of OpenShift Pipelines that carries it.
 	OpenShiftPipelines string
+	// Proven: pipelines have been played on it to their end.
+	Proven bool
+}
+
+// PruneOptions say which builds [Engine.Prune] removes besides those that are of
+// no use.
+type PruneOptions struct {
+	Versions []string
+	All      bool
+	// UnusedSince, unless zero, is for builds not used since.
+	UnusedSince time.Time
+}
+
+// Pruned is something that was removed; Busy says that it was not, because it is
+// being built.
+type Pruned struct {
+	Path  string
+	Bytes int64
+	Why   string
+	Busy  bool
 }
