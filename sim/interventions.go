@@ -515,7 +515,8 @@ func (c *play) swap(build *tekton.Build) error {
 	if err != nil {
 		return err
 	}
-	c.release.build, c.release.configMaps = build, configMaps
+	// What was laid out is among what the cell has written, and goes with it.
+	c.release.build, c.release.configMaps, c.release.changed = build, configMaps, true
 	c.now().Spec.Tekton.Version = build.Version
 	if err := c.configure(); err != nil {
 		return err
