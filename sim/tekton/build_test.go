@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -19,6 +20,7 @@ case "$1" in
 mod)
 	case "$FAKE" in
 	no-release) echo '{"Error":"github.com/tektoncd/pipeline@v9.9.9: invalid version: unknown revision v9.9.9"}'; exit 1 ;;
+	refused) printf '%s' '{"Error":"github.com/tektoncd/pipeline@v9.9.9: reading https://proxy.example.com/v9.9.9.info: 403 Forbidden\n\tserver response: This module version is not available."}'; exit 1 ;;
 	offline) echo '{"Error":"Get \"https://proxy.example.com/\": dial tcp: no route to host"}'; exit 1 ;;
 	full-download) echo 'go: write /cache/x.zip: no space left on device' >&2; exit 1 ;;
 	esac
@@ -195,7 +197,8 @@ func TestBuildErrors(t *testing.T) {
 		want  error
 		words string
 	}{
-		"no-release":    {ErrNoSuchRelease, "simctl tekton list"},
+		"no-release":    {ErrNoSuchRelease, "a version 9.9.9 does not exist"},
+		"refused":       {ErrNoSuchRelease, "a version 9.9.9 does not exist"},
 		"offline":       {ErrDownload, "no route to host"},
 		"full-download": {ErrNoSpace, "free some space"},
 		"broken":        {ErrBuild, "a.go:1:2: undefined: x"},
@@ -261,5 +264,88 @@ func TestBuildCancelled(t *testing.T) {
 	}
 	if out, _ := exec.CommandContext(t.Context(), "pgrep", "-f", b.CacheDir).Output(); len(out) != 0 {
 		t.Errorf("still running: %s", out)
+	}
+}
+
+func TestBuildAll(t *testing.T) {
+	b, calls, _ := testBuilder(t)
+	if _, err := b.Build(t.Context(), "1.6.0"); err != nil {
+		t.Fatal(err)
+	}
+	var order []string
+	err := b.BuildAll(t.Context(), []string{"osp-1.20", "nonsense", "1.6.0"}, func(version string, build *Build, err error) {
+		order = append(order, version)
+		switch version {
+		case "nonsense":
+			if !errors.Is(err, ErrVersion) {
+				t.Errorf("%s: %v", version, err)
+			}
+		default:
+			if err != nil || build == nil {
+				t.Errorf("%s: %v", version, err)
+			}
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	// What is ready does not wait for a build.
+	if len(order) != 3 || order[0] != "1.6.0" || calls("build") != 2 {
+		t.Errorf("done in the order %v with %d builds", order, calls("build"))
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	err = b.BuildAll(ctx, []string{"1.7.0"}, func(version string, _ *Build, _ error) { t.Errorf("%s was done", version) })
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestPrune(t *testing.T) {
+	b, calls, _ := testBuilder(t)
+	build := func(versions ...string) {
+		t.Helper()
+		for _, v := range versions {
+			if _, err := b.Build(t.Context(), v); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	prune := func(o PruneOptions, want ...string) {
+		t.Helper()
+		removed, err := b.Prune(o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, r := range removed {
+			subject, _, _ := strings.Cut(filepath.Base(r.Path), "-")
+			got = append(got, subject+": "+r.Why)
+			if r.Bytes == 0 && r.Why == "named" {
+				t.Errorf("%s has no bytes", r.Path)
+			}
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%+v removed %q, want %q", o, got, want)
+		}
+	}
+	build("1.3.1", "1.6.0", BuiltIn)
+	prune(PruneOptions{})
+	if err := os.MkdirAll(filepath.Join(b.CacheDir, "tekton", "v1.9.0-000000000000"), 0o750); err != nil {
+		t.Fatal(err)
+	}
+	prune(PruneOptions{}, "v1.9.0: of another simctl")
+	prune(PruneOptions{Versions: []string{"osp-1.20"}}, "v1.3.1: named")
+	if built, _, _ := b.Status("1.3.1"); built {
+		t.Error("1.3.1 is still there")
+	}
+	prune(PruneOptions{UnusedSince: time.Now().Add(-time.Hour)})
+	prune(PruneOptions{All: true}, "v1.15.0: named", "v1.6.0: named")
+	build("1.6.0")
+	if calls("build") != 3 {
+		t.Errorf("%d builds, want 3", calls("build"))
+	}
+	if _, err := b.Prune(PruneOptions{Versions: []string{"nonsense"}}); !errors.Is(err, ErrVersion) {
+		t.Errorf("got %v", err)
 	}
 }
