@@ -7,6 +7,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"simctl.dev/simctl/sim/releases"
 )
 
 // TektonAxis is the name under which a cell's values always have the Tekton
@@ -115,8 +117,12 @@ func (a *Axis) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// NormalizeVersion gives a Tekton version without its leading v.
+// NormalizeVersion gives a Tekton version without its leading v, and for a release
+// of OpenShift Pipelines ("osp-1.20") the version that it carries.
 func NormalizeVersion(version string) string {
+	if v, ok := releases.OpenShift(version); ok {
+		return v
+	}
 	return strings.TrimPrefix(strings.TrimSpace(version), "v")
 }
 

@@ -2,17 +2,13 @@ package tekton
 
 import (
 	"errors"
-	"fmt"
-	"regexp"
-	"slices"
-	"strconv"
-	"strings"
 
 	"simctl.dev/simctl/sim/internal/buildcache"
+	"simctl.dev/simctl/sim/releases"
 )
 
 // BuiltIn is the version that is compiled into simctl; it is the one in go.mod.
-const BuiltIn = "1.15.0"
+const BuiltIn = releases.BuiltIn
 
 // BuiltInName is the argv[0] under which simctl is the built-in controller.
 const BuiltInName = "tekton-pipelines-controller"
@@ -23,7 +19,7 @@ const Module = "github.com/tektoncd/pipeline"
 // Errors that callers tell apart; what wraps them says what to do.
 var (
 	// ErrVersion: not the name of a release.
-	ErrVersion = errors.New("not a Tekton version")
+	ErrVersion = releases.ErrVersion
 	// ErrNoSuchRelease: there is no release of that version.
 	ErrNoSuchRelease = errors.New("no such Tekton release")
 	// ErrDownload: the module could not be downloaded.
@@ -37,82 +33,11 @@ var (
 )
 
 // Release names an upstream release.
-type Release struct {
-	Version string
-	// BuiltIn: compiled into simctl, never built.
-	BuiltIn bool
-	// OpenShiftPipelines is the version of OpenShift Pipelines that carries it,
-	// "1.20", or empty.
-	OpenShiftPipelines string
-	// Proven: pipelines have been played on it to their end and its behaviour
-	// with the co-scheduling flags is checked; see docs/releases.md.
-	Proven bool
-}
-
-// releases are those known to be served as modules, oldest first. Any other
-// exact version can be asked for as well.
-var releases = []Release{
-	{Version: "0.44.0", OpenShiftPipelines: "1.10"},
-	{Version: "0.47.0"},
-	{Version: "0.47.3", OpenShiftPipelines: "1.11"},
-	{Version: "0.48.0"},
-	{Version: "0.50.0", OpenShiftPipelines: "1.12"},
-	{Version: "0.53.0", OpenShiftPipelines: "1.13"},
-	{Version: "0.56.9", OpenShiftPipelines: "1.14"},
-	{Version: "0.59.6", OpenShiftPipelines: "1.15"},
-	{Version: "0.62.0", OpenShiftPipelines: "1.16"},
-	{Version: "0.63.0"},
-	{Version: "0.64.0"},
-	{Version: "0.65.7", OpenShiftPipelines: "1.17"},
-	{Version: "0.66.0"},
-	{Version: "0.68.1", OpenShiftPipelines: "1.18"},
-	{Version: "0.70.0"},
-	{Version: "1.0.0", OpenShiftPipelines: "1.19"},
-	{Version: "1.1.0"},
-	{Version: "1.3.1", OpenShiftPipelines: "1.20"},
-	{Version: "1.6.0"},
-	{Version: "1.6.1", OpenShiftPipelines: "1.21"},
-	{Version: "1.7.0"},
-	{Version: "1.9.0", OpenShiftPipelines: "1.22"},
-	{Version: "1.12.0", OpenShiftPipelines: "1.23"},
-	{Version: BuiltIn, BuiltIn: true, OpenShiftPipelines: "1.24"},
-}
+type Release = releases.Release
 
 // Releases lists the known releases, oldest first.
-func Releases() []Release { return slices.Clone(releases) }
+func Releases() []Release { return releases.Known() }
 
-var (
-	exact     = regexp.MustCompile(`^(\d+)\.(\d+)\.\d+$`)
-	minor     = regexp.MustCompile(`^\d+\.\d+$`)
-	openShift = regexp.MustCompile(`^(?:osp|openshift-pipelines)-?v?(\d+\.\d+)(?:\.\d+)?$`)
-)
-
-// ParseVersion gives the exact version that s names: "1.3.1" or "v1.3.1"
-// itself, "1.3" the newest known patch release, "osp-1.20" what that release of
-// OpenShift Pipelines carries. The error wraps [ErrVersion].
-func ParseVersion(s string) (string, error) {
-	name := strings.TrimPrefix(strings.ToLower(strings.TrimSpace(s)), "v")
-	if m := openShift.FindStringSubmatch(name); m != nil {
-		for _, r := range releases {
-			if r.OpenShiftPipelines == m[1] {
-				return r.Version, nil
-			}
-		}
-		return "", fmt.Errorf("OpenShift Pipelines %s: its Tekton release is not known here; name the Tekton version itself: %w", m[1], ErrVersion)
-	}
-	if m := exact.FindStringSubmatch(name); m != nil {
-		major, _ := strconv.Atoi(m[1])
-		if n, _ := strconv.Atoi(m[2]); major == 0 && n < 44 {
-			return "", fmt.Errorf("%s is too old: simctl knows 0.44.0 and later: %w", s, ErrVersion)
-		}
-		return name, nil
-	}
-	if minor.MatchString(name) {
-		for _, r := range slices.Backward(releases) {
-			if strings.HasPrefix(r.Version, name+".") {
-				return r.Version, nil
-			}
-		}
-	}
-	return "", fmt.Errorf("%q: write a release like 1.3.1, or osp-1.20 for what OpenShift Pipelines 1.20 carries: %w", s, ErrVersion)
-}
+// ParseVersion gives the exact version that s names; see [releases.Parse]. The
+// error wraps [ErrVersion].
+func ParseVersion(s string) (string, error) { return releases.Parse(s) }

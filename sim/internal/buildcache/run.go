@@ -122,8 +122,11 @@ func (g *Go) follow(stderr io.Reader) string {
 			case <-tick.C:
 			}
 			mu.Lock()
-			line := fmt.Sprintf("compiled %d packages", compiled)
-			if compiled == 0 && downloaded > 0 {
+			line := "looking for what is compiled already"
+			switch {
+			case compiled > 0:
+				line = fmt.Sprintf("compiled %d packages", compiled)
+			case downloaded > 0:
 				line = fmt.Sprintf("downloaded %d modules", downloaded)
 			}
 			mu.Unlock()
