@@ -12,7 +12,9 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/go-logr/logr"
 	utilversion "k8s.io/apimachinery/pkg/util/version"
+	"k8s.io/klog/v2"
 	"sigs.k8s.io/yaml"
 
 	"simctl.dev/simctl/sim"
@@ -69,6 +71,7 @@ func (b *behaviourTable) want(t *testing.T, version, coschedule, disable string)
 // they do with the two flags. Releases that would have to be built first are
 // skipped, unless SIMCTL_ALL_RELEASES=1 asks for them.
 func TestCoscheduling(t *testing.T) {
+	klog.SetLogger(logr.Discard())
 	raw, err := os.ReadFile("testdata/behaviour/table.yaml")
 	if err != nil {
 		t.Fatal(err)

@@ -2,6 +2,8 @@ package releases
 
 import (
 	"errors"
+	"os"
+	"strings"
 	"testing"
 )
 
@@ -27,6 +29,27 @@ func TestOpenShift(t *testing.T) {
 	} {
 		if got, ok := OpenShift(in); got != want || ok != (want != "") {
 			t.Errorf("OpenShift(%q) = %q, %v, want %q", in, got, ok, want)
+		}
+	}
+}
+
+// TestDocs: the table in docs/releases.md says what Known says.
+func TestDocs(t *testing.T) {
+	raw, err := os.ReadFile("../../docs/releases.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range Known() {
+		osp, proven := "-", "-"
+		if r.OpenShiftPipelines != "" {
+			osp = r.OpenShiftPipelines
+		}
+		if r.Proven {
+			proven = "yes"
+		}
+		row := "\n| " + r.Version + " | " + osp + " | " + proven + " | "
+		if !strings.Contains(string(raw), row) {
+			t.Errorf("docs/releases.md has no row %q", row)
 		}
 	}
 }
