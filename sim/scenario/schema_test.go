@@ -158,7 +158,7 @@ func TestSchema(t *testing.T) {
 // TestSchemaAccepts holds the schema against scenarios that load.
 func TestSchemaAccepts(t *testing.T) {
 	compiled := compileSchema(t)
-	for _, pattern := range []string{"testdata/good/*/scenario.yaml", "../../scenarios/*.yaml"} {
+	for _, pattern := range []string{"testdata/good/*/scenario.yaml", "../../scenarios/*.yaml", "../../scenarios/incidents/*.yaml"} {
 		files, err := filepath.Glob(pattern)
 		if err != nil || len(files) == 0 {
 			t.Fatalf("%s: no files (%v)", pattern, err)
