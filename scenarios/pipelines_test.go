@@ -30,6 +30,11 @@ func TestPipelinesPassTektonsValidation(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	more, err := filepath.Glob("incidents/manifests/*.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	files = append(files, more...)
 	kinds := map[string]int{}
 	for _, file := range files {
 		content, err := os.ReadFile(file)
