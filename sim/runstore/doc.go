@@ -5,7 +5,7 @@
 //	cells.jsonl   one line per finished cell, as it finishes ([Record])
 //	result.json   the result, written when the run ends
 //	simctl.log    simctl's own log
-//	cells/ID/     what the engine keeps of a cell: history.jsonl
+//	cells/ID/     a cell: what it consists of (cell.json) and its history.jsonl
 //	logs/         what the controllers log
 //
 // A line of cells.jsonl is written with one write and flushed to the disk

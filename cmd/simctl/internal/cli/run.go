@@ -135,13 +135,19 @@ func (a *App) begin(c *config, s *settings, started time.Time) (*runstore.Run, *
 	if err != nil {
 		return nil, nil, err
 	}
+	store, err := a.create(s, in, started)
+	return store, in, err
+}
+
+// create makes a run's folder.
+func (a *App) create(s *settings, in *inputs, started time.Time) (*runstore.Run, error) {
 	id, err := runstore.NewID(started, a.Random)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	wd, err := os.Getwd()
 	if err != nil {
-		return nil, nil, fmt.Errorf("finding the working folder: %w", err)
+		return nil, fmt.Errorf("finding the working folder: %w", err)
 	}
 	dir := s.out
 	if dir == "" {
@@ -153,14 +159,14 @@ func (a *App) begin(c *config, s *settings, started time.Time) (*runstore.Run, *
 		Paths: s.paths, Options: s.expansion, Inputs: in.hashes(),
 	})
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if s.out == "" {
 		if err := runstore.MarkLatest(runsDir, id); err != nil {
-			return nil, nil, errors.Join(err, store.Close())
+			return nil, errors.Join(err, store.Close())
 		}
 	}
-	return store, in, nil
+	return store, nil
 }
 
 // resume opens the run to go on with. What the command line does not say is as
@@ -254,6 +260,9 @@ func kept(store *runstore.Run, id string, cell scenario.Cell) (verdict.Cell, boo
 func (a *App) runCells(ctx context.Context, store *runstore.Run, in *inputs, s settings, log logr.Logger) error {
 	var pending []scenario.Cell
 	for i, c := range in.cells {
+		if err := store.WriteCell(c); err != nil {
+			return err
+		}
 		// A cell that simctl could not run counts as not run.
 		if r, ok := kept(store, in.ids[i], c); !ok || r.Outcome == verdict.Error {
 			pending = append(pending, c)
