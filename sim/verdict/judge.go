@@ -98,7 +98,7 @@ func (t *timeline) rulings() ([]ruling, error) {
 // store of knative.dev/pkg/configmap, the flags' own parser
 // (pkg/apis/config/feature_flags.go) and, in 0.50, the reconciler that meets a
 // behaviour it does not have.
-var configWords = regexp.MustCompile(`Error (?:initializing|updating) \S+ config|failed parsing feature flags config|invalid value for feature flag|is incompatible with disable-affinity-assistant|affinity assistant behavior .*is not implemented|AffinityAssistantBehavior .*is not implemented`)
+var configWords = regexp.MustCompile(`Error (?:initializing|updating) \S+ config|failed parsing feature flags config|invalid value for feature flag|is incompatible with disable-affinity-assistant|affinity assistant behavior:? \S+ is not implemented`)
 
 // invalidConfig looks for a configuration that Tekton refuses.
 func (t *timeline) invalidConfig() (ruling, bool) {

@@ -177,3 +177,19 @@ func TestJudgeOfPrefixes(t *testing.T) {
 		}
 	}
 }
+
+// TestConfigWords holds lines as real controllers log them.
+func TestConfigWords(t *testing.T) {
+	for line, want := range map[string]bool{
+		// 0.50.0, coschedule: isolate-pipelinerun.
+		"Reconcile error: affinity assistant behavior: AffinityAssistantPerPipelineRunWithIsolation is not implemented":                                                                         true,
+		`Error initializing defaults/features/metrics/spire/events config "feature-flags": "invalid value for feature flag \"coschedule\": \"nowhere\""`:                                        true,
+		`Error updating defaults/features config "feature-flags": "coschedule value disabled is incompatible with disable-affinity-assistant setting to false"`:                                 true,
+		`Reconcile error: error creating TaskRuns called [a] for PipelineTask b from PipelineRun c: taskruns.tekton.dev "a" already exists`:                                                     false,
+		`Failed to update resource status: pipelineruns.tekton.dev "a" is forbidden: User "system:serviceaccount:tekton-pipelines:tekton-pipelines-controller" cannot update resource "a" here`: false,
+	} {
+		if got := configWords.MatchString(line); got != want {
+			t.Errorf("%t for %s", got, line)
+		}
+	}
+}
