@@ -46,19 +46,19 @@ type kind struct {
 // kinds mirrors newConversionController in upstream's cmd/webhook.
 var kinds = map[schema.GroupKind]kind{
 	{Group: pipeline.GroupName, Kind: "Task"}: {hub: "v1beta1", versions: map[string]func() versioned{
-		"v1beta1": func() versioned { return &v1beta1.Task{} },
+		"v1beta1": func() versioned { return &v1beta1.Task{} }, //nolint:staticcheck // stored so up to 0.48
 		"v1":      func() versioned { return &v1.Task{} },
 	}},
 	{Group: pipeline.GroupName, Kind: "Pipeline"}: {hub: "v1beta1", versions: map[string]func() versioned{
-		"v1beta1": func() versioned { return &v1beta1.Pipeline{} },
+		"v1beta1": func() versioned { return &v1beta1.Pipeline{} }, //nolint:staticcheck // stored so up to 0.48
 		"v1":      func() versioned { return &v1.Pipeline{} },
 	}},
 	{Group: pipeline.GroupName, Kind: "TaskRun"}: {hub: "v1beta1", versions: map[string]func() versioned{
-		"v1beta1": func() versioned { return &v1beta1.TaskRun{} },
+		"v1beta1": func() versioned { return &v1beta1.TaskRun{} }, //nolint:staticcheck // stored so up to 0.48
 		"v1":      func() versioned { return &v1.TaskRun{} },
 	}},
 	{Group: pipeline.GroupName, Kind: "PipelineRun"}: {hub: "v1beta1", versions: map[string]func() versioned{
-		"v1beta1": func() versioned { return &v1beta1.PipelineRun{} },
+		"v1beta1": func() versioned { return &v1beta1.PipelineRun{} }, //nolint:staticcheck // stored so up to 0.48
 		"v1":      func() versioned { return &v1.PipelineRun{} },
 	}},
 	{Group: pipeline.GroupName, Kind: "StepAction"}: {hub: "v1alpha1", versions: map[string]func() versioned{
