@@ -36,6 +36,41 @@ func TestShipped(t *testing.T) {
 	}
 }
 
+// TestIncidents holds the corpus against the page that lists it, and each file
+// against what a header has to say.
+func TestIncidents(t *testing.T) {
+	page, err := os.ReadFile("../../docs/incidents.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	files, err := scenario.LoadAll([]string{"../../scenarios/incidents"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		name := f.Scenario.Metadata.Name
+		if !strings.HasSuffix(f.Path, "/"+name+".yaml") {
+			t.Errorf("%s: the scenario is named %s", f.Path, name)
+		}
+		if !strings.Contains(string(page), "scenarios/incidents/"+name+".yaml") {
+			t.Errorf("docs/incidents.md does not list %s", name)
+		}
+		content, err := os.ReadFile(f.Path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		header, _, _ := strings.Cut(string(content), "\napiVersion:")
+		for _, want := range []string{"https://github.com/", "Symptom", "appens", "oes not"} {
+			if !strings.Contains(header, want) {
+				t.Errorf("%s: the header has no %q", f.Path, want)
+			}
+		}
+	}
+	if n := strings.Count(string(page), "](../scenarios/incidents/"); n != len(files) {
+		t.Errorf("docs/incidents.md lists %d incidents, the folder has %d", n, len(files))
+	}
+}
+
 // TestStockSCCs holds the SCCs that a grant may name against those that a
 // cluster is given.
 func TestStockSCCs(t *testing.T) {
