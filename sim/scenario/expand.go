@@ -21,6 +21,9 @@ type Options struct {
 	// Set keeps, of the axis it names, only the values it names. An axis that
 	// the file does not have is added if its name is a shorthand's.
 	Set map[string][]string
+	// Extra are axes varied after the file's own, so that what they change is put
+	// upon what those set.
+	Extra []Axis
 	// Seed and Repeats replace the file's.
 	Seed    *int64
 	Repeats *int
@@ -182,6 +185,13 @@ func (f *File) finish(s *Scenario, seed *int64) {
 // vary applies the options to the axes.
 func (f *File) vary(opts Options) ([]dimension, error) {
 	dims := f.dimensions()
+	for _, a := range opts.Extra {
+		d := dimension{name: a.Name}
+		for _, v := range a.Values {
+			d.values = append(d.values, choice{Value: v})
+		}
+		dims = append(dims, d)
+	}
 	var errs []error
 	fail := func(format string, args ...any) {
 		errs = append(errs, &Problem{File: f.Path, Message: fmt.Sprintf(format, args...)})

@@ -116,7 +116,8 @@ Exit status: 0 as expected, 1 an outcome differs from what was expected,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return fmt.Errorf("%w: see %s --help", err, cmd.CommandPath())
 	})
-	root.AddCommand(a.runCommand(), a.validateCommand(), a.tektonCommand(), a.versionCommand())
+	root.AddCommand(a.runCommand(), a.upgradeCommand(), a.compareCommand(), a.validateCommand(), a.tektonCommand(), a.versionCommand())
+	root.AddCommand(a.runsCommand(), a.showCommand(), a.explainCommand())
 	return root
 }
 

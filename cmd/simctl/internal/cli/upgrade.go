@@ -1,0 +1,508 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/spf13/cobra"
+	"sigs.k8s.io/yaml"
+
+	"simctl.dev/simctl/reports"
+	"simctl.dev/simctl/sim/history"
+	"simctl.dev/simctl/sim/impact"
+	"simctl.dev/simctl/sim/releases"
+	"simctl.dev/simctl/sim/runstore"
+	"simctl.dev/simctl/sim/scenario"
+	"simctl.dev/simctl/sim/verdict"
+)
+
+func (a *App) upgradeCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "upgrade (--from RELEASE --to RELEASE | --path RELEASE,RELEASE...) PATH...",
+		Short: "Say what a bump of Tekton changes for the scenarios, and what mends it",
+		Long: `Run every cell of the scenario files on each release of the path and print what
+changes from one to the next, worst first: outcomes with their causes, flags that
+die, timing. For a cell that no longer does its work, the changes that may mend it
+are run as well, and reported with what came of them.
+
+A release is a version of Tekton or of OpenShift Pipelines (osp-1.20). Axis values
+of a scenario that only choose a release are left out: the path chooses it.
+
+Everything is kept under .simctl/runs/ID, as by run.
+
+Exit status: 0 nothing is worse after the bump, 1 something is, 2 simctl could not
+do its work.`,
+		Example: `  simctl upgrade --from osp-1.18 --to osp-1.20 scenarios/
+  simctl upgrade --path osp-1.18,osp-1.19,osp-1.20 scenarios/incident.yaml -o markdown`,
+		Args: needPaths,
+		RunE: a.upgrade,
+	}
+	f := cmd.Flags()
+	f.String("from", "", "the `release` that runs now")
+	f.String("to", "", "the `release` to go to")
+	f.StringSlice("path", nil, "all `releases` on the way, instead of --from and --to")
+	f.Bool("no-remedies", false, "do not look for what mends a cell")
+	f.StringP("output", "o", string(reports.Table), "`format` of the review: table, markdown, json or yaml")
+	f.String("out", "", "`folder` of this run (default .simctl/runs/ID)")
+	f.Int("parallel", 0, "control planes side by side (default by cores and memory)")
+	f.Bool("no-color", false, "no colours (NO_COLOR is honoured as well)")
+	f.String("cache-dir", "", "folder of the builds of Tekton (default under the user cache directory)")
+	f.BoolP("verbose", "v", false, "write simctl's log to standard error as well")
+	f.StringArray("set", nil, "keep only these values of an axis: `axis=value[,value]` (repeatable)")
+	f.Int64("seed", 0, "seed of every draw (default each scenario's own)")
+	f.Int("repeats", 0, "runs of each cell with different draws (default each scenario's own)")
+	return cmd
+}
+
+// releasePath reads the flags that name the releases.
+func releasePath(c *config) ([]string, error) {
+	named := c.list("path")
+	from, to := c.string("from"), c.string("to")
+	switch {
+	case len(named) > 0 && (from != "" || to != ""):
+		return nil, errors.New("--path names every release: leave --from and --to out")
+	case len(named) == 0 && from != "" && to != "":
+		named = []string{from, to}
+	case len(named) < 2:
+		return nil, errors.New("name two releases at least: --from osp-1.18 --to osp-1.20, or --path osp-1.18,osp-1.19,osp-1.20")
+	}
+	var out []string
+	for _, n := range named {
+		v, err := releases.Parse(n)
+		if err != nil {
+			return nil, err
+		}
+		if slices.Contains(out, v) {
+			return nil, fmt.Errorf("%s is on the path twice", n)
+		}
+		out = append(out, v)
+	}
+	return out, nil
+}
+
+// review is an upgrade review being made.
+type review struct {
+	*App
+	ctx   context.Context
+	s     settings
+	log   logr.Logger
+	store *runstore.Run
+	path  []string
+	files map[string]*scenario.File // by the scenario's name
+	opts  scenario.Options
+	// runs are what is known of every cell so far, by its ID; observed keeps
+	// what was read from histories.
+	runs map[string]impact.Run
+}
+
+func (a *App) upgrade(cmd *cobra.Command, args []string) (err error) {
+	c, err := newConfig(cmd)
+	if err != nil {
+		return err
+	}
+	format, err := reports.ParseReviewFormat(c.string("output"))
+	if err != nil {
+		return err
+	}
+	path, err := releasePath(c)
+	if err != nil {
+		return err
+	}
+	s := settings{format: reports.Table, out: c.string("out"), cacheDir: c.string("cache-dir"), paths: args}
+	var errs [4]error
+	s.parallel, errs[0] = c.count("parallel")
+	s.noColor, errs[1] = c.bool("no-color")
+	s.verbose, errs[2] = c.bool("verbose")
+	noRemedies, err := c.bool("no-remedies")
+	errs[3] = err
+	if err := errors.Join(errs[:]...); err != nil {
+		return err
+	}
+	// The path is what decides on the releases, also for begin.
+	started := a.Now()
+	store, in, err := a.beginWith(c, &s, started, path)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, store.Close()) }()
+	logFile, err := store.OpenLog()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, logFile.Close()) }()
+	handler := slog.Handler(slog.NewTextHandler(logFile, nil))
+	if s.verbose {
+		handler = slog.NewMultiHandler(handler, slog.NewTextHandler(a.Stderr, nil))
+	}
+	r := &review{App: a, ctx: cmd.Context(), s: s, log: logr.FromSlogHandler(handler), store: store, path: path,
+		files: map[string]*scenario.File{}, runs: map[string]impact.Run{},
+		opts: scenario.Options{Seed: s.expansion.Seed, Repeats: s.expansion.Repeats}}
+	files, err := scenario.LoadAll(args)
+	if err != nil {
+		return err
+	}
+	for _, f := range files {
+		r.files[f.Scenario.Metadata.Name] = f
+	}
+	out, err := r.compare(in)
+	if err == nil && !noRemedies {
+		err = r.remedies(&out, in)
+	}
+	if werr := store.WriteResult(a.result(store, in, started)); werr != nil {
+		err = errors.Join(err, werr)
+	}
+	if err != nil {
+		fmt.Fprintf(a.Stderr, "kept in %s\n", store.Dir())
+		return err
+	}
+	return a.showReview(out, format, s, store.Dir())
+}
+
+// showReview prints a review and makes the exit status of it.
+func (a *App) showReview(out impact.Review, format reports.ReviewFormat, s settings, dir string) error {
+	width, live := a.Terminal(a.Stdout)
+	if err := reports.RenderReview(a.Stdout, format, out, reports.Options{Width: width, Color: a.color(s, live)}); err != nil {
+		return err
+	}
+	if dir != "" {
+		fmt.Fprintf(a.Stderr, "kept in %s\n", dir)
+	}
+	if out.Regressions() > 0 {
+		return errDeviates
+	}
+	return nil
+}
+
+// play runs cells and reads what their histories show.
+func (r *review) play(in *inputs) error {
+	if err := r.runCells(r.ctx, r.store, in, r.s, r.log); err != nil {
+		return err
+	}
+	if err := r.ctx.Err(); err != nil {
+		return fmt.Errorf("interrupted: %w", err)
+	}
+	for i, c := range in.cells {
+		res, ok := kept(r.store, in.ids[i], c)
+		if !ok {
+			return fmt.Errorf("%s has no result", in.ids[i])
+		}
+		if res.Outcome == verdict.Error {
+			return fmt.Errorf("%s could not be run: %s", in.ids[i], oneLine(res.Error))
+		}
+		run, err := withHistory(r.store.Dir(), res)
+		if err != nil {
+			return err
+		}
+		run.Flags = c.Spec.Tekton.Flags
+		r.runs[in.ids[i]] = run
+	}
+	return nil
+}
+
+// withHistory adds to a result what its history shows; a run that has none is as
+// good as its result.
+func withHistory(dir string, res verdict.Cell) (impact.Run, error) {
+	run := impact.Run{Cell: res}
+	if res.History == "" {
+		return run, nil
+	}
+	f, err := os.Open(filepath.Join(dir, res.History))
+	if errors.Is(err, os.ErrNotExist) {
+		return run, nil
+	}
+	if err != nil {
+		return run, fmt.Errorf("opening a history: %w", err)
+	}
+	defer func() { _ = f.Close() }()
+	entries, err := history.Read(f)
+	if err != nil {
+		return run, fmt.Errorf("reading %s: %w", res.History, err)
+	}
+	o, err := impact.Observe(entries)
+	if err != nil {
+		return run, fmt.Errorf("reading %s: %w", res.History, err)
+	}
+	run.Observed = &o
+	return run, nil
+}
+
+// compare runs the cells on every release and sets neighbours on the path against
+// each other.
+func (r *review) compare(in *inputs) (impact.Review, error) {
+	out := impact.Review{APIVersion: impact.APIVersion, Kind: impact.Kind, Run: r.store.Dir()}
+	if err := r.play(in); err != nil {
+		return out, err
+	}
+	on := map[string][]impact.Run{}
+	for i, c := range in.cells {
+		on[c.Spec.Tekton.Version] = append(on[c.Spec.Tekton.Version], r.runs[in.ids[i]])
+	}
+	for i, v := range r.path {
+		out.Path = append(out.Path, impact.ReleaseOf(v))
+		if i > 0 {
+			out.Steps = append(out.Steps, impact.Compare(on[r.path[i-1]], on[v], out.Path[i-1], out.Path[i]))
+		}
+	}
+	return out, nil
+}
+
+// remedyAxis is the axis that candidates are values of.
+const remedyAxis = "remedy"
+
+// trial is a candidate for a change with its cells.
+type trial struct {
+	step, change int
+	candidate    impact.Candidate
+	ids          []string
+}
+
+// remedies runs the candidates for every change that breaks a cell.
+func (r *review) remedies(out *impact.Review, first *inputs) error {
+	all := &inputs{files: first.files}
+	var trials []trial
+	for i := range out.Steps {
+		for j := range out.Steps[i].Changes {
+			if !out.Steps[i].Changes[j].Broken() {
+				continue
+			}
+			ts, err := r.candidates(out.Steps[i].Changes[j], r.path[i+1:], first, all)
+			if err != nil {
+				return err
+			}
+			for _, t := range ts {
+				t.step, t.change = i, j
+				trials = append(trials, t)
+			}
+		}
+	}
+	if len(trials) == 0 {
+		return nil
+	}
+	if err := r.play(all); err != nil {
+		return err
+	}
+	type place struct{ step, change int }
+	tried := map[place][]impact.Candidate{}
+	runs := map[place][][]impact.Run{}
+	for _, t := range trials {
+		p := place{t.step, t.change}
+		var of []impact.Run
+		for _, id := range t.ids {
+			of = append(of, r.runs[id])
+		}
+		tried[p], runs[p] = append(tried[p], t.candidate), append(runs[p], of)
+	}
+	for p := range tried {
+		out.Steps[p.step].Changes[p.change].Tried(tried[p], runs[p])
+	}
+	return nil
+}
+
+// candidates makes the cells of each candidate for a change; releases begin with
+// the one on which the cell is broken. A candidate that changes nothing, or that
+// the scenario does not allow, is left out.
+func (r *review) candidates(c impact.Change, on []string, first, all *inputs) ([]trial, error) {
+	f := r.files[c.Scenario]
+	i := slices.IndexFunc(first.cells, func(cell scenario.Cell) bool {
+		return cell.Scenario == c.Scenario && cell.Spec.Tekton.Version == on[0] && sameValues(cell.Values, c.Values, c.Axes)
+	})
+	if f == nil || i < 0 {
+		return nil, fmt.Errorf("the cells of scenario %s are gone", c.Scenario)
+	}
+	broken := first.cells[i]
+	later := slices.Clone(on[1:])
+	if !slices.Contains(on, releases.BuiltIn) {
+		later = append(later, releases.BuiltIn)
+	}
+	var out []trial
+	for _, cand := range impact.Candidates(broken.Spec, later) {
+		opts := r.opts
+		opts.Versions = []string{on[0]}
+		value := cand.Value
+		if value.Version != "" {
+			// The versions of the options are put upon any value's.
+			opts.Versions, value.Version = []string{value.Version}, ""
+		}
+		opts.Set = map[string][]string{}
+		for _, a := range c.Axes {
+			opts.Set[a] = []string{c.Values[a]}
+		}
+		opts.Extra = []scenario.Axis{{Name: remedyAxis, Values: []scenario.Value{value}}}
+		cells, err := f.Cells(opts)
+		if err != nil {
+			r.log.Info("A remedy does not fit the scenario", "scenario", c.Scenario, "remedy", cand.Name, "because", err.Error())
+			continue
+		}
+		if cells[0].Fingerprint() == broken.Fingerprint() {
+			continue
+		}
+		t := trial{candidate: cand}
+		for _, cell := range cells {
+			cell.Expected = nil
+			id := cell.ID()
+			t.ids = append(t.ids, id)
+			if !slices.Contains(all.ids, id) {
+				all.cells, all.ids = append(all.cells, cell), append(all.ids, id)
+			}
+		}
+		out = append(out, t)
+	}
+	return out, nil
+}
+
+func sameValues(a, b map[string]string, axes []string) bool {
+	for _, x := range axes {
+		if a[x] != b[x] {
+			return false
+		}
+	}
+	return true
+}
+
+// beginWith makes the folder of a run whose cells are those of the scenarios on
+// each of the versions, with nothing expected of them.
+func (a *App) beginWith(c *config, s *settings, started time.Time, versions []string) (*runstore.Run, *inputs, error) {
+	expansion, err := c.expansion(runstore.Options{Tekton: versions})
+	if err != nil {
+		return nil, nil, err
+	}
+	s.expansion = expansion
+	in, err := expand(s.paths, s.expansion)
+	if err != nil {
+		return nil, nil, err
+	}
+	for i := range in.cells {
+		in.cells[i].Expected = nil
+	}
+	store, err := a.create(s, in, started)
+	return store, in, err
+}
+
+func (a *App) compareCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "compare RUN_A RUN_B",
+		Short: "Say what changes from one stored run to another",
+		Long: `Set two runs against each other, as upgrade does: RUN_A is the one before. A run is
+an ID under .simctl/runs, a run's folder, or a file with a result (simctl run -o
+json), such as a baseline that is kept in a repository. Without histories the
+causes come from the results alone.
+
+Exit status: 0 nothing is worse in RUN_B, 1 something is, 2 simctl could not do
+its work.`,
+		Example: `  simctl compare baseline.json latest
+  simctl compare .simctl/runs/A .simctl/runs/B -o markdown`,
+		Args: cobra.ExactArgs(2),
+		RunE: a.compare,
+	}
+	f := cmd.Flags()
+	f.StringP("output", "o", string(reports.Table), "`format` of the comparison: table, markdown, json or yaml")
+	f.Bool("no-color", false, "no colours (NO_COLOR is honoured as well)")
+	return cmd
+}
+
+func (a *App) compare(cmd *cobra.Command, args []string) error {
+	c, err := newConfig(cmd)
+	if err != nil {
+		return err
+	}
+	format, err := reports.ParseReviewFormat(c.string("output"))
+	if err != nil {
+		return err
+	}
+	s := settings{}
+	if s.noColor, err = c.bool("no-color"); err != nil {
+		return err
+	}
+	var sides [2][]impact.Run
+	var named [2]impact.Release
+	for i, arg := range args {
+		if sides[i], named[i], err = readSide(arg); err != nil {
+			return err
+		}
+	}
+	out := impact.Review{APIVersion: impact.APIVersion, Kind: impact.Kind, Path: named[:],
+		Steps: []impact.Step{impact.Compare(sides[0], sides[1], named[0], named[1])}}
+	return a.showReview(out, format, s, "")
+}
+
+// readSide reads a stored run. Its release is the one that all its cells were run
+// on; a run of several is called by its name.
+func readSide(arg string) ([]impact.Run, impact.Release, error) {
+	file, dir, err := resultFile(arg)
+	if err != nil {
+		return nil, impact.Release{}, err
+	}
+	raw, err := os.ReadFile(file)
+	if err != nil {
+		return nil, impact.Release{}, fmt.Errorf("reading a run's result: %w", err)
+	}
+	var r verdict.RunResult
+	if err := yaml.Unmarshal(raw, &r); err != nil || r.Kind != reports.Kind {
+		return nil, impact.Release{}, fmt.Errorf("%s is no result of a run: write one by simctl run -o json", file)
+	}
+	var runs []impact.Run
+	versions := map[string]bool{}
+	for _, cell := range r.Cells {
+		versions[cell.Values[scenario.TektonAxis]] = true
+	}
+	for _, cell := range r.Cells {
+		run, err := withHistory(dir, cell)
+		if err != nil {
+			return nil, impact.Release{}, err
+		}
+		if len(versions) > 1 {
+			run.Cell.Scenario += " on " + cell.Values[scenario.TektonAxis]
+		}
+		runs = append(runs, run)
+	}
+	if len(versions) == 1 {
+		return runs, impact.ReleaseOf(slices.Collect(maps.Keys(versions))[0]), nil
+	}
+	return runs, impact.Release{Version: arg}, nil
+}
+
+// resultFile finds the result that RUN names, and the folder that holds its
+// histories.
+func resultFile(arg string) (file, dir string, err error) {
+	if arg == latest {
+		if arg, err = runstore.Latest(runsDir); err != nil {
+			return "", "", err
+		}
+	}
+	for _, dir := range []string{arg, filepath.Join(runsDir, arg)} {
+		if info, err := os.Stat(dir); err == nil {
+			if !info.IsDir() {
+				return dir, filepath.Dir(dir), nil
+			}
+			return filepath.Join(dir, "result.json"), dir, nil
+		}
+	}
+	return "", "", fmt.Errorf("no run %s: name an ID under %s, a run's folder or a file with a result%s", arg, runsDir, hint(arg))
+}
+
+// hint lists the runs whose IDs begin alike.
+func hint(arg string) string {
+	entries, err := os.ReadDir(runsDir)
+	if err != nil {
+		return ""
+	}
+	var near []string
+	for _, e := range entries {
+		if e.IsDir() && len(arg) > 2 && strings.HasPrefix(e.Name(), arg[:3]) {
+			near = append(near, e.Name())
+		}
+	}
+	if len(near) == 0 {
+		return ""
+	}
+	return "; there is " + strings.Join(near[max(0, len(near)-3):], ", ")
+}

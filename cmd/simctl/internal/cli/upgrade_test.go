@@ -1,0 +1,110 @@
+package cli
+
+import (
+	"encoding/json"
+	"os"
+	"strings"
+	"testing"
+
+	"simctl.dev/simctl/sim/impact"
+	"simctl.dev/simctl/sim/scenario"
+	"simctl.dev/simctl/sim/verdict"
+)
+
+// held is an engine on which cells hang from 1.0.0 on, unless co-scheduling is
+// off, and finish again on 1.15.0.
+func held() *fakeEngine {
+	return &fakeEngine{outcome: func(c scenario.Cell) verdict.Cell {
+		t := c.Spec.Tekton
+		if t.Version == "1.3.1" && t.Flags["coschedule"] != "disabled" {
+			return deadlock(c)
+		}
+		return success(c)
+	}}
+}
+
+func TestUpgrade(t *testing.T) {
+	place(t)
+	o := simctl(t, held(), "upgrade", "--path", "osp-1.18,osp-1.20,osp-1.24", "scenarios/", "-o", "json")
+	o.want(t, StatusDeviates, "kept in ")
+	var r impact.Review
+	if err := json.Unmarshal([]byte(o.stdout), &r); err != nil {
+		t.Fatalf("%v in %s", err, o.stdout)
+	}
+	if r.Kind != impact.Kind || len(r.Path) != 3 || len(r.Steps) != 2 || r.Path[1].OpenShiftPipelines != "1.20" {
+		t.Fatalf("review %+v", r)
+	}
+	broke := r.Steps[0].Changes
+	if len(broke) == 0 || !broke[0].Regression || broke[0].To.Outcome != verdict.Deadlock {
+		t.Fatalf("first step %+v", r.Steps[0])
+	}
+	mended := map[string]bool{}
+	for _, m := range broke[0].Remedies {
+		mended[m.Name] = m.Mends
+	}
+	if !mended["coschedule-disabled"] || !mended["tekton-1.15.0"] {
+		t.Errorf("remedies %+v", broke[0].Remedies)
+	}
+	if m, tried := mended["rwx"]; m || !tried {
+		t.Errorf("RWX: mends %t, tried %t", m, tried)
+	}
+	if c := r.Steps[1].Changes; len(c) == 0 || c[0].Regression || c[0].Remedies != nil {
+		t.Errorf("second step %+v", r.Steps[1])
+	}
+}
+
+func TestUpgradeUnchanged(t *testing.T) {
+	place(t)
+	e := &fakeEngine{}
+	o := simctl(t, e, "upgrade", "--from", "v0.68.1", "--to", "v1.3.1", "scenarios/")
+	o.want(t, StatusOK)
+	for _, id := range e.ran {
+		if strings.Contains(id, "remedy") {
+			t.Errorf("a remedy was run for nothing: %s", id)
+		}
+	}
+}
+
+func TestUpgradeBadInput(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		args []string
+		want string
+	}{
+		{"no releases", []string{"scenarios/"}, "name two releases at least"},
+		{"one release", []string{"--path", "1.3.1", "scenarios/"}, "name two releases at least"},
+		{"both ways", []string{"--path", "1.3.1,1.15.0", "--from", "1.3.1", "scenarios/"}, "leave --from and --to out"},
+		{"no such OpenShift Pipelines", []string{"--from", "osp-9.9", "--to", "1.3.1", "scenarios/"}, "OpenShift Pipelines 9.9"},
+		{"twice", []string{"--path", "1.3.1,osp-1.20", "scenarios/"}, "on the path twice"},
+		{"format", []string{"--from", "1.3.1", "--to", "1.15.0", "-o", "xml", "scenarios/"}, "unknown output format"},
+		{"no scenario", []string{"--from", "1.3.1", "--to", "1.15.0", "nowhere/"}, "nowhere"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			place(t)
+			o := simctl(t, &fakeEngine{}, append([]string{"upgrade"}, tt.args...)...)
+			o.want(t, StatusError, tt.want)
+			if _, err := os.Stat(".simctl"); err == nil {
+				t.Error("a run was begun")
+			}
+		})
+	}
+}
+
+func TestCompareRuns(t *testing.T) {
+	place(t)
+	e := held()
+	simctl(t, e, "run", "scenarios/", "--tekton", "0.68.1", "--out", "a").want(t, StatusOK)
+	simctl(t, e, "run", "scenarios/", "--tekton", "1.3.1", "--out", "b")
+	o := simctl(t, e, "compare", "a", "b")
+	o.want(t, StatusDeviates)
+	if !strings.Contains(o.stdout, "success → deadlock") {
+		t.Errorf("output %s", o.stdout)
+	}
+	// A baseline is a result alone.
+	simctl(t, e, "compare", "b/result.json", "a").want(t, StatusOK)
+	simctl(t, e, "compare", "a", "nothing").want(t, StatusError, "no run nothing")
+	if err := os.WriteFile("other.json", []byte("{}"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	simctl(t, e, "compare", "other.json", "a").want(t, StatusError, "other.json is no result of a run")
+}

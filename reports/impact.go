@@ -1,0 +1,295 @@
+package reports
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/jedib0t/go-pretty/v6/table"
+	"github.com/jedib0t/go-pretty/v6/text"
+	"sigs.k8s.io/yaml"
+
+	"simctl.dev/simctl/sim/impact"
+)
+
+// ReviewFormat is a way to show an upgrade review.
+type ReviewFormat string
+
+// Markdown is a review for a ticket; the other formats are named as a result's.
+const Markdown ReviewFormat = "markdown"
+
+var reviewFormats = []ReviewFormat{ReviewFormat(Table), Markdown, ReviewFormat(JSON), ReviewFormat(YAML)}
+
+// ParseReviewFormat gives the format of that name, or an error that lists them.
+func ParseReviewFormat(name string) (ReviewFormat, error) {
+	var names []string
+	for _, f := range reviewFormats {
+		if string(f) == name {
+			return f, nil
+		}
+		names = append(names, string(f))
+	}
+	return "", fmt.Errorf("unknown output format %q: use one of %s", name, strings.Join(names, ", "))
+}
+
+// RenderReview writes r to w in format f.
+func RenderReview(w io.Writer, f ReviewFormat, r impact.Review, o Options) error {
+	if o.Width <= 0 {
+		o.Width = defaultWidth
+	}
+	var out []byte
+	var err error
+	switch f {
+	case ReviewFormat(JSON):
+		if out, err = json.MarshalIndent(r, "", "  "); err == nil {
+			out = append(out, '\n')
+		}
+	case ReviewFormat(YAML):
+		out, err = yaml.Marshal(r)
+	case Markdown:
+		out = []byte(reviewText(r, markdown{}))
+	case ReviewFormat(Table):
+		out = []byte(reviewText(r, plain{style: style{color: o.Color}, width: o.Width}))
+	default:
+		err = fmt.Errorf("no such format: %q", f)
+	}
+	if err != nil {
+		return fmt.Errorf("rendering the review: %w", err)
+	}
+	if _, err := w.Write(out); err != nil {
+		return fmt.Errorf("writing the review: %w", err)
+	}
+	return nil
+}
+
+// A writing is how the parts of a review look.
+type writing interface {
+	title(s string) string
+	heading(s string, bad bool) string
+	// item is a line of a list, verbatim a piece of evidence below it, link one of
+	// a causal chain.
+	item(s string) string
+	verbatim(label, s string) string
+	link(what, evidence string) string
+	table(header []string, rows [][]string) string
+}
+
+// reviewText puts a review together.
+func reviewText(r impact.Review, w writing) string {
+	var b strings.Builder
+	var path []string
+	for _, p := range r.Path {
+		path = append(path, p.String())
+	}
+	b.WriteString(w.title("Upgrade review: " + strings.Join(path, " → ")))
+	b.WriteString(w.table([]string{"step", "worse", "better", "other", "same", "flags", "timing"}, overview(r)))
+	for _, s := range r.Steps {
+		b.WriteString(w.title(s.From.String() + " → " + s.To.String()))
+		for _, c := range s.Changes {
+			b.WriteString(w.heading(cellName(c.Scenario, c.Axes, c.Values)+": "+c.String(), c.Regression))
+			for _, x := range c.Reasons {
+				b.WriteString(w.item(x.What))
+				b.WriteString(w.verbatim("before", x.Before))
+				b.WriteString(w.verbatim("after", x.After))
+			}
+			if len(c.Chain) > 0 {
+				b.WriteString(w.item("from the symptom to the root:"))
+				for _, l := range c.Chain {
+					b.WriteString(w.link(l.What, l.Evidence))
+				}
+			}
+			b.WriteString(remedies(c, w))
+		}
+		for _, f := range s.Flags {
+			b.WriteString(w.item(fmt.Sprintf("%s (%s; set to %q by %s)", f.What, f.Evidence, f.Value, cellCount(f.Cells))))
+		}
+		if rows := timingRows(s.Timing); len(rows) > 0 {
+			b.WriteString(w.table([]string{"timing", "measure", "before", "after", "significant"}, rows))
+		}
+		same := fmt.Sprintf("%s unchanged", cellCount(s.Unchanged))
+		if s.Still > 0 {
+			same += fmt.Sprintf(", of which %d still fail to do their work", s.Still)
+		}
+		b.WriteString(w.item(same))
+		for _, m := range s.Missing {
+			b.WriteString(w.item("not compared: " + m))
+		}
+	}
+	return strings.Trim(b.String(), "\n") + "\n"
+}
+
+func overview(r impact.Review) [][]string {
+	var rows [][]string
+	for _, s := range r.Steps {
+		var worse, better, other, slower int
+		for _, c := range s.Changes {
+			switch {
+			case c.Regression:
+				worse++
+			case c.Improvement():
+				better++
+			default:
+				other++
+			}
+		}
+		for _, t := range s.Timing {
+			if t.Significant {
+				slower++
+			}
+		}
+		row := []string{s.From.Version + " → " + s.To.Version}
+		for _, n := range []int{worse, better, other, s.Unchanged, len(s.Flags), slower} {
+			row = append(row, fmt.Sprint(n))
+		}
+		rows = append(rows, row)
+	}
+	return rows
+}
+
+func cellName(scenario string, axes []string, values map[string]string) string {
+	parts := []string{scenario}
+	for _, a := range axes {
+		parts = append(parts, a+"="+values[a])
+	}
+	return strings.Join(parts, " ")
+}
+
+func remedies(c impact.Change, w writing) string {
+	if c.Remedies == nil {
+		return ""
+	}
+	var rows [][]string
+	mended := 0
+	for _, r := range c.Remedies {
+		mark := "no"
+		if r.Mends {
+			mark = "yes"
+			mended++
+		}
+		span := ""
+		if r.Ended.MakespanSeconds != nil {
+			span = Duration(*r.Ended.MakespanSeconds)
+		}
+		rows = append(rows, []string{mark, r.What, r.Cost.String(), r.Ended.Text(), span})
+	}
+	head := "what mends it, each run as a cell:"
+	if mended == 0 {
+		head = "none of the changes that were run mends it:"
+	}
+	return w.item(head) + w.table([]string{"mends", "change", "in", "outcome", "makespan"}, rows)
+}
+
+func timingRows(changes []impact.TimingChange) [][]string {
+	var rows [][]string
+	for _, t := range changes {
+		sure := fmt.Sprintf("too few repeats (%d and %d)", t.FromN, t.ToN)
+		if t.P != nil {
+			sure = fmt.Sprintf("no (p=%.2g, effect %+.2f)", *t.P, t.Effect)
+			if t.Significant {
+				sure = fmt.Sprintf("yes (p=%.2g, effect %+.2f)", *t.P, t.Effect)
+			}
+		}
+		rows = append(rows, []string{cellName(t.Scenario, t.Axes, t.Values), strings.TrimSuffix(t.Measure, "Seconds"), Duration(t.FromMedian), Duration(t.ToMedian), sure})
+	}
+	return rows
+}
+
+// plain is a review on a terminal.
+type plain struct {
+	style style
+	width int
+}
+
+func (p plain) title(s string) string { return "\n" + p.style.head(s) + "\n\n" }
+
+func (p plain) heading(s string, bad bool) string {
+	if bad {
+		return p.style.bad("✗ "+s) + "\n"
+	}
+	return p.style.good("✓ "+s) + "\n"
+}
+
+func (p plain) item(s string) string { return p.hang("  - ", s) }
+
+func (p plain) verbatim(label, s string) string {
+	return indent(p.hang("  ", label+": "+s), 4)
+}
+
+// link leaves the evidence out, which is long; `-o markdown` and `simctl explain`
+// have it.
+func (p plain) link(what, _ string) string { return indent(p.hang("← ", what), 4) }
+
+// hang puts a mark before the first line and as much space before the others.
+func (p plain) hang(mark, s string) string {
+	pad := strings.Repeat(" ", text.StringWidth(mark))
+	return mark + strings.Join(wrap(s, p.width-len(pad)-4), "\n"+pad) + "\n"
+}
+
+func (p plain) table(header []string, rows [][]string) string {
+	t := newTable(p.style)
+	t.AppendHeader(cells(header))
+	for _, r := range rows {
+		t.AppendRow(cells(r))
+	}
+	return indent(t.Render(), 4) + "\n\n"
+}
+
+func cells(texts []string) table.Row {
+	row := table.Row{}
+	for _, t := range texts {
+		row = append(row, t)
+	}
+	return row
+}
+
+// markdown is a review for a ticket.
+type markdown struct{}
+
+func (markdown) title(s string) string { return "## " + escapeMarkdown(s) + "\n\n" }
+
+func (markdown) heading(s string, bad bool) string {
+	mark := "better"
+	if bad {
+		mark = "worse"
+	}
+	return "\n### " + mark + ": " + escapeMarkdown(s) + "\n\n"
+}
+
+func (markdown) item(s string) string { return "- " + escapeMarkdown(s) + "\n" }
+
+func (markdown) verbatim(label, s string) string {
+	return "  - " + escapeMarkdown(label) + ": " + codeSpan(s) + "\n"
+}
+
+func (m markdown) link(what, evidence string) string { return m.verbatim(what, evidence) }
+
+func (markdown) table(header []string, rows [][]string) string {
+	t := table.NewWriter()
+	t.AppendHeader(cells(header))
+	for _, r := range rows {
+		var escaped []string
+		for _, c := range r {
+			escaped = append(escaped, escapeMarkdown(c))
+		}
+		t.AppendRow(cells(escaped))
+	}
+	return "\n" + t.RenderMarkdown() + "\n\n"
+}
+
+// escapeMarkdown keeps text from being read as markup.
+func escapeMarkdown(s string) string {
+	return strings.NewReplacer("\n", " ", "<", "&lt;", ">", "&gt;", "*", `\*`, "_", `\_`, "`", "\\`", "[", `\[`, "|", `\|`).Replace(s)
+}
+
+// codeSpan quotes text verbatim, with a fence longer than any in it.
+func codeSpan(s string) string {
+	if s == "" {
+		return ""
+	}
+	fence := "`"
+	for strings.Contains(s, fence) {
+		fence += "`"
+	}
+	return fence + " " + strings.ReplaceAll(s, "\n", " ") + " " + fence
+}

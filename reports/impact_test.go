@@ -1,0 +1,61 @@
+package reports
+
+import (
+	"bytes"
+	"testing"
+
+	"simctl.dev/simctl/sim/impact"
+	"simctl.dev/simctl/sim/scenario"
+	"simctl.dev/simctl/sim/verdict"
+)
+
+// review is one in which a cell breaks, one is slower, and a flag dies.
+func review() impact.Review {
+	cell := func(change, version string, o verdict.Outcome, span float64) impact.Run {
+		r := impact.Run{Flags: map[string]string{"disable-affinity-assistant": "true"}, Observed: &impact.Observed{}}
+		r.Cell = verdict.Cell{Scenario: "incident", Axes: []string{"tekton", "change"}, Values: map[string]string{"tekton": version, "change": change}}
+		r.Cell.Outcome = o
+		if span > 0 {
+			r.Cell.MakespanSeconds = &span
+		}
+		if o == verdict.Deadlock {
+			r.Cell.Cause = []verdict.Link{
+				{What: "Pod a of task b is Pending", Object: "Pod n/a", Evidence: "0/7 nodes are available: 3 node(s) didn't match pod affinity rules"},
+				{What: "StatefulSet x has FailedCreate", Object: "StatefulSet n/x", Evidence: "unable to validate against any security context constraint: `[<provider>]` | *none*"},
+			}
+			r.Observed = &impact.Observed{Assistants: []impact.Assistant{{Name: "affinity-assistant-1", ServiceAccount: "default", SecurityContext: `{"fsGroup":2000}`, Failed: "unable to validate against any security context constraint"}}}
+		}
+		return r
+	}
+	var from, to []impact.Run
+	from = append(from, cell("as-reported", "0.68.1", verdict.Success, 1480))
+	to = append(to, cell("as-reported", "1.0.0", verdict.Deadlock, 0))
+	for i := range 5 {
+		from = append(from, cell("other", "0.68.1", verdict.Success, 100+float64(i)))
+		to = append(to, cell("other", "1.0.0", verdict.Success, 200+float64(i)))
+	}
+	before, after := impact.ReleaseOf("0.68.1"), impact.ReleaseOf("1.0.0")
+	s := impact.Compare(from, to, before, after)
+	tried := []impact.Candidate{
+		{Name: "coschedule-disabled", What: "co-scheduling off for the whole cluster", Cost: impact.CostFlag, Value: scenario.Value{Name: "coschedule-disabled"}},
+		{Name: "rwx", What: "a claim of access mode ReadWriteMany", Cost: impact.CostStorage, Value: scenario.Value{Name: "rwx"}},
+	}
+	s.Changes[0].Tried(tried, [][]impact.Run{{cell("a", "1.0.0", verdict.Success, 1500)}, {cell("a", "1.0.0", verdict.Deadlock, 0)}})
+	return impact.Review{APIVersion: impact.APIVersion, Kind: impact.Kind, Path: []impact.Release{before, after}, Steps: []impact.Step{s}}
+}
+
+func TestRenderReview(t *testing.T) {
+	for format, file := range map[ReviewFormat]string{
+		ReviewFormat(Table): "review.txt",
+		Markdown:            "review.md",
+		ReviewFormat(YAML):  "review.yaml",
+	} {
+		t.Run(file, func(t *testing.T) {
+			var got bytes.Buffer
+			if err := RenderReview(&got, format, review(), Options{Width: 100}); err != nil {
+				t.Fatal(err)
+			}
+			golden(t, file, got.Bytes())
+		})
+	}
+}

@@ -1,0 +1,122 @@
+package impact
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"simctl.dev/simctl/sim/scenario"
+)
+
+// Candidate is a change that may mend a cell.
+type Candidate struct {
+	// Name is one word or two, What a sentence about what is changed.
+	Name string `json:"name"`
+	What string `json:"what"`
+	Cost Cost   `json:"cost"`
+	// Value is the change, as a value of a scenario's axis; its Name is the
+	// candidate's.
+	Value scenario.Value `json:"change"`
+}
+
+// Candidates lists the changes that simctl knows to try on a cell of this spec,
+// the cheapest first. Later are newer releases that may be gone to.
+func Candidates(spec scenario.Scenario, later []string) []Candidate {
+	out := []Candidate{
+		{Cost: CostFlag, What: "co-scheduling off for the whole cluster",
+			Value: scenario.Value{Name: "coschedule-disabled", Flags: map[string]string{"coschedule": "disabled"}}},
+		{Cost: CostFlag, What: "the assistant off, by the key that releases up to 0.70 read",
+			Value: scenario.Value{Name: "assistant-disabled", Flags: map[string]string{disableAssistant: "true", "coschedule": "workspaces"}}},
+		{Cost: CostFlag, What: "disable-affinity-assistant set to false",
+			Value: scenario.Value{Name: "assistant-flag-false", Flags: map[string]string{disableAssistant: "false"}}},
+		{Cost: CostFlag, What: "one assistant for each PipelineRun in place of one for each workspace",
+			Value: scenario.Value{Name: "coschedule-pipelineruns", Flags: map[string]string{"coschedule": "pipelineruns", disableAssistant: "true"}}},
+		{Cost: CostRun, What: "no fsGroup in the PipelineRun's podTemplate",
+			Value: scenario.Value{Name: "fsgroup-left-out", SecurityContext: raw("fsGroup", "null")}},
+	}
+	if o := spec.Cluster.OpenShift; o.Enabled {
+		if first := firstOf(o.SupplementalGroups, o.UIDRange); first != "" {
+			out = append(out, Candidate{Cost: CostRun, What: "the fsGroup that the namespace's range begins with, " + first,
+				Value: scenario.Value{Name: "fsgroup-in-range", SecurityContext: raw("fsGroup", first)}})
+		}
+		for _, scc := range []string{"anyuid"} {
+			out = append(out, Candidate{Cost: CostGrant, What: "the ServiceAccount default, under which the assistant runs, may use " + scc,
+				Value: scenario.Value{Name: scc + "-for-default", Patch: grant(o.Grants, scc, "default")}})
+		}
+	}
+	out = append(out, Candidate{Cost: CostStorage, What: "a claim of access mode ReadWriteMany",
+		Value: scenario.Value{Name: "rwx", AccessMode: "RWX"}})
+	for _, v := range later {
+		out = append(out, Candidate{Cost: CostRelease, What: "Tekton " + ReleaseOf(v).String(),
+			Value: scenario.Value{Name: "tekton-" + v, Version: v}})
+	}
+	for i := range out {
+		out[i].Name = out[i].Value.Name
+	}
+	return out
+}
+
+func raw(key, value string) map[string]json.RawMessage {
+	return map[string]json.RawMessage{key: json.RawMessage(value)}
+}
+
+// firstOf gives the first number of the first range that is set.
+func firstOf(ranges ...string) string {
+	for _, r := range ranges {
+		if first, _, ok := strings.Cut(r, "/"); ok {
+			return first
+		}
+		if first, _, ok := strings.Cut(r, "-"); ok {
+			return first
+		}
+	}
+	return ""
+}
+
+// grant is a merge patch that adds a grant; a merge patch replaces lists whole.
+func grant(have []scenario.SCCGrant, scc, account string) json.RawMessage {
+	grants := append(slices.Clone(have), scenario.SCCGrant{SCC: scc, ServiceAccount: account})
+	patch, _ := json.Marshal(map[string]any{"cluster": map[string]any{"openshift": map[string]any{"grants": grants}}}) //nolint:errchkjson // strings
+	return patch
+}
+
+// Tried puts what came of candidates into a change: those that mend it first,
+// then by cost, then the faster one.
+func (c *Change) Tried(tried []Candidate, runs [][]Run) {
+	c.Remedies = []Remedy{}
+	for i, t := range tried {
+		e := group(runs[i]).ended()
+		c.Remedies = append(c.Remedies, Remedy{Candidate: t, Ended: e, Mends: severity(e) <= 1})
+	}
+	slices.SortStableFunc(c.Remedies, func(a, b Remedy) int {
+		switch {
+		case a.Mends != b.Mends:
+			return btoi(b.Mends) - btoi(a.Mends)
+		case severity(a.Ended) != severity(b.Ended):
+			return severity(a.Ended) - severity(b.Ended)
+		default:
+			return int(a.Cost) - int(b.Cost)
+		}
+	})
+}
+
+// Broken says whether a cell's work is not done on the new side though it was on
+// the old one: what remedies are for.
+func (c Change) Broken() bool { return c.Regression && severity(c.To) > 1 }
+
+// String gives a sentence for a heading.
+func (c Change) String() string {
+	return fmt.Sprintf("%s → %s", c.From.Text(), c.To.Text())
+}
+
+// Text names an ending: the outcome, and whether the work was done all the same.
+func (e Ended) Text() string {
+	if e.Recovered {
+		return string(e.Outcome) + " (finished)"
+	}
+	return string(e.Outcome)
+}
+
+// Improvement says that a cell ends better than before.
+func (c Change) Improvement() bool { return severity(c.To) < severity(c.From) }

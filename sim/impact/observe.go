@@ -1,0 +1,124 @@
+package impact
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"simctl.dev/simctl/sim/history"
+	"simctl.dev/simctl/sim/verdict"
+)
+
+// Observed is what a cell's history shows of how the release did co-scheduling.
+type Observed struct {
+	Assistants []Assistant `json:"assistants,omitempty"`
+	// Affinity is the podAffinity of a TaskRun's pod to an assistant, as JSON;
+	// empty if no pod had one.
+	Affinity string `json:"affinity,omitempty"`
+	// Refused is what Tekton logged when it refused its feature flags.
+	Refused string `json:"refused,omitempty"`
+}
+
+// Assistant is an affinity assistant's StatefulSet.
+type Assistant struct {
+	Name string `json:"name"`
+	// SecurityContext is that of the pod template, as JSON.
+	SecurityContext string `json:"securityContext,omitempty"`
+	// ServiceAccount is the one its pod runs under.
+	ServiceAccount string `json:"serviceAccount"`
+	// Failed is the message of the event that says why its pod could not be
+	// made; empty if it was.
+	Failed string `json:"failed,omitempty"`
+}
+
+// The labels of an affinity assistant, as in Tekton's
+// pkg/reconciler/pipelinerun/affinity_assistant.go.
+const (
+	componentLabel = "app.kubernetes.io/component"
+	assistantName  = "affinity-assistant"
+)
+
+// Observe reads a history. The error says that it is not one.
+func Observe(entries []history.Entry) (Observed, error) {
+	var o Observed
+	// All objects, also those that are gone: Tekton deletes the assistant when the
+	// run ends.
+	state := history.NewState()
+	seen := map[string]int{} // place in o.Assistants by UID
+	failed := map[string]string{}
+	for _, e := range entries {
+		if err := state.Apply(e); err != nil {
+			return Observed{}, err
+		}
+	}
+	for _, s := range state.All("StatefulSet") {
+		if s.Text("metadata", "labels", componentLabel) != assistantName && !strings.HasPrefix(s.Ref.Name, assistantName) {
+			continue
+		}
+		seen[s.Ref.Name] = len(o.Assistants)
+		o.Assistants = append(o.Assistants, Assistant{
+			Name:            s.Ref.Name,
+			SecurityContext: s.JSON("spec", "template", "spec", "securityContext"),
+			ServiceAccount:  cmp.Or(s.Text("spec", "template", "spec", "serviceAccountName"), "default"),
+		})
+	}
+	for _, e := range state.All("Event") {
+		if e.Text("involvedObject", "kind") == "StatefulSet" && e.Text("reason") == "FailedCreate" {
+			failed[e.Text("involvedObject", "name")] = e.Text("message")
+		}
+	}
+	for name, message := range failed {
+		if i, ok := seen[name]; ok {
+			o.Assistants[i].Failed = message
+		}
+	}
+	for _, p := range state.All("Pod") {
+		if strings.HasPrefix(p.Ref.Name, assistantName) {
+			continue
+		}
+		if a := p.JSON("spec", "affinity", "podAffinity"); strings.Contains(a, assistantName) {
+			o.Affinity = a
+			break
+		}
+	}
+	slices.SortFunc(o.Assistants, func(a, b Assistant) int { return cmp.Compare(a.Name, b.Name) })
+	return o, nil
+}
+
+// Release names a release with the OpenShift Pipelines that carries it.
+type Release struct {
+	Version            string `json:"version"`
+	OpenShiftPipelines string `json:"openShiftPipelines,omitempty"`
+}
+
+// String gives "1.3.1 (OpenShift Pipelines 1.20)".
+func (r Release) String() string {
+	if r.OpenShiftPipelines == "" {
+		return r.Version
+	}
+	return r.Version + " (OpenShift Pipelines " + r.OpenShiftPipelines + ")"
+}
+
+// Run is one cell as it was run on one release.
+type Run struct {
+	Cell verdict.Cell
+	// Flags are the feature flags that the scenario sets.
+	Flags map[string]string
+	// Observed is nil if there is no history.
+	Observed *Observed
+}
+
+// key is equal for the repeats of a cell on any release.
+func (r Run) key() string {
+	var b strings.Builder
+	b.WriteString(r.Cell.Scenario)
+	for _, a := range r.Cell.Axes {
+		if a != tektonAxis {
+			b.WriteString("\x00" + a + "\x00" + r.Cell.Values[a])
+		}
+	}
+	return b.String()
+}
+
+// tektonAxis is the name of the axis that tells the release.
+const tektonAxis = "tekton"
