@@ -139,25 +139,25 @@ type event struct {
 
 // timeline is a history read once from its beginning to its end.
 type timeline struct {
-	entries   []history.Entry
-	runs      []*pipelineRun
-	taskRuns  []*taskRun
-	pods      []*pod
-	events    []event
-	refused   []history.Entry
-	logs      []history.Entry
-	stalls    []fact[history.Stalled]
-	starts    []fact[history.Tekton]
-	exits     []fact[history.Tekton]
+	entries  []history.Entry
+	runs     []*pipelineRun
+	taskRuns []*taskRun
+	pods     []*pod
+	events   []event
+	refused  []history.Entry
+	logs     []history.Entry
+	stalls   []fact[history.Stalled]
+	starts   []fact[history.Tekton]
+	exits    []fact[history.Tekton]
 	// interventions are what the scenario did in the middle of the runs.
 	interventions []fact[history.Intervention]
-	attaches  int
-	detaches  int
-	finished  *fact[history.Finished]
-	written   []fact[history.File]
-	progress  []progress
-	lastState *history.State
-	states    map[int]*history.State
+	attaches      int
+	detaches      int
+	finished      *fact[history.Finished]
+	written       []fact[history.File]
+	progress      []progress
+	lastState     *history.State
+	states        map[int]*history.State
 }
 
 // progress is an entry with which something of a run went on; run is empty for
