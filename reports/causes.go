@@ -75,9 +75,15 @@ func chainKey(o verdict.Outcome, recovered bool, links []verdict.Link) string {
 	for _, l := range links {
 		fmt.Fprintf(&b, "%q %q %q\n", l.What, l.Object, l.Evidence)
 	}
-	k := uid.ReplaceAllString(b.String(), "*")
-	k = generatedSuffix.ReplaceAllString(k, "-*")
-	return hexHash.ReplaceAllString(k, "*")
+	return Canonical(b.String())
+}
+
+// Canonical gives a text with a star for every generated name in it, so that
+// texts of two runs of the same can be compared.
+func Canonical(text string) string {
+	text = uid.ReplaceAllString(text, "*")
+	text = generatedSuffix.ReplaceAllString(text, "-*")
+	return hexHash.ReplaceAllString(text, "*")
 }
 
 // render shows a chain: who has it, then the links from the symptom to the root.

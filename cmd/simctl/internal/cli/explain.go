@@ -1,0 +1,106 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"simctl.dev/simctl/reports"
+	"simctl.dev/simctl/reports/evidence"
+	"simctl.dev/simctl/sim/runstore"
+	"simctl.dev/simctl/sim/verdict"
+)
+
+func (a *App) explainCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "explain RUN CELL",
+		Short: "Explain what became of a cell: the causal chain and the time line",
+		Long: `Explain what became of a cell: the causal chain from the symptom to the root, each
+link with its evidence, and what went on in virtual time.
+
+` + runHelp + `
+CELL is a cell's ID, the beginning of it, or axis=value pairs joined by commas.`,
+		Example:           "  simctl explain latest change=as-reported\n  simctl explain latest incident_tekton",
+		Args:              cobra.ExactArgs(2),
+		ValidArgsFunction: completeCells,
+		RunE: func(_ *cobra.Command, args []string) error {
+			r, err := openRun(args[0])
+			if err != nil {
+				return err
+			}
+			cells, err := r.selectCells(args[1])
+			if err != nil {
+				return err
+			}
+			for n, i := range cells {
+				if n > 0 {
+					fmt.Fprintln(a.Stdout)
+				}
+				if err := r.explain(a.Stdout, i); err != nil {
+					return err
+				}
+			}
+			return nil
+		},
+	}
+}
+
+// explain writes all that is to be said of a cell.
+func (r *keptRun) explain(w io.Writer, i int) error {
+	c := r.result.Cells[i]
+	var b strings.Builder
+	fmt.Fprintf(&b, "Cell      %s\n", r.ids[i])
+	for _, axis := range c.Axes {
+		fmt.Fprintf(&b, "          %s = %s\n", axis, c.Values[axis])
+	}
+	fmt.Fprintf(&b, "Outcome   %s", c.Outcome)
+	if c.Recovered {
+		b.WriteString(" (the run still finished)")
+	}
+	switch {
+	case reports.Deviates(c) && c.Expected != "":
+		fmt.Fprintf(&b, ", expected %s", strings.ReplaceAll(c.Expected, "|", " or "))
+	case c.Expected != "":
+		b.WriteString(", as expected")
+	}
+	b.WriteString("\n")
+	if c.MakespanSeconds != nil {
+		fmt.Fprintf(&b, "Makespan  %s\n", reports.Duration(*c.MakespanSeconds))
+	}
+	if c.BlockedSinceSeconds != nil {
+		fmt.Fprintf(&b, "Stopped   at %s\n", reports.Duration(*c.BlockedSinceSeconds))
+	}
+	if c.Outcome == verdict.Error {
+		fmt.Fprintf(&b, "\nsimctl could not run the cell: %s\n", c.Error)
+	}
+	if len(c.Cause) > 0 {
+		b.WriteString("\nWhy\n")
+	}
+	for n, l := range c.Cause {
+		fmt.Fprintf(&b, "\n%3d. %s\n", n+1, l.What)
+		if l.Object != "" && !strings.Contains(l.What, l.Object) {
+			fmt.Fprintf(&b, "     %s\n", l.Object)
+		}
+		for _, line := range strings.Split(l.Evidence, "\n") {
+			if line != "" {
+				fmt.Fprintf(&b, "     | %s\n", line)
+			}
+		}
+	}
+	entries, err := runstore.ReadHistory(r.dir, r.ids[i])
+	switch {
+	case errors.Is(err, runstore.ErrNotKept):
+		b.WriteString("\nThe run kept no history of this cell: the time line has its pods only.\n")
+	case err != nil:
+		return err
+	}
+	b.WriteString("\nTime line (virtual time since the cell began)\n\n")
+	b.WriteString(evidence.NewTimeLine(c, entries).Text())
+	if _, err := io.WriteString(w, b.String()); err != nil {
+		return fmt.Errorf("writing the explanation: %w", err)
+	}
+	return nil
+}
