@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/jedib0t/go-pretty/v6/table"
@@ -107,6 +108,9 @@ func reviewText(r impact.Review, w writing) string {
 		if rows := timingRows(s.Timing); len(rows) > 0 {
 			b.WriteString(w.table([]string{"timing", "measure", "before", "after", "significant"}, rows))
 		}
+		for _, m := range s.MidRun {
+			b.WriteString(midRun(m, w))
+		}
 		same := fmt.Sprintf("%s unchanged", cellCount(s.Unchanged))
 		if s.Still > 0 {
 			same += fmt.Sprintf(", of which %d still fail to do their work", s.Still)
@@ -178,6 +182,47 @@ func remedies(c impact.Change, w writing) string {
 		head = "none of the changes that were run mends it:"
 	}
 	return w.item(head) + w.table([]string{"mends", "change", "in", "outcome", "makespan"}, rows)
+}
+
+// midRun shows the tasks as rows and the phases as columns.
+func midRun(m impact.MidRun, w writing) string {
+	var phases, tasks []string
+	at := map[string]string{}
+	var lost *impact.Place
+	for i, p := range m.Places {
+		if !slices.Contains(phases, p.Phase) {
+			phases = append(phases, p.Phase)
+		}
+		if !slices.Contains(tasks, p.Task) {
+			tasks = append(tasks, p.Task)
+		}
+		text := markAsExpected
+		if p.Lost {
+			text = markDeviates + " " + string(p.Ended.Outcome)
+			if lost == nil {
+				lost = &m.Places[i]
+			}
+		}
+		at[p.Task+"\x00"+p.Phase] = text
+	}
+	var rows [][]string
+	for _, t := range tasks {
+		row := []string{t}
+		for _, p := range phases {
+			row = append(row, at[t+"\x00"+p])
+		}
+		rows = append(rows, row)
+	}
+	out := w.heading(fmt.Sprintf("%s: the bump comes in the middle of the run: lost at %d of %d moments",
+		cellName(m.Scenario, m.Axes, m.Values), m.Lost(), len(m.Places)), lost != nil)
+	out += w.table(append([]string{"when task"}, phases...), rows)
+	if lost != nil {
+		out += w.item("when " + lost.Task + " is " + lost.Phase + ", from the symptom to the root:")
+		for _, l := range lost.Chain {
+			out += w.link(l.What, l.Evidence)
+		}
+	}
+	return out
 }
 
 func timingRows(changes []impact.TimingChange) [][]string {

@@ -36,6 +36,9 @@ func (r Review) Regressions() int {
 				n++
 			}
 		}
+		for _, m := range s.MidRun {
+			n += m.Lost()
+		}
 	}
 	return n
 }
@@ -55,6 +58,46 @@ type Step struct {
 	Missing   []string `json:"missing,omitempty"`
 	// Still are unchanged cells that do not do their work on either side.
 	Still int `json:"still"`
+	// MidRun says what becomes of runs that are under way when the bump comes;
+	// nil if that was not asked.
+	MidRun []MidRun `json:"midRun,omitempty"`
+}
+
+// MidRun is a cell that was played with the bump at each phase of each task.
+type MidRun struct {
+	Scenario string            `json:"scenario"`
+	Values   map[string]string `json:"values"`
+	Axes     []string          `json:"axes"`
+	Places   []Place           `json:"places"`
+}
+
+// Place is a moment for the bump and what became of the run.
+type Place struct {
+	Task  string `json:"task"`
+	Phase string `json:"phase"`
+	Ended Ended  `json:"ended"`
+	// Lost says that the run's work was not done.
+	Lost  bool           `json:"lost"`
+	Chain []verdict.Link `json:"chain,omitempty"`
+}
+
+// At gives what became of the runs that the bump hit at a moment.
+func At(task, phase string, runs []Run) Place {
+	g := group(runs)
+	p := Place{Task: task, Phase: phase, Ended: g.ended()}
+	if p.Lost = severity(p.Ended) > 1; p.Lost {
+		p.Chain = g.worst().Cell.Cause
+	}
+	return p
+}
+
+// Lost counts the places at which a run is lost.
+func (m MidRun) Lost() int {
+	n := 0
+	for _, p := range m.Places {
+		n += btoi(p.Lost)
+	}
+	return n
 }
 
 // Change is a cell whose outcome is another one.

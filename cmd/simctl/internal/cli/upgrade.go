@@ -1,7 +1,9 @@
 package cli
 
 import (
+	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -50,6 +52,7 @@ do its work.`,
 	f.String("from", "", "the `release` that runs now")
 	f.String("to", "", "the `release` to go to")
 	f.StringSlice("path", nil, "all `releases` on the way, instead of --from and --to")
+	f.Bool("mid-run", false, "also put the bump at each phase of each task of a run")
 	f.Bool("no-remedies", false, "do not look for what mends a cell")
 	f.StringP("output", "o", string(reports.Table), "`format` of the review: table, markdown, json or yaml")
 	f.String("out", "", "`folder` of this run (default .simctl/runs/ID)")
@@ -118,12 +121,13 @@ func (a *App) upgrade(cmd *cobra.Command, args []string) (err error) {
 		return err
 	}
 	s := settings{format: reports.Table, out: c.string("out"), cacheDir: c.string("cache-dir"), paths: args}
-	var errs [4]error
+	var errs [5]error
+	var noRemedies, midRun bool
 	s.parallel, errs[0] = c.count("parallel")
 	s.noColor, errs[1] = c.bool("no-color")
 	s.verbose, errs[2] = c.bool("verbose")
-	noRemedies, err := c.bool("no-remedies")
-	errs[3] = err
+	noRemedies, errs[3] = c.bool("no-remedies")
+	midRun, errs[4] = c.bool("mid-run")
 	if err := errors.Join(errs[:]...); err != nil {
 		return err
 	}
@@ -156,6 +160,9 @@ func (a *App) upgrade(cmd *cobra.Command, args []string) (err error) {
 	out, err := r.compare(in)
 	if err == nil && !noRemedies {
 		err = r.remedies(&out, in)
+	}
+	if err == nil && midRun {
+		err = r.midRun(&out, in)
 	}
 	if werr := store.WriteResult(a.result(store, in, started)); werr != nil {
 		err = errors.Join(err, werr)
@@ -357,6 +364,110 @@ func (r *review) candidates(c impact.Change, on []string, first, all *inputs) ([
 		out = append(out, t)
 	}
 	return out, nil
+}
+
+// midRunAxis is the axis whose values are the moments at which the bump comes.
+const midRunAxis = "bump-at"
+
+// midRun plays every cell that does its work before a bump with the bump at each
+// phase of each of its tasks.
+func (r *review) midRun(out *impact.Review, first *inputs) error {
+	all := &inputs{files: first.files}
+	type moment struct {
+		task, phase string
+		ids         []string
+	}
+	type played struct {
+		step    int
+		cell    scenario.Cell
+		moments []moment
+	}
+	var plays []played
+	for i := range out.Steps {
+		from, to := r.path[i], r.path[i+1]
+		for j, cell := range first.cells {
+			run := r.runs[first.ids[j]]
+			if cell.Repeat != 0 || cell.Spec.Tekton.Version != from || run.Cell.Outcome != verdict.Success && !run.Cell.Recovered {
+				continue
+			}
+			p := played{step: i, cell: cell}
+			for _, task := range tasksOf(run.Cell) {
+				for _, phase := range scenario.Phases {
+					cells, err := r.bumped(cell, task, phase, to)
+					if err != nil {
+						return err
+					}
+					m := moment{task: task, phase: phase}
+					for _, c := range cells {
+						id := c.ID()
+						m.ids = append(m.ids, id)
+						all.cells, all.ids = append(all.cells, c), append(all.ids, id)
+					}
+					p.moments = append(p.moments, m)
+				}
+			}
+			plays = append(plays, p)
+		}
+	}
+	if err := r.play(all); err != nil {
+		return err
+	}
+	for _, p := range plays {
+		m := impact.MidRun{Scenario: p.cell.Scenario, Values: map[string]string{}}
+		for _, a := range p.cell.Axes {
+			if a != scenario.TektonAxis {
+				m.Axes, m.Values[a] = append(m.Axes, a), p.cell.Values[a]
+			}
+		}
+		for _, at := range p.moments {
+			var runs []impact.Run
+			for _, id := range at.ids {
+				runs = append(runs, r.runs[id])
+			}
+			m.Places = append(m.Places, impact.At(at.task, at.phase, runs))
+		}
+		out.Steps[p.step].MidRun = append(out.Steps[p.step].MidRun, m)
+	}
+	return nil
+}
+
+// bumped gives a cell's repeats with the bump at a phase of a task.
+func (r *review) bumped(cell scenario.Cell, task, phase, to string) ([]scenario.Cell, error) {
+	bump := scenario.Intervention{When: &scenario.Moment{Task: task, Phase: phase}, SwapRelease: to}
+	// A merge patch replaces lists whole.
+	patch, err := json.Marshal(map[string]any{"interventions": append(slices.Clone(cell.Spec.Interventions), bump)})
+	if err != nil {
+		return nil, fmt.Errorf("writing an intervention: %w", err)
+	}
+	opts := r.opts
+	opts.Versions, opts.Set = []string{cell.Spec.Tekton.Version}, map[string][]string{}
+	for _, a := range cell.Axes {
+		if a != scenario.TektonAxis {
+			opts.Set[a] = []string{cell.Values[a]}
+		}
+	}
+	opts.Extra = []scenario.Axis{{Name: midRunAxis, Values: []scenario.Value{{Name: to + " at " + task + " " + phase, Patch: patch}}}}
+	cells, err := r.files[cell.Scenario].Cells(opts)
+	if err != nil {
+		return nil, err
+	}
+	for i := range cells {
+		cells[i].Expected = nil
+	}
+	return cells, nil
+}
+
+// tasksOf names a run's tasks in the order in which they began.
+func tasksOf(c verdict.Cell) []string {
+	tasks := slices.Clone(c.Timing.Tasks)
+	slices.SortStableFunc(tasks, func(a, b verdict.TaskTiming) int { return cmp.Compare(a.Start, b.Start) })
+	var out []string
+	for _, t := range tasks {
+		if !slices.Contains(out, t.Task) {
+			out = append(out, t.Task)
+		}
+	}
+	return out
 }
 
 func sameValues(a, b map[string]string, axes []string) bool {

@@ -108,3 +108,43 @@ func TestCompareRuns(t *testing.T) {
 	}
 	simctl(t, e, "compare", "other.json", "a").want(t, StatusError, "other.json is no result of a run")
 }
+
+// TestMidRun loses the runs that the bump hits after a task was queued.
+func TestMidRun(t *testing.T) {
+	place(t)
+	e := &fakeEngine{outcome: func(c scenario.Cell) verdict.Cell {
+		r := success(c)
+		if len(r.Timing.Tasks) == 0 {
+			r.Timing.Tasks = []verdict.TaskTiming{{Task: "greet", Start: 9}, {Task: "greet", Start: 1}}
+		}
+		for _, i := range c.Spec.Interventions {
+			if i.SwapRelease != "1.3.1" || c.Spec.Tekton.Version != "0.68.1" {
+				t.Errorf("%s swaps to %q", c.Spec.Tekton.Version, i.SwapRelease)
+			}
+			if i.When.Phase != "queued" {
+				return deadlock(c)
+			}
+		}
+		return r
+	}}
+	o := simctl(t, e, "upgrade", "--from", "0.68.1", "--to", "1.3.1", "--mid-run", "-o", "json", "scenarios/other.yaml")
+	o.want(t, StatusDeviates)
+	var r impact.Review
+	if err := json.Unmarshal([]byte(o.stdout), &r); err != nil {
+		t.Fatal(err)
+	}
+	if len(r.Steps[0].MidRun) != 1 {
+		t.Fatalf("%+v", r.Steps[0])
+	}
+	m := r.Steps[0].MidRun[0]
+	phases := len(scenario.Phases)
+	if len(m.Places) != phases || m.Lost() != phases-1 {
+		t.Errorf("lost at %d of %d", m.Lost(), len(m.Places))
+	}
+	if p := m.Places[0]; p.Task != "greet" || p.Phase != "queued" || p.Lost {
+		t.Errorf("the first place is %+v", p)
+	}
+	if p := m.Places[1]; !p.Lost || len(p.Chain) == 0 {
+		t.Errorf("the second place is %+v", p)
+	}
+}
