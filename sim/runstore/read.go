@@ -236,7 +236,7 @@ func readJSON(path string, v any) error {
 	return nil
 }
 
-// Prune removes the runs in root that were started before a moment, but never
+// Prune removes the runs in root that were started by a moment, but never
 // the newest keep ones, nor one that is being written. It gives those removed.
 func Prune(root string, before time.Time, keep int) ([]Kept, error) {
 	all, err := List(root)
@@ -245,7 +245,7 @@ func Prune(root string, before time.Time, keep int) ([]Kept, error) {
 	}
 	var gone []Kept
 	for i, k := range all {
-		if i < keep || !k.Info.Started.Before(before) {
+		if i < keep || k.Info.Started.After(before) {
 			continue
 		}
 		r, err := open(k.Dir)
