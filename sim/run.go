@@ -164,23 +164,24 @@ func (r *run) build(ctx context.Context) <-chan job {
 		}
 	})
 	queue := make(chan job, len(r.cells))
-	if slices.ContainsFunc(r.cells, func(c scenario.Cell) bool { return c.Spec.Cluster.OpenShift.Enabled }) {
-		at := slices.IndexFunc(versions, func(v string) bool { return !ready(v) })
-		if at < 0 {
-			at = len(versions)
-		}
-		versions = slices.Insert(versions, at, sccEngine)
+	notReady := slices.IndexFunc(versions, func(v string) bool { return !ready(v) })
+	if notReady < 0 {
+		notReady = len(versions)
 	}
 	out := &handout{cells: r.cells, queue: queue, ready: map[string]bool{}, builds: builds{}, failed: map[string]error{}, handed: map[int]bool{}}
 	r.builds.Go(func() {
 		defer close(queue)
-		for _, v := range versions {
-			build, err := r.buildOne(ctx, b, v)
-			if ctx.Err() != nil {
-				return
+		done := func(version string, build *tekton.Build, err error) {
+			if ctx.Err() == nil {
+				out.done(version, build, err)
 			}
-			out.done(v, build, err)
 		}
+		// The error of either is ctx's, which whoever waits for cells sees too.
+		_ = b.BuildAll(ctx, versions[:notReady], done)
+		if slices.ContainsFunc(r.cells, func(c scenario.Cell) bool { return c.Spec.Cluster.OpenShift.Enabled }) {
+			done(sccEngine, nil, r.buildEngine(ctx))
+		}
+		_ = b.BuildAll(ctx, versions[notReady:], done)
 	})
 	return queue
 }
@@ -189,14 +190,11 @@ func (r *run) build(ctx context.Context) <-chan job {
 // like one.
 const sccEngine = "OpenShift's SCC admission"
 
-func (r *run) buildOne(ctx context.Context, b *tekton.Builder, name string) (*tekton.Build, error) {
-	if name != sccEngine {
-		return b.Build(ctx, name)
-	}
+func (r *run) buildEngine(ctx context.Context) error {
 	_, err := openshift.BuildEngine(ctx, openshift.BuildOptions{CacheDir: r.o.CacheDir, Progress: func(line string) {
 		r.tell(Event{Kind: EventBuild, Message: line})
 	}})
-	return nil, err
+	return err
 }
 
 // needs names what must be built before a cell can run.
