@@ -7,14 +7,17 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"os"
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"strconv"
 	"syscall"
 	"time"
 
 	"github.com/go-logr/logr"
+	"k8s.io/klog/v2"
 
 	"simctl.dev/simctl/sim/internal/machine"
 	"simctl.dev/simctl/sim/scenario"
@@ -80,7 +83,16 @@ func serveWorker(in io.Reader, out io.Writer) error {
 	if err := json.Unmarshal(<-lines, &setup); err != nil {
 		return fmt.Errorf("reading a worker's set-up: %w", err)
 	}
-	w, err := newWorker(ctx, setup.Dir, setup.Index, setup.CacheDir, logr.Discard(), func(string) {})
+	// What upstream code logs goes to a file, as it does in one process: standard
+	// error is the run's progress.
+	log, err := os.OpenFile(filepath.Join(setup.Dir, "logs", strconv.Itoa(setup.Index)+"-simctl.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o640)
+	if err != nil {
+		return fmt.Errorf("opening a worker's log: %w", err)
+	}
+	defer func() { _ = log.Close() }()
+	logger := logr.FromSlogHandler(slog.NewTextHandler(log, nil))
+	klog.SetLogger(logger)
+	w, err := newWorker(ctx, setup.Dir, setup.Index, setup.CacheDir, logger, func(string) {})
 	if err != nil {
 		return err
 	}
