@@ -168,14 +168,20 @@ func without(m map[string]string, key string) map[string]string {
 	return out
 }
 
-// reasons lists what the two histories prove to be different; without them, what
-// the causal chains say.
+// reasons lists what the two histories prove to be different. Where nothing that
+// is known of co-scheduling differs, it is where they part and how the causal
+// chains end.
 func reasons(x, y Run, before, after Release) []Reason {
 	var out []Reason
 	if x.Observed != nil && y.Observed != nil {
 		out = append(out, assistants(x, y, before, after)...)
 	}
 	if len(out) == 0 {
+		if x.Observed != nil && y.Observed != nil {
+			if r, ok := divergence(x.Observed.events, y.Observed.events); ok {
+				out = append(out, r)
+			}
+		}
 		out = append(out, Reason{What: "the causal chains end differently", Before: root(x.Cell), After: root(y.Cell)})
 	}
 	return out

@@ -17,6 +17,9 @@ type Observed struct {
 	Affinity string `json:"affinity,omitempty"`
 	// Refused is what Tekton logged when it refused its feature flags.
 	Refused string `json:"refused,omitempty"`
+
+	// events are what happened, for where two histories part.
+	events events
 }
 
 // Assistant is an affinity assistant's StatefulSet.
@@ -40,7 +43,7 @@ const (
 
 // Observe reads a history. The error says that it is not one.
 func Observe(entries []history.Entry) (Observed, error) {
-	var o Observed
+	o := Observed{events: happened(entries)}
 	// All objects, also those that are gone: Tekton deletes the assistant when the
 	// run ends.
 	state := history.NewState()
