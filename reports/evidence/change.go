@@ -1,0 +1,350 @@
+package evidence
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"simctl.dev/simctl/reports"
+	"simctl.dev/simctl/sim/verdict"
+)
+
+// Who has to make a change, in order of how little it touches.
+const (
+	scopeRun      = "the owner of the pipeline"
+	scopeCluster  = "a cluster admin"
+	scopeOperator = "the owner of the Tekton operator"
+	scopeMatrix   = "whoever owns what the axis changes"
+)
+
+var scopes = []string{scopeRun, scopeCluster, scopeOperator, scopeMatrix}
+
+// neighbours gives for each cell of a scenario those that differ from it in the
+// value of one axis.
+func (s *Scenario) neighbours(c *Cell) []neighbour {
+	var out []neighbour
+	for _, other := range s.Cells {
+		if other == c || other.Result.Repeat != c.Result.Repeat {
+			continue
+		}
+		differ, n := 0, 0
+		for i := range s.Axes {
+			if c.Values[i] != other.Values[i] {
+				differ = i
+				n++
+			}
+		}
+		if n == 1 {
+			out = append(out, neighbour{other, differ})
+		}
+	}
+	return out
+}
+
+type neighbour struct {
+	cell *Cell
+	axis int
+}
+
+// findChanges looks for what mends a cause, what ends at a price, and what makes
+// no difference.
+func (b *builder) findChanges(s *Scenario, cause *Cause) {
+	base := cause.first(s)
+	if base == nil || !cause.Fatal {
+		return
+	}
+	var mends, prices []*Change
+	for _, n := range s.neighbours(base) {
+		axis := s.Axes[n.axis].Name
+		from, to := base.Values[n.axis], n.cell.Values[n.axis]
+		d := compare(base.spec, n.cell.spec)
+		done := n.cell.Result.MakespanSeconds != nil && n.cell.Result.Outcome != verdict.Error
+		switch {
+		case n.cell.Cause == cause:
+			cause.RuledOut = append(cause.RuledOut, RuledOut{Axis: axis, From: from, To: to,
+				What: d.words(axis, from, to), Base: base, Proof: n.cell})
+		case done:
+			c := &Change{Cause: cause, Axis: axis, From: from, To: to, Base: base, Proof: n.cell,
+				What: d.words(axis, from, to), Scope: d.scope()}
+			b.pairs(s, c, n.axis)
+			b.patches(c, d)
+			b.consequences(c, d)
+			if n.cell.Result.Outcome == verdict.Success {
+				mends = append(mends, c)
+			} else {
+				prices = append(prices, c)
+			}
+		}
+	}
+	for _, list := range [][]*Change{mends, prices} {
+		slices.SortStableFunc(list, func(x, y *Change) int {
+			return cmp.Or(cmp.Compare(slices.Index(scopes, x.Scope), slices.Index(scopes, y.Scope)),
+				cmp.Compare(len(x.Worse), len(y.Worse)))
+		})
+	}
+	b.r.Changes = append(b.r.Changes, mends...)
+	b.r.Alternatives = append(b.r.Alternatives, prices...)
+}
+
+// first gives the cause's first cell in a scenario.
+func (c *Cause) first(s *Scenario) *Cell {
+	for _, cell := range c.Cells {
+		if slices.Contains(s.Cells, cell) {
+			return cell
+		}
+	}
+	return nil
+}
+
+// pairs finds every pair of cells that differ by this change alone.
+func (b *builder) pairs(s *Scenario, c *Change, axis int) {
+	key := func(cell *Cell) string {
+		values := slices.Clone(cell.Values)
+		values[axis] = ""
+		return fmt.Sprintf("%q %d", values, cell.Result.Repeat)
+	}
+	after := map[string]*Cell{}
+	for _, cell := range s.Cells {
+		if cell.Values[axis] == c.To {
+			after[key(cell)] = cell
+		}
+	}
+	for _, cell := range s.Cells {
+		if cell.Values[axis] != c.From {
+			continue
+		}
+		other := after[key(cell)]
+		if other == nil {
+			continue
+		}
+		p := Pair{cell, other}
+		x, y := rankOf(cell), rankOf(other)
+		switch {
+		case cell.Cause == c.Cause && y < x:
+			c.Proofs = append(c.Proofs, p)
+		case y > x:
+			c.Worse = append(c.Worse, p)
+		default:
+			c.Same = append(c.Same, p)
+		}
+	}
+}
+
+// rankOf orders cells by how well they came out.
+func rankOf(c *Cell) int {
+	switch {
+	case c.Result.Outcome == verdict.Success:
+		return 0
+	case c.Result.MakespanSeconds != nil:
+		return 1
+	}
+	return 2
+}
+
+// scope says who has to make a change.
+func (d delta) scope() string {
+	switch {
+	case d.version != nil:
+		return scopeOperator
+	case len(d.flags) > 0 || len(d.defaults) > 0 || d.cluster != nil:
+		return scopeCluster
+	case len(d.objects) > 0:
+		return scopeRun
+	}
+	return scopeMatrix
+}
+
+// words says in a sentence what a change is.
+func (d delta) words(axis, from, to string) string {
+	var parts []string
+	for _, k := range slices.Sorted(maps.Keys(d.flags)) {
+		parts = append(parts, fmt.Sprintf("feature flag %s from %s to %s", k, shown(d.flags[k][0]), shown(d.flags[k][1])))
+	}
+	for _, k := range slices.Sorted(maps.Keys(d.defaults)) {
+		parts = append(parts, fmt.Sprintf("config-defaults %s from %s to %s", k, shown(d.defaults[k][0]), shown(d.defaults[k][1])))
+	}
+	if d.version != nil {
+		parts = append(parts, fmt.Sprintf("Tekton from %s to %s", d.version[0], d.version[1]))
+	}
+	for _, o := range d.objects {
+		for _, leaf := range leaves(o.before, o.after, o.patch, "") {
+			parts = append(parts, o.kind+" "+leaf)
+		}
+	}
+	if d.cluster != nil {
+		parts = append(parts, "the cluster's settings")
+	}
+	const most = 3
+	if len(parts) > most {
+		parts = append(parts[:most], fmt.Sprintf("%d more", len(parts)-most))
+	}
+	if len(parts) == 0 {
+		return fmt.Sprintf("%s from %s to %s", axis, from, to)
+	}
+	return strings.Join(parts, ", ")
+}
+
+func shown(v string) string {
+	if v == "" {
+		return notSet
+	}
+	return `"` + v + `"`
+}
+
+// leaves names the fields that a patch changes.
+func leaves(before, after, patch map[string]any, path string) []string {
+	var out []string
+	for _, k := range slices.Sorted(maps.Keys(patch)) {
+		at := strings.TrimPrefix(path+"."+k, ".")
+		if below, ok := patch[k].(map[string]any); ok {
+			x, _ := before[k].(map[string]any)
+			y, _ := after[k].(map[string]any)
+			if x != nil {
+				out = append(out, leaves(x, y, below, at)...)
+				continue
+			}
+		}
+		word := func(o map[string]any) string {
+			v, ok := o[k]
+			if !ok {
+				return notSet
+			}
+			s := asJSON(v)
+			if len(s) > 80 {
+				s = s[:77] + "..."
+			}
+			return s
+		}
+		out = append(out, fmt.Sprintf("%s from %s to %s", at, word(before), word(after)))
+	}
+	return out
+}
+
+func (b *builder) patches(c *Change, d delta) {
+	ns, cli := b.tektonNamespace(c.Base), b.cli(c.Base)
+	if len(d.flags) > 0 {
+		fragment := func(which int, of func(map[string][2]string, int) map[string]any) string {
+			return asYAML(withoutNil(of(d.flags, which)))
+		}
+		line := func(object string, of func(map[string][2]string, int) map[string]any, which int) string {
+			return fmt.Sprintf("%s patch %s --type merge -p %s", cli, object, quote(asJSON(of(d.flags, which))))
+		}
+		config := "tektonconfig config"
+		flags := "configmap feature-flags -n " + ns
+		c.Patches = append(c.Patches, Patch{Title: "TektonConfig config (where the operator manages Tekton; it renders the ConfigMap)",
+			Command: line(config, tektonConfigPatch, 1), Undo: line(config, tektonConfigPatch, 0), Format: "yaml",
+			Before: fragment(0, tektonConfigPatch), After: fragment(1, tektonConfigPatch)},
+			Patch{Title: fmt.Sprintf("ConfigMap %s/feature-flags (without an operator; one would undo it)", ns),
+				Command: line(flags, configMapPatch, 1), Undo: line(flags, configMapPatch, 0), Format: "yaml",
+				Before: fragment(0, configMapPatch), After: fragment(1, configMapPatch)})
+	}
+	if len(d.defaults) > 0 {
+		object := "configmap config-defaults -n " + ns
+		c.Patches = append(c.Patches, Patch{Title: "ConfigMap " + ns + "/config-defaults", Format: "yaml",
+			Command: cli + " patch " + object + " --type merge -p " + quote(asJSON(configMapPatch(d.defaults, 1))),
+			Undo:    cli + " patch " + object + " --type merge -p " + quote(asJSON(configMapPatch(d.defaults, 0))),
+			Before:  asYAML(withoutNil(configMapPatch(d.defaults, 0))), After: asYAML(withoutNil(configMapPatch(d.defaults, 1)))})
+	}
+	if v := d.version; v != nil {
+		p := Patch{Title: "The release of Tekton Pipelines", Format: "text", Before: "Tekton " + v[0] + "\n", After: "Tekton " + v[1] + "\n"}
+		if cli == "kubectl" {
+			url := "kubectl apply -f https://storage.googleapis.com/tekton-releases/pipeline/previous/v%s/release.yaml"
+			p.Command, p.Undo = fmt.Sprintf(url, v[1]), fmt.Sprintf(url, v[0])
+		}
+		c.Patches = append(c.Patches, p)
+	}
+	for _, o := range d.objects {
+		title := fmt.Sprintf("%s %s", o.kind, strings.TrimPrefix(o.namespace+"/"+o.name, "/"))
+		if strings.HasSuffix(o.name, "-") {
+			title += "... (the file it is created from)"
+		}
+		p := Patch{Title: title, Format: "yaml", Before: asYAML(along(o.before, o.patch)), After: asYAML(along(o.after, o.patch))}
+		switch {
+		case o.before == nil:
+			p.Before, p.After = notSet+"\n", asYAML(o.after)
+		case o.after == nil:
+			p.Before, p.After = asYAML(o.before), notSet+"\n"
+		case o.kind != "PipelineRun" && o.kind != "TaskRun" && !strings.HasSuffix(o.name, "-"):
+			target := fmt.Sprintf("%s patch %s %s", cli, strings.ToLower(o.kind), o.name)
+			if o.namespace != "" {
+				target += " -n " + o.namespace
+			}
+			p.Command = target + " --type merge -p " + quote(asJSON(o.patch))
+			p.Undo = target + " --type merge -p " + quote(asJSON(mergePatch(o.after, o.before)))
+		}
+		c.Patches = append(c.Patches, p)
+	}
+	if d.cluster != nil {
+		c.Patches = append(c.Patches, Patch{Title: "The cluster, as the scenario describes it", Format: "yaml", Before: d.cluster[0], After: d.cluster[1]})
+	}
+}
+
+// withoutNil leaves out what is null: before and after show what stands there.
+func withoutNil(m map[string]any) map[string]any {
+	out := map[string]any{}
+	for k, v := range m {
+		switch v := v.(type) {
+		case nil:
+		case map[string]any:
+			if below := withoutNil(v); len(below) > 0 {
+				out[k] = below
+			}
+		default:
+			out[k] = v
+		}
+	}
+	return out
+}
+
+// consequences says what a change costs, on whom it works, how it is taken back
+// and how it is seen to work.
+func (b *builder) consequences(c *Change, d delta) {
+	t := c.Proof.Result.Timing
+	switch c.Scope {
+	case scopeRun:
+		c.Risk = "Works on new runs made from this file and on nothing else."
+	case scopeCluster:
+		c.Risk = "Works on every namespace of the cluster, on runs that start from then on."
+	case scopeOperator:
+		c.Risk = "Replaces the release for every namespace; what else it changes is told by simctl upgrade on your own pipelines."
+	default:
+		c.Risk = "Depends on what the axis stands for."
+	}
+	if t.Attaches > 1 {
+		c.Risk += fmt.Sprintf(" The volumes were attached %d times in all and the pods waited %s for that; the run used %d nodes.",
+			t.Attaches, reports.Duration(t.AttachSeconds), len(t.Nodes))
+	}
+	if c.Proof.Result.Outcome != verdict.Success && len(c.Proof.Result.Cause) > 0 {
+		c.Risk += " What it met: " + c.Proof.Result.Cause[0].What + "."
+	}
+	others := len(c.Same) + len(c.Worse)
+	switch {
+	case others == 0:
+		c.Impact = fmt.Sprintf("Shown by %s; the matrix has no other workload on which this change was tried.", count(len(c.Proofs), "pair of cells", "pairs of cells"))
+	case len(c.Worse) == 0:
+		c.Impact = fmt.Sprintf("Mends %s; %s with the same change came out no worse.", count(len(c.Proofs), "pair of cells", "pairs of cells"), count(others, "other pair", "other pairs"))
+	default:
+		c.Impact = fmt.Sprintf("Mends %s, but makes %s worse: see the list.", count(len(c.Proofs), "pair of cells", "pairs of cells"), count(len(c.Worse), "other", "others"))
+	}
+	c.Rollback = "Put the former value back."
+	for _, p := range c.Patches {
+		if p.Undo != "" {
+			c.Rollback = "Run the lines named \"take back\"."
+			break
+		}
+	}
+	c.Takes = "It works on runs that are created afterwards; runs that hang now keep the pods they have, so cancel them and start them again."
+	if m := c.Proof.Result.MakespanSeconds; m != nil {
+		c.Takes += fmt.Sprintf(" The run then took %s in virtual time.", reports.Duration(*m))
+	}
+	c.Verify = b.verify(c, d)
+}
+
+func count(n int, one, many string) string {
+	if n == 1 {
+		return "1 " + one
+	}
+	return fmt.Sprintf("%d %s", n, many)
+}

@@ -1,0 +1,299 @@
+package evidence
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"sigs.k8s.io/yaml"
+
+	"simctl.dev/simctl/sim/history"
+	"simctl.dev/simctl/sim/verdict"
+)
+
+const (
+	featureFlags      = "feature-flags"
+	componentLabel    = "app.kubernetes.io/component"
+	affinityAssistant = "affinity-assistant"
+	// most is how many pods, log lines and refusals a section shows.
+	most = 12
+)
+
+// detail makes a cell's section.
+func (b *builder) detail(c *Cell) error {
+	entries, err := b.history(c)
+	if err != nil {
+		return err
+	}
+	d := &Detail{TimeLine: NewTimeLine(c.Result, entries)}
+	c.Detail = d
+	if len(entries) == 0 {
+		d.Missing = "The run kept no history of this cell."
+		return nil
+	}
+	at := moment(entries)
+	s, err := history.AsOf(entries, at)
+	if err != nil {
+		return fmt.Errorf("reading the history of cell %s: %w", c.ID, err)
+	}
+	last, err := history.Replay(entries, nil)
+	if err != nil {
+		return fmt.Errorf("reading the history of cell %s: %w", c.ID, err)
+	}
+	d.Refusals = refusals(entries, at)
+	d.Exhibits = b.exhibits(c, entries, s, last)
+	return nil
+}
+
+// history gives a cell's history, none where none was kept.
+func (b *builder) history(c *Cell) ([]history.Entry, error) {
+	if b.in.History == nil {
+		return nil, nil
+	}
+	entries, err := b.in.History(c.ID)
+	if err != nil && !errors.Is(err, history.ErrTruncated) {
+		return nil, err
+	}
+	return entries, nil
+}
+
+// moment is the entry up to which a cell's evidence is looked at: the stall, for
+// after it time-outs take things apart; else the end.
+func moment(entries []history.Entry) int {
+	for _, e := range entries {
+		if e.Fact == history.FactStalled {
+			return e.Seq
+		}
+	}
+	return entries[len(entries)-1].Seq
+}
+
+// refusals gives the scheduler's last answer for each pod that it refused.
+func refusals(entries []history.Entry, until int) []Refusal {
+	var out []Refusal
+	for _, e := range entries {
+		if e.Seq > until || e.Fact != history.FactUnschedulable {
+			continue
+		}
+		var u history.Unschedulable
+		if e.Decode(&u) != nil {
+			continue
+		}
+		r := Refusal{Pod: e.Object.Namespace + "/" + e.Object.Name, Message: u.Message, T: e.T, Nodes: u.Nodes}
+		if i := slices.IndexFunc(out, func(x Refusal) bool { return x.Pod == r.Pod }); i >= 0 {
+			out[i] = r
+		} else if len(out) < most {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+func (b *builder) exhibits(c *Cell, entries []history.Entry, s, last *history.State) []Exhibit {
+	cli, ns := b.cli(c), b.tektonNamespace(c)
+	var out []Exhibit
+	add := func(title, command, text string) {
+		if strings.TrimSpace(text) != "" {
+			out = append(out, Exhibit{title, command, strings.TrimRight(text, "\n") + "\n"})
+		}
+	}
+	for _, o := range s.List("ConfigMap") {
+		if o.Ref.Name == featureFlags {
+			add("Feature flags as applied", fmt.Sprintf("%s get configmap feature-flags -n %s -o jsonpath='{.data}'", cli, ns),
+				yamlOf(o.Field("data")))
+		}
+	}
+	for _, o := range last.All("PipelineRun") {
+		add(fmt.Sprintf("PipelineRun %s/%s: how it ended", o.Ref.Namespace, o.Ref.Name),
+			fmt.Sprintf("%s get pipelinerun %s -n %s -o jsonpath='{.status.conditions}'", cli, o.Ref.Name, o.Ref.Namespace),
+			yamlOf(timeless(o.Field("status", "conditions"))))
+	}
+	shown := 0
+	for _, o := range s.List("Pod") {
+		// Pods that ran prove nothing; those that the chain names do.
+		if c.Result.Outcome == verdict.Success || shown == most || !named(c.Result.Cause, o.Ref.Name) {
+			continue
+		}
+		shown++
+		get := fmt.Sprintf("%s get pod %s -n %s -o jsonpath=", cli, o.Ref.Name, o.Ref.Namespace)
+		add("Pod "+o.Ref.Namespace+"/"+o.Ref.Name+": conditions", get+"'{.status.conditions}'", yamlOf(timeless(o.Field("status", "conditions"))))
+		add("Pod "+o.Ref.Namespace+"/"+o.Ref.Name+": affinity", get+"'{.spec.affinity}'", jsonOf(o.Field("spec", "affinity")))
+	}
+	for _, o := range s.List("StatefulSet") {
+		if o.Text("metadata", "labels", componentLabel) != affinityAssistant {
+			continue
+		}
+		where := fmt.Sprintf("statefulset %s -n %s", o.Ref.Name, o.Ref.Namespace)
+		add("StatefulSet "+o.Ref.Namespace+"/"+o.Ref.Name, fmt.Sprintf("%s get %s -o yaml", cli, where),
+			yamlOf(map[string]any{"spec": map[string]any{"replicas": o.Field("spec", "replicas")}, "status": o.Field("status")}))
+		add("StatefulSet "+o.Ref.Namespace+"/"+o.Ref.Name+": events", fmt.Sprintf("%s get events -n %s --field-selector involvedObject.name=%s", cli, o.Ref.Namespace, o.Ref.Name),
+			events(s, o.Ref))
+	}
+	if c.Result.Outcome != verdict.Success {
+		var lines []string
+		for _, e := range entries {
+			if e.Kind == history.KindLog && len(lines) < most {
+				lines = append(lines, fmt.Sprintf("%s %s: %s", e.Actor, e.Reason, e.Message))
+			}
+		}
+		add("Tekton's log", fmt.Sprintf("%s logs -n %s deployment/tekton-pipelines-controller", cli, ns), strings.Join(lines, "\n"))
+	}
+	return out
+}
+
+// named says that a chain is about an object of that name.
+func named(chain []verdict.Link, name string) bool {
+	for _, l := range chain {
+		if strings.HasSuffix(l.Object, "/"+name) || strings.Contains(l.What, "/"+name+" ") {
+			return true
+		}
+	}
+	return false
+}
+
+// events gives the warnings about an object, each once with how often it came.
+func events(s *history.State, ref history.Ref) string {
+	var out strings.Builder
+	n := 0
+	for _, o := range s.All("Event") {
+		if o.Text("involvedObject", "kind") != ref.Kind || o.Text("involvedObject", "name") != ref.Name || n == most {
+			continue
+		}
+		n++
+		times := o.JSON("count")
+		if times == "" {
+			times = "1"
+		}
+		fmt.Fprintf(&out, "%s  %s  (x%s)  %s\n", o.Text("type"), o.Text("reason"), times, o.Text("message"))
+	}
+	return out.String()
+}
+
+// timeless leaves out of conditions the moments, which are virtual.
+func timeless(v any) any {
+	list, ok := v.([]any)
+	if !ok {
+		return v
+	}
+	var out []any
+	for _, e := range list {
+		m, ok := e.(map[string]any)
+		if !ok {
+			out = append(out, e)
+			continue
+		}
+		kept := map[string]any{}
+		for k, v := range m {
+			if k != "lastTransitionTime" && k != "lastProbeTime" {
+				kept[k] = v
+			}
+		}
+		out = append(out, kept)
+	}
+	return out
+}
+
+func yamlOf(v any) string {
+	if v == nil {
+		return ""
+	}
+	raw, err := yaml.Marshal(v)
+	if err != nil {
+		return ""
+	}
+	return string(raw)
+}
+
+func jsonOf(v any) string {
+	if v == nil {
+		return ""
+	}
+	raw, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return ""
+	}
+	return string(raw)
+}
+
+// verify gives the commands that show on a live cluster that a change works,
+// with what they printed or would have printed in the cell that proves it.
+func (b *builder) verify(c *Change, d delta) []Step {
+	cli, tektonNS := b.cli(c.Proof), b.tektonNamespace(c.Proof)
+	var out []Step
+	for _, k := range keys(d.flags, nil) {
+		after := d.flags[k][1]
+		if after == "" {
+			after = "(an empty line)"
+		}
+		out = append(out, Step{fmt.Sprintf("%s get configmap feature-flags -n %s -o jsonpath='{.data.%s}'", cli, tektonNS, k), after})
+	}
+	if d.version != nil {
+		out = append(out, Step{fmt.Sprintf("%s get configmap pipelines-info -n %s -o jsonpath='{.data.version}'", cli, tektonNS), "v" + d.version[1]})
+	}
+	entries, err := b.history(c.Proof)
+	if err != nil || len(entries) == 0 {
+		return out
+	}
+	last, err := history.Replay(entries, nil)
+	if err != nil {
+		return out
+	}
+	ns := ""
+	for _, o := range last.All("PipelineRun") {
+		ns = o.Ref.Namespace
+		break
+	}
+	if ns == "" {
+		return out
+	}
+	assistants, ready := assistantPods(entries)
+	expect := "No resources found in " + ns + " namespace."
+	if assistants != "" {
+		expect = assistants + "  " + ready
+	}
+	out = append(out,
+		Step{fmt.Sprintf("%s get events -n %s --field-selector reason=FailedCreate", cli, ns), failedCreates(last, ns)},
+		Step{fmt.Sprintf("%s get pods -n %s -l app.kubernetes.io/component=affinity-assistant", cli, ns) + "   # while the run goes on", expect})
+	for _, o := range last.All("PipelineRun") {
+		conditions, _ := o.Field("status", "conditions").([]any)
+		for _, x := range conditions {
+			m, _ := x.(map[string]any)
+			if m["type"] == "Succeeded" {
+				out = append(out, Step{fmt.Sprintf("%s get pipelinerun -n %s   # once it has ended", cli, o.Ref.Namespace),
+					fmt.Sprintf("SUCCEEDED %v   REASON %v", m["status"], m["reason"])})
+			}
+		}
+		break
+	}
+	return out
+}
+
+// failedCreates is what the query for FailedCreate events finds.
+func failedCreates(s *history.State, ns string) string {
+	for _, o := range s.All("Event") {
+		if o.Text("reason") == "FailedCreate" && o.Ref.Namespace == ns {
+			return o.Text("message")
+		}
+	}
+	return "No resources found in " + ns + " namespace."
+}
+
+// assistantPods names the first assistant's pod that there ever was, and how it was.
+func assistantPods(entries []history.Entry) (name, status string) {
+	_, err := history.Replay(entries, func(e history.Entry, _ *history.Object, s *history.State) {
+		if e.Object.Kind != "Pod" || e.Kind != history.KindObject {
+			return
+		}
+		if o := s.Get(e.Object); o != nil && o.Text("metadata", "labels", componentLabel) == affinityAssistant {
+			if phase := o.Text("status", "phase"); phase == "Running" || name == "" {
+				name, status = e.Object.Name, phase
+			}
+		}
+	})
+	if err != nil {
+		return "", ""
+	}
+	return name, status
+}
