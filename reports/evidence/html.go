@@ -1,0 +1,266 @@
+package evidence
+
+import (
+	_ "embed"
+	"fmt"
+	"html/template"
+	"io"
+	"slices"
+	"strings"
+
+	"simctl.dev/simctl/reports"
+	"simctl.dev/simctl/sim/verdict"
+)
+
+//go:embed report.css
+var styleSheet string
+
+//go:embed report.html.tmpl
+var pageText string
+
+// page is the report's template. It escapes by context whatever comes from the
+// run; only the pictures, which escape by themselves, and numbers of its own are
+// taken as they are.
+var page = template.Must(template.New("report").Funcs(template.FuncMap{
+	"svg":      func(c *Cell) template.HTML { return template.HTML(c.Detail.TimeLine.SVG("Time line of " + c.Label)) },
+	"mini":     func(c *Cell) template.HTML { return template.HTML(NewTimeLine(c.Result, nil).Mini()) },
+	"duration": reports.Duration,
+	"reasons":  reasons,
+	"phases":   func() any { return phaseNames },
+	"inc":      func(i int) int { return i + 1 },
+	"trim":     func(s string) string { return strings.TrimRight(s, "\n") },
+	"named":    func(l verdict.Link) bool { return l.Object != "" && !strings.Contains(l.What, l.Object) },
+	"glyph":    glyph,
+	"lines":    func(s string) []string { return strings.Split(strings.TrimRight(s, "\n"), "\n") },
+	"marks":    func(t TimeLine) []Mark { return slices.DeleteFunc(slices.Clone(t.Marks), func(m Mark) bool { return m.Kind == "end" }) },
+	"place":    func(t TimeLine, m Mark) int { return slices.Index(t.Marks, m) + 1 },
+	"first":    first,
+	"more":     more,
+}).Parse(pageText))
+
+// most cells of a list that a page names one by one.
+const listed = 12
+
+func first(cells []*Cell) []*Cell { return cells[:min(len(cells), listed)] }
+func more(cells []*Cell) int      { return max(len(cells)-listed, 0) }
+
+// letters of outcomes: they tell outcomes apart where colours do not.
+var letters = map[verdict.Outcome]string{
+	verdict.Success: "S", verdict.Deadlock: "D", verdict.MultiAttach: "M", verdict.Unschedulable: "U",
+	verdict.AdmissionDenied: "A", verdict.PermissionDenied: "P", verdict.NoSpace: "N", verdict.InvalidConfig: "C",
+	verdict.InvalidPipeline: "I", verdict.Timeout: "T", verdict.Failed: "F", verdict.Error: "!",
+}
+
+func glyph(o verdict.Outcome) string {
+	if l, ok := letters[o]; ok {
+		return l
+	}
+	return "?"
+}
+
+// grid is a scenario's matrix: its last axis with few enough values makes the
+// columns, the others the rows.
+type grid struct {
+	Heads   []string
+	ColAxis string
+	Columns []gridHead
+	Rows    []gridRow
+}
+
+// gridHead is a column, or the value of an axis at the beginning of a row. Class
+// has what the filter goes by.
+type gridHead struct{ Text, Class string }
+
+type gridRow struct {
+	Class string
+	Heads []gridHead
+	Cells []gridCell
+}
+
+// gridCell is the repeats of one combination.
+type gridCell struct {
+	Class string
+	Chips []chip
+}
+
+// chip is one outcome with how many repeats have it; Cell is the first of them.
+type chip struct {
+	Cell     *Cell
+	Times    int
+	Deviates bool
+}
+
+// maxColumns is how many values of an axis stand side by side.
+const maxColumns = 8
+
+// filterClass marks what belongs to a value of an axis: "f3" what axis 3 filters
+// at all, "v3-1" what has its value 1. The numbers count through all scenarios.
+func filterClass(axis, value int) string { return fmt.Sprintf("f%d v%d-%d", axis, axis, value) }
+
+// view is a scenario as the page shows it.
+type view struct {
+	*Scenario
+	Anchor  string
+	Grid    grid
+	Filters []filter
+	// Compact are the cells without a section of their own.
+	Compact   []compact
+	Detailed  []compact
+	Makespans template.HTML
+	Losses    template.HTML
+	Unplotted int
+}
+
+// compact is a cell with its classes for the filter.
+type compact struct {
+	*Cell
+	Class string
+}
+
+type filter struct {
+	Name   string
+	Axis   int
+	Values []string
+}
+
+// HTML writes the report as one page that needs nothing else: no network, no
+// script. The error is that of a plot or of w.
+func (r *Report) HTML(w io.Writer) error {
+	data := struct {
+		*Report
+		Views    []*view
+		Style    template.CSS
+		Outcomes []verdict.Outcome
+		Losses   []legendEntry
+	}{Report: r}
+	var filters strings.Builder
+	axis := 0
+	for i, s := range r.Scenarios {
+		v := &view{Scenario: s, Anchor: fmt.Sprintf("scenario-%d", i+1)}
+		base := axis
+		for _, a := range s.Axes {
+			v.Filters = append(v.Filters, filter{Name: a.Name, Axis: axis, Values: a.Values})
+			for n := range a.Values {
+				// A browser that does not know :has() shows everything.
+				fmt.Fprintf(&filters, "body:has(#a%d-%d:checked) .f%d:not(.v%d-%d){display:none}\n", axis, n, axis, axis, n)
+			}
+			axis++
+		}
+		v.Grid = newGrid(s, base)
+		for _, c := range s.Cells {
+			x := compact{Cell: c, Class: s.classes(c, base)}
+			if c.Detail == nil {
+				v.Compact = append(v.Compact, x)
+			} else {
+				v.Detailed = append(v.Detailed, x)
+			}
+			if !slices.Contains(data.Outcomes, c.Result.Outcome) {
+				data.Outcomes = append(data.Outcomes, c.Result.Outcome)
+			}
+		}
+		if err := v.plot(); err != nil {
+			return err
+		}
+		data.Views = append(data.Views, v)
+	}
+	for _, l := range losses {
+		data.Losses = append(data.Losses, legendEntry{l.name, template.CSS(fmt.Sprintf("#%02x%02x%02x", l.color.R, l.color.G, l.color.B))})
+	}
+	// What is written here is the file's own text and numbers.
+	data.Style = template.CSS(styleSheet + filters.String())
+	if err := page.Execute(w, data); err != nil {
+		return fmt.Errorf("rendering the report as HTML: %w", err)
+	}
+	return nil
+}
+
+// legendEntry is a colour of a plot with its name.
+type legendEntry struct {
+	Name  string
+	Color template.CSS
+}
+
+func (v *view) plot() error {
+	o := v.options()
+	makespans, err := plotMakespans(o)
+	if err != nil {
+		return err
+	}
+	losses, err := plotLosses(o)
+	if err != nil {
+		return err
+	}
+	v.Makespans, v.Losses, v.Unplotted = template.HTML(makespans), template.HTML(losses), max(len(o)-maxPlotted, 0)
+	return nil
+}
+
+// classes are what the filter goes by in a cell's own section or row.
+func (s *Scenario) classes(c *Cell, base int) string {
+	var out []string
+	for i, a := range s.Axes {
+		out = append(out, filterClass(base+i, slices.Index(a.Values, c.Values[i])))
+	}
+	return strings.Join(out, " ")
+}
+
+// newGrid lays a scenario's cells out. base is the number of its first axis.
+func newGrid(s *Scenario, base int) grid {
+	column := -1
+	if len(s.Axes) > 1 {
+		for i, a := range s.Axes {
+			if len(a.Values) <= maxColumns {
+				column = i
+			}
+		}
+	}
+	g := grid{}
+	for i, a := range s.Axes {
+		if i == column {
+			g.ColAxis = a.Name
+			for n, v := range a.Values {
+				g.Columns = append(g.Columns, gridHead{v, filterClass(base+i, n)})
+			}
+			continue
+		}
+		g.Heads = append(g.Heads, a.Name)
+	}
+	if column < 0 {
+		g.Columns = []gridHead{{Text: "outcome"}}
+	}
+	rows := map[string]int{}
+	for _, c := range s.Cells {
+		var key, class []string
+		var heads []gridHead
+		at := 0
+		for i, a := range s.Axes {
+			n := slices.Index(a.Values, c.Values[i])
+			if i == column {
+				at = n
+				continue
+			}
+			key = append(key, c.Values[i])
+			class = append(class, filterClass(base+i, n))
+			heads = append(heads, gridHead{Text: c.Values[i]})
+		}
+		k := strings.Join(key, "\x00")
+		i, ok := rows[k]
+		if !ok {
+			i = len(g.Rows)
+			rows[k] = i
+			row := gridRow{Class: strings.Join(class, " "), Heads: heads, Cells: make([]gridCell, len(g.Columns))}
+			for n, h := range g.Columns {
+				row.Cells[n].Class = h.Class
+			}
+			g.Rows = append(g.Rows, row)
+		}
+		cell := &g.Rows[i].Cells[at]
+		deviates := reports.Deviates(c.Result)
+		n := slices.IndexFunc(cell.Chips, func(x chip) bool { return x.Cell.Badge == c.Badge })
+		if n < 0 {
+			cell.Chips = append(cell.Chips, chip{Cell: c, Times: 1, Deviates: deviates})
+			continue
+		}
+		cell.Chips[n].Times++
+	}
+	return g
+}
