@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"simctl.dev/simctl/reports"
+	"simctl.dev/simctl/sim/releases"
 	"simctl.dev/simctl/sim/verdict"
 )
 
@@ -166,7 +167,7 @@ func (d delta) words(axis, from, to string) string {
 		parts = append(parts, fmt.Sprintf("config-defaults %s from %s to %s", k, shown(d.defaults[k][0]), shown(d.defaults[k][1])))
 	}
 	if d.version != nil {
-		parts = append(parts, fmt.Sprintf("Tekton from %s to %s", d.version[0], d.version[1]))
+		parts = append(parts, fmt.Sprintf("%s to %s", strings.Replace(release(d.version[0]), "Tekton", "Tekton from", 1), strings.TrimPrefix(release(d.version[1]), "Tekton ")))
 	}
 	for _, o := range d.objects {
 		for _, leaf := range leaves(o.before, o.after, o.patch, "") {
@@ -248,10 +249,18 @@ func (b *builder) patches(c *Change, d delta) {
 			Before:  asYAML(withoutNil(configMapPatch(d.defaults, 0))), After: asYAML(withoutNil(configMapPatch(d.defaults, 1)))})
 	}
 	if v := d.version; v != nil {
-		p := Patch{Title: "The release of Tekton Pipelines", Format: "text", Before: "Tekton " + v[0] + "\n", After: "Tekton " + v[1] + "\n"}
-		if cli == "kubectl" {
-			url := "kubectl apply -f https://storage.googleapis.com/tekton-releases/pipeline/previous/v%s/release.yaml"
-			p.Command, p.Undo = fmt.Sprintf(url, v[1]), fmt.Sprintf(url, v[0])
+		p := Patch{Title: "The release of Tekton Pipelines", Format: "text", Before: release(v[0]) + "\n", After: release(v[1]) + "\n"}
+		before, after := carrier(v[0]), carrier(v[1])
+		switch {
+		case cli == "kubectl":
+			const apply = "kubectl apply -f https://storage.googleapis.com/tekton-releases/pipeline/previous/v%s/release.yaml"
+			p.Command, p.Undo = fmt.Sprintf(apply, v[1]), fmt.Sprintf(apply, v[0])
+		case before != "" && after != "":
+			// An operator goes forward only: there is nothing that takes it back.
+			p.Title = "The operator's subscription, under the name it has by default"
+			p.Format, p.Before, p.After = "yaml", subscription(before, v[0]), subscription(after, v[1])
+			p.Command = fmt.Sprintf("oc patch subscription openshift-pipelines-operator-rh -n openshift-operators --type merge -p %s",
+				quote(asJSON(map[string]any{"spec": map[string]any{"channel": "pipelines-" + after}})))
 		}
 		c.Patches = append(c.Patches, p)
 	}
@@ -279,6 +288,28 @@ func (b *builder) patches(c *Change, d delta) {
 	if d.cluster != nil {
 		c.Patches = append(c.Patches, Patch{Title: "The cluster, as the scenario describes it", Format: "yaml", Before: d.cluster[0], After: d.cluster[1]})
 	}
+}
+
+// carrier is the version of OpenShift Pipelines that carries a release of Tekton,
+// or "".
+func carrier(version string) string {
+	for _, r := range releases.Known() {
+		if r.Version == version {
+			return r.OpenShiftPipelines
+		}
+	}
+	return ""
+}
+
+func release(version string) string {
+	if c := carrier(version); c != "" {
+		return fmt.Sprintf("Tekton %s (OpenShift Pipelines %s)", version, c)
+	}
+	return "Tekton " + version
+}
+
+func subscription(channel, tekton string) string {
+	return fmt.Sprintf("spec:\n  channel: pipelines-%s # Tekton %s\n", channel, tekton)
 }
 
 // withoutNil leaves out what is null: before and after show what stands there.
@@ -329,9 +360,12 @@ func (b *builder) consequences(c *Change, d delta) {
 		c.Impact = fmt.Sprintf("Mends %s, but makes %s worse: see the list.", count(len(c.Proofs), "pair of cells", "pairs of cells"), count(len(c.Worse), "other", "others"))
 	}
 	c.Rollback = "Put the former value back."
+	if d.version != nil && b.cli(c.Base) == "oc" {
+		c.Rollback = "An operator does not go back to an older channel: remove it and install the former one. Try the change on a cluster that you can lose."
+	}
 	for _, p := range c.Patches {
 		if p.Undo != "" {
-			c.Rollback = "Run the lines named \"take back\"."
+			c.Rollback = "The lines that take it back put the former values in."
 			break
 		}
 	}

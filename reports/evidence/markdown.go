@@ -171,10 +171,13 @@ func (c *Change) markdown(p printf, n int) {
 	for _, x := range c.Patches {
 		p("**%s**\n\nBefore:\n\n%sAfter:\n\n%s", md(x.Title), block(x.Format, x.Before), block(x.Format, x.After))
 		if x.Command != "" {
-			p("Apply, and take back:\n\n%s", block("sh", x.Command+"\n"+x.Undo))
+			p("Apply:\n\n%s", block("sh", x.Command))
+		}
+		if x.Undo != "" {
+			p("Take back:\n\n%s", block("sh", x.Undo))
 		}
 	}
-	p("- Risk: %s\n- Other workloads: %s\n- Rollback: %s\n- How long it takes: %s\n\n", md(c.Risk), md(c.Impact), md(strings.ReplaceAll(c.Rollback, "named \"take back\"", "after \"take back\"")), md(c.Takes))
+	p("- Risk: %s\n- Other workloads: %s\n- Rollback: %s\n- How long it takes: %s\n\n", md(c.Risk), md(c.Impact), md(c.Rollback), md(c.Takes))
 	for i, w := range c.Worse {
 		if i == most {
 			break
