@@ -113,7 +113,7 @@ func reviewText(r impact.Review, w writing) string {
 		}
 		same := fmt.Sprintf("%s unchanged", cellCount(s.Unchanged))
 		if s.Still > 0 {
-			same += fmt.Sprintf(", of which %d still fail to do their work", s.Still)
+			same += fmt.Sprintf(", %d of them without their work done on either side", s.Still)
 		}
 		b.WriteString(w.item(same))
 		for _, m := range s.Missing {
