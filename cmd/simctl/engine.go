@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/klog/v2"
 
 	"simctl.dev/simctl/cmd/simctl/internal/cli"
@@ -69,3 +70,5 @@ func (engine) Prune(cacheDir string, o cli.PruneOptions) ([]cli.Pruned, error) {
 	}
 	return out, err
 }
+
+func (engine) StockSCCs() ([]*unstructured.Unstructured, error) { return openshift.StockSCCs() }

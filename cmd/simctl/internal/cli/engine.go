@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"simctl.dev/simctl/sim/scenario"
 	"simctl.dev/simctl/sim/verdict"
@@ -24,6 +25,8 @@ type Engine interface {
 	BuildAll(ctx context.Context, cacheDir string, versions []string, progress func(version, line string), done func(version, path string, err error)) error
 	// Prune removes builds.
 	Prune(cacheDir string, o PruneOptions) ([]Pruned, error)
+	// StockSCCs are OpenShift's own security context constraints.
+	StockSCCs() ([]*unstructured.Unstructured, error)
 }
 
 // RunOptions are options of [Engine.Run].

@@ -117,6 +117,7 @@ Exit status: 0 as expected, 1 an outcome differs from what was expected,
 		return fmt.Errorf("%w: see %s --help", err, cmd.CommandPath())
 	})
 	root.AddCommand(a.runCommand(), a.upgradeCommand(), a.compareCommand(), a.validateCommand(), a.tektonCommand(), a.versionCommand())
+	root.AddCommand(a.importCommand())
 	root.AddCommand(a.runsCommand(), a.showCommand(), a.explainCommand())
 	return root
 }
