@@ -85,6 +85,9 @@ func reviewText(r impact.Review, w writing) string {
 	}
 	b.WriteString(w.title("Upgrade review: " + strings.Join(path, " → ")))
 	b.WriteString(w.table([]string{"step", "worse", "better", "other", "same", "flags", "timing"}, overview(r)))
+	for _, l := range r.LeftOut {
+		b.WriteString(w.item(fmt.Sprintf("left out: %s, which only chooses release %s", cellName(l.Scenario, []string{l.Axis}, map[string]string{l.Axis: l.Value}), l.Version)))
+	}
 	for _, s := range r.Steps {
 		b.WriteString(w.title(s.From.String() + " → " + s.To.String()))
 		for _, c := range s.Changes {

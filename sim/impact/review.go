@@ -18,6 +18,8 @@ type Review struct {
 	Kind       string    `json:"kind"`
 	Path       []Release `json:"path"`
 	Steps      []Step    `json:"steps"`
+	// LeftOut are values of axes that were not played.
+	LeftOut []LeftOut `json:"leftOut,omitempty"`
 	// Run is the folder of the run that holds every cell's history.
 	Run string `json:"run,omitempty"`
 }

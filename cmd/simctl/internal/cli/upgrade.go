@@ -253,6 +253,9 @@ func (r *review) compare(in *inputs) (impact.Review, error) {
 	for i, c := range in.cells {
 		on[c.Spec.Tekton.Version] = append(on[c.Spec.Tekton.Version], r.runs[in.ids[i]])
 	}
+	for _, name := range slices.Sorted(maps.Keys(r.files)) {
+		out.LeftOut = append(out.LeftOut, impact.LeftOutOf(r.files[name].Scenario, in.cells)...)
+	}
 	for i, v := range r.path {
 		out.Path = append(out.Path, impact.ReleaseOf(v))
 		if i > 0 {
@@ -326,12 +329,16 @@ func (r *review) candidates(c impact.Change, on []string, first, all *inputs) ([
 		return nil, fmt.Errorf("the cells of scenario %s are gone", c.Scenario)
 	}
 	broken := first.cells[i]
-	later := slices.Clone(on[1:])
-	if !slices.Contains(on, releases.BuiltIn) {
-		later = append(later, releases.BuiltIn)
+	later := append(slices.Clone(on[1:]), releases.BuiltIn)
+	for _, l := range impact.LeftOutOf(f.Scenario, first.cells) {
+		later = append(later, l.Version)
+	}
+	known := impact.Candidates(broken.Spec, impact.Later(on[0], later...))
+	if joined, ok := impact.OneWorkspacePerClaim(broken); ok {
+		known = append(known, joined)
 	}
 	var out []trial
-	for _, cand := range impact.Candidates(broken.Spec, later) {
+	for _, cand := range known {
 		opts := r.opts
 		opts.Versions = []string{on[0]}
 		value := cand.Value
@@ -383,6 +390,7 @@ func (r *review) midRun(out *impact.Review, first *inputs) error {
 		moments []moment
 	}
 	var plays []played
+	tells := impact.ReleaseAxes(first.cells)
 	for i := range out.Steps {
 		from, to := r.path[i], r.path[i+1]
 		for j, cell := range first.cells {
@@ -393,7 +401,7 @@ func (r *review) midRun(out *impact.Review, first *inputs) error {
 			p := played{step: i, cell: cell}
 			for _, task := range tasksOf(run.Cell) {
 				for _, phase := range scenario.Phases {
-					cells, err := r.bumped(cell, task, phase, to)
+					cells, err := r.bumped(cell, tells[cell.Scenario], task, phase, to)
 					if err != nil {
 						return err
 					}
@@ -415,7 +423,7 @@ func (r *review) midRun(out *impact.Review, first *inputs) error {
 	for _, p := range plays {
 		m := impact.MidRun{Scenario: p.cell.Scenario, Values: map[string]string{}}
 		for _, a := range p.cell.Axes {
-			if a != scenario.TektonAxis {
+			if !slices.Contains(tells[p.cell.Scenario], a) {
 				m.Axes, m.Values[a] = append(m.Axes, a), p.cell.Values[a]
 			}
 		}
@@ -431,8 +439,9 @@ func (r *review) midRun(out *impact.Review, first *inputs) error {
 	return nil
 }
 
-// bumped gives a cell's repeats with the bump at a phase of a task.
-func (r *review) bumped(cell scenario.Cell, task, phase, to string) ([]scenario.Cell, error) {
+// bumped gives a cell's repeats with the bump at a phase of a task. The axes that
+// tell the release are not the file's own.
+func (r *review) bumped(cell scenario.Cell, tells []string, task, phase, to string) ([]scenario.Cell, error) {
 	bump := scenario.Intervention{When: &scenario.Moment{Task: task, Phase: phase}, SwapRelease: to}
 	// A merge patch replaces lists whole.
 	patch, err := json.Marshal(map[string]any{"interventions": append(slices.Clone(cell.Spec.Interventions), bump)})
@@ -442,7 +451,7 @@ func (r *review) bumped(cell scenario.Cell, task, phase, to string) ([]scenario.
 	opts := r.opts
 	opts.Versions, opts.Set = []string{cell.Spec.Tekton.Version}, map[string][]string{}
 	for _, a := range cell.Axes {
-		if a != scenario.TektonAxis {
+		if !slices.Contains(tells, a) {
 			opts.Set[a] = []string{cell.Values[a]}
 		}
 	}
