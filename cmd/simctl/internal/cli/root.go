@@ -118,7 +118,7 @@ Exit status: 0 as expected, 1 an outcome differs from what was expected,
 	})
 	root.AddCommand(a.runCommand(), a.upgradeCommand(), a.compareCommand(), a.validateCommand(), a.tektonCommand(), a.versionCommand())
 	root.AddCommand(a.importCommand())
-	root.AddCommand(a.runsCommand(), a.showCommand(), a.explainCommand())
+	root.AddCommand(a.runsCommand(), a.showCommand(), a.explainCommand(), a.reportCommand())
 	return root
 }
 

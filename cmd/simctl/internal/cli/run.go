@@ -53,6 +53,7 @@ Exit status: 0 as expected, 1 an outcome differs from what was expected,
 	}
 	f := cmd.Flags()
 	f.StringP("output", "o", string(reports.Table), "`format` of the result: table, wide, json or yaml")
+	f.StringArray("report", nil, "write the evidence report to this `file` as well, its ending says how: .html, .md, .json, .xml (JUnit), .sarif (repeatable)")
 	f.String("out", "", "`folder` of this run (default .simctl/runs/ID)")
 	f.String("resume", "", "go on with an interrupted run: its `ID`, or the latest")
 	f.Lookup("resume").NoOptDefVal = latest
@@ -72,6 +73,7 @@ type settings struct {
 	parallel                   int
 	failFast, noColor, verbose bool
 	paths                      []string
+	reports                    []reportTarget
 	expansion                  runstore.Options
 }
 
@@ -85,6 +87,11 @@ func (c *config) settings(args []string) (settings, error) {
 	s.verbose, errs[3] = c.bool("verbose")
 	format, err := reports.ParseFormat(c.string("output"))
 	s.format = format
+	if files := c.list("report"); len(files) > 0 {
+		var rerr error
+		s.reports, rerr = reportTargets(nil, files)
+		err = errors.Join(err, rerr)
+	}
 	return s, errors.Join(append(errs[:], err)...)
 }
 
@@ -348,6 +355,15 @@ func (a *App) report(ctx context.Context, store *runstore.Run, in *inputs, s set
 		}
 	}
 	fmt.Fprintf(a.Stderr, "kept in %s\n", store.Dir())
+	if len(s.reports) > 0 && len(r.Cells) > 0 {
+		kept := &keptRun{dir: store.Dir(), info: store.Info(), result: r}
+		for _, c := range r.Cells {
+			kept.ids = append(kept.ids, runstore.CellID(c))
+		}
+		if err := a.writeReports(kept, "", s.reports); err != nil {
+			problems = append(problems, err)
+		}
+	}
 
 	interrupted := ctx.Err() != nil
 	switch {

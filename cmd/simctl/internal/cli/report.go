@@ -1,0 +1,202 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"simctl.dev/simctl/reports"
+	"simctl.dev/simctl/reports/evidence"
+	"simctl.dev/simctl/sim/history"
+	"simctl.dev/simctl/sim/runstore"
+	"simctl.dev/simctl/sim/scenario"
+	"simctl.dev/simctl/sim/verdict"
+)
+
+// reportFormats are those of `simctl report`, with the endings of file names by
+// which they are known.
+var reportFormats = []struct{ name, ending string }{
+	{"html", ".html"}, {"markdown", ".md"}, {"json", ".json"}, {"junit", ".xml"}, {"sarif", ".sarif"},
+}
+
+func (a *App) reportCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "report RUN",
+		Short: "Write the evidence report of a run",
+		Long: `Write the report of a run for somebody who was not there: what happened, why, what
+was ruled out, what mends it and which cells prove that, and what to type.
+
+` + runHelp + `
+
+--format and --output may be given several times, in pairs, to write several
+files at once. A file's ending says its format where --format does not (.html,
+.md, .json, .xml for JUnit, .sarif); without --output the report goes to standard
+output, as Markdown unless --format says otherwise.`,
+		Example: `  simctl report latest --output incident.html
+  simctl report latest --format markdown >> "$GITHUB_STEP_SUMMARY"
+  simctl report latest --format junit --output cells.xml --format sarif --output cells.sarif`,
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: completeRuns,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			f := cmd.Flags()
+			formats, _ := f.GetStringArray("format")
+			outputs, _ := f.GetStringArray("output")
+			selector, _ := f.GetString("cell")
+			targets, err := reportTargets(formats, outputs)
+			if err != nil {
+				return err
+			}
+			r, err := openRun(args[0])
+			if err != nil {
+				return err
+			}
+			return a.writeReports(r, selector, targets)
+		},
+	}
+	cmd.Flags().String("cell", "", "give only the cells of this `selector` a section: an ID, the beginning of one, or axis=value[,axis=value]")
+	cmd.Flags().StringArray("format", nil, "`format`: html, markdown, json, junit or sarif (repeatable)")
+	cmd.Flags().StringArray("output", nil, "`file` to write (repeatable)")
+	return cmd
+}
+
+// reportTarget is a report to write; an empty file is standard output.
+type reportTarget struct{ format, file string }
+
+// reportTargets pairs formats and files.
+func reportTargets(formats, outputs []string) ([]reportTarget, error) {
+	for _, f := range formats {
+		if !slices.ContainsFunc(reportFormats, func(r struct{ name, ending string }) bool { return r.name == f }) {
+			return nil, fmt.Errorf("unknown format %q: use one of html, markdown, json, junit, sarif", f)
+		}
+	}
+	if len(formats) > 0 && len(outputs) > 0 && len(formats) != len(outputs) {
+		return nil, fmt.Errorf("%d formats and %d files: give a --format for each --output, or none", len(formats), len(outputs))
+	}
+	if len(outputs) == 0 {
+		switch len(formats) {
+		case 0:
+			return []reportTarget{{format: "markdown"}}, nil
+		case 1:
+			return []reportTarget{{format: formats[0]}}, nil
+		}
+		return nil, errors.New("several formats cannot go to standard output: give an --output for each")
+	}
+	var out []reportTarget
+	for i, file := range outputs {
+		t := reportTarget{file: file}
+		if len(formats) > 0 {
+			t.format = formats[i]
+		}
+		for _, f := range reportFormats {
+			if t.format == "" && strings.HasSuffix(file, f.ending) {
+				t.format = f.name
+			}
+		}
+		if t.format == "" {
+			return nil, fmt.Errorf("%s does not say its format: name it .html, .md, .json, .xml or .sarif, or give --format", file)
+		}
+		out = append(out, t)
+	}
+	return out, nil
+}
+
+// writeReports writes a run's reports.
+func (a *App) writeReports(r *keptRun, selector string, targets []reportTarget) error {
+	in, err := r.evidence(selector)
+	if err != nil {
+		return err
+	}
+	var report *evidence.Report
+	for _, t := range targets {
+		if report == nil && (t.format == "html" || t.format == "markdown") {
+			if report, err = evidence.New(in); err != nil {
+				return fmt.Errorf("making the report: %w", err)
+			}
+		}
+		if err := a.writeReport(t, in, report); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (a *App) writeReport(t reportTarget, in evidence.Input, report *evidence.Report) error {
+	render := func(w io.Writer) error {
+		switch t.format {
+		case "html":
+			return report.HTML(w)
+		case "markdown":
+			_, err := io.WriteString(w, report.Markdown())
+			return err
+		case "junit":
+			return evidence.JUnit(w, in.Result)
+		case "sarif":
+			return evidence.SARIF(w, in)
+		}
+		return reports.Render(w, reports.JSON, in.Result, reports.Options{})
+	}
+	if t.file == "" {
+		return render(a.Stdout)
+	}
+	f, err := os.CreateTemp(filepath.Dir(t.file), ".simctl-report-*")
+	if err != nil {
+		return fmt.Errorf("writing the report: %w", err)
+	}
+	err = render(f)
+	if err == nil {
+		err = f.Chmod(0o644)
+	}
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	if err == nil {
+		err = os.Rename(f.Name(), t.file)
+	}
+	if err != nil {
+		return errors.Join(fmt.Errorf("writing the report %s: %w", t.file, err), os.Remove(f.Name()))
+	}
+	fmt.Fprintf(a.Stderr, "report in %s\n", t.file)
+	return nil
+}
+
+// evidence gives what a report is made of.
+func (r *keptRun) evidence(selector string) (evidence.Input, error) {
+	in := evidence.Input{Result: r.result, Specs: map[string]*scenario.Cell{}}
+	for _, f := range r.info.Inputs {
+		in.Files = append(in.Files, evidence.File{Path: f.Path, SHA256: f.SHA256})
+	}
+	for _, id := range r.ids {
+		c, err := runstore.ReadCell(r.dir, id)
+		if err != nil && !errors.Is(err, runstore.ErrNotKept) {
+			return in, err
+		}
+		if err == nil {
+			in.Specs[id] = c
+		}
+	}
+	in.History = func(id string) ([]history.Entry, error) {
+		entries, err := runstore.ReadHistory(r.dir, id)
+		if errors.Is(err, runstore.ErrNotKept) {
+			return nil, nil
+		}
+		return entries, err
+	}
+	if selector != "" {
+		cells, err := r.selectCells(selector)
+		if err != nil {
+			return in, err
+		}
+		chosen := map[string]bool{}
+		for _, i := range cells {
+			chosen[r.ids[i]] = true
+		}
+		in.Detailed = func(c verdict.Cell) bool { return chosen[runstore.CellID(c)] }
+	}
+	return in, nil
+}
