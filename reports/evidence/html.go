@@ -32,10 +32,12 @@ var page = template.Must(template.New("report").Funcs(template.FuncMap{
 	"named":    func(l verdict.Link) bool { return l.Object != "" && !strings.Contains(l.What, l.Object) },
 	"glyph":    glyph,
 	"lines":    func(s string) []string { return strings.Split(strings.TrimRight(s, "\n"), "\n") },
-	"marks":    func(t TimeLine) []Mark { return slices.DeleteFunc(slices.Clone(t.Marks), func(m Mark) bool { return m.Kind == "end" }) },
-	"place":    func(t TimeLine, m Mark) int { return slices.Index(t.Marks, m) + 1 },
-	"first":    first,
-	"more":     more,
+	"marks": func(t TimeLine) []Mark {
+		return slices.DeleteFunc(slices.Clone(t.Marks), func(m Mark) bool { return m.Kind == "end" })
+	},
+	"place": func(t TimeLine, m Mark) int { return slices.Index(t.Marks, m) + 1 },
+	"first": first,
+	"more":  more,
 }).Parse(pageText))
 
 // most cells of a list that a page names one by one.
