@@ -68,7 +68,7 @@ func (b *builder) findChanges(s *Scenario, cause *Cause) {
 				What: d.words(axis, from, to), Base: base, Proof: n.cell})
 		case done:
 			c := &Change{Cause: cause, Axis: axis, From: from, To: to, Base: base, Proof: n.cell,
-				What: d.words(axis, from, to), Scope: d.scope()}
+				What: d.words(axis, from, to), Short: d.short(axis, from, to), Scope: d.scope()}
 			b.pairs(s, c, n.axis)
 			b.patches(c, d)
 			b.consequences(c, d)
@@ -185,6 +185,22 @@ func (d delta) words(axis, from, to string) string {
 		return fmt.Sprintf("%s from %s to %s", axis, from, to)
 	}
 	return strings.Join(parts, ", ")
+}
+
+// short is words with the fields of objects by the ends of their paths alone, for
+// a sentence.
+func (d delta) short(axis, from, to string) string {
+	if len(d.flags)+len(d.defaults) > 0 || d.version != nil || d.cluster != nil || len(d.objects) != 1 {
+		return d.words(axis, from, to)
+	}
+	o := d.objects[0]
+	all := leaves(o.before, o.after, o.patch, "")
+	if len(all) != 1 {
+		return d.words(axis, from, to)
+	}
+	path, rest, _ := strings.Cut(all[0], " ")
+	parts := strings.Split(path, ".")
+	return o.kind + " " + strings.Join(parts[max(len(parts)-2, 0):], ".") + " " + rest
 }
 
 func shown(v string) string {

@@ -121,8 +121,9 @@ type RuledOut struct {
 type Change struct {
 	Cause          *Cause
 	Axis, From, To string
-	// What it is, in a sentence; Scope who has to do it.
-	What, Scope string
+	// What it is, in a sentence, Short the same in fewer words; Scope who has to
+	// do it.
+	What, Short, Scope string
 	// Base is the cell without, Proof a cell with it; Proofs are all pairs that
 	// show it.
 	Base, Proof *Cell

@@ -90,7 +90,7 @@ func (b *builder) summarize() {
 	second := "No cell that differs in one thing came out well, so the matrix proves no change."
 	s.Act = "whoever owns the scenario: add an axis with the change you have in mind"
 	if change != nil {
-		second = fmt.Sprintf("What mends it with the least reach is %s", change.What)
+		second = fmt.Sprintf("What mends it with the least reach is %s", change.Short)
 		if len(main.RuledOut) > 0 {
 			second += fmt.Sprintf("; %s makes no difference", main.RuledOut[0].What)
 		}
