@@ -2,6 +2,7 @@ package evidence
 
 import (
 	"cmp"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -39,7 +40,9 @@ type Bar struct {
 	// where; empty if it came to none.
 	Name, Object, Node string
 	Volume             bool
-	Spans              []Span
+	// Assistant says that it is an affinity assistant's pod, which is no task's.
+	Assistant bool
+	Spans     []Span
 }
 
 // Mark is a moment in a time line.
@@ -73,6 +76,7 @@ func NewTimeLine(c verdict.Cell, entries []history.Entry) TimeLine {
 	for _, t := range c.Timing.Tasks {
 		tl.Bars = append(tl.Bars, tl.pod(t, entries))
 	}
+	tl.Bars = append(tl.Bars, assistants(entries, tl.End)...)
 	slices.SortStableFunc(tl.Bars, func(a, b Bar) int {
 		if a.Node == "" != (b.Node == "") {
 			// Pods that came to no node stand last.
@@ -149,6 +153,69 @@ func (tl *TimeLine) pod(t verdict.TaskTiming, entries []history.Entry) Bar {
 	return b
 }
 
+// assistants gives a bar for each affinity assistant's pod, and for each that the
+// API server refused.
+func assistants(entries []history.Entry, end float64) []Bar {
+	var bars []Bar
+	at := map[string]int{}
+	refused := map[string]int{}
+	// set ends the span that is open and begins the next one.
+	set := func(i int, t float64, next Phase) {
+		b := &bars[i]
+		if n := len(b.Spans); n > 0 && b.Spans[n-1].Open {
+			b.Spans[n-1].To, b.Spans[n-1].Open = t, false
+			if b.Spans[n-1].From == t {
+				b.Spans = b.Spans[:n-1]
+			}
+		}
+		if next != "" {
+			b.Spans = append(b.Spans, Span{Phase: next, From: t, To: end, Open: true})
+		}
+	}
+	for _, e := range entries {
+		name := e.Object.Name
+		if e.Object.Kind == "StatefulSet" && e.Verb == history.VerbDelete {
+			// Nobody wants its pod any more.
+			if i, ok := at[name+"-0"]; ok {
+				set(i, e.T, "")
+			}
+			continue
+		}
+		if e.Object.Kind != "Pod" || !strings.HasPrefix(name, affinityAssistant+"-") {
+			continue
+		}
+		i, met := at[name]
+		if !met {
+			i = len(bars)
+			at[name] = i
+			bars = append(bars, Bar{Name: "affinity assistant", Object: name, Assistant: true})
+			set(i, e.T, Scheduling)
+		}
+		switch {
+		case e.Kind == history.KindRefused && e.Verb == history.VerbCreate:
+			refused[name]++
+			bars[i].Name = fmt.Sprintf("assistant, refused ×%d", refused[name])
+		case e.Verb == history.VerbBind:
+			var patch struct {
+				Spec struct {
+					NodeName string `json:"nodeName"`
+				} `json:"spec"`
+			}
+			if json.Unmarshal(e.Patch, &patch) == nil {
+				bars[i].Node = patch.Spec.NodeName
+			}
+			set(i, e.T, Mounting)
+		case e.Fact == history.FactVolumesReady:
+			set(i, e.T, Pulling)
+		case e.Fact == history.FactContainersBusy:
+			set(i, e.T, Running)
+		case e.Verb == history.VerbDelete:
+			set(i, e.T, "")
+		}
+	}
+	return bars
+}
+
 // volumes gives a bar for each time that a volume was attached to a node.
 func volumes(entries []history.Entry, end float64) []Bar {
 	var bars []Bar
@@ -193,8 +260,11 @@ func (tl TimeLine) Text() string {
 			where = b.Node
 		}
 		what := "task " + b.Name
-		if b.Volume {
+		switch {
+		case b.Volume:
 			what = "volume of " + b.Name
+		case b.Assistant:
+			what = b.Name
 		}
 		for _, s := range b.Spans {
 			length := reports.Duration(s.To - s.From)
