@@ -14,12 +14,12 @@ import (
 // The measures of a drawn time line, in the units of its viewBox.
 const (
 	ganttWidth  = 960.0
-	ganttLabel  = 210.0
+	ganttLabel  = 245.0
 	ganttRight  = 14.0
 	ganttRow    = 20.0
 	ganttBar    = 12.0
 	ganttAxis   = 26.0
-	ganttCaps   = 34
+	ganttCaps   = 38
 	ganttCharW  = 6.4
 	miniWidth   = 220.0
 	miniRow     = 3.0
@@ -33,10 +33,10 @@ var phaseNames = []struct {
 	Means string
 }{
 	{Queued, "waiting for its pod"},
-	{Scheduling, "pending: no node yet"},
+	{Scheduling, "no node takes the pod yet"},
 	{Attaching, "waiting for the volume's attach"},
-	{Mounting, "mounting, ownership change"},
-	{Pulling, "pulling images"},
+	{Mounting, "mount and ownership change"},
+	{Pulling, "images come"},
 	{Running, "steps run"},
 	{Attached, "volume attached to the node"},
 }
@@ -108,7 +108,7 @@ func (tl TimeLine) SVG(label string) string {
 				num(y+1), num(ganttWidth), num(y+ganttRow-5), html.EscapeString(shorten(r.name, 60)))
 			continue
 		}
-		fmt.Fprintf(&b, `<text class="lane" x="12" y="%s">%s</text>`, num(y+ganttRow-6), html.EscapeString(shorten(r.name, ganttCaps-4)))
+		fmt.Fprintf(&b, `<text class="lane" x="12" y="%s">%s</text>`, num(y+ganttRow-6), html.EscapeString(shorten(r.name, ganttCaps)))
 		for _, bar := range r.bars {
 			for _, s := range bar.Spans {
 				drawSpan(&b, bar, s, x, y)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"html/template"
 	"io"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -36,15 +37,33 @@ var page = template.Must(template.New("report").Funcs(template.FuncMap{
 		return slices.DeleteFunc(slices.Clone(t.Marks), func(m Mark) bool { return m.Kind == "end" })
 	},
 	"place": func(t TimeLine, m Mark) int { return slices.Index(t.Marks, m) + 1 },
+	"own":   own,
 	"first": first,
 	"more":  more,
 }).Parse(pageText))
 
-// most cells of a list that a page names one by one.
+// own gives a cell's chain without the evidence that its cause shows already, but
+// for generated names.
+func own(c *Cell) []verdict.Link {
+	out := slices.Clone(c.Result.Cause)
+	for i := range out {
+		if i < len(c.Cause.Chain) && reports.Canonical(out[i].Evidence) == reports.Canonical(c.Cause.Chain[i].Evidence) {
+			out[i].Evidence = ""
+		}
+	}
+	return out
+}
+
+// listed is how many cells of a list the page names one by one.
 const listed = 12
 
-func first(cells []*Cell) []*Cell { return cells[:min(len(cells), listed)] }
-func more(cells []*Cell) int      { return max(len(cells)-listed, 0) }
+// first gives the beginning of a list that may be long, more how many follow.
+func first(list any) any {
+	v := reflect.ValueOf(list)
+	return v.Slice(0, min(v.Len(), listed)).Interface()
+}
+
+func more(list any) int { return max(reflect.ValueOf(list).Len()-listed, 0) }
 
 // letters of outcomes: they tell outcomes apart where colours do not.
 var letters = map[verdict.Outcome]string{
@@ -99,6 +118,31 @@ const maxColumns = 8
 // at all, "v3-1" what has its value 1. The numbers count through all scenarios.
 func filterClass(axis, value int) string { return fmt.Sprintf("f%d v%d-%d", axis, axis, value) }
 
+// A report shows so many changes whole, for all causes together and for each one,
+// and lists the others.
+const (
+	maxChanges      = 12
+	maxCauseChanges = 3
+)
+
+// changes are those of a section: Whole ones are shown with all there is to
+// say, Brief ones by a line.
+type changes struct{ Whole, Brief []*Change }
+
+func split(all []*Change) changes {
+	var out changes
+	perCause := map[*Cause]int{}
+	for _, c := range all {
+		if len(out.Whole) < maxChanges && perCause[c.Cause] < maxCauseChanges {
+			perCause[c.Cause]++
+			out.Whole = append(out.Whole, c)
+			continue
+		}
+		out.Brief = append(out.Brief, c)
+	}
+	return out
+}
+
 // view is a scenario as the page shows it.
 type view struct {
 	*Scenario
@@ -131,10 +175,12 @@ func (r *Report) HTML(w io.Writer) error {
 	data := struct {
 		*Report
 		Views    []*view
+		Mending  changes
+		AtAPrice changes
 		Style    template.CSS
 		Outcomes []verdict.Outcome
 		Losses   []legendEntry
-	}{Report: r}
+	}{Report: r, Mending: split(r.Changes), AtAPrice: split(r.Alternatives)}
 	var filters strings.Builder
 	axis := 0
 	for i, s := range r.Scenarios {

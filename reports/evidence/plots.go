@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"fmt"
 	"image/color"
+	"math"
 	"slices"
+	"strconv"
 	"strings"
 
 	"gonum.org/v1/gonum/stat"
@@ -173,7 +175,9 @@ func newPlot(options []option, axis string) *plot.Plot {
 	small := font.Font{Typeface: plot.DefaultFont.Typeface, Variant: "Sans", Size: vg.Points(9)}
 	p.X.Label.TextStyle.Font = small
 	p.X.Tick.Label.Font, p.Y.Tick.Label.Font = small, small
-	p.Y.LineStyle.Width, p.Y.Tick.LineStyle.Width, p.Y.Tick.Length = 0, 0, 0
+	// What is drawn without width keeps the labels off the bars.
+	p.Y.LineStyle.Width, p.Y.Tick.LineStyle.Width, p.Y.Tick.Length = 0, 0, vg.Points(6)
+	p.X.Tick.Marker = plot.TickerFunc(roundTicks)
 	var ticks []plot.Tick
 	for i, o := range options {
 		ticks = append(ticks, plot.Tick{Value: float64(len(options) - 1 - i), Label: shorten(o.Label, 44)})
@@ -185,6 +189,20 @@ func newPlot(options []option, axis string) *plot.Plot {
 	grid.Vertical.Color = color.RGBA{0x80, 0x80, 0x80, 0x50}
 	p.Add(grid)
 	return p
+}
+
+// roundTicks gives the axis whole numbers, four to seven of them.
+func roundTicks(low, high float64) []plot.Tick {
+	step := 1.0
+	for i := 0; (high-low)/step > 6; i++ {
+		// 1, 2, 5, 10, 20, 50, ...
+		step *= []float64{2, 2.5, 2}[i%3]
+	}
+	var out []plot.Tick
+	for v := math.Ceil(low/step) * step; v <= high; v += step {
+		out = append(out, plot.Tick{Value: v, Label: strconv.FormatFloat(v, 'f', -1, 64)})
+	}
+	return out
 }
 
 // render gives the plot as an SVG element that takes its text's colour from the
