@@ -72,3 +72,21 @@ func (engine) Prune(cacheDir string, o cli.PruneOptions) ([]cli.Pruned, error) {
 }
 
 func (engine) StockSCCs() ([]*unstructured.Unstructured, error) { return openshift.StockSCCs() }
+
+func (engine) Builds(cacheDir string, versions []string, openShift bool) (cli.Builds, error) {
+	var out cli.Builds
+	b := &tekton.Builder{CacheDir: cacheDir}
+	for _, v := range versions {
+		ready, _, _ := b.Status(v)
+		out.Parts = append(out.Parts, cli.Part{Name: "Tekton " + v, BuiltIn: v == tekton.BuiltIn, Ready: ready, Took: b.Took()})
+	}
+	ready, took, err := openshift.EngineStatus(cacheDir)
+	if err != nil {
+		return out, err
+	}
+	if openShift {
+		out.Parts = append(out.Parts, cli.Part{Name: "OpenShift's SCC", Ready: ready, Took: took})
+	}
+	out.Dir, err = b.Dir()
+	return out, err
+}

@@ -83,6 +83,22 @@ func BuildEngine(ctx context.Context, o BuildOptions) (string, error) {
 	return filepath.Join(dir, engineName), nil
 }
 
+// EngineStatus says whether the engine is built, and how long its build took on
+// this machine, 0 if that is not known.
+func EngineStatus(cacheDir string) (built bool, took time.Duration, err error) {
+	root, err := buildcache.Root(cacheDir)
+	if err != nil {
+		return false, 0, err
+	}
+	_, key, err := sourcesOfEngine()
+	if err != nil {
+		return false, 0, err
+	}
+	cache := &buildcache.Cache{Dir: filepath.Join(root, cacheName)}
+	built, _ = cache.Has(buildcache.Name{Subject: engineSubject, Key: key})
+	return built, cache.Took(), nil
+}
+
 // Pruned is something that was taken out of the cache.
 type Pruned = buildcache.Removed
 

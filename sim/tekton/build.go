@@ -173,6 +173,19 @@ func (b *Builder) Status(version string) (built bool, path string, size int64) {
 	return true, filepath.Join(cache.Path(name), binaryName), size
 }
 
+// Dir is the folder of all of simctl's builds.
+func (b *Builder) Dir() (string, error) { return buildcache.Root(b.CacheDir) }
+
+// Took is how long the build of a release usually took on this machine, 0 if
+// that is not known.
+func (b *Builder) Took() time.Duration {
+	cache, err := b.cache()
+	if err != nil {
+		return 0
+	}
+	return cache.Took()
+}
+
 // PruneOptions say which builds [Builder.Prune] takes away.
 type PruneOptions struct {
 	// Versions are to go, all of their builds.

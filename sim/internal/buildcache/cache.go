@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -56,6 +57,8 @@ const (
 type entry struct {
 	// Files are all files of the folder but the description.
 	Files map[string]file `json:"files"`
+	// Seconds is how long the build took; 0 in entries of old.
+	Seconds float64 `json:"seconds,omitempty"`
 }
 
 // file is what a file must be.
@@ -127,9 +130,11 @@ func (c *Cache) fill(ctx context.Context, n Name, fill func(ctx context.Context,
 			return err
 		}
 	}
+	began := time.Now()
 	if err := fill(ctx, out, work); err != nil {
 		return err
 	}
+	took := time.Since(began)
 	if err := ctx.Err(); err != nil {
 		return err
 	}
@@ -137,6 +142,7 @@ func (c *Cache) fill(ctx context.Context, n Name, fill func(ctx context.Context,
 	if err != nil {
 		return fmt.Errorf("describing the build: %w", err)
 	}
+	e.Seconds = took.Seconds()
 	raw, err := json.MarshalIndent(e, "", " ")
 	if err != nil {
 		return err
@@ -178,6 +184,23 @@ func (c *Cache) Has(n Name) (ok bool, size int64) {
 		size += want.Size
 	}
 	return true, size
+}
+
+// Took is how long a build of the cache usually took: the median of those whose
+// time is known, 0 if there is none.
+func (c *Cache) Took() time.Duration {
+	found, _ := filepath.Glob(filepath.Join(c.Dir, "*", entryName))
+	var all []float64
+	for _, path := range found {
+		if e, err := readEntry(filepath.Dir(path)); err == nil && e.Seconds > 0 {
+			all = append(all, e.Seconds)
+		}
+	}
+	if len(all) == 0 {
+		return 0
+	}
+	slices.Sort(all)
+	return time.Duration(all[len(all)/2] * float64(time.Second))
 }
 
 // Verify reads an entry's files and gives an error that wraps [ErrBroken] if

@@ -2,6 +2,7 @@ package buildcache
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"io/fs"
 	"os"
@@ -262,5 +263,32 @@ func TestLanes(t *testing.T) {
 	builds, compilers := Lanes()
 	if cores := runtime.GOMAXPROCS(0); builds < 1 || compilers < 1 || builds*compilers > cores {
 		t.Errorf("%d builds of %d compilers on %d cores", builds, compilers, cores)
+	}
+}
+
+func TestTook(t *testing.T) {
+	c := &Cache{Dir: t.TempDir()}
+	if got := c.Took(); got != 0 {
+		t.Errorf("an empty cache took %s", got)
+	}
+	for i, name := range []string{"a", "b", "c"} {
+		dir, err := c.Get(t.Context(), Name{Subject: name, Key: "k"}, func(string) {}, func(_ context.Context, out, _ string) error {
+			return os.WriteFile(filepath.Join(out, "x"), []byte("x"), 0o600)
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		e, err := readEntry(dir)
+		if err != nil || e.Seconds <= 0 {
+			t.Fatalf("the time of the build is not noted: %v, %v", e, err)
+		}
+		e.Seconds = float64(10 * (i + 1))
+		raw, _ := json.Marshal(e)
+		if err := os.WriteFile(filepath.Join(dir, entryName), raw, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got := c.Took(); got != 20*time.Second {
+		t.Errorf("took %s, want the median 20s", got)
 	}
 }

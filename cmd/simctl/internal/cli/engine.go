@@ -25,6 +25,9 @@ type Engine interface {
 	BuildAll(ctx context.Context, cacheDir string, versions []string, progress func(version, line string), done func(version, path string, err error)) error
 	// Prune removes builds.
 	Prune(cacheDir string, o PruneOptions) ([]Pruned, error)
+	// Builds says which of the builds that releases, and OpenShift's admission,
+	// need are there.
+	Builds(cacheDir string, versions []string, openShift bool) (Builds, error)
 	// StockSCCs are OpenShift's own security context constraints.
 	StockSCCs() ([]*unstructured.Unstructured, error)
 }
@@ -92,4 +95,20 @@ type Pruned struct {
 	Bytes int64
 	Why   string
 	Busy  bool
+}
+
+// Builds are what runs need to have built.
+type Builds struct {
+	// Dir is the cache.
+	Dir   string
+	Parts []Part
+}
+
+// Part is something that is built once.
+type Part struct {
+	Name           string
+	BuiltIn, Ready bool
+	// Took is how long such a build has taken on this machine, 0 if that is not
+	// known.
+	Took time.Duration
 }

@@ -117,7 +117,8 @@ Exit status: 0 as expected, 1 an outcome differs from what was expected,
 		return fmt.Errorf("%w: see %s --help", err, cmd.CommandPath())
 	})
 	root.AddCommand(a.runCommand(), a.upgradeCommand(), a.compareCommand(), a.validateCommand(), a.tektonCommand(), a.versionCommand())
-	root.AddCommand(a.importCommand())
+	root.AddCommand(a.importCommand(), a.initCommand(), a.doctorCommand())
+	root.AddCommand(a.topicCommands()...)
 	root.AddCommand(a.runsCommand(), a.showCommand(), a.explainCommand(), a.reportCommand())
 	return root
 }
