@@ -240,14 +240,11 @@ func (b *builder) verify(c *Change, d delta) []Step {
 	if err != nil {
 		return out
 	}
-	ns := ""
-	for _, o := range last.All("PipelineRun") {
-		ns = o.Ref.Namespace
-		break
-	}
-	if ns == "" {
+	runs := last.All("PipelineRun")
+	if len(runs) == 0 {
 		return out
 	}
+	ns := runs[0].Ref.Namespace
 	assistants, ready := assistantPods(entries)
 	expect := "No resources found in " + ns + " namespace."
 	if assistants != "" {
@@ -256,16 +253,13 @@ func (b *builder) verify(c *Change, d delta) []Step {
 	out = append(out,
 		Step{fmt.Sprintf("%s get events -n %s --field-selector reason=FailedCreate", cli, ns), failedCreates(last, ns)},
 		Step{fmt.Sprintf("%s get pods -n %s -l app.kubernetes.io/component=affinity-assistant", cli, ns) + "   # while the run goes on", expect})
-	for _, o := range last.All("PipelineRun") {
-		conditions, _ := o.Field("status", "conditions").([]any)
-		for _, x := range conditions {
-			m, _ := x.(map[string]any)
-			if m["type"] == "Succeeded" {
-				out = append(out, Step{fmt.Sprintf("%s get pipelinerun -n %s   # once it has ended", cli, o.Ref.Namespace),
-					fmt.Sprintf("SUCCEEDED %v   REASON %v", m["status"], m["reason"])})
-			}
+	conditions, _ := runs[0].Field("status", "conditions").([]any)
+	for _, x := range conditions {
+		m, _ := x.(map[string]any)
+		if m["type"] == "Succeeded" {
+			out = append(out, Step{fmt.Sprintf("%s get pipelinerun -n %s   # once it has ended", cli, ns),
+				fmt.Sprintf("SUCCEEDED %v   REASON %v", m["status"], m["reason"])})
 		}
-		break
 	}
 	return out
 }
