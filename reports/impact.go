@@ -231,6 +231,9 @@ func midRun(m impact.MidRun, w writing) string {
 func timingRows(changes []impact.TimingChange) [][]string {
 	var rows [][]string
 	for _, t := range changes {
+		if !t.Significant && Duration(t.FromMedian) == Duration(t.ToMedian) {
+			continue
+		}
 		sure := fmt.Sprintf("too few repeats (%d and %d)", t.FromN, t.ToN)
 		if t.P != nil {
 			sure = fmt.Sprintf("no (p=%.2g, effect %+.2f)", *t.P, t.Effect)
@@ -249,7 +252,15 @@ type plain struct {
 	width int
 }
 
-func (p plain) title(s string) string { return "\n" + p.style.head(s) + "\n\n" }
+func (p plain) title(s string) string {
+	var b strings.Builder
+	b.WriteString("\n")
+	for _, l := range wrap(s, p.width) {
+		b.WriteString(p.style.head(l) + "\n")
+	}
+	b.WriteString("\n")
+	return b.String()
+}
 
 func (p plain) heading(s string, bad bool) string {
 	if bad {
@@ -277,11 +288,36 @@ func (p plain) hang(mark, s string) string {
 func (p plain) table(header []string, rows [][]string) string {
 	t := newTable(p.style)
 	t.AppendHeader(cells(header))
+	// What is wider than the terminal wraps in its widest column.
+	widest, total := 0, 0
+	widths := make([]int, len(header))
+	for _, r := range slices.Concat([][]string{header}, rows) {
+		for i, c := range r {
+			widths[i] = max(widths[i], text.StringWidth(c))
+		}
+	}
+	for i, w := range widths {
+		total += w + columnGap
+		if w > widths[widest] {
+			widest = i
+		}
+	}
+	if room := p.width - tableIndent - (total - widths[widest]); total+tableIndent > p.width && room >= narrowest {
+		t.SetColumnConfigs([]table.ColumnConfig{{Number: widest + 1, WidthMax: room, WidthMaxEnforcer: text.WrapSoft}})
+	}
 	for _, r := range rows {
 		t.AppendRow(cells(r))
 	}
-	return indent(t.Render(), 4) + "\n\n"
+	return indent(t.Render(), tableIndent) + "\n\n"
 }
+
+// Columns that a table of a review takes beside its cells' text, and the least
+// that a wrapped column is given.
+const (
+	tableIndent = 4
+	columnGap   = 2
+	narrowest   = 16
+)
 
 func cells(texts []string) table.Row {
 	row := table.Row{}
@@ -318,7 +354,8 @@ func (markdown) table(header []string, rows [][]string) string {
 	for _, r := range rows {
 		var escaped []string
 		for _, c := range r {
-			escaped = append(escaped, escapeMarkdown(c))
+			// The table escapes what ends a cell by itself.
+			escaped = append(escaped, strings.ReplaceAll(escapeMarkdown(c), `\|`, "|"))
 		}
 		t.AppendRow(cells(escaped))
 	}

@@ -2,7 +2,10 @@ package reports
 
 import (
 	"bytes"
+	"strings"
 	"testing"
+
+	"github.com/jedib0t/go-pretty/v6/text"
 
 	"simctl.dev/simctl/sim/impact"
 	"simctl.dev/simctl/sim/scenario"
@@ -57,5 +60,31 @@ func TestRenderReview(t *testing.T) {
 			}
 			golden(t, file, got.Bytes())
 		})
+	}
+}
+
+// TestReviewOnNarrowTerminal: tables fit where there is room for their columns.
+func TestReviewOnNarrowTerminal(t *testing.T) {
+	r := review()
+	r.Steps[0].Changes[0].Remedies[1].What = "the ServiceAccount default, under which the assistant runs, may use anyuid, and more words than there is room for"
+	var got bytes.Buffer
+	if err := RenderReview(&got, ReviewFormat(Table), r, Options{Width: 90}); err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(got.String()) {
+		if w := text.StringWidth(strings.TrimRight(line, "\n")); w > 90 {
+			t.Errorf("%d columns: %s", w, line)
+		}
+	}
+	if !strings.Contains(got.String(), "words than there is room for") {
+		t.Errorf("words are lost:\n%s", got.String())
+	}
+}
+
+// TestMarkdownCell has a name with what ends a cell of a Markdown table.
+func TestMarkdownCell(t *testing.T) {
+	got := markdown{}.table([]string{"a"}, [][]string{{"x|y\nz"}})
+	if !strings.Contains(got, `| x\|y z |`) {
+		t.Errorf("%q", got)
 	}
 }

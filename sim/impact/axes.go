@@ -62,10 +62,15 @@ type LeftOut struct {
 }
 
 // LeftOutOf lists the values of a scenario's axes that choose a release and that
-// none of its cells has, though the axis is there.
+// none of its cells has, though the axis is there. An axis of nothing but releases
+// leaves its place to the releases that are played.
 func LeftOutOf(s scenario.Scenario, cells []scenario.Cell) []LeftOut {
 	var out []LeftOut
+	tells := ReleaseAxes(cells)[s.Metadata.Name]
 	for _, axis := range s.Axes {
+		if slices.Contains(tells, axis.Name) {
+			continue
+		}
 		for _, v := range axis.Values {
 			played := slices.ContainsFunc(cells, func(c scenario.Cell) bool {
 				return c.Scenario == s.Metadata.Name && c.Values[axis.Name] == v.Name

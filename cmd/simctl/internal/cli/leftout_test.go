@@ -45,6 +45,9 @@ axes:
 		t.Fatal(err)
 	}
 	s := r.Steps[0]
+	if len(r.LeftOut) > 0 {
+		t.Errorf("left out, though the path is in its place: %+v", r.LeftOut)
+	}
 	if len(s.Missing) > 0 || len(s.Changes) != 1 || len(s.Changes[0].Axes) != 0 || len(s.Changes[0].Remedies) == 0 {
 		t.Errorf("%+v", s)
 	}

@@ -11,7 +11,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -102,9 +101,10 @@ type review struct {
 	path  []string
 	files map[string]*scenario.File // by the scenario's name
 	opts  scenario.Options
-	// runs are what is known of every cell so far, by its ID; observed keeps
-	// what was read from histories.
-	runs map[string]impact.Run
+	// runs are what is known of every cell so far, by its ID; cells are those
+	// that were to be played, in order.
+	runs  map[string]impact.Run
+	cells inputs
 }
 
 func (a *App) upgrade(cmd *cobra.Command, args []string) (err error) {
@@ -164,14 +164,31 @@ func (a *App) upgrade(cmd *cobra.Command, args []string) (err error) {
 	if err == nil && midRun {
 		err = r.midRun(&out, in)
 	}
-	if werr := store.WriteResult(a.result(store, in, started)); werr != nil {
-		err = errors.Join(err, werr)
-	}
-	if err != nil {
+	err = errors.Join(err, store.WriteResult(a.result(store, &r.cells, started)), keepReview(store.Dir(), out))
+	if err != nil && len(out.Steps) == 0 {
 		fmt.Fprintf(a.Stderr, "kept in %s\n", store.Dir())
 		return err
 	}
-	return a.showReview(out, format, s, store.Dir())
+	// What is known by now is worth as much as before.
+	shown := a.showReview(out, format, s, store.Dir())
+	if err != nil {
+		return fmt.Errorf("the review is not complete: %w", err)
+	}
+	return shown
+}
+
+// reviewFile is the review in a run's folder.
+const reviewFile = "review.json"
+
+func keepReview(dir string, out impact.Review) error {
+	raw, err := json.MarshalIndent(out, "", "  ")
+	if err == nil {
+		err = os.WriteFile(filepath.Join(dir, reviewFile), append(raw, '\n'), 0o644)
+	}
+	if err != nil {
+		return fmt.Errorf("keeping the review: %w", err)
+	}
+	return nil
 }
 
 // showReview prints a review and makes the exit status of it.
@@ -189,30 +206,46 @@ func (a *App) showReview(out impact.Review, format reports.ReviewFormat, s setti
 	return nil
 }
 
-// play runs cells and reads what their histories show.
+// play runs cells and reads what their histories show. A cell that simctl could
+// not run is an error.
 func (r *review) play(in *inputs) error {
+	failed, err := r.try(in)
+	for _, id := range in.ids {
+		if why := failed[id]; why != "" && err == nil {
+			err = fmt.Errorf("%s could not be run: %s", id, why)
+		}
+	}
+	return err
+}
+
+// try is play for cells that need not work: those that simctl could not run are
+// given with the reason.
+func (r *review) try(in *inputs) (failed map[string]string, err error) {
+	r.cells.cells, r.cells.ids = append(r.cells.cells, in.cells...), append(r.cells.ids, in.ids...)
+	failed = map[string]string{}
 	if err := r.runCells(r.ctx, r.store, in, r.s, r.log); err != nil {
-		return err
+		return failed, err
 	}
 	if err := r.ctx.Err(); err != nil {
-		return fmt.Errorf("interrupted: %w", err)
+		return failed, fmt.Errorf("interrupted: %w", err)
 	}
 	for i, c := range in.cells {
 		res, ok := kept(r.store, in.ids[i], c)
 		if !ok {
-			return fmt.Errorf("%s has no result", in.ids[i])
+			return failed, fmt.Errorf("%s has no result", in.ids[i])
 		}
 		if res.Outcome == verdict.Error {
-			return fmt.Errorf("%s could not be run: %s", in.ids[i], oneLine(res.Error))
+			failed[in.ids[i]] = oneLine(res.Error)
+			continue
 		}
 		run, err := withHistory(r.store.Dir(), res)
 		if err != nil {
-			return err
+			return failed, err
 		}
 		run.Flags = c.Spec.Tekton.Flags
 		r.runs[in.ids[i]] = run
 	}
-	return nil
+	return failed, nil
 }
 
 // withHistory adds to a result what its history shows; a run that has none is as
@@ -297,7 +330,8 @@ func (r *review) remedies(out *impact.Review, first *inputs) error {
 	if len(trials) == 0 {
 		return nil
 	}
-	if err := r.play(all); err != nil {
+	failed, err := r.try(all)
+	if err != nil {
 		return err
 	}
 	type place struct{ step, change int }
@@ -307,7 +341,16 @@ func (r *review) remedies(out *impact.Review, first *inputs) error {
 		p := place{t.step, t.change}
 		var of []impact.Run
 		for _, id := range t.ids {
+			if why := failed[id]; why != "" {
+				// Nothing is known of a candidate that was not run.
+				fmt.Fprintf(r.Stderr, "remedy %s was not tried: %s\n", t.candidate.Name, why)
+				of = nil
+				break
+			}
 			of = append(of, r.runs[id])
+		}
+		if len(of) == 0 {
+			continue
 		}
 		tried[p], runs[p] = append(tried[p], t.candidate), append(runs[p], of)
 	}
@@ -579,6 +622,12 @@ func readSide(arg string) ([]impact.Run, impact.Release, error) {
 		if err != nil {
 			return nil, impact.Release{}, err
 		}
+		switch kept, err := runstore.ReadCell(dir, runstore.CellID(cell)); {
+		case err == nil:
+			run.Flags = kept.Spec.Tekton.Flags
+		case !errors.Is(err, runstore.ErrNotKept):
+			return nil, impact.Release{}, err
+		}
 		if len(versions) > 1 {
 			run.Cell.Scenario += " on " + cell.Values[scenario.TektonAxis]
 		}
@@ -593,36 +642,11 @@ func readSide(arg string) ([]impact.Run, impact.Release, error) {
 // resultFile finds the result that RUN names, and the folder that holds its
 // histories.
 func resultFile(arg string) (file, dir string, err error) {
-	if arg == latest {
-		if arg, err = runstore.Latest(runsDir); err != nil {
-			return "", "", err
-		}
+	if info, err := os.Stat(arg); err == nil && !info.IsDir() {
+		return arg, filepath.Dir(arg), nil
 	}
-	for _, dir := range []string{arg, filepath.Join(runsDir, arg)} {
-		if info, err := os.Stat(dir); err == nil {
-			if !info.IsDir() {
-				return dir, filepath.Dir(dir), nil
-			}
-			return filepath.Join(dir, "result.json"), dir, nil
-		}
+	if dir, err = runstore.Find(runsDir, arg); err != nil {
+		return "", "", fmt.Errorf("%w: name a run (see simctl runs), a run's folder or a file with a result", err)
 	}
-	return "", "", fmt.Errorf("no run %s: name an ID under %s, a run's folder or a file with a result%s", arg, runsDir, hint(arg))
-}
-
-// hint lists the runs whose IDs begin alike.
-func hint(arg string) string {
-	entries, err := os.ReadDir(runsDir)
-	if err != nil {
-		return ""
-	}
-	var near []string
-	for _, e := range entries {
-		if e.IsDir() && len(arg) > 2 && strings.HasPrefix(e.Name(), arg[:3]) {
-			near = append(near, e.Name())
-		}
-	}
-	if len(near) == 0 {
-		return ""
-	}
-	return "; there is " + strings.Join(near[max(0, len(near)-3):], ", ")
+	return filepath.Join(dir, "result.json"), dir, nil
 }

@@ -102,7 +102,7 @@ func TestCompareRuns(t *testing.T) {
 	}
 	// A baseline is a result alone.
 	simctl(t, e, "compare", "b/result.json", "a").want(t, StatusOK)
-	simctl(t, e, "compare", "a", "nothing").want(t, StatusError, "no run nothing")
+	simctl(t, e, "compare", "a", "nothing").want(t, StatusError, "named nothing")
 	if err := os.WriteFile("other.json", []byte("{}"), 0o600); err != nil {
 		t.Fatal(err)
 	}
