@@ -129,7 +129,6 @@ func TestIncident(t *testing.T) {
 	if r.Summary.Act != scopeRun || r.Summary.Severity != "high" {
 		t.Errorf("the summary is %+v", r.Summary)
 	}
-	golden(t, "incident.md", r.Markdown())
 }
 
 // matrix makes a result of two axes, in which the outcome is what outcome says.

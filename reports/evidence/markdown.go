@@ -60,15 +60,11 @@ func (r *Report) Markdown() string {
 	}
 	if len(r.Changes) > 0 {
 		p("## Proposed change\n\n")
-		for i, c := range r.Changes {
-			c.markdown(p, i+1)
-		}
+		split(r.Changes).markdown(p)
 	}
 	if len(r.Alternatives) > 0 {
 		p("## What ends too, at a price\n\n")
-		for i, c := range r.Alternatives {
-			c.markdown(p, i+1)
-		}
+		split(r.Alternatives).markdown(p)
 	}
 	r.timing(p)
 	p("## Message to the admin\n\n%s", block("text", r.Message))
@@ -138,7 +134,11 @@ func (c *Cause) markdown(p printf) {
 	}
 	if len(c.RuledOut) > 0 {
 		p("**Ruled out**, for the outcome stays the same, for the same reason:\n\n")
-		for _, r := range c.RuledOut {
+		for i, r := range c.RuledOut {
+			if i == listed {
+				p("- %d more.\n", len(c.RuledOut)-listed)
+				break
+			}
 			p("- %s. Proof: %s differs from %s in that alone.\n", md(r.What), ref(r.Proof), ref(r.Base))
 		}
 		p("\n")
@@ -162,6 +162,22 @@ func links(p printf, chain []verdict.Link) {
 func indent(s string) string {
 	lines := strings.Split(strings.TrimRight(s, "\n"), "\n")
 	return "   " + strings.Join(lines, "\n   ") + "\n\n"
+}
+
+func (c changes) markdown(p printf) {
+	for i, x := range c.Whole {
+		x.markdown(p, i+1)
+	}
+	for i, x := range c.Brief {
+		if i == listed {
+			p("- %d more.\n", len(c.Brief)-listed)
+			break
+		}
+		p("- %s mends cause [%d](#cause-%d) as well: %s\n", md(x.What), x.Cause.Number, x.Cause.Number, ref(x.Proof))
+	}
+	if len(c.Brief) > 0 {
+		p("\n")
+	}
 }
 
 func (c *Change) markdown(p printf, n int) {
