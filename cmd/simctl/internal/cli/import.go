@@ -138,9 +138,12 @@ func (a *App) readCluster(ctx context.Context, c *config, namespace string, page
 		return nil, "", fmt.Errorf("reading the kubeconfig: %w", err)
 	}
 	cfg.UserAgent = "simctl/" + a.Versions.Simctl
-	_, live := a.Terminal(a.Stderr)
+	verbose, err := c.bool("verbose")
+	if err != nil {
+		return nil, "", err
+	}
 	dump, err := importer.Read(ctx, cfg, importer.ReadOptions{Namespace: namespace, Page: int64(page), Progress: func(kind string) {
-		if live {
+		if verbose {
 			fmt.Fprintf(a.Stderr, "reading %s\n", kind)
 		}
 	}})

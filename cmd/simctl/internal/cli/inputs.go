@@ -33,6 +33,8 @@ func expansionFlags(cmd *cobra.Command) {
 	f.StringSlice("tekton", nil, "run on these Tekton `versions` instead of the scenarios' own (v1,v2)")
 	f.Int64("seed", 0, "seed of every draw (default each scenario's own)")
 	f.Int("repeats", 0, "runs of each cell with different draws (default each scenario's own)")
+	completeFlag(cmd, "set", completeSet)
+	completeFlag(cmd, "tekton", completeReleases)
 }
 
 // expansion reads the settings of expansionFlags; what is not set is as in base.

@@ -51,6 +51,8 @@ type App struct {
 
 	// args is the command line of Main.
 	args []string
+	// complaints take errors; Stderr has notices as well, and --quiet is without.
+	complaints io.Writer
 }
 
 // Main runs the command line args, without the program's name, and gives the
@@ -65,7 +67,7 @@ func (a *App) Main(ctx context.Context, args []string) int {
 	if a.Terminal == nil {
 		a.Terminal = terminal
 	}
-	a.args = args
+	a.args, a.complaints = args, a.Stderr
 	root := a.command()
 	root.SetArgs(args)
 	root.SetOut(a.Stdout)
@@ -86,7 +88,7 @@ func (a *App) Main(ctx context.Context, args []string) int {
 func (a *App) complain(err error) {
 	for _, line := range strings.Split(strings.TrimSpace(err.Error()), "\n") {
 		if strings.TrimSpace(line) != "" {
-			fmt.Fprintf(a.Stderr, "simctl: %s\n", line)
+			fmt.Fprintf(a.complaints, "simctl: %s\n", line)
 		}
 	}
 }
@@ -112,6 +114,10 @@ Exit status: 0 as expected, 1 an outcome differs from what was expected,
 			return cmd.Help()
 		},
 	}
+	root.PersistentPreRunE = a.volume
+	root.PersistentFlags().Bool("no-color", false, "no colours (NO_COLOR is honoured as well)")
+	root.PersistentFlags().BoolP("quiet", "q", false, "say nothing but the result and errors")
+	root.PersistentFlags().BoolP("verbose", "v", false, "write simctl's log to standard error as well")
 	root.PersistentFlags().String("config", "", "configuration file (default .simctl.yaml, if there is one)")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return fmt.Errorf("%w: see %s --help", err, cmd.CommandPath())
@@ -121,6 +127,29 @@ Exit status: 0 as expected, 1 an outcome differs from what was expected,
 	root.AddCommand(a.topicCommands()...)
 	root.AddCommand(a.runsCommand(), a.showCommand(), a.explainCommand(), a.reportCommand())
 	return root
+}
+
+// volume carries --quiet out for all verbs.
+func (a *App) volume(cmd *cobra.Command, _ []string) error {
+	c, err := newConfig(cmd)
+	if err != nil {
+		return nil // a verb that needs the configuration says so itself
+	}
+	quiet, err := c.bool("quiet")
+	if err != nil {
+		return err
+	}
+	verbose, err := c.bool("verbose")
+	if err != nil {
+		return err
+	}
+	if quiet && verbose {
+		return errors.New("quiet and verbose are both set: leave one out")
+	}
+	if quiet {
+		a.Stderr = io.Discard
+	}
+	return nil
 }
 
 // terminal asks the system for the width of w.

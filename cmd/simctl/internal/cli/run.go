@@ -59,10 +59,9 @@ Exit status: 0 as expected, 1 an outcome differs from what was expected,
 	f.Lookup("resume").NoOptDefVal = latest
 	f.Int("parallel", 0, "control planes side by side (default by cores and memory)")
 	f.Bool("fail-fast", false, "stop at the first cell that is not as expected")
-	f.Bool("no-color", false, "no colours (NO_COLOR is honoured as well)")
 	f.String("cache-dir", "", "folder of the builds of Tekton (default under the user cache directory)")
-	f.BoolP("verbose", "v", false, "write simctl's log to standard error as well")
 	expansionFlags(cmd)
+	completeFlag(cmd, "resume", completeRuns)
 	return cmd
 }
 

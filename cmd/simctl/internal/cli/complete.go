@@ -1,0 +1,69 @@
+package cli
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"simctl.dev/simctl/sim/releases"
+	"simctl.dev/simctl/sim/scenario"
+)
+
+// completeFlag sets what the shell offers for a flag's value.
+func completeFlag(cmd *cobra.Command, flag string, offer cobra.CompletionFunc) {
+	if err := cmd.RegisterFlagCompletionFunc(flag, offer); err != nil {
+		panic(err) // the flag was not defined before
+	}
+}
+
+// completeSet offers the axes of the scenarios on the command line and, after
+// "axis=", the values that are not there yet.
+func completeSet(_ *cobra.Command, args []string, prefix string) ([]string, cobra.ShellCompDirective) {
+	// Those that can be read are offered, even if others are broken.
+	files, _ := scenario.LoadAll(args)
+	name, given, ok := strings.Cut(prefix, "=")
+	var out []string
+	for _, f := range files {
+		for _, axis := range f.Scenario.Axes {
+			if !ok {
+				offer := cobra.CompletionWithDesc(axis.Name+"=", fmt.Sprintf("%d values in %s", len(axis.Values), f.Scenario.Metadata.Name))
+				if !slices.ContainsFunc(out, func(o string) bool { return strings.HasPrefix(o, axis.Name+"=") }) {
+					out = append(out, offer)
+				}
+				continue
+			}
+			if axis.Name != name {
+				continue
+			}
+			before := ""
+			if i := strings.LastIndex(given, ","); i >= 0 {
+				before = given[:i+1]
+			}
+			for _, v := range axis.Values {
+				offer := name + "=" + before + v.Name
+				if !slices.Contains(strings.Split(before, ","), v.Name) && !slices.Contains(out, offer) {
+					out = append(out, offer)
+				}
+			}
+		}
+	}
+	if len(out) == 0 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	// A further value may follow by a comma, and a value must follow an axis.
+	return out, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
+}
+
+// completeReleases offers the releases that are known, with commas between them.
+func completeReleases(_ *cobra.Command, _ []string, prefix string) ([]string, cobra.ShellCompDirective) {
+	before := prefix[:strings.LastIndex(prefix, ",")+1]
+	var out []string
+	for _, r := range slices.Backward(releases.Known()) {
+		if !slices.Contains(strings.Split(before, ","), r.Version) {
+			out = append(out, before+r.Version)
+		}
+	}
+	return out, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
+}

@@ -1,0 +1,60 @@
+package cli
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestCompletion(t *testing.T) {
+	place(t)
+	for _, c := range []struct {
+		name    string
+		args    []string
+		want    []string
+		without string
+	}{
+		{"axes", []string{"run", "scenarios/demo.yaml", "--set", ""}, []string{"coschedule=", "accessMode=", ":6"}, "tekton="},
+		{"values", []string{"run", "scenarios/demo.yaml", "--set", "accessMode="}, []string{"accessMode=RWO\n", "accessMode=RWX\n"}, "coschedule"},
+		{"further values", []string{"validate", "scenarios/", "--set", "accessMode=RWO,"}, []string{"accessMode=RWO,RWX\n"}, "RWO,RWO"},
+		{"the scenario is broken", []string{"run", "nope.yaml", "--set", ""}, []string{":4"}, "="},
+		{"releases", []string{"run", "scenarios/", "--tekton", "1.15.0,"}, []string{"1.15.0,1.3.1\n"}, "1.15.0,1.15.0"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got := simctl(t, &fakeEngine{}, append([]string{"__complete"}, c.args...)...)
+			got.want(t, StatusOK)
+			for _, w := range c.want {
+				if !strings.Contains(got.stdout, w) {
+					t.Errorf("no %q is offered:\n%s", w, got.stdout)
+				}
+			}
+			if strings.Contains(got.stdout, c.without) {
+				t.Errorf("%q is offered:\n%s", c.without, got.stdout)
+			}
+		})
+	}
+}
+
+func TestQuiet(t *testing.T) {
+	place(t)
+	got := simctl(t, &fakeEngine{}, "run", "scenarios/demo.yaml", "--quiet")
+	got.want(t, StatusOK)
+	if got.stderr != "" || !strings.Contains(got.stdout, "4 cells") {
+		t.Errorf("quiet is not quiet, or has no result:\n%s\n%s", got.stdout, got.stderr)
+	}
+	t.Setenv("SIMCTL_QUIET", "true")
+	got = simctl(t, &fakeEngine{}, "run", "nope.yaml")
+	got.want(t, StatusError, "simctl: nope.yaml")
+	got = simctl(t, &fakeEngine{}, "run", "scenarios/demo.yaml", "-v")
+	got.want(t, StatusError, "quiet and verbose are both set")
+	// That a configuration cannot be read is said once.
+	if err := os.WriteFile(filepath.Join(".", defaultConfig), []byte("quiet: ["), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	got = simctl(t, &fakeEngine{}, "run", "scenarios/demo.yaml")
+	got.want(t, StatusError)
+	if n := strings.Count(got.stderr, "reading the configuration"); n != 1 {
+		t.Errorf("said %d times:\n%s", n, got.stderr)
+	}
+}
