@@ -170,7 +170,7 @@ func (r *reader) resource(w wanted) (schema.GroupVersionResource, bool) {
 }
 
 func (r *reader) read(ctx context.Context, w wanted) error {
-	what := w.kind + "s"
+	what := several(w.kind)
 	if w.group != "" {
 		what += " (" + w.group + ")"
 	}
@@ -218,6 +218,17 @@ func (r *reader) read(ctx context.Context, w wanted) error {
 	return nil
 }
 
+// several is a kind's plural in words.
+func several(kind string) string {
+	switch {
+	case strings.HasSuffix(kind, "Constraints"):
+		return kind
+	case strings.HasSuffix(kind, "s"):
+		return kind + "es"
+	}
+	return kind + "s"
+}
+
 // from gets or lists a kind's objects. What is refused is a gap.
 func (r *reader) from(ctx context.Context, w wanted, what, namespace string, gvr schema.GroupVersionResource) error {
 	var client dynamic.ResourceInterface = r.dynamic.Resource(gvr)
@@ -239,7 +250,7 @@ func (r *reader) from(ctx context.Context, w wanted, what, namespace string, gvr
 				return err
 			}
 			if reachable(err) {
-				r.d.gap(strings.Replace(what, w.kind+"s", w.kind+" "+name, 1), reason(err))
+				r.d.gap(strings.Replace(what, several(w.kind), w.kind+" "+name, 1), reason(err))
 				continue
 			}
 			return fmt.Errorf("reading %s %s: %w", w.kind, name, err)
