@@ -1,6 +1,8 @@
 package reports
 
 import (
+	"maps"
+	"slices"
 	"sort"
 	"strings"
 
@@ -55,8 +57,23 @@ func layout(cells []verdict.Cell) []*group {
 	return groups
 }
 
+// noValue stands for the value of an axis that a cell is not on.
+const noValue = "-"
+
 func (g *group) arrange() {
 	names := axisNames(g.cells)
+	for i := range g.cells {
+		c := &g.cells[i]
+		for _, name := range names {
+			if _, has := c.Values[name]; !has {
+				c.Values = maps.Clone(c.Values)
+				if c.Values == nil {
+					c.Values = map[string]string{}
+				}
+				c.Values[name] = noValue
+			}
+		}
+	}
 	g.values = map[string][]string{}
 	for _, name := range names {
 		g.values[name] = distinct(g.cells, name)
@@ -93,14 +110,20 @@ func (g *group) arrange() {
 	}
 }
 
-// axisNames are the scenario's axes; a result that names none has its values'.
+// axisNames are the axes that the scenario's cells are on; a result that names
+// none has its values'. An upgrade review plays some cells with an axis more.
 func axisNames(cells []verdict.Cell) []string {
+	var names []string
 	for _, c := range cells {
-		if len(c.Axes) > 0 {
-			return c.Axes
+		for _, a := range c.Axes {
+			if !slices.Contains(names, a) {
+				names = append(names, a)
+			}
 		}
 	}
-	var names []string
+	if len(names) > 0 {
+		return names
+	}
 	for name := range cells[0].Values {
 		if name != tektonKey {
 			names = append(names, name)
@@ -139,10 +162,18 @@ func (g *group) follows(name string) bool {
 func key(values map[string]string, names []string) string {
 	var b strings.Builder
 	for _, n := range names {
-		b.WriteString(values[n])
+		b.WriteString(valueOf(values, n))
 		b.WriteByte(0)
 	}
 	return b.String()
+}
+
+// valueOf gives a value, or what stands for one.
+func valueOf(values map[string]string, name string) string {
+	if v, has := values[name]; has {
+		return v
+	}
+	return noValue
 }
 
 // describe names a set of the group's cells by their values, in as few lines
@@ -160,7 +191,7 @@ func (g *group) describe(cells []verdict.Cell) []string {
 		seen[k] = true
 		b := box{}
 		for _, a := range g.axes {
-			b[a] = map[string]bool{c.Values[a]: true}
+			b[a] = map[string]bool{valueOf(c.Values, a): true}
 		}
 		boxes = append(boxes, b)
 	}

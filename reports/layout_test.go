@@ -82,3 +82,22 @@ func TestCauses(t *testing.T) {
 		}
 	}
 }
+
+// TestExtraAxis has cells that an upgrade review played with an axis more.
+func TestExtraAxis(t *testing.T) {
+	cells := []verdict.Cell{
+		{Scenario: "s", Axes: []string{"tekton"}, Values: map[string]string{"tekton": "1.3.1"}, Finding: verdict.Finding{Outcome: verdict.Deadlock}},
+		{Scenario: "s", Axes: []string{"tekton", "remedy"}, Values: map[string]string{"tekton": "1.3.1", "remedy": "rwx"}, Finding: verdict.Finding{Outcome: verdict.Success}},
+		{Scenario: "s", Axes: []string{"tekton", "remedy"}, Values: map[string]string{"tekton": "1.3.1", "remedy": "none"}, Finding: verdict.Finding{Outcome: verdict.Deadlock}},
+	}
+	g := layout(cells)[0]
+	if len(g.combos) != 3 || !slices.Equal(g.values["remedy"], []string{noValue, "rwx", "none"}) {
+		t.Errorf("%d combinations, remedies %q", len(g.combos), g.values["remedy"])
+	}
+	if got := g.describe(cells[:1]); !slices.Equal(got, []string{"remedy=-"}) {
+		t.Errorf("the cell without the axis is described as %q", got)
+	}
+	if _, has := cells[0].Values["remedy"]; has {
+		t.Error("the result itself was changed")
+	}
+}

@@ -113,7 +113,7 @@ func (g *group) statistics(all []verdict.Statistic, s style) string {
 		row := table.Row{}
 		k := key(st.Values, g.axes)
 		for _, a := range g.axes {
-			v := st.Values[a]
+			v := valueOf(st.Values, a)
 			if rows > 0 && k == last {
 				v = ""
 			}
