@@ -57,6 +57,46 @@ func Candidates(spec scenario.Scenario, later []string) []Candidate {
 	return out
 }
 
+// ChangesNothing says that two cells of a scenario run the same: also where a
+// field was taken out of manifests that do not have it, which leaves what would
+// hold it behind, empty.
+func ChangesNothing(a, b scenario.Cell) bool {
+	a.Objects, b.Objects = withoutEmpty(a.Objects), withoutEmpty(b.Objects)
+	return a.Fingerprint() == b.Fingerprint()
+}
+
+// withoutEmpty takes mappings that hold nothing out of objects. What is no object
+// stays.
+func withoutEmpty(objects []json.RawMessage) []json.RawMessage {
+	var prune func(v any) any
+	prune = func(v any) any {
+		switch v := v.(type) {
+		case map[string]any:
+			for k, e := range v {
+				e = prune(e)
+				if m, ok := e.(map[string]any); ok && len(m) == 0 {
+					delete(v, k)
+				}
+			}
+		case []any:
+			for _, e := range v {
+				prune(e)
+			}
+		}
+		return v
+	}
+	out := make([]json.RawMessage, len(objects))
+	for i, o := range objects {
+		out[i] = o
+		if all := decodeAll(objects[i : i+1]); len(all) == 1 {
+			if pruned, err := json.Marshal(prune(all[0])); err == nil {
+				out[i] = pruned
+			}
+		}
+	}
+	return out
+}
+
 func raw(key, value string) map[string]json.RawMessage {
 	return map[string]json.RawMessage{key: json.RawMessage(value)}
 }

@@ -120,3 +120,26 @@ func TestOneWorkspacePerClaimOfScenario(t *testing.T) {
 		}
 	}
 }
+
+// TestChangesNothing: taking out what is not there is no change.
+func TestChangesNothing(t *testing.T) {
+	f, err := scenario.Load(filepath.Join("..", "..", "scenarios", "incidents", "two-workspaces-on-one-claim.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cells, err := f.Cells(scenario.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range Candidates(cells[0].Spec, nil) {
+		changed, err := f.Cells(scenario.Options{Extra: []scenario.Axis{{Name: "remedy", Values: []scenario.Value{c.Value}}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		// The runs have no fsGroup, and the first cell's flag is "false" already.
+		want := c.Name == "fsgroup-left-out" || c.Name == "assistant-flag-false"
+		if got := ChangesNothing(changed[0], cells[0]); got != want {
+			t.Errorf("%s changes nothing: %t", c.Name, got)
+		}
+	}
+}

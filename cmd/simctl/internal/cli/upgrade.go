@@ -399,7 +399,7 @@ func (r *review) candidates(c impact.Change, on []string, first, all *inputs) ([
 			r.log.Info("A remedy does not fit the scenario", "scenario", c.Scenario, "remedy", cand.Name, "because", err.Error())
 			continue
 		}
-		if cells[0].Fingerprint() == broken.Fingerprint() {
+		if impact.ChangesNothing(cells[0], broken) {
 			continue
 		}
 		t := trial{candidate: cand}
