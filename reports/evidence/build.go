@@ -25,6 +25,12 @@ type builder struct {
 
 // New makes the report of a run. The error is that of reading a history.
 func New(in Input) (*Report, error) {
+	if in.Example {
+		var err error
+		if in, err = stable(in); err != nil {
+			return nil, err
+		}
+	}
 	b := &builder{in: in, r: &Report{}}
 	b.cells()
 	b.causes()

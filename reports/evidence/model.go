@@ -21,7 +21,7 @@ type Input struct {
 	// expected and one for each cause and each change.
 	Detailed func(verdict.Cell) bool
 	// Example leaves out what differs from run to run of the same: when, how long
-	// it took, and the run's ID.
+	// it took, and the run's ID. Names that were made up become numbers.
 	Example bool
 }
 

@@ -180,8 +180,9 @@ func newPlot(options []option, axis string) *plot.Plot {
 	p.X.Tick.Marker = plot.TickerFunc(roundTicks)
 	var ticks []plot.Tick
 	for i, o := range options {
-		ticks = append(ticks, plot.Tick{Value: float64(len(options) - 1 - i), Label: shorten(o.Label, 44)})
+		ticks = append(ticks, plot.Tick{Value: float64(len(options) - 1 - i), Label: shorten(o.Label, 44) + "\u2002"})
 	}
+	// The space at the end keeps a label off the bars where the font is a wider one.
 	p.Y.Tick.Marker = plot.ConstantTicks(ticks)
 	p.Y.Min, p.Y.Max = -0.7, float64(len(options))-0.3
 	grid := plotter.NewGrid()
