@@ -10,6 +10,7 @@ import (
 
 	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
+	eventsv1 "k8s.io/api/events/v1"
 	storagev1 "k8s.io/api/storage/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -194,10 +195,10 @@ func TestOnControlPlane(t *testing.T) {
 	if condition.Reason != corev1.PodReasonUnschedulable || condition.Message != got[0].Message {
 		t.Errorf("condition %s %q, recorded %q", condition.Reason, condition.Message, got[0].Message)
 	}
-	list, err := admin.CoreV1().Events("default").List(ctx, metav1.ListOptions{})
+	list, err := admin.EventsV1().Events("default").List(ctx, metav1.ListOptions{})
 	must(err)
-	if !slices.ContainsFunc(list.Items, func(e corev1.Event) bool {
-		return e.Reason == "FailedScheduling" && e.InvolvedObject.Name == "second" && strings.HasPrefix(e.Message, "0/2 nodes are available")
+	if !slices.ContainsFunc(list.Items, func(e eventsv1.Event) bool {
+		return e.Reason == "FailedScheduling" && e.Regarding.Name == "second" && strings.HasPrefix(e.Note, "0/2 nodes are available")
 	}) {
 		t.Error("no FailedScheduling event")
 	}

@@ -163,6 +163,10 @@ func TestEvents(t *testing.T) {
 	if _, err = events.Patch(ctx, "b.1", types.StrategicMergePatchType, []byte(`{"count":2}`), metav1.PatchOptions{}); !apierrors.IsNotFound(err) {
 		t.Errorf("patched an event that is not there: %v", err)
 	}
+	list, err := events.List(ctx, metav1.ListOptions{})
+	if err != nil || len(list.Items) != 1 || list.Items[0].Count != 2 {
+		t.Errorf("listed %+v (%v)", list, err)
+	}
 	var got []string
 	for _, e := range log.Entries() {
 		got = append(got, e.Verb+" "+e.Object.String()+" "+string(e.Patch))

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"encoding/json"
 	"io"
+	"maps"
 	"net/http"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -14,7 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/uuid"
 )
 
-// eventStore answers the writes of Events in the API server's place. Nobody in a
+// eventStore answers what is asked about Events in the API server's place. Nobody in a
 // cluster decides anything by an Event, and a third of all writes are Events, so
 // that they are recorded and not stored: it saves etcd and the API server their
 // work, and the removal afterwards.
@@ -24,7 +26,7 @@ type eventStore struct {
 	events map[string][]byte // by namespace/name, the bodies as answered
 }
 
-// isEvent says whether a request writes Events.
+// isEvent says whether a request is about Events.
 func isEvent(where target) bool {
 	return where.resource == "events" && where.subresource == "" && (where.group == "" || where.group == "events.k8s.io")
 }
@@ -41,7 +43,13 @@ func (s *eventStore) forget() {
 func (s *eventStore) answer(req *http.Request, where target, sent []byte) (*http.Response, []byte) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	code, body := s.write(req, where, toJSON(sent))
+	var code int
+	var body []byte
+	if req.Method == http.MethodGet {
+		code, body = s.read(where)
+	} else {
+		code, body = s.write(req, where, toJSON(sent))
+	}
 	return &http.Response{
 		Status:     strconv.Itoa(code) + " " + http.StatusText(code),
 		StatusCode: code,
@@ -51,6 +59,42 @@ func (s *eventStore) answer(req *http.Request, where target, sent []byte) (*http
 		Body:          io.NopCloser(bytes.NewReader(body)),
 		Request:       req,
 	}, body
+}
+
+// read gives one event, or the list of those of a namespace, or of all; in the API
+// group in which they were made.
+func (s *eventStore) read(where target) (int, []byte) {
+	if where.name != "" {
+		if body := s.events[where.namespace+"/"+where.name]; body != nil {
+			return http.StatusOK, body
+		}
+		return refusal(http.StatusNotFound, "NotFound", "events \""+where.name+"\" not found")
+	}
+	version := eventVersion(where)
+	list := struct {
+		APIVersion string            `json:"apiVersion"`
+		Kind       string            `json:"kind"`
+		Metadata   map[string]string `json:"metadata"`
+		Items      []json.RawMessage `json:"items"`
+	}{version, "EventList", map[string]string{"resourceVersion": strconv.Itoa(s.last)}, []json.RawMessage{}}
+	for _, key := range slices.Sorted(maps.Keys(s.events)) {
+		var o object
+		if json.Unmarshal(s.events[key], &o) == nil && o.APIVersion == version && (where.namespace == "" || o.Metadata.Namespace == where.namespace) {
+			list.Items = append(list.Items, s.events[key])
+		}
+	}
+	body, err := json.Marshal(list)
+	if err != nil {
+		return refusal(http.StatusInternalServerError, "InternalError", err.Error())
+	}
+	return http.StatusOK, body
+}
+
+func eventVersion(where target) string {
+	if where.group == "" {
+		return "v1"
+	}
+	return where.group + "/v1"
 }
 
 func (s *eventStore) write(req *http.Request, where target, sent []byte) (int, []byte) {
@@ -109,10 +153,7 @@ func (s *eventStore) write(req *http.Request, where target, sent []byte) (int, [
 	meta["resourceVersion"] = strconv.Itoa(s.last)
 	if event["kind"] == nil {
 		event["kind"] = "Event"
-		event["apiVersion"] = "v1"
-		if where.group != "" {
-			event["apiVersion"] = where.group + "/v1"
-		}
+		event["apiVersion"] = eventVersion(where)
 	}
 	body, err := json.Marshal(event)
 	if err != nil {
