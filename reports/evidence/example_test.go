@@ -2,13 +2,110 @@ package evidence
 
 import (
 	"bytes"
+	"compress/gzip"
+	"encoding/json"
+	"flag"
+	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
+	"time"
+
+	"simctl.dev/simctl/sim/runstore"
+	"simctl.dev/simctl/sim/scenario"
 )
+
+var from = flag.String("from", "", "with -update: the folder of a run of scenarios/incident.yaml, to replace the one in testdata")
+
+// take makes the run in a folder the one in testdata.
+func take(t *testing.T, run, dir string) {
+	t.Helper()
+	check := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	write := func(path string, v any) {
+		t.Helper()
+		raw, err := json.MarshalIndent(v, "", " ")
+		check(err)
+		check(os.MkdirAll(filepath.Dir(path), 0o755))
+		check(os.WriteFile(path, append(raw, '\n'), 0o644))
+	}
+	info, err := runstore.ReadInfo(run)
+	check(err)
+	result, err := runstore.ReadResult(run)
+	check(err)
+	check(os.RemoveAll(dir))
+	result.ID, result.Started, result.Simctl, result.WallSeconds = "example", time.Time{}, "", 0
+	result.Command = append([]string{"simctl", "run"}, info.Paths...)
+	var files []File
+	for _, f := range info.Inputs {
+		files = append(files, File{Path: f.Path, SHA256: f.SHA256})
+	}
+	write(filepath.Join(dir, "inputs.json"), files)
+	for i, c := range result.Cells {
+		id := idOf(c)
+		result.Cells[i].WallSeconds = 0
+		spec, err := runstore.ReadCell(run, id)
+		check(err)
+		write(filepath.Join(dir, id, "cell.json"), spec)
+		raw, err := os.ReadFile(filepath.Join(run, "cells", id, "history.jsonl"))
+		check(err)
+		var b bytes.Buffer
+		z := gzip.NewWriter(&b)
+		_, err = z.Write(raw)
+		check(err)
+		check(z.Close())
+		check(os.WriteFile(filepath.Join(dir, id, "history.jsonl.gz"), b.Bytes(), 0o644))
+	}
+	write(filepath.Join(dir, "result.json"), result)
+}
+
+// The run in testdata is one of scenarios/incident.yaml as it is now.
+func TestExampleIsOfTheScenario(t *testing.T) {
+	files, err := scenario.LoadAll([]string{filepath.Join("..", "..", "scenarios", "incident.yaml")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	cells, err := scenario.Expand(files, scenario.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	in := load(t, "incident")
+	if len(cells) != len(in.Result.Cells) {
+		t.Fatalf("the scenario has %d cells, the example %d: make example", len(cells), len(in.Result.Cells))
+	}
+	for _, c := range cells {
+		had := in.Specs[c.ID()]
+		if had == nil {
+			t.Errorf("the example has no cell %s: make example", c.ID())
+			continue
+		}
+		if !reflect.DeepEqual(asMap(c.Spec), asMap(had.Spec)) || !reflect.DeepEqual(withoutSecrets(&c), withoutSecrets(had)) {
+			t.Errorf("the example has another %s: make example", c.ID())
+		}
+	}
+}
+
+// withoutSecrets gives the objects of a cell, Secrets left out: of those no values are kept.
+func withoutSecrets(c *scenario.Cell) map[string]map[string]any {
+	out := objects(c)
+	for k, o := range out {
+		if o["kind"] == "Secret" {
+			delete(out, k)
+		}
+	}
+	return out
+}
 
 // The example in docs/ is the report of the run in testdata, as of now.
 func TestExampleIsCurrent(t *testing.T) {
+	if *from != "" {
+		take(t, *from, filepath.Join("testdata", "incident"))
+	}
 	r := build(t, load(t, "incident"))
 	var page bytes.Buffer
 	if err := r.HTML(&page); err != nil {
