@@ -180,7 +180,11 @@ func (a *App) upgrade(cmd *cobra.Command, args []string) (err error) {
 // reviewFile is the review in a run's folder.
 const reviewFile = "review.json"
 
+// keepReview writes the review, once anything is known.
 func keepReview(dir string, out impact.Review) error {
+	if len(out.Steps) == 0 {
+		return nil
+	}
 	raw, err := json.MarshalIndent(out, "", "  ")
 	if err == nil {
 		err = os.WriteFile(filepath.Join(dir, reviewFile), append(raw, '\n'), 0o644)

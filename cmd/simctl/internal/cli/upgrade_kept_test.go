@@ -111,10 +111,13 @@ func TestUpgradeCannotRun(t *testing.T) {
 	e := &fakeEngine{outcome: func(scenario.Cell) verdict.Cell {
 		return verdict.Cell{Finding: verdict.Finding{Outcome: verdict.Error}, Error: "no disk is left"}
 	}}
-	o := simctl(t, e, "upgrade", "--from", "0.68.1", "--to", "1.3.1", "scenarios/other.yaml")
-	o.want(t, StatusError, "could not be run: no disk is left", "kept in ")
+	o := simctl(t, e, "upgrade", "--from", "0.68.1", "--to", "1.3.1", "--out", "kept", "scenarios/other.yaml")
+	o.want(t, StatusError, "could not be run: no disk is left", "kept in kept")
 	if o.stdout != "" {
 		t.Errorf("output %s", o.stdout)
+	}
+	if _, err := os.Stat(filepath.Join("kept", "review.json")); err == nil {
+		t.Error("a review of nothing was kept")
 	}
 }
 
