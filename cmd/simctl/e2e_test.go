@@ -387,4 +387,3 @@ func tektonType(kind string) *apiextensionsv1.CustomResourceDefinition {
 		},
 	}
 }
-

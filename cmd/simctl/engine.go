@@ -73,13 +73,14 @@ func (engine) Prune(cacheDir string, o cli.PruneOptions) ([]cli.Pruned, error) {
 
 func (engine) StockSCCs() ([]*unstructured.Unstructured, error) { return openshift.StockSCCs() }
 
-func (engine) Builds(cacheDir string, versions []string, openShift bool) (cli.Builds, error) {
+func (engine) Builds(ctx context.Context, cacheDir string, versions []string, openShift bool) (cli.Builds, error) {
 	var out cli.Builds
 	b := &tekton.Builder{CacheDir: cacheDir}
 	for _, v := range versions {
 		ready, _, _ := b.Status(v)
 		out.Parts = append(out.Parts, cli.Part{Name: "Tekton " + v, BuiltIn: v == tekton.BuiltIn, Ready: ready, Took: b.Took()})
 	}
+	out.GoVersion, out.GoErr = b.GoVersion(ctx)
 	ready, took, err := openshift.EngineStatus(cacheDir)
 	if err != nil {
 		return out, err

@@ -78,7 +78,6 @@ var everything = []wanted{
 type reader struct {
 	o       ReadOptions
 	dynamic dynamic.Interface
-	rest    rest.Interface
 	groups  map[string]map[string]map[string]bool // group, version, resource
 	prefers map[string][]string                   // group, its versions in order
 	failed  map[schema.GroupVersion]error

@@ -19,6 +19,9 @@ const (
 	configDefaults = "config-defaults"
 	pipelinesInfo  = "pipelines-info"
 	absent         = "absent"
+	// misspelt is a key of feature-flags that releases around 0.47 ship and none
+	// reads.
+	misspelt = "enforce-nonfalsifiablity"
 )
 
 // tektonNamespaces are those in which Tekton is usually installed.
@@ -75,7 +78,7 @@ func (c *converter) settings(cm, config *unstructured.Unstructured, name string)
 	out := map[string]string{}
 	if cm != nil {
 		for k, v := range mapping(cm.Object, "data") {
-			if s, ok := v.(string); ok && !strings.HasPrefix(k, "_") {
+			if s, ok := v.(string); ok && !strings.HasPrefix(k, "_") && k != misspelt {
 				out[k] = s
 			}
 		}

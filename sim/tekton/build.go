@@ -173,6 +173,14 @@ func (b *Builder) Status(version string) (built bool, path string, size int64) {
 	return true, filepath.Join(cache.Path(name), binaryName), size
 }
 
+// GoVersion is the version of the go command, as "1.26.4". The error says what
+// to do if there is none.
+func (b *Builder) GoVersion(ctx context.Context) (string, error) {
+	// A go.mod or go.work in the working folder may choose another one.
+	out, err := b.gocmd("").Output(ctx, os.TempDir(), "env", "GOVERSION")
+	return strings.TrimPrefix(strings.TrimSpace(out), "go"), err
+}
+
 // Dir is the folder of all of simctl's builds.
 func (b *Builder) Dir() (string, error) { return buildcache.Root(b.CacheDir) }
 

@@ -3,13 +3,11 @@ package cli
 import (
 	"bufio"
 	"cmp"
-	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -101,7 +99,7 @@ func (a *App) doctor(cmd *cobra.Command, args []string) error {
 			openShift = openShift || cell.Spec.Cluster.OpenShift.Enabled
 		}
 	}
-	builds, err := a.Engine.Builds(c.string("cache-dir"), distinct(versions), openShift)
+	builds, err := a.Engine.Builds(cmd.Context(), c.string("cache-dir"), distinct(versions), openShift)
 	if err != nil {
 		return err
 	}
@@ -113,7 +111,7 @@ func (a *App) doctor(cmd *cobra.Command, args []string) error {
 	}
 
 	var f findings
-	f.goCommand(cmd.Context(), missing > 0, len(args) > 0)
+	f.goCommand(builds, missing > 0, len(args) > 0)
 	f.cache(builds.Dir, missing)
 	f.folder("run folder", ".", runSpace, "go to a folder of yours, or name one by simctl run --out")
 	f.folder("temporary files", os.TempDir(), runSpace, "make room there, or set TMPDIR to a folder with more")
@@ -161,7 +159,7 @@ func distinct(names []string) []string {
 }
 
 // goCommand checks the compiler, without which only what is built already runs.
-func (f *findings) goCommand(ctx context.Context, needed, named bool) {
+func (f *findings) goCommand(b Builds, needed, named bool) {
 	bad := noted
 	why := "only the built-in release of Tekton, and what is built already, will run without it"
 	switch {
@@ -170,25 +168,14 @@ func (f *findings) goCommand(ctx context.Context, needed, named bool) {
 	case named:
 		why = "these scenarios need no build"
 	}
-	path, err := exec.LookPath("go")
-	if err != nil {
-		f.add(bad, "Go", "not in PATH: install Go %s or later (%s)", goVersion, why)
-		return
-	}
-	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, path, "env", "GOVERSION")
-	cmd.Dir = os.TempDir() // a go.mod around here may ask for another version
-	out, err := cmd.Output()
-	have := strings.TrimPrefix(strings.TrimSpace(string(out)), "go")
-	v, unknown := version.ParseGeneric(have)
+	v, unknown := version.ParseGeneric(b.GoVersion)
 	switch {
-	case err != nil:
-		f.add(bad, "Go", "%s does not work (%v): install Go %s or later (%s)", path, err, goVersion, why)
+	case b.GoErr != nil:
+		f.add(bad, "Go", "%s %s or later (%s)", oneLine(b.GoErr.Error()), goVersion, why)
 	case unknown == nil && v.LessThan(version.MustParseGeneric(goVersion)):
-		f.add(bad, "Go", "%s is %s: install %s or later (%s)", path, have, goVersion, why)
+		f.add(bad, "Go", "%s is too old: install %s or later (%s)", b.GoVersion, goVersion, why)
 	default:
-		f.add(fine, "Go", "%s at %s", have, path)
+		f.add(fine, "Go", "%s", b.GoVersion)
 	}
 }
 

@@ -27,7 +27,7 @@ type Engine interface {
 	Prune(cacheDir string, o PruneOptions) ([]Pruned, error)
 	// Builds says which of the builds that releases, and OpenShift's admission,
 	// need are there.
-	Builds(cacheDir string, versions []string, openShift bool) (Builds, error)
+	Builds(ctx context.Context, cacheDir string, versions []string, openShift bool) (Builds, error)
 	// StockSCCs are OpenShift's own security context constraints.
 	StockSCCs() ([]*unstructured.Unstructured, error)
 }
@@ -102,6 +102,10 @@ type Builds struct {
 	// Dir is the cache.
 	Dir   string
 	Parts []Part
+	// GoVersion is that of the compiler ("1.26.4"); GoErr says that there is none,
+	// and to install it.
+	GoVersion string
+	GoErr     error
 }
 
 // Part is something that is built once.

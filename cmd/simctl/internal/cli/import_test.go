@@ -1,6 +1,8 @@
 package cli
 
 import (
+	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -15,8 +17,14 @@ import (
 
 func (f *fakeEngine) StockSCCs() ([]*unstructured.Unstructured, error) { return nil, nil }
 
-func (f *fakeEngine) Builds(cacheDir string, versions []string, openShift bool) (Builds, error) {
-	b := Builds{Dir: cacheDir}
+func (f *fakeEngine) Builds(_ context.Context, cacheDir string, versions []string, openShift bool) (Builds, error) {
+	b := Builds{Dir: cacheDir, GoVersion: "1.26.4"}
+	switch os.Getenv("TEST_GO") {
+	case "none":
+		b.GoErr = errors.New("the go command was not found in PATH: install Go")
+	case "old":
+		b.GoVersion = "1.21.0"
+	}
 	for _, v := range versions {
 		b.Parts = append(b.Parts, Part{Name: "Tekton " + v, BuiltIn: v == "1.15.0", Ready: v != "1.3.1", Took: 90 * time.Second})
 	}
@@ -110,14 +118,14 @@ func TestDoctor(t *testing.T) {
 	}
 
 	// No Go, and a cache in a place that cannot be one.
-	t.Setenv("PATH", t.TempDir())
+	t.Setenv("TEST_GO", "none")
 	file := filepath.Join(cache, "file")
 	if err := os.WriteFile(file, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	got = simctl(t, e, "doctor", "scenarios/", "--tekton", "1.3.1", "--cache-dir", filepath.Join(file, "sub"))
 	got.want(t, StatusError, "2 of ", " checks failed")
-	for _, want := range []string{`(?m)^fail +Go +not in PATH: install Go `, `(?m)^fail +cache .*--cache-dir`} {
+	for _, want := range []string{`(?m)^fail +Go +the go command was not found in PATH: install Go 1\.26 or later`, `(?m)^fail +cache .*--cache-dir`} {
 		if !regexp.MustCompile(want).MatchString(got.stdout) {
 			t.Errorf("no line %s:\n%s", want, got.stdout)
 		}
@@ -125,6 +133,12 @@ func TestDoctor(t *testing.T) {
 	// What is there already runs without Go.
 	got = simctl(t, e, "doctor", "scenarios/", "--tekton", "1.9.0", "--cache-dir", cache)
 	got.want(t, StatusOK)
+	t.Setenv("TEST_GO", "old")
+	got = simctl(t, e, "doctor", "scenarios/", "--tekton", "1.3.1", "--cache-dir", cache)
+	got.want(t, StatusError)
+	if !strings.Contains(got.stdout, "1.21.0 is too old: install 1.26 or later (the scenarios need builds)") {
+		t.Errorf("an old Go is let through:\n%s", got.stdout)
+	}
 	simctl(t, e, "doctor", "nope.yaml").want(t, StatusError, "nope.yaml: no such file")
 }
 
