@@ -398,3 +398,28 @@ func count(n int, one, many string) string {
 	}
 	return fmt.Sprintf("%d %s", n, many)
 }
+
+// Untouched says which of the objects that come to mind first a change leaves
+// alone; "" if it touches all of them.
+func (c *Change) Untouched() string {
+	if len(c.Patches) == 0 {
+		return ""
+	}
+	touched := func(kind string) bool {
+		return slices.ContainsFunc(c.Patches, func(p Patch) bool { return strings.HasPrefix(p.Title, kind+" ") })
+	}
+	var out []string
+	if !touched("ConfigMap") && !touched("TektonConfig") {
+		out = append(out, "the ConfigMap feature-flags", "TektonConfig")
+	}
+	if !touched("PipelineRun") {
+		out = append(out, "the PipelineRun")
+	}
+	switch len(out) {
+	case 0:
+		return ""
+	case 1:
+		return "No change in " + out[0] + "."
+	}
+	return "No change in " + strings.Join(out[:len(out)-1], ", ") + " and " + out[len(out)-1] + "."
+}

@@ -193,6 +193,9 @@ func (c *Change) markdown(p printf, n int) {
 			p("Take back:\n\n%s", block("sh", x.Undo))
 		}
 	}
+	if u := c.Untouched(); u != "" {
+		p("%s\n\n", md(u))
+	}
 	p("- Risk: %s\n- Other workloads: %s\n- Rollback: %s\n- How long it takes: %s\n\n", md(c.Risk), md(c.Impact), md(c.Rollback), md(c.Takes))
 	for i, w := range c.Worse {
 		if i == most {

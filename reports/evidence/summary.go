@@ -74,7 +74,7 @@ func (b *builder) summarize() {
 		return
 	case main == nil:
 		s.Verdict = fmt.Sprintf("Every run did its work, but in %s with trouble on the way: %s. %s came out without.",
-			count(held, "cell", "cells"), r.Causes[0].Root.What, count(good, "cell", "cells"))
+			count(held, "cell", "cells"), strings.TrimSuffix(r.Causes[0].Root.What, "."), count(good, "cell", "cells"))
 		s.Severity, s.Why, s.Act = "low", "the runs finish, but lose time", "nobody at once"
 		b.message(r.Causes[0], nil)
 		return
@@ -86,7 +86,7 @@ func (b *builder) summarize() {
 			break
 		}
 	}
-	first := fmt.Sprintf("%s of %d stopped for good (%s), because %s.", count(len(main.Cells), "cell", "cells"), total, main.Outcome, lower(main.Root.What))
+	first := fmt.Sprintf("%s of %d stopped for good (%s), because %s.", count(len(main.Cells), "cell", "cells"), total, main.Outcome, lower(strings.TrimSuffix(main.Root.What, ".")))
 	second := "No cell that differs in one thing came out well, so the matrix proves no change."
 	s.Act = "whoever owns the scenario: add an axis with the change you have in mind"
 	if change != nil {

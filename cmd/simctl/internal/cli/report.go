@@ -11,7 +11,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"simctl.dev/simctl/reports"
 	"simctl.dev/simctl/reports/evidence"
 	"simctl.dev/simctl/sim/history"
 	"simctl.dev/simctl/sim/runstore"
@@ -114,7 +113,7 @@ func (a *App) writeReports(r *keptRun, selector string, targets []reportTarget) 
 	}
 	var report *evidence.Report
 	for _, t := range targets {
-		if report == nil && (t.format == "html" || t.format == "markdown") {
+		if report == nil && (t.format == "html" || t.format == "markdown" || t.format == "json") {
 			if report, err = evidence.New(in); err != nil {
 				return fmt.Errorf("making the report: %w", err)
 			}
@@ -139,7 +138,7 @@ func (a *App) writeReport(t reportTarget, in evidence.Input, report *evidence.Re
 		case "sarif":
 			return evidence.SARIF(w, in)
 		}
-		return reports.Render(w, reports.JSON, in.Result, reports.Options{})
+		return report.JSON(w)
 	}
 	if t.file == "" {
 		return render(a.Stdout)

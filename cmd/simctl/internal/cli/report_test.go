@@ -30,7 +30,7 @@ func TestReport(t *testing.T) {
 
 	simctl(t, e, "report", "latest", "--format", "junit", "--output", "a", "--format", "sarif", "--output", "b", "--format", "json", "--output", "c").
 		want(t, StatusOK, "report in a", "report in b", "report in c")
-	for file, want := range map[string]string{"a": "<testsuite", "b": `"2.1.0"`, "c": `"kind": "RunResult"`} {
+	for file, want := range map[string]string{"a": "<testsuite", "b": `"2.1.0"`, "c": `"kind": "EvidenceReport"`} {
 		if got := contents(file); !strings.Contains(got, want) {
 			t.Errorf("%s has no %s:\n%.300s", file, want, got)
 		}
