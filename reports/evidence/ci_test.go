@@ -189,10 +189,10 @@ func TestSARIFFingerprints(t *testing.T) {
 	b.Result.Cells[2].Cause = []verdict.Link{{What: chain[0].What}, {What: chain[1].What, Object: "StatefulSet ns/affinity-assistant-fedcba9876"}}
 	c := deviating()
 	c.Result.Cells[2].Cause = []verdict.Link{{What: "something else"}}
-	print := func(in Input) map[string]string {
+	of := func(in Input) map[string]string {
 		return decodeSARIF(t, sarifOf(t, in)).Runs[0].Results[0].PartialFingerprints
 	}
-	x, y, z := print(a), print(b), print(c)
+	x, y, z := of(a), of(b), of(c)
 	if x["cell/v1"] == "" || x["cell/v1"] != y["cell/v1"] || x["cellRoot/v1"] != y["cellRoot/v1"] {
 		t.Errorf("a generated name changes the fingerprints: %v, %v", x, y)
 	}

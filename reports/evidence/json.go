@@ -143,7 +143,7 @@ func mends(changes []*Change) []documentMend {
 			x.Patches = append(x.Patches, documentPatch{p.Title, p.Command, p.Undo, p.Before, p.After})
 		}
 		for _, s := range c.Verify {
-			x.Verify = append(x.Verify, documentStep{s.Command, s.Expect})
+			x.Verify = append(x.Verify, documentStep(s))
 		}
 		out = append(out, x)
 	}
