@@ -152,7 +152,7 @@ func TestPageInABrowser(t *testing.T) {
 	if row := eval[string](b, `[...document.querySelectorAll(".matrix tbody tr")].find(e => e.getClientRects().length).innerText`); !strings.Contains(row, "fsgroup-in-range") {
 		t.Errorf("the row that is left is %q", row)
 	}
-	b.run(chromedp.Click(chromedp.Search(`//label[span[text()="all"]]`)))
+	b.run(chromedp.Click(chromedp.Search(`//label[span[text()="any"]]`)))
 	if rows := count(".matrix tbody tr"); rows != 5 {
 		t.Errorf("with the filter off %d rows are shown", rows)
 	}

@@ -191,11 +191,24 @@ func (b *builder) causes() {
 		}
 	}
 	slices.SortStableFunc(b.r.Causes, func(x, y *Cause) int {
-		return cmp.Compare(causeRank(x), causeRank(y))
+		// What nobody expects comes first, then what most cells have.
+		return cmp.Or(cmp.Compare(causeRank(x), causeRank(y)), cmp.Compare(y.deviating(), x.deviating()),
+			cmp.Compare(len(y.Cells), len(x.Cells)))
 	})
 	for i, c := range b.r.Causes {
 		c.Number = i + 1
 	}
+}
+
+// deviating is how many of a cause's cells did not come out as expected.
+func (c *Cause) deviating() int {
+	n := 0
+	for _, cell := range c.Cells {
+		if reports.Deviates(cell.Result) {
+			n++
+		}
+	}
+	return n
 }
 
 func causeRank(c *Cause) int {

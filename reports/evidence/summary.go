@@ -86,7 +86,11 @@ func (b *builder) summarize() {
 			break
 		}
 	}
-	first := fmt.Sprintf("%s of %d stopped for good (%s), because %s.", count(len(main.Cells), "cell", "cells"), total, main.Outcome, lower(strings.TrimSuffix(main.Root.What, ".")))
+	why := lower(strings.TrimSuffix(main.Root.What, "."))
+	first := fmt.Sprintf("%s of %d stopped for good (%s), because %s.", count(len(main.Cells), "cell", "cells"), total, main.Outcome, why)
+	if fatal > len(main.Cells) {
+		first = fmt.Sprintf("%s of %d did not do their work; %d of them (%s), because %s.", count(fatal, "cell", "cells"), total, len(main.Cells), main.Outcome, why)
+	}
 	second := "No cell that differs in one thing came out well, so the matrix proves no change."
 	s.Act = "whoever owns the scenario: add an axis with the change you have in mind"
 	if change != nil {
