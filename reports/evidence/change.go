@@ -53,7 +53,8 @@ type neighbour struct {
 // no difference.
 func (b *builder) findChanges(s *Scenario, cause *Cause) {
 	base := cause.first(s)
-	if base == nil || !cause.Fatal {
+	// Where runs stop for good, what only costs time can wait.
+	if base == nil || cause.Outcome == verdict.Error || !cause.Fatal && s.stops() {
 		return
 	}
 	var mends, prices []*Change
@@ -66,7 +67,7 @@ func (b *builder) findChanges(s *Scenario, cause *Cause) {
 		case n.cell.Cause == cause:
 			cause.RuledOut = append(cause.RuledOut, RuledOut{Axis: axis, From: from, To: to,
 				What: d.words(axis, from, to), Base: base, Proof: n.cell})
-		case done:
+		case done && (cause.Fatal || n.cell.Result.Outcome == verdict.Success):
 			c := &Change{Cause: cause, Axis: axis, From: from, To: to, Base: base, Proof: n.cell,
 				What: d.words(axis, from, to), Short: d.short(axis, from, to), Scope: d.scope()}
 			b.pairs(s, c, n.axis)
@@ -87,6 +88,11 @@ func (b *builder) findChanges(s *Scenario, cause *Cause) {
 	}
 	b.r.Changes = append(b.r.Changes, mends...)
 	b.r.Alternatives = append(b.r.Alternatives, prices...)
+}
+
+// stops says that some runs of the scenario do not do their work.
+func (s *Scenario) stops() bool {
+	return slices.ContainsFunc(s.Cells, func(c *Cell) bool { return c.Cause != nil && c.Cause.Fatal })
 }
 
 // first gives the cause's first cell in a scenario.

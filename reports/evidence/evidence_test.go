@@ -268,3 +268,31 @@ func TestCompareFlags(t *testing.T) {
 		t.Errorf("quoted for a shell it is %s", got)
 	}
 }
+
+// Where every run ends, what costs time is mended too; where some do not, first
+// things come first.
+func TestTroubleOnTheWay(t *testing.T) {
+	outcomes := map[string]verdict.Finding{"off": finding(verdict.MultiAttach, "nothing keeps the pods together"), "on": finding(verdict.Success, "")}
+	held := outcomes["off"]
+	m := 90.0
+	held.Recovered, held.MakespanSeconds = true, &m
+	outcomes["off"] = held
+	of := func(v []string) verdict.Finding { return outcomes[v[0]] }
+	r := build(t, matrix([][]string{{"off", "on"}, {"only"}}, of))
+	if len(r.Changes) != 1 || r.Changes[0].To != "on" || len(r.Alternatives) != 0 || r.Summary.Severity != "low" {
+		t.Errorf("the changes are %+v, the summary %+v", r.Changes, r.Summary)
+	}
+	if !strings.Contains(r.Summary.Verdict, "nothing keeps the pods together") || !strings.Contains(r.Summary.Verdict, "What takes it away") {
+		t.Errorf("the verdict is %s", r.Summary.Verdict)
+	}
+	outcomes["stuck"] = finding(verdict.Deadlock, "the root")
+	r = build(t, matrix([][]string{{"off", "on", "stuck"}, {"only"}}, of))
+	for _, c := range append(r.Changes, r.Alternatives...) {
+		if !c.Cause.Fatal {
+			t.Errorf("a run that stops is there, and %+v is proposed", c)
+		}
+	}
+	if len(r.Changes) != 1 || len(r.Alternatives) != 1 {
+		t.Errorf("the changes are %+v and %+v", r.Changes, r.Alternatives)
+	}
+}

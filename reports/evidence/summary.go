@@ -74,18 +74,16 @@ func (b *builder) summarize() {
 		return
 	case main == nil:
 		s.Verdict = fmt.Sprintf("Every run did its work, but in %s with trouble on the way: %s. %s came out without.",
-			count(held, "cell", "cells"), strings.TrimSuffix(r.Causes[0].Root.What, "."), count(good, "cell", "cells"))
+			count(held, "cell", "cells"), lower(strings.TrimSuffix(r.Causes[0].Root.What, ".")), count(good, "cell", "cells"))
 		s.Severity, s.Why, s.Act = "low", "the runs finish, but lose time", "nobody at once"
-		b.message(r.Causes[0], nil)
+		change := r.changeOf(r.Causes[0])
+		if change != nil {
+			s.Verdict += fmt.Sprintf(" What takes it away with the least reach is %s.", change.Short)
+		}
+		b.message(r.Causes[0], change)
 		return
 	}
-	var change *Change
-	for _, c := range r.Changes {
-		if c.Cause == main {
-			change = c
-			break
-		}
-	}
+	change := r.changeOf(main)
 	why := lower(strings.TrimSuffix(main.Root.What, "."))
 	first := fmt.Sprintf("%s of %d stopped for good (%s), because %s.", count(len(main.Cells), "cell", "cells"), total, main.Outcome, why)
 	if fatal > len(main.Cells) {
@@ -110,6 +108,17 @@ func (b *builder) summarize() {
 		s.Why += fmt.Sprintf("; %s not as the scenario expects", count(deviates, "cell is", "cells are"))
 	}
 	b.message(main, change)
+}
+
+// changeOf gives the change that mends a cause with the least reach, nil if none
+// was proved.
+func (r *Report) changeOf(cause *Cause) *Change {
+	for _, c := range r.Changes {
+		if c.Cause == cause {
+			return c
+		}
+	}
+	return nil
 }
 
 // lower begins a sentence in the middle of another, names left as they are.
