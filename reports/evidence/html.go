@@ -102,6 +102,35 @@ type gridRow struct {
 type gridCell struct {
 	Class string
 	Chips []chip
+
+	cells []*Cell
+}
+
+// Makespan and Stopped are the least and the greatest of the repeats.
+func (g gridCell) Makespan() string {
+	return span(g.cells, func(c *Cell) *float64 { return c.Result.MakespanSeconds })
+}
+
+// Stopped is like Makespan for the moment at which the runs stopped.
+func (g gridCell) Stopped() string {
+	return span(g.cells, func(c *Cell) *float64 { return c.Result.BlockedSinceSeconds })
+}
+
+func span(cells []*Cell, of func(*Cell) *float64) string {
+	var v []float64
+	for _, c := range cells {
+		if x := of(c); x != nil {
+			v = append(v, *x)
+		}
+	}
+	if len(v) == 0 {
+		return ""
+	}
+	low, high := reports.Duration(slices.Min(v)), reports.Duration(slices.Max(v))
+	if low == high {
+		return low
+	}
+	return low + " to " + high
 }
 
 // chip is one outcome with how many repeats have it; Cell is the first of them.
@@ -302,6 +331,7 @@ func newGrid(s *Scenario, base int) grid {
 			g.Rows = append(g.Rows, row)
 		}
 		cell := &g.Rows[i].Cells[at]
+		cell.cells = append(cell.cells, c)
 		deviates := reports.Deviates(c.Result)
 		n := slices.IndexFunc(cell.Chips, func(x chip) bool { return x.Cell.Badge == c.Badge })
 		if n < 0 {

@@ -228,6 +228,13 @@ func TestGrid(t *testing.T) {
 	if r := g.Rows[1]; r.Class != "f3 v3-1" || r.Heads[0].Text != "two" || len(r.Cells[2].Chips) != 1 || r.Cells[2].Chips[0].Cell.Result.Outcome != verdict.Deadlock {
 		t.Errorf("the last row is %+v", r)
 	}
+	one, two := 60.0, 90.5
+	again.MakespanSeconds = &two
+	in.Result.Cells[0].MakespanSeconds = &one
+	in.Result.Cells[len(in.Result.Cells)-1] = again
+	if c := newGrid(build(t, in).Scenarios[0], 0).Rows[0].Cells[0]; c.Makespan() != "1m0s to 1m31s" || c.Stopped() != "" {
+		t.Errorf("the repeats took %q and stopped at %q", c.Makespan(), c.Stopped())
+	}
 	if chips := g.Rows[0].Cells[0].Chips; len(chips) != 2 || chips[1].Cell.Result.Outcome != verdict.Failed {
 		t.Errorf("the repeats are %+v", chips)
 	}

@@ -125,7 +125,7 @@ func plotMakespans(options []option) (string, error) {
 		s.GlyphStyle = draw.GlyphStyle{Color: color.RGBA{0x00, 0x72, 0xb2, 0xff}, Radius: vg.Points(3.5), Shape: draw.CircleGlyph{}}
 		p.Add(s)
 	}
-	p.X.Min = 0
+	p.X.Min, p.X.Max = 0, p.X.Max*1.03
 	return render(p, len(options))
 }
 
@@ -162,7 +162,7 @@ func plotLosses(options []option) (string, error) {
 	if total == 0 {
 		return "", nil
 	}
-	p.X.Min = 0
+	p.X.Min, p.X.Max = 0, p.X.Max*1.03
 	return render(p, len(options))
 }
 
