@@ -26,7 +26,7 @@ LDFLAGS  := -s -w -X main.version=$(VERSION) \
 SCENARIOS ?= scenarios/
 ARGS      ?=
 
-.PHONY: help build run test lint bench generate fmt clean
+.PHONY: help build run example test lint bench generate fmt clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -46,6 +46,12 @@ progress = /^go: downloading / { if (++got % 25 == 1) print "building simctl: fe
 
 run: build ## build, then replay every scenario and print the matrix
 	$(SIMCTL) run $(ARGS) $(SCENARIOS)
+
+example: build ## make docs/examples anew from scenarios/incident.yaml
+	rm -rf $(BIN)/example
+	$(SIMCTL) run --out $(BIN)/example scenarios/incident.yaml
+	$(GO) test ./reports/evidence -run TestExampleIsCurrent -update -from $(abspath $(BIN)/example)
+	rm -rf $(BIN)/example
 
 test: ## run all tests
 	$(GO) test -timeout 40m ./...
