@@ -67,13 +67,32 @@ func RenderReview(w io.Writer, f ReviewFormat, r impact.Review, o Options) error
 // A writing is how the parts of a review look.
 type writing interface {
 	title(s string) string
-	heading(s string, bad bool) string
+	heading(s string, m mood) string
 	// item is a line of a list, verbatim a piece of evidence below it, link one of
 	// a causal chain.
 	item(s string) string
 	verbatim(label, s string) string
 	link(what, evidence string) string
 	table(header []string, rows [][]string) string
+}
+
+// mood is what a change is for the user.
+type mood int
+
+const (
+	worse mood = iota
+	better
+	neither
+)
+
+func moodOf(c impact.Change) mood {
+	switch {
+	case c.Regression:
+		return worse
+	case c.Improvement():
+		return better
+	}
+	return neither
 }
 
 // reviewText puts a review together.
@@ -91,7 +110,7 @@ func reviewText(r impact.Review, w writing) string {
 	for _, s := range r.Steps {
 		b.WriteString(w.title(s.From.String() + " → " + s.To.String()))
 		for _, c := range s.Changes {
-			b.WriteString(w.heading(cellName(c.Scenario, c.Axes, c.Values)+": "+c.String(), c.Regression))
+			b.WriteString(w.heading(cellName(c.Scenario, c.Axes, c.Values)+": "+c.String(), moodOf(c)))
 			for _, x := range c.Reasons {
 				b.WriteString(w.item(x.What))
 				b.WriteString(w.verbatim("before", x.Before))
@@ -106,7 +125,11 @@ func reviewText(r impact.Review, w writing) string {
 			b.WriteString(remedies(c, w))
 		}
 		for _, f := range s.Flags {
-			b.WriteString(w.item(fmt.Sprintf("%s (%s; set to %q by %s)", f.What, f.Evidence, f.Value, cellCount(f.Cells))))
+			set := cellCount(f.Cells)
+			if f.Value != "" {
+				set = fmt.Sprintf("set to %q by %s", f.Value, set)
+			}
+			b.WriteString(w.item(fmt.Sprintf("%s (%s; %s)", f.What, f.Evidence, set)))
 		}
 		if rows := timingRows(s.Timing); len(rows) > 0 {
 			b.WriteString(w.table([]string{"timing", "measure", "before", "after", "significant"}, rows))
@@ -216,8 +239,12 @@ func midRun(m impact.MidRun, w writing) string {
 		}
 		rows = append(rows, row)
 	}
+	mood := better
+	if lost != nil {
+		mood = worse
+	}
 	out := w.heading(fmt.Sprintf("%s: the bump comes in the middle of the run: lost at %d of %d moments",
-		cellName(m.Scenario, m.Axes, m.Values), m.Lost(), len(m.Places)), lost != nil)
+		cellName(m.Scenario, m.Axes, m.Values), m.Lost(), len(m.Places)), mood)
 	out += w.table(append([]string{"when task"}, phases...), rows)
 	if lost != nil {
 		out += w.item("when " + lost.Task + " is " + lost.Phase + ", from the symptom to the root:")
@@ -262,11 +289,14 @@ func (p plain) title(s string) string {
 	return b.String()
 }
 
-func (p plain) heading(s string, bad bool) string {
-	if bad {
-		return p.style.bad("✗ "+s) + "\n"
+func (p plain) heading(s string, m mood) string {
+	switch m {
+	case worse:
+		return p.style.bad(markDeviates+" "+s) + "\n"
+	case better:
+		return p.style.good(markAsExpected+" "+s) + "\n"
 	}
-	return p.style.good("✓ "+s) + "\n"
+	return p.style.head(markNotJudged+" "+s) + "\n"
 }
 
 func (p plain) item(s string) string { return p.hang("  - ", s) }
@@ -332,11 +362,8 @@ type markdown struct{}
 
 func (markdown) title(s string) string { return "## " + escapeMarkdown(s) + "\n\n" }
 
-func (markdown) heading(s string, bad bool) string {
-	mark := "better"
-	if bad {
-		mark = "worse"
-	}
+func (markdown) heading(s string, m mood) string {
+	mark := map[mood]string{worse: "worse", better: "better", neither: "other"}[m]
 	return "\n### " + mark + ": " + escapeMarkdown(s) + "\n\n"
 }
 

@@ -88,3 +88,22 @@ func TestMarkdownCell(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 }
+
+// TestMood: a change that is neither better nor worse is not called one of both.
+func TestMood(t *testing.T) {
+	held := impact.Ended{Outcome: verdict.Deadlock}
+	for name, c := range map[string]struct {
+		change impact.Change
+		marks  [2]string
+	}{
+		"worse":   {impact.Change{From: impact.Ended{Outcome: verdict.Success}, To: held, Regression: true}, [2]string{"✗ x", "### worse: x"}},
+		"better":  {impact.Change{From: held, To: impact.Ended{Outcome: verdict.Success}}, [2]string{"✓ x", "### better: x"}},
+		"neither": {impact.Change{From: held, To: impact.Ended{Outcome: verdict.Unschedulable}}, [2]string{"· x", "### other: x"}},
+	} {
+		for i, w := range []writing{plain{width: 80}, markdown{}} {
+			if got := w.heading("x", moodOf(c.change)); !strings.Contains(got, c.marks[i]) {
+				t.Errorf("%s: %q, want %q", name, got, c.marks[i])
+			}
+		}
+	}
+}

@@ -26,8 +26,6 @@ func Candidates(spec scenario.Scenario, later []string) []Candidate {
 	out := []Candidate{
 		{Cost: CostFlag, What: "co-scheduling off for the whole cluster",
 			Value: scenario.Value{Name: "coschedule-disabled", Flags: map[string]string{"coschedule": "disabled"}}},
-		{Cost: CostFlag, What: "the assistant off, by the key that releases up to 0.70 read",
-			Value: scenario.Value{Name: "assistant-disabled", Flags: map[string]string{disableAssistant: "true", "coschedule": "workspaces"}}},
 		{Cost: CostFlag, What: "disable-affinity-assistant set to false",
 			Value: scenario.Value{Name: "assistant-flag-false", Flags: map[string]string{disableAssistant: "false"}}},
 		{Cost: CostFlag, What: "one assistant for each PipelineRun in place of one for each workspace",
@@ -35,6 +33,13 @@ func Candidates(spec scenario.Scenario, later []string) []Candidate {
 		{Cost: CostRun, What: "no fsGroup in the PipelineRun's podTemplate",
 			Value: scenario.Value{Name: "fsgroup-left-out", SecurityContext: raw("fsGroup", "null")}},
 	}
+	perWorkspace := Candidate{Cost: CostFlag, What: "one assistant for each workspace",
+		Value: scenario.Value{Name: "coschedule-workspaces", Flags: map[string]string{"coschedule": "workspaces"}}}
+	if knows(scenario.NormalizeVersion(spec.Tekton.Version), disableAssistant) {
+		perWorkspace = Candidate{Cost: CostFlag, What: "the assistant off, by the key that releases up to 0.70 read",
+			Value: scenario.Value{Name: "assistant-disabled", Flags: map[string]string{disableAssistant: "true", "coschedule": "workspaces"}}}
+	}
+	out = slices.Insert(out, 1, perWorkspace)
 	if o := spec.Cluster.OpenShift; o.Enabled {
 		if first := firstOf(o.SupplementalGroups, o.UIDRange); first != "" {
 			out = append(out, Candidate{Cost: CostRun, What: "the fsGroup that the namespace's range begins with, " + first,

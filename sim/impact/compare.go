@@ -59,7 +59,7 @@ func Compare(from, to []Run, before, after Release) Step {
 			s.Missing = append(s.Missing, name(x[0].Cell)+": only on "+before.Version)
 			continue
 		}
-		for _, f := range flagChanges(x[0].Flags, before, after, y) {
+		for _, f := range flagChanges(x[0].Flags, before, after, x, y) {
 			id := f.Flag + "\x00" + f.Value + "\x00" + f.What
 			if flags[id] == nil {
 				flags[id] = &f
@@ -201,6 +201,14 @@ func root(c verdict.Cell) string {
 func assistants(x, y Run, before, after Release) []Reason {
 	a, b := x.Observed, y.Observed
 	var out []Reason
+	// The same words may come with another prefix: what counts is whether.
+	if (a.Refused == "") != (b.Refused == "") {
+		r := Reason{What: "Tekton " + after.Version + " refuses the feature flags", Before: cmp.Or(a.Refused, "accepted"), After: cmp.Or(b.Refused, "accepted")}
+		if b.Refused == "" {
+			r.What = "Tekton " + after.Version + " accepts the feature flags"
+		}
+		out = append(out, r)
+	}
 	switch {
 	case len(a.Assistants) == 0 && len(b.Assistants) > 0:
 		out = append(out, Reason{
@@ -241,13 +249,6 @@ func assistants(x, y Run, before, after Release) []Reason {
 			if len(b.Assistants) == 0 {
 				r.After = "no assistant"
 			}
-		}
-		out = append(out, r)
-	}
-	if a.Refused != b.Refused {
-		r := Reason{What: "Tekton " + after.Version + " refuses the feature flags", Before: cmp.Or(a.Refused, "accepted"), After: cmp.Or(b.Refused, "accepted")}
-		if b.Refused == "" {
-			r.What = "Tekton " + after.Version + " accepts the feature flags"
 		}
 		out = append(out, r)
 	}
@@ -350,7 +351,7 @@ func btoi(b bool) int {
 }
 
 // flagChanges says what the bump does to the flags that a cell sets.
-func flagChanges(flags map[string]string, before, after Release, to group) []FlagChange {
+func flagChanges(flags map[string]string, before, after Release, from, to group) []FlagChange {
 	var out []FlagChange
 	for _, f := range slices.Sorted(maps.Keys(flags)) {
 		if flags[f] == absent {
@@ -369,8 +370,12 @@ func flagChanges(flags map[string]string, before, after Release, to group) []Fla
 		}
 		out = append(out, c)
 	}
-	if r := to.worst(); r.Cell.Outcome == verdict.InvalidConfig {
-		out = append(out, FlagChange{Flag: "feature-flags", What: "Tekton " + after.Version + " refuses the flags", Evidence: root(r.Cell)})
+	if r := to.worst(); r.Cell.Outcome == verdict.InvalidConfig && from.ended().Outcome != verdict.InvalidConfig {
+		c := FlagChange{Flag: "feature-flags", What: "Tekton " + after.Version + " refuses the flags", Evidence: root(r.Cell)}
+		if r.Observed != nil && r.Observed.Refused != "" {
+			c.Evidence = r.Observed.Refused
+		}
+		out = append(out, c)
 	}
 	return out
 }

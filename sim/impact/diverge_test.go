@@ -107,6 +107,13 @@ func TestRecorded(t *testing.T) {
 	if _, ok := divergence(happened(hung), happened(hung)); ok {
 		t.Error("a history parts from itself")
 	}
+	refused, err := Observe(recorded(t, "invalid-config-recorded-kept-old"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(refused.Refused, "is incompatible with disable-affinity-assistant setting to false") || o.Refused != "" {
+		t.Errorf("refused flags: %q; flags that are taken: %q", refused.Refused, o.Refused)
+	}
 	for name, want := range map[string]string{
 		// Co-scheduling was off: no assistant.
 		"multi-attach-recorded-incident": "StatefulSet of the affinity assistant is made",

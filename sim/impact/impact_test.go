@@ -265,3 +265,42 @@ func TestTried(t *testing.T) {
 		t.Errorf("%+v", c.Remedies)
 	}
 }
+
+// TestFlagsBecomeInvalid: refused on the new side only is a change of the flags.
+func TestFlagsBecomeInvalid(t *testing.T) {
+	words := &Observed{Refused: "coschedule value pipelineruns is incompatible"}
+	invalid := func(version string) Run { return run("a", version, verdict.InvalidConfig, true, 5, words) }
+	fine := run("a", "0.48.0", verdict.Success, false, 5, &Observed{})
+	refused := func(s Step) (out []FlagChange) {
+		for _, f := range s.Flags {
+			if f.Flag == "feature-flags" {
+				out = append(out, f)
+			}
+		}
+		return out
+	}
+	s := Compare([]Run{fine}, []Run{invalid("0.62.0")}, Release{Version: "0.48.0"}, Release{Version: "0.62.0"})
+	if got := refused(s); len(got) != 1 || got[0].Evidence != words.Refused || got[0].What != "Tekton 0.62.0 refuses the flags" {
+		t.Errorf("%+v", got)
+	}
+	if len(s.Changes) != 1 || s.Changes[0].Reasons[0].What != "Tekton 0.62.0 refuses the feature flags" {
+		t.Errorf("%+v", s.Changes)
+	}
+	s = Compare([]Run{invalid("0.62.0")}, []Run{invalid("0.65.7")}, Release{Version: "0.62.0"}, Release{Version: "0.65.7"})
+	if got := refused(s); len(got) != 0 {
+		t.Errorf("refused on both sides, and yet %+v", got)
+	}
+}
+
+// TestCandidatesOfRelease: the assistant's own key is tried where it is read.
+func TestCandidatesOfRelease(t *testing.T) {
+	for version, want := range map[string]string{"v0.68.1": "assistant-disabled", "1.3.1": "coschedule-workspaces"} {
+		var names []string
+		for _, c := range Candidates(scenario.Scenario{Tekton: scenario.Tekton{Version: version}}, nil) {
+			names = append(names, c.Name)
+		}
+		if len(names) < 2 || names[1] != want {
+			t.Errorf("%s: %q, want %s second", version, names, want)
+		}
+	}
+}

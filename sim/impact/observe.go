@@ -15,7 +15,8 @@ type Observed struct {
 	// Affinity is the podAffinity of a TaskRun's pod to an assistant, as JSON;
 	// empty if no pod had one.
 	Affinity string `json:"affinity,omitempty"`
-	// Refused is what Tekton logged when it refused its feature flags.
+	// Refused is what Tekton or the API server said when it refused the
+	// configuration.
 	Refused string `json:"refused,omitempty"`
 
 	// events are what happened, for where two histories part.
@@ -52,6 +53,9 @@ func Observe(entries []history.Entry) (Observed, error) {
 	for _, e := range entries {
 		if err := state.Apply(e); err != nil {
 			return Observed{}, err
+		}
+		if o.Refused == "" {
+			o.Refused = verdict.RefusedConfig(e)
 		}
 	}
 	for _, s := range state.All("StatefulSet") {

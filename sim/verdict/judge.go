@@ -100,18 +100,35 @@ func (t *timeline) rulings() ([]ruling, error) {
 // behaviour it does not have.
 var configWords = regexp.MustCompile(`Error (?:initializing|updating) \S+ config|failed parsing feature flags config|invalid value for feature flag|is incompatible with disable-affinity-assistant|affinity assistant behavior:? \S+ is not implemented`)
 
+// RefusedConfig gives the words with which an entry says that Tekton's
+// configuration was refused: by the API server, or by the controller, which keeps
+// the old one or does not start. Empty if the entry says nothing like it.
+func RefusedConfig(e history.Entry) string {
+	switch {
+	case e.Kind == history.KindRefused && (e.Object.Kind == "ConfigMap" || e.Object.Kind == "TektonConfig") && (e.Code == 400 || e.Code == 422 || e.Code == 403),
+		e.Kind == history.KindLog && configWords.MatchString(e.Message):
+		return e.Message
+	case e.Kind == history.KindFact && e.Fact == history.FactTektonExited:
+		var exit history.Tekton
+		if e.Decode(&exit) == nil && configWords.MatchString(exit.Message) {
+			return exit.Message
+		}
+	}
+	return ""
+}
+
 // invalidConfig looks for a configuration that Tekton refuses.
 func (t *timeline) invalidConfig() (ruling, bool) {
 	object, evidence, what := "", "", ""
 	for _, e := range t.refused {
-		if (e.Object.Kind == "ConfigMap" || e.Object.Kind == "TektonConfig") && (e.Code == 400 || e.Code == 422 || e.Code == 403) {
+		if RefusedConfig(e) != "" {
 			object, evidence, what = e.Object.String(), e.Message, "The configuration is refused when it is written"
 			break
 		}
 	}
 	if evidence == "" {
 		for _, e := range t.logs {
-			if configWords.MatchString(e.Message) {
+			if RefusedConfig(e) != "" {
 				object, evidence = "Deployment tekton-pipelines-controller", e.Message
 				what = "Tekton's controller does not take its configuration"
 				break
