@@ -2,6 +2,7 @@ package impact
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"maps"
 	"path"
@@ -9,6 +10,7 @@ import (
 	"slices"
 	"strings"
 
+	"simctl.dev/simctl/sim/internal/tree"
 	"simctl.dev/simctl/sim/scenario"
 )
 
@@ -63,12 +65,12 @@ type merging struct {
 func (m *merging) run(o map[string]any, objects []map[string]any) bool {
 	bindings, to := joinedBindings(items(o, "spec", "workspaces"))
 	spec := map[string]any{"workspaces": bindings}
-	if inline, ok := field(o, "spec", "pipelineSpec").(map[string]any); ok {
+	if inline, ok := tree.Get(o, "spec", "pipelineSpec").(map[string]any); ok {
 		if len(to) > 0 {
 			spec["pipelineSpec"] = joinedPipeline(inline, to)
 		}
 	} else {
-		name, _ := field(o, "spec", "pipelineRef", "name").(string)
+		name := tree.Text(o, "spec", "pipelineRef", "name")
 		if before, met := m.pipelines[name]; met && !maps.Equal(before, to) {
 			return false
 		}
@@ -78,7 +80,7 @@ func (m *merging) run(o map[string]any, objects []map[string]any) bool {
 			return false // fetched from somewhere else
 		}
 		if len(to) > 0 {
-			was, _ := field(objects[i], "spec").(map[string]any)
+			was, _ := tree.Get(objects[i], "spec").(map[string]any)
 			if !m.add("Pipeline", name, joinedPipeline(was, to)) {
 				return false
 			}
@@ -128,25 +130,25 @@ func (m *merging) keep(kind, name string) bool {
 func joinedBindings(bindings []map[string]any) ([]any, map[string]joined) {
 	byClaim := map[string][]map[string]any{}
 	for _, b := range bindings {
-		if claim, _ := field(b, "persistentVolumeClaim", "claimName").(string); claim != "" {
+		if claim := tree.Text(b, "persistentVolumeClaim", "claimName"); claim != "" {
 			byClaim[claim] = append(byClaim[claim], b)
 		}
 	}
 	out, to := []any{}, map[string]joined{}
 	for _, b := range bindings {
-		claim, _ := field(b, "persistentVolumeClaim", "claimName").(string)
+		claim := tree.Text(b, "persistentVolumeClaim", "claimName")
 		same := byClaim[claim]
 		if len(same) < 2 {
 			out = append(out, b)
 			continue
 		}
 		first := same[0]
-		oneFolder := !slices.ContainsFunc(same, func(s map[string]any) bool { return textOf(s, "subPath") != textOf(first, "subPath") })
-		j := joined{workspace: textOf(first, "name")}
+		oneFolder := !slices.ContainsFunc(same, func(s map[string]any) bool { return tree.Text(s, "subPath") != tree.Text(first, "subPath") })
+		j := joined{workspace: tree.Text(first, "name")}
 		if !oneFolder {
-			j.subPath = textOf(b, "subPath")
+			j.subPath = tree.Text(b, "subPath")
 		}
-		if name := textOf(b, "name"); name != j.workspace || j.subPath != "" {
+		if name := tree.Text(b, "name"); name != j.workspace || j.subPath != "" {
 			to[name] = j
 		}
 		if reflect.DeepEqual(b, first) {
@@ -154,8 +156,8 @@ func joinedBindings(bindings []map[string]any) ([]any, map[string]joined) {
 			if !oneFolder {
 				delete(kept, "subPath")
 			}
-			source := maps.Clone(field(first, "persistentVolumeClaim").(map[string]any)) //nolint:forcetypeassert // it has a claimName
-			if slices.ContainsFunc(same, func(s map[string]any) bool { return field(s, "persistentVolumeClaim", "readOnly") != true }) {
+			source := maps.Clone(tree.Get(first, "persistentVolumeClaim").(map[string]any)) //nolint:forcetypeassert // it has a claimName
+			if slices.ContainsFunc(same, func(s map[string]any) bool { return tree.Get(s, "persistentVolumeClaim", "readOnly") != true }) {
 				delete(source, "readOnly")
 			}
 			kept["persistentVolumeClaim"] = source
@@ -170,7 +172,7 @@ func joinedPipeline(spec map[string]any, to map[string]joined) map[string]any {
 	out := map[string]any{}
 	var declared []any
 	for _, w := range items(spec, "workspaces") {
-		if j, ok := to[textOf(w, "name")]; !ok || j.workspace == textOf(w, "name") {
+		if j, ok := to[tree.Text(w, "name")]; !ok || j.workspace == tree.Text(w, "name") {
 			declared = append(declared, w)
 		}
 	}
@@ -181,15 +183,15 @@ func joinedPipeline(spec map[string]any, to map[string]joined) map[string]any {
 			task = maps.Clone(task)
 			var used []any
 			for _, w := range items(task, "workspaces") {
-				of := textOf(w, "workspace")
+				of := tree.Text(w, "workspace")
 				if of == "" {
-					of = textOf(w, "name")
+					of = tree.Text(w, "name")
 				}
 				if j, ok := to[of]; ok {
 					w = maps.Clone(w)
 					w["workspace"] = j.workspace
 					if j.subPath != "" {
-						w["subPath"] = path.Join(j.subPath, textOf(w, "subPath"))
+						w["subPath"] = path.Join(j.subPath, tree.Text(w, "subPath"))
 					}
 				}
 				used = append(used, w)
@@ -222,39 +224,17 @@ func decodeAll(raw []json.RawMessage) []map[string]any {
 }
 
 func isTekton(o map[string]any, kind string) bool {
-	return textOf(o, "kind") == kind && strings.HasPrefix(textOf(o, "apiVersion"), "tekton.dev/")
+	return tree.Text(o, "kind") == kind && strings.HasPrefix(tree.Text(o, "apiVersion"), "tekton.dev/")
 }
 
 // nameOf is an object's name or what it begins with, as patches name it.
 func nameOf(o map[string]any) string {
-	if name, _ := field(o, "metadata", "name").(string); name != "" {
-		return name
-	}
-	name, _ := field(o, "metadata", "generateName").(string)
-	return name
-}
-
-func field(o map[string]any, path ...string) any {
-	var at any = o
-	for _, p := range path {
-		m, ok := at.(map[string]any)
-		if !ok {
-			return nil
-		}
-		at = m[p]
-	}
-	return at
-}
-
-func textOf(o map[string]any, key string) string {
-	s, _ := o[key].(string)
-	return s
+	return cmp.Or(tree.Text(o, "metadata", "name"), tree.Text(o, "metadata", "generateName"))
 }
 
 func items(o map[string]any, path ...string) []map[string]any {
-	list, _ := field(o, path...).([]any)
 	var out []map[string]any
-	for _, v := range list {
+	for _, v := range tree.List(o, path...) {
 		if m, ok := v.(map[string]any); ok {
 			out = append(out, m)
 		}

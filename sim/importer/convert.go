@@ -8,6 +8,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
+	"simctl.dev/simctl/sim/internal/tree"
 	"simctl.dev/simctl/sim/scenario"
 )
 
@@ -139,11 +140,11 @@ func clean(u *unstructured.Unstructured) map[string]any {
 	delete(o, "status")
 	meta := map[string]any{}
 	for _, k := range []string{"name", "namespace", "labels", "annotations"} {
-		if v := get(o, "metadata", k); v != nil {
+		if v := tree.Get(o, "metadata", k); v != nil {
 			meta[k] = v
 		}
 	}
-	if a := mapping(meta, "annotations"); a != nil {
+	if a := tree.Map(meta, "annotations"); a != nil {
 		for k := range a {
 			if slices.ContainsFunc(droppedAnnotations, func(p string) bool { return strings.HasPrefix(k, p) }) {
 				delete(a, k)

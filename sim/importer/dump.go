@@ -75,33 +75,6 @@ func (ix index) get(kind, namespace, name string) *unstructured.Unstructured {
 	return nil
 }
 
-// text gives a string in an object by its path, empty if there is none.
-func text(v any, path ...string) string {
-	s, _ := get(v, path...).(string)
-	return s
-}
-
-func get(v any, path ...string) any {
-	for _, key := range path {
-		m, ok := v.(map[string]any)
-		if !ok {
-			return nil
-		}
-		v = m[key]
-	}
-	return v
-}
-
-func list(v any, path ...string) []any {
-	l, _ := get(v, path...).([]any)
-	return l
-}
-
-func mapping(v any, path ...string) map[string]any {
-	m, _ := get(v, path...).(map[string]any)
-	return m
-}
-
 func stringsOf(l []any) []string {
 	var out []string
 	for _, e := range l {

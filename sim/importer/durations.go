@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"simctl.dev/simctl/sim/internal/tree"
 	"simctl.dev/simctl/sim/scenario"
 )
 
@@ -18,9 +19,9 @@ func (c *converter) durations(pipelines []any) {
 	var collect func(spec any)
 	collect = func(spec any) {
 		for _, section := range []string{"tasks", "finally"} {
-			for _, t := range list(spec, section) {
-				names[text(t, "name")] = true
-				collect(get(t, "pipelineSpec"))
+			for _, t := range tree.List(spec, section) {
+				names[tree.Text(t, "name")] = true
+				collect(tree.Get(t, "pipelineSpec"))
 			}
 		}
 	}
@@ -39,14 +40,14 @@ func (c *converter) durations(pipelines []any) {
 	for _, u := range c.ix.in("TaskRun.tekton.dev", c.o.Namespace) {
 		l := u.GetLabels()
 		if of[l["tekton.dev/pipeline"]] || of[l["tekton.dev/pipelineRun"]] {
-			see(l["tekton.dev/pipelineTask"], mapping(u.Object, "status"))
+			see(l["tekton.dev/pipelineTask"], tree.Map(u.Object, "status"))
 		}
 	}
 	// Up to 0.44 a PipelineRun could hold its TaskRuns' statuses.
 	for _, u := range c.ix.in("PipelineRun.tekton.dev", c.o.Namespace) {
 		if of[pipelineOf(u)] {
-			for _, t := range mapping(u.Object, "status", "taskRuns") {
-				see(text(t, "pipelineTaskName"), mapping(t, "status"))
+			for _, t := range tree.Map(u.Object, "status", "taskRuns") {
+				see(tree.Text(t, "pipelineTaskName"), tree.Map(t, "status"))
 			}
 		}
 	}
@@ -75,16 +76,16 @@ func (c *converter) durations(pipelines []any) {
 // start to its end.
 func ran(status map[string]any) (time.Duration, bool) {
 	ok := false
-	for _, cond := range list(status, "conditions") {
-		ok = ok || text(cond, "type") == "Succeeded" && text(cond, "status") == "True"
+	for _, cond := range tree.List(status, "conditions") {
+		ok = ok || tree.Text(cond, "type") == "Succeeded" && tree.Text(cond, "status") == "True"
 	}
 	if !ok {
 		return 0, false
 	}
 	var from, to time.Time
-	for _, s := range list(status, "steps") {
-		a, errA := time.Parse(time.RFC3339, text(s, "terminated", "startedAt"))
-		b, errB := time.Parse(time.RFC3339, text(s, "terminated", "finishedAt"))
+	for _, s := range tree.List(status, "steps") {
+		a, errA := time.Parse(time.RFC3339, tree.Text(s, "terminated", "startedAt"))
+		b, errB := time.Parse(time.RFC3339, tree.Text(s, "terminated", "finishedAt"))
 		if errA != nil || errB != nil {
 			continue
 		}
@@ -97,8 +98,8 @@ func ran(status map[string]any) (time.Duration, bool) {
 	}
 	if from.IsZero() {
 		var errA, errB error
-		from, errA = time.Parse(time.RFC3339, text(status, "startTime"))
-		to, errB = time.Parse(time.RFC3339, text(status, "completionTime"))
+		from, errA = time.Parse(time.RFC3339, tree.Text(status, "startTime"))
+		to, errB = time.Parse(time.RFC3339, tree.Text(status, "completionTime"))
 		if errA != nil || errB != nil {
 			return 0, false
 		}

@@ -13,6 +13,8 @@ import (
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/util/yaml"
+
+	"simctl.dev/simctl/sim/internal/tree"
 )
 
 // tooLarge is the size in bytes beyond which a file is no dump of objects.
@@ -96,7 +98,7 @@ func (d *Dump) file(name string) {
 
 // add takes an object or the items of a List.
 func (d *Dump) add(o map[string]any) {
-	kind, api := text(o, "kind"), text(o, "apiVersion")
+	kind, api := tree.Text(o, "kind"), tree.Text(o, "apiVersion")
 	if kind == "" || api == "" {
 		return
 	}
@@ -107,7 +109,7 @@ func (d *Dump) add(o map[string]any) {
 				continue
 			}
 			// The items of a typed list say no kind.
-			if text(m, "kind") == "" && kind != "List" {
+			if tree.Text(m, "kind") == "" && kind != "List" {
 				m["kind"], m["apiVersion"] = strings.TrimSuffix(kind, "List"), api
 			}
 			d.add(m)

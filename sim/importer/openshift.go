@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 
+	"simctl.dev/simctl/sim/internal/tree"
 	"simctl.dev/simctl/sim/scenario"
 )
 
@@ -40,8 +41,8 @@ func (c *converter) openshift() {
 	if ns != nil {
 		o := clean(ns)
 		delete(o, "spec")
-		meta := mapping(o, "metadata")
-		annotations := mapping(meta, "annotations")
+		meta := tree.Map(o, "metadata")
+		annotations := tree.Map(meta, "annotations")
 		for k := range annotations {
 			switch {
 			case strings.HasPrefix(k, ranges):
@@ -53,7 +54,7 @@ func (c *converter) openshift() {
 		if len(annotations) == 0 {
 			delete(meta, "annotations")
 		}
-		if labels := mapping(meta, "labels"); labels != nil {
+		if labels := tree.Map(meta, "labels"); labels != nil {
 			delete(labels, "kubernetes.io/metadata.name")
 		}
 		c.kept["namespace.yaml"] = append(c.kept["namespace.yaml"], o)
@@ -78,7 +79,7 @@ func (c *converter) accounts() []string {
 	}
 	for _, u := range c.runs {
 		walk(u.Object["spec"], func(m map[string]any) {
-			if name := text(m, "serviceAccountName"); name != "" {
+			if name := tree.Text(m, "serviceAccountName"); name != "" {
 				names = append(names, name)
 			}
 		})
@@ -108,8 +109,8 @@ func (c *converter) sccs() {
 	}
 	for _, u := range c.ix[sccKind] {
 		for _, account := range accounts {
-			if slices.Contains(stringsOf(list(u.Object, "users")), "system:serviceaccount:"+c.o.Namespace+":"+account) ||
-				slices.ContainsFunc(stringsOf(list(u.Object, "groups")), c.memberOf) {
+			if slices.Contains(stringsOf(tree.List(u.Object, "users")), "system:serviceaccount:"+c.o.Namespace+":"+account) ||
+				slices.ContainsFunc(stringsOf(tree.List(u.Object, "groups")), c.memberOf) {
 				grant(u.GetName(), account)
 			}
 		}

@@ -18,6 +18,8 @@ import (
 	"k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/pager"
+
+	"simctl.dev/simctl/sim/internal/tree"
 )
 
 // defaultPage is how many objects are asked for at once.
@@ -197,7 +199,7 @@ func (r *reader) read(ctx context.Context, w wanted) error {
 	namespaces := slices.Clone(tektonNamespaces)
 	for _, u := range r.d.Objects {
 		if u.GetKind() == "TektonConfig" {
-			if ns := text(u.Object, "spec", "targetNamespace"); ns != "" && !slices.Contains(namespaces, ns) {
+			if ns := tree.Text(u.Object, "spec", "targetNamespace"); ns != "" && !slices.Contains(namespaces, ns) {
 				namespaces = append([]string{ns}, namespaces...)
 			}
 		}
@@ -285,7 +287,7 @@ func (r *reader) needed(u *unstructured.Unstructured) bool {
 	if u.GetKind() != "PersistentVolume" {
 		return true
 	}
-	ns := text(u.Object, "spec", "claimRef", "namespace")
+	ns := tree.Text(u.Object, "spec", "claimRef", "namespace")
 	return ns == "" || ns == r.o.Namespace
 }
 

@@ -9,6 +9,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 
+	"simctl.dev/simctl/sim/internal/tree"
 	"simctl.dev/simctl/sim/scenario"
 )
 
@@ -127,12 +128,12 @@ func zoneKey(key string) bool { return strings.HasSuffix(key, "/zone") }
 // zonalVolumes says whether volumes of the class are tied to zones.
 func (c *converter) zonalVolumes(class string) bool {
 	for _, u := range c.ix["PersistentVolume."] {
-		if text(u.Object, "spec", "storageClassName") != class {
+		if tree.Text(u.Object, "spec", "storageClassName") != class {
 			continue
 		}
 		found := false
-		walk(get(u.Object, "spec", "nodeAffinity"), func(m map[string]any) {
-			found = found || zoneKey(text(m, "key"))
+		walk(tree.Get(u.Object, "spec", "nodeAffinity"), func(m map[string]any) {
+			found = found || zoneKey(tree.Text(m, "key"))
 		})
 		if found {
 			return true
@@ -146,7 +147,7 @@ func (c *converter) classesInUse() map[string]bool {
 	used := map[string]bool{}
 	see := func(v any) {
 		walk(v, func(m map[string]any) {
-			if name := text(m, "storageClassName"); name != "" {
+			if name := tree.Text(m, "storageClassName"); name != "" {
 				used[name] = true
 			}
 		})
@@ -180,9 +181,9 @@ func (c *converter) claims() {
 			continue
 		}
 		claim := c.keep("storage.yaml", u)
-		spec := mapping(claim, "spec")
+		spec := tree.Map(claim, "spec")
 		filled = append(filled, u.GetName())
-		volume := text(spec, "volumeName")
+		volume := tree.Text(spec, "volumeName")
 		if volume == "" {
 			continue
 		}
@@ -216,15 +217,15 @@ func ofRun(u *unstructured.Unstructured) bool {
 // volume keeps a PersistentVolume, as one of the class's simulated driver.
 func (c *converter) volume(u *unstructured.Unstructured, claim string, classes map[string]*scenario.StorageClass) {
 	pv := clean(u)
-	spec := mapping(pv, "spec")
+	spec := tree.Map(pv, "spec")
 	spec["claimRef"] = map[string]any{"apiVersion": "v1", "kind": "PersistentVolumeClaim", "namespace": c.o.Namespace, "name": claim}
-	class := classes[text(spec, "storageClassName")]
+	class := classes[tree.Text(spec, "storageClassName")]
 	if class == nil {
 		// Its connection is of no use, and may hold addresses and secrets' names.
 		class = &scenario.StorageClass{NoAttach: true}
 		c.note("workload", "PersistentVolume %s is of no storage class that was read: it is taken to need no attach", u.GetName())
 	}
-	fsType := text(spec, "csi", "fsType")
+	fsType := tree.Text(spec, "csi", "fsType")
 	for k := range spec {
 		if !slices.Contains([]string{"accessModes", "capacity", "claimRef", "nodeAffinity", "persistentVolumeReclaimPolicy", "storageClassName", "volumeMode", "mountOptions"}, k) {
 			delete(spec, k)
@@ -243,12 +244,12 @@ func (c *converter) volume(u *unstructured.Unstructured, claim string, classes m
 	}
 	spec["csi"] = csi
 	walk(spec["nodeAffinity"], func(m map[string]any) {
-		if text(m, "key") == corev1.LabelHostname {
-			for _, v := range stringsOf(list(m, "values")) {
+		if tree.Text(m, "key") == corev1.LabelHostname {
+			for _, v := range stringsOf(tree.List(m, "values")) {
 				c.pinned[v] = true
 			}
 		}
-		if k := text(m, "key"); k != "" {
+		if k := tree.Text(m, "key"); k != "" {
 			c.selected[k] = true
 		}
 	})

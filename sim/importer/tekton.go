@@ -8,6 +8,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
+	"simctl.dev/simctl/sim/internal/tree"
 	"simctl.dev/simctl/sim/releases"
 	"simctl.dev/simctl/sim/scenario"
 )
@@ -33,7 +34,7 @@ func (c *converter) tekton() {
 	namespaces := slices.Clone(tektonNamespaces)
 	if config != nil {
 		c.s.Tekton.Via = "TektonConfig"
-		if ns := text(config.Object, "spec", "targetNamespace"); ns != "" {
+		if ns := tree.Text(config.Object, "spec", "targetNamespace"); ns != "" {
 			namespaces = append([]string{ns}, namespaces...)
 		}
 	}
@@ -77,7 +78,7 @@ func (c *converter) tekton() {
 func (c *converter) settings(cm, config *unstructured.Unstructured, name string) map[string]string {
 	out := map[string]string{}
 	if cm != nil {
-		for k, v := range mapping(cm.Object, "data") {
+		for k, v := range tree.Map(cm.Object, "data") {
 			if s, ok := v.(string); ok && !strings.HasPrefix(k, "_") && k != misspelt {
 				out[k] = s
 			}
@@ -90,7 +91,7 @@ func (c *converter) settings(cm, config *unstructured.Unstructured, name string)
 	}
 	c.note("tekton", "ConfigMap %s was not read: the settings are those of the TektonConfig", name)
 	known := scenario.FeatureFlags
-	for k, v := range mapping(config.Object, "spec", "pipeline") {
+	for k, v := range tree.Map(config.Object, "spec", "pipeline") {
 		if (name == featureFlags) != slices.Contains(known, k) || (name == configDefaults) != strings.HasPrefix(k, "default-") {
 			continue
 		}
@@ -99,7 +100,7 @@ func (c *converter) settings(cm, config *unstructured.Unstructured, name string)
 			out[k] = fmt.Sprint(v)
 		}
 	}
-	for k, v := range mapping(config.Object, "spec", "pipeline", "options", "configMaps", name, "data") {
+	for k, v := range tree.Map(config.Object, "spec", "pipeline", "options", "configMaps", name, "data") {
 		if s, ok := v.(string); ok {
 			out[k] = s
 		}
@@ -125,19 +126,19 @@ func (c *converter) release(config *unstructured.Unstructured, namespaces []stri
 					return version, fmt.Sprintf("the label %s of Deployment %s", l, controllerName)
 				}
 			}
-			for _, ctr := range list(d.Object, "spec", "template", "spec", "containers") {
-				image, _, _ := strings.Cut(text(ctr, "image"), "@")
+			for _, ctr := range tree.List(d.Object, "spec", "template", "spec", "containers") {
+				image, _, _ := strings.Cut(tree.Text(ctr, "image"), "@")
 				if i := strings.LastIndex(image, ":"); i > strings.LastIndex(image, "/") && parse(image[i+1:]) {
 					return version, fmt.Sprintf("the image of Deployment %s", controllerName)
 				}
 			}
 		}
-		if cm := c.ix.get("ConfigMap.", ns, pipelinesInfo); cm != nil && parse(text(cm.Object, "data", "version")) {
+		if cm := c.ix.get("ConfigMap.", ns, pipelinesInfo); cm != nil && parse(tree.Text(cm.Object, "data", "version")) {
 			return version, "ConfigMap " + pipelinesInfo
 		}
 	}
 	if config != nil {
-		operator := versionIn.FindString(text(config.Object, "status", "version"))
+		operator := versionIn.FindString(tree.Text(config.Object, "status", "version"))
 		if parts := strings.Split(strings.TrimPrefix(operator, "v"), "."); len(parts) == 3 {
 			if v, ok := releases.OpenShift("osp-" + parts[0] + "." + parts[1]); ok {
 				return v, "OpenShift Pipelines " + operator + ", by the TektonConfig"

@@ -8,6 +8,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"simctl.dev/simctl/sim/internal/tree"
 )
 
 // workload keeps the runs to replay with all that they need, and what stands in
@@ -24,7 +26,7 @@ func (c *converter) workload() error {
 	for _, kind := range []string{"ResourceQuota", "LimitRange"} {
 		for _, u := range c.ix.in(kind+".", c.o.Namespace) {
 			c.keep("quotas.yaml", u)
-			if used := mapping(u.Object, "status", "used"); len(used) > 0 {
+			if used := tree.Map(u.Object, "status", "used"); len(used) > 0 {
 				var parts []string
 				for k, v := range used {
 					parts = append(parts, fmt.Sprintf("%s %v", k, v))
@@ -82,7 +84,7 @@ func (c *converter) pickRuns() error {
 
 // pipelineOf names what a run is a run of.
 func pipelineOf(run *unstructured.Unstructured) string {
-	if name := text(run.Object, "spec", "pipelineRef", "name"); name != "" {
+	if name := tree.Text(run.Object, "spec", "pipelineRef", "name"); name != "" {
 		return name
 	}
 	if name := run.GetLabels()["tekton.dev/pipeline"]; name != "" && name != run.GetName() {
@@ -98,42 +100,42 @@ func pipelineOf(run *unstructured.Unstructured) string {
 // spec.
 func (c *converter) run(u *unstructured.Unstructured) any {
 	o := c.keep("runs.yaml", u)
-	spec := mapping(o, "spec")
+	spec := tree.Map(o, "spec")
 	// That a run was cancelled is not what it is to be.
 	delete(spec, "status")
-	if labels := mapping(o, "metadata", "labels"); labels != nil {
+	if labels := tree.Map(o, "metadata", "labels"); labels != nil {
 		for k := range labels {
 			if strings.HasPrefix(k, "tekton.dev/") {
 				delete(labels, k)
 			}
 		}
 		if len(labels) == 0 {
-			delete(mapping(o, "metadata"), "labels")
+			delete(tree.Map(o, "metadata"), "labels")
 		}
 	}
-	ref := mapping(spec, "pipelineRef")
+	ref := tree.Map(spec, "pipelineRef")
 	if ref == nil {
-		c.tasks(u, mapping(spec, "pipelineSpec"))
+		c.tasks(u, tree.Map(spec, "pipelineSpec"))
 		return spec["pipelineSpec"]
 	}
 	if name := local(ref); name != "" {
 		if p := c.ix.get("Pipeline.tekton.dev", c.o.Namespace, name); p != nil {
 			for _, kept := range c.kept["pipelines.yaml"] {
-				if text(kept, "metadata", "name") == name {
+				if tree.Text(kept, "metadata", "name") == name {
 					return kept["spec"]
 				}
 			}
 			kept := c.keep("pipelines.yaml", p)
-			c.tasks(u, mapping(kept, "spec"))
+			c.tasks(u, tree.Map(kept, "spec"))
 			return kept["spec"]
 		}
 	}
-	resolved, _ := get(u.DeepCopy().Object, "status", "pipelineSpec").(map[string]any)
+	resolved, _ := tree.Get(u.DeepCopy().Object, "status", "pipelineSpec").(map[string]any)
 	if resolved == nil {
 		if local(ref) != "" {
 			c.note("workload", "run %s: its Pipeline %s was not read; put it into manifests/pipelines.yaml", u.GetName(), local(ref))
 		} else {
-			c.note("workload", "run %s takes its Pipeline by resolver %s, which the simulation cannot ask, and its status does not have it", u.GetName(), text(ref, "resolver"))
+			c.note("workload", "run %s takes its Pipeline by resolver %s, which the simulation cannot ask, and its status does not have it", u.GetName(), tree.Text(ref, "resolver"))
 		}
 		return nil
 	}
@@ -146,39 +148,39 @@ func (c *converter) run(u *unstructured.Unstructured) any {
 
 // local is the name of an object of the namespace that a reference names.
 func local(ref map[string]any) string {
-	if text(ref, "resolver") != "" || text(ref, "bundle") != "" {
+	if tree.Text(ref, "resolver") != "" || tree.Text(ref, "bundle") != "" {
 		return ""
 	}
-	return text(ref, "name")
+	return tree.Text(ref, "name")
 }
 
 // tasks keeps the Tasks of a pipeline's spec. One that cannot be read is taken
 // from the status of a TaskRun.
 func (c *converter) tasks(run *unstructured.Unstructured, spec map[string]any) {
 	for _, section := range []string{"tasks", "finally"} {
-		for _, t := range list(spec, section) {
+		for _, t := range tree.List(spec, section) {
 			m, _ := t.(map[string]any)
-			ref := mapping(m, "taskRef")
-			if inner := mapping(m, "pipelineSpec"); inner != nil {
+			ref := tree.Map(m, "taskRef")
+			if inner := tree.Map(m, "pipelineSpec"); inner != nil {
 				c.tasks(run, inner)
 			}
-			if api := text(ref, "apiVersion"); ref == nil || api != "" && !strings.HasPrefix(api, "tekton.dev/") {
+			if api := tree.Text(ref, "apiVersion"); ref == nil || api != "" && !strings.HasPrefix(api, "tekton.dev/") {
 				continue // in the pipeline itself, or a custom task
 			}
-			if name := local(ref); name != "" && c.task(text(ref, "kind"), name) {
+			if name := local(ref); name != "" && c.task(tree.Text(ref, "kind"), name) {
 				continue
 			}
-			if found := c.taskSpecOf(run, text(m, "name")); found != nil {
+			if found := c.taskSpecOf(run, tree.Text(m, "name")); found != nil {
 				delete(m, "taskRef")
 				m["taskSpec"] = found
-				c.note("workload", "task %s: its spec is the one in the status of a TaskRun, with the parameters' values of then", text(m, "name"))
+				c.note("workload", "task %s: its spec is the one in the status of a TaskRun, with the parameters' values of then", tree.Text(m, "name"))
 				continue
 			}
 			what := "Task " + local(ref)
 			if local(ref) == "" {
-				what = "its Task, by resolver " + text(ref, "resolver") + ","
+				what = "its Task, by resolver " + tree.Text(ref, "resolver") + ","
 			}
-			c.note("workload", "task %s: %s was not read; put it into manifests/tasks.yaml", text(m, "name"), what)
+			c.note("workload", "task %s: %s was not read; put it into manifests/tasks.yaml", tree.Text(m, "name"), what)
 		}
 	}
 }
@@ -197,15 +199,15 @@ func (c *converter) task(kind, name string) bool {
 		return false
 	}
 	for _, kept := range c.kept["tasks.yaml"] {
-		if text(kept, "kind") == kind && text(kept, "metadata", "name") == name {
+		if tree.Text(kept, "kind") == kind && tree.Text(kept, "metadata", "name") == name {
 			return true
 		}
 	}
 	kept := c.keep("tasks.yaml", u)
-	for _, step := range list(kept, "spec", "steps") {
-		if ref := mapping(step, "ref"); local(ref) != "" {
+	for _, step := range tree.List(kept, "spec", "steps") {
+		if ref := tree.Map(step, "ref"); local(ref) != "" {
 			if a := c.ix.get("StepAction.tekton.dev", c.o.Namespace, local(ref)); a != nil {
-				if !slices.ContainsFunc(c.kept["stepactions.yaml"], func(k map[string]any) bool { return text(k, "metadata", "name") == a.GetName() }) {
+				if !slices.ContainsFunc(c.kept["stepactions.yaml"], func(k map[string]any) bool { return tree.Text(k, "metadata", "name") == a.GetName() }) {
 					c.keep("stepactions.yaml", a)
 				}
 			} else {
@@ -225,7 +227,7 @@ func (c *converter) taskSpecOf(run *unstructured.Unstructured, task string) map[
 		if l["tekton.dev/pipelineTask"] != task || l["tekton.dev/pipeline"] != run.GetLabels()["tekton.dev/pipeline"] && l["tekton.dev/pipelineRun"] != run.GetName() {
 			continue
 		}
-		if spec := mapping(tr.DeepCopy().Object, "status", "taskSpec"); spec != nil {
+		if spec := tree.Map(tr.DeepCopy().Object, "status", "taskSpec"); spec != nil {
 			found = spec
 			if l["tekton.dev/pipelineRun"] == run.GetName() {
 				break
@@ -240,7 +242,7 @@ func (c *converter) taskSpecOf(run *unstructured.Unstructured, task string) map[
 func (c *converter) rights() {
 	secrets := map[string]bool{}
 	for _, u := range c.ix.in("Secret.", c.o.Namespace) {
-		t := text(u.Object, "type")
+		t := tree.Text(u.Object, "type")
 		if t == string(corev1.SecretTypeServiceAccountToken) || strings.HasPrefix(t, "helm.sh/") {
 			continue
 		}
@@ -256,9 +258,9 @@ func (c *converter) rights() {
 		o := c.keep("rights.yaml", u)
 		for _, field := range []string{"secrets", "imagePullSecrets"} {
 			var refs []any
-			for _, r := range list(o, field) {
+			for _, r := range tree.List(o, field) {
 				// A Secret that is not there would stop every task.
-				if secrets[text(r, "name")] {
+				if secrets[tree.Text(r, "name")] {
 					refs = append(refs, r)
 				}
 			}
@@ -271,7 +273,7 @@ func (c *converter) rights() {
 	for _, kind := range []string{"Role", "RoleBinding"} {
 		for _, u := range c.ix.in(kind+".rbac.authorization.k8s.io", c.o.Namespace) {
 			// The scenario's grants and pipelinesSCC are bindings of the same names.
-			if role := text(u.Object, "roleRef", "name"); kind == "RoleBinding" &&
+			if role := tree.Text(u.Object, "roleRef", "name"); kind == "RoleBinding" &&
 				(strings.HasPrefix(role, "system:openshift:scc:") || role == pipelineSCC+"-clusterrole") {
 				continue
 			}
@@ -302,7 +304,7 @@ func blank(u *unstructured.Unstructured, namespace string) map[string]any {
 		meta["annotations"] = annotations
 	}
 	o := map[string]any{"apiVersion": "v1", "kind": "Secret", "metadata": meta}
-	t := text(u.Object, "type")
+	t := tree.Text(u.Object, "type")
 	if t != "" {
 		o["type"] = t
 	}
@@ -330,8 +332,8 @@ func (c *converter) configMaps() {
 		for _, o := range c.kept[file] {
 			walk(o, func(m map[string]any) {
 				for _, k := range []string{"configMap", "configMapRef", "configMapKeyRef", "configmap"} {
-					if ref := mapping(m, k); ref != nil {
-						named[text(ref, "name")] = true
+					if ref := tree.Map(m, k); ref != nil {
+						named[tree.Text(ref, "name")] = true
 					}
 				}
 			})
@@ -349,23 +351,23 @@ func (c *converter) references() {
 	for _, objects := range c.kept {
 		for _, o := range objects {
 			walk(o, func(m map[string]any) {
-				for k, v := range mapping(m, "nodeSelector") {
+				for k, v := range tree.Map(m, "nodeSelector") {
 					c.selected[k] = true
 					if s, ok := v.(string); ok && k == corev1.LabelHostname {
 						c.pinned[s] = true
 					}
 				}
-				if name := text(m, "nodeName"); name != "" {
+				if name := tree.Text(m, "nodeName"); name != "" {
 					c.pinned[name] = true
 				}
-				if k := text(m, "topologyKey"); k != "" {
+				if k := tree.Text(m, "topologyKey"); k != "" {
 					c.selected[k] = true
 				}
-				for _, e := range append(list(m, "matchExpressions"), list(m, "matchFields")...) {
-					k := text(e, "key")
+				for _, e := range append(tree.List(m, "matchExpressions"), tree.List(m, "matchFields")...) {
+					k := tree.Text(e, "key")
 					c.selected[k] = true
 					if k == corev1.LabelHostname || k == "metadata.name" {
-						for _, v := range stringsOf(list(e, "values")) {
+						for _, v := range stringsOf(tree.List(e, "values")) {
 							c.pinned[v] = true
 						}
 					}

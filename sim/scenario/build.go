@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"simctl.dev/simctl/sim/internal/tree"
 )
 
 // DefaultNamespace is where objects without a namespace go if the scenario
@@ -125,7 +127,7 @@ func (f *File) build(spec *Scenario) ([]json.RawMessage, []issue) {
 // find gives the object of a kind; nil if there is none.
 func (w *world) find(kind, namespace, name string) *object {
 	for _, o := range w.objects {
-		if o.kind() == kind && text(o.data, "metadata", "name") == name && (!o.namespaced() || o.namespace() == namespace) {
+		if o.kind() == kind && tree.Text(o.data, "metadata", "name") == name && (!o.namespaced() || o.namespace() == namespace) {
 			return o
 		}
 	}
@@ -146,7 +148,7 @@ func (w *world) names(kind, namespace string) []string {
 func (w *world) duplicates() {
 	first := map[string]*object{}
 	for _, o := range w.objects {
-		name := text(o.data, "metadata", "name")
+		name := tree.Text(o.data, "metadata", "name")
 		if name == "" {
 			continue // generateName: each gets a name of its own
 		}
@@ -188,13 +190,13 @@ func (w *world) references() {
 		case o.tekton("PipelineRun"):
 			runs++
 			w.accounts(o)
-			if spec := get(o.data, "spec", "pipelineSpec"); spec != nil {
+			if spec := tree.Get(o.data, "spec", "pipelineSpec"); spec != nil {
 				w.pipelineSpec(o, o.namespace(), spec, []any{"spec", "pipelineSpec"}, map[string]bool{})
 			}
-			w.pipelineRef(o, o.namespace(), get(o.data, "spec", "pipelineRef"), []any{"spec", "pipelineRef"}, map[string]bool{})
+			w.pipelineRef(o, o.namespace(), tree.Get(o.data, "spec", "pipelineRef"), []any{"spec", "pipelineRef"}, map[string]bool{})
 		case o.tekton("TaskRun"):
 			w.accounts(o)
-			w.taskRef(o, o.namespace(), get(o.data, "spec", "taskRef"), []any{"spec", "taskRef"})
+			w.taskRef(o, o.namespace(), tree.Get(o.data, "spec", "taskRef"), []any{"spec", "taskRef"})
 		}
 	}
 	if runs == 0 && len(w.spec.Workload.Manifests) > 0 {
@@ -205,11 +207,11 @@ func (w *world) references() {
 // local gives the name of a reference that the cluster itself must resolve;
 // "" for one that a resolver, a bundle or a parameter supplies.
 func local(ref any) string {
-	name := text(ref, "name")
-	if text(ref, "resolver") != "" || text(ref, "bundle") != "" || strings.Contains(name, "$(") {
+	name := tree.Text(ref, "name")
+	if tree.Text(ref, "resolver") != "" || tree.Text(ref, "bundle") != "" || strings.Contains(name, "$(") {
 		return ""
 	}
-	if v := text(ref, "apiVersion"); v != "" && !strings.HasPrefix(v, "tekton.dev/") {
+	if v := tree.Text(ref, "apiVersion"); v != "" && !strings.HasPrefix(v, "tekton.dev/") {
 		return "" // a custom task
 	}
 	return name
@@ -227,20 +229,20 @@ func (w *world) pipelineRef(from *object, namespace string, ref any, at []any, s
 			name, from, w.addFile(name, "Pipeline", namespace)))
 		return
 	}
-	w.pipelineSpec(p, namespace, get(p.data, "spec"), []any{"spec"}, seen)
+	w.pipelineSpec(p, namespace, tree.Get(p.data, "spec"), []any{"spec"}, seen)
 }
 
 func (w *world) pipelineSpec(o *object, namespace string, spec any, at []any, seen map[string]bool) {
 	for _, section := range []string{"tasks", "finally"} {
-		for i, t := range list(spec, section) {
+		for i, t := range tree.List(spec, section) {
 			here := append(slices.Clone(at), section, i)
-			if ref := get(t, "taskRef"); ref != nil {
+			if ref := tree.Get(t, "taskRef"); ref != nil {
 				w.taskRef(o, namespace, ref, append(slices.Clone(here), "taskRef"))
 			}
-			if ref := get(t, "pipelineRef"); ref != nil {
+			if ref := tree.Get(t, "pipelineRef"); ref != nil {
 				w.pipelineRef(o, namespace, ref, append(slices.Clone(here), "pipelineRef"), seen)
 			}
-			if sub := get(t, "pipelineSpec"); sub != nil {
+			if sub := tree.Get(t, "pipelineSpec"); sub != nil {
 				w.pipelineSpec(o, namespace, sub, append(slices.Clone(here), "pipelineSpec"), seen)
 			}
 		}
@@ -249,7 +251,7 @@ func (w *world) pipelineSpec(o *object, namespace string, spec any, at []any, se
 
 func (w *world) taskRef(from *object, namespace string, ref any, at []any) {
 	name := local(ref)
-	if kind := text(ref, "kind"); name == "" || (kind != "" && kind != "Task") {
+	if kind := tree.Text(ref, "kind"); name == "" || (kind != "" && kind != "Task") {
 		return
 	}
 	if w.find("Task", namespace, name) == nil {
@@ -287,11 +289,11 @@ func (w *world) accounts(run *object) {
 		w.problem(run.problem(at, "ServiceAccount %q, which %s refers to, is not among the manifests%s",
 			name, run, w.addFile(name, "ServiceAccount", run.namespace())))
 	}
-	check(text(run.data, "spec", "serviceAccountName"), "spec", "serviceAccountName")
-	check(text(run.data, "spec", "taskRunTemplate", "serviceAccountName"), "spec", "taskRunTemplate", "serviceAccountName")
-	for i, s := range list(run.data, "spec", "taskRunSpecs") {
+	check(tree.Text(run.data, "spec", "serviceAccountName"), "spec", "serviceAccountName")
+	check(tree.Text(run.data, "spec", "taskRunTemplate", "serviceAccountName"), "spec", "taskRunTemplate", "serviceAccountName")
+	for i, s := range tree.List(run.data, "spec", "taskRunSpecs") {
 		for _, field := range []string{"serviceAccountName", "taskServiceAccountName"} {
-			check(text(s, field), "spec", "taskRunSpecs", i, field)
+			check(tree.Text(s, field), "spec", "taskRunSpecs", i, field)
 		}
 	}
 }
@@ -400,14 +402,14 @@ func (w *world) models(add func(path, format string, args ...any)) {
 		known := len(specs) > 0
 		for _, spec := range specs {
 			known = known && spec != nil
-			for i, s := range list(spec, "steps") {
-				steps[cmp.Or(text(s, "name"), fmt.Sprintf("unnamed-%d", i))] = true
+			for i, s := range tree.List(spec, "steps") {
+				steps[cmp.Or(tree.Text(s, "name"), fmt.Sprintf("unnamed-%d", i))] = true
 			}
-			for _, ws := range list(spec, "workspaces") {
-				workspaces[text(ws, "name")] = true
+			for _, ws := range tree.List(spec, "workspaces") {
+				workspaces[tree.Text(ws, "name")] = true
 			}
-			for _, r := range list(spec, "results") {
-				results[text(r, "name")] = true
+			for _, r := range tree.List(spec, "results") {
+				results[tree.Text(r, "name")] = true
 			}
 		}
 		if !known {
@@ -454,17 +456,17 @@ func (w *world) tasks() taskNames {
 	var pipeline func(namespace string, spec any)
 	pipeline = func(namespace string, spec any) {
 		for _, section := range []string{"tasks", "finally"} {
-			for _, t := range list(spec, section) {
-				if sub := get(t, "pipelineSpec"); sub != nil {
+			for _, t := range tree.List(spec, section) {
+				if sub := tree.Get(t, "pipelineSpec"); sub != nil {
 					pipeline(namespace, sub)
 				}
-				task := get(t, "taskSpec")
-				if name := local(get(t, "taskRef")); name != "" {
+				task := tree.Get(t, "taskSpec")
+				if name := local(tree.Get(t, "taskRef")); name != "" {
 					if o := w.find("Task", namespace, name); o != nil {
-						task = get(o.data, "spec")
+						task = tree.Get(o.data, "spec")
 					}
 				}
-				name := text(t, "name")
+				name := tree.Text(t, "name")
 				out.specs[name] = append(out.specs[name], task)
 			}
 		}
@@ -472,14 +474,14 @@ func (w *world) tasks() taskNames {
 	for _, o := range w.objects {
 		switch {
 		case o.tekton("Task"), o.tekton("ClusterTask"):
-			out.specs[o.name()] = append(out.specs[o.name()], get(o.data, "spec"))
+			out.specs[o.name()] = append(out.specs[o.name()], tree.Get(o.data, "spec"))
 		case o.tekton("Pipeline"):
-			pipeline(o.namespace(), get(o.data, "spec"))
+			pipeline(o.namespace(), tree.Get(o.data, "spec"))
 		case o.tekton("PipelineRun"):
-			if ref := get(o.data, "spec", "pipelineRef"); ref != nil && local(ref) == "" {
+			if ref := tree.Get(o.data, "spec", "pipelineRef"); ref != nil && local(ref) == "" {
 				out.open = true
 			}
-			pipeline(o.namespace(), get(o.data, "spec", "pipelineSpec"))
+			pipeline(o.namespace(), tree.Get(o.data, "spec", "pipelineSpec"))
 		}
 	}
 	return out

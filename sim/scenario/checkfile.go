@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"simctl.dev/simctl/sim/internal/tree"
 )
 
 // check checks all of a scenario file; what is wrong goes to its document.
@@ -108,7 +110,7 @@ func (f *File) twice(c *checker, at string, v *Value) {
 		return // reported as a field
 	}
 	set := func(what string, given bool, path ...string) {
-		if given && get(patch, path...) != nil {
+		if given && tree.Get(patch, path...) != nil {
 			c.add(at+".patch."+strings.Join(path, "."), "value %q sets %s twice, as %s and in its patch; remove one", v.Name, strings.Join(path, "."), what)
 		}
 	}

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"k8s.io/apimachinery/pkg/util/validation"
+
+	"simctl.dev/simctl/sim/internal/tree"
 )
 
 // The phases of a task that can trigger an intervention, in their order.
@@ -376,21 +378,21 @@ func (w *world) pipelineTasks() pipelineTaskNames {
 	var pipeline func(spec any)
 	pipeline = func(spec any) {
 		for _, section := range []string{"tasks", "finally"} {
-			for _, t := range list(spec, section) {
-				if name := text(t, "name"); name != "" && !slices.Contains(out.names, name) {
+			for _, t := range tree.List(spec, section) {
+				if name := tree.Text(t, "name"); name != "" && !slices.Contains(out.names, name) {
 					out.names = append(out.names, name)
 				}
-				out.open = out.open || get(t, "pipelineRef") != nil && local(get(t, "pipelineRef")) == ""
-				pipeline(get(t, "pipelineSpec"))
+				out.open = out.open || tree.Get(t, "pipelineRef") != nil && local(tree.Get(t, "pipelineRef")) == ""
+				pipeline(tree.Get(t, "pipelineSpec"))
 			}
 		}
 	}
 	for _, o := range w.objects {
 		switch {
 		case o.tekton("Pipeline"):
-			pipeline(get(o.data, "spec"))
+			pipeline(tree.Get(o.data, "spec"))
 		case o.tekton("PipelineRun"):
-			pipeline(get(o.data, "spec", "pipelineSpec"))
+			pipeline(tree.Get(o.data, "spec", "pipelineSpec"))
 		}
 	}
 	return out

@@ -12,6 +12,8 @@ import (
 
 	"go.yaml.in/yaml/v3"
 	sigsyaml "sigs.k8s.io/yaml"
+
+	"simctl.dev/simctl/sim/internal/tree"
 )
 
 // reader reads manifests: files, folders and kustomizations.
@@ -154,7 +156,7 @@ func (r *reader) file(name string, skipScenarios bool) error {
 			r.fail(name, node, "%v", err)
 			continue
 		}
-		if skipScenarios && strings.HasPrefix(text(data, "apiVersion"), apiGroup) {
+		if skipScenarios && strings.HasPrefix(tree.Text(data, "apiVersion"), apiGroup) {
 			continue
 		}
 		r.add(&object{file: name, node: node, data: data})
@@ -349,8 +351,8 @@ func moveTo(namespace string, objects []*object) {
 		if o.kind() != "RoleBinding" && o.kind() != "ClusterRoleBinding" {
 			continue
 		}
-		for _, s := range list(o.data, "subjects") {
-			if m, ok := s.(map[string]any); ok && text(m, "kind") == "ServiceAccount" && accounts[text(m, "name")] {
+		for _, s := range tree.List(o.data, "subjects") {
+			if m, ok := s.(map[string]any); ok && tree.Text(m, "kind") == "ServiceAccount" && accounts[tree.Text(m, "name")] {
 				m["namespace"] = namespace
 			}
 		}

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"simctl.dev/simctl/sim/internal/tree"
 )
 
 // object is a manifest: its JSON, decoded, and where it stands.
@@ -18,16 +20,16 @@ type object struct {
 	data map[string]any
 }
 
-func (o *object) kind() string       { return text(o.data, "kind") }
-func (o *object) apiVersion() string { return text(o.data, "apiVersion") }
-func (o *object) namespace() string  { return text(o.data, "metadata", "namespace") }
+func (o *object) kind() string       { return tree.Text(o.data, "kind") }
+func (o *object) apiVersion() string { return tree.Text(o.data, "apiVersion") }
+func (o *object) namespace() string  { return tree.Text(o.data, "metadata", "namespace") }
 
 // name is the object's name or, with generateName, what it begins with.
 func (o *object) name() string {
-	if n := text(o.data, "metadata", "name"); n != "" {
+	if n := tree.Text(o.data, "metadata", "name"); n != "" {
 		return n
 	}
-	return text(o.data, "metadata", "generateName")
+	return tree.Text(o.data, "metadata", "generateName")
 }
 
 func (o *object) group() string {
@@ -111,28 +113,6 @@ func child(n *yaml.Node, e any) (value, at *yaml.Node) {
 		}
 	}
 	return nil, nil
-}
-
-// get gives a value in a decoded JSON tree by keys; nil if there is none.
-func get(v any, path ...string) any {
-	for _, key := range path {
-		m, ok := v.(map[string]any)
-		if !ok {
-			return nil
-		}
-		v = m[key]
-	}
-	return v
-}
-
-func text(v any, path ...string) string {
-	s, _ := get(v, path...).(string)
-	return s
-}
-
-func list(v any, path ...string) []any {
-	l, _ := get(v, path...).([]any)
-	return l
 }
 
 // set puts a value into a decoded JSON tree, making the mappings on the way.

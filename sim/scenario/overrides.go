@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"simctl.dev/simctl/sim/internal/tree"
 )
 
 // override applies workload.overrides to the objects.
@@ -54,8 +56,8 @@ func (w *world) claimSpecs() []map[string]any {
 		case o.kind() == "PersistentVolumeClaim":
 			add(o.data)
 		case o.tekton("PipelineRun"), o.tekton("TaskRun"):
-			for _, ws := range list(o.data, "spec", "workspaces") {
-				if t, ok := get(ws, "volumeClaimTemplate").(map[string]any); ok {
+			for _, ws := range tree.List(o.data, "spec", "workspaces") {
+				if t, ok := tree.Get(ws, "volumeClaimTemplate").(map[string]any); ok {
 					add(t)
 				}
 			}
@@ -77,7 +79,7 @@ func (w *world) overrideRun(run *object, o *Overrides) {
 	}
 	if o.Tolerations != nil {
 		if len(o.Tolerations) == 0 {
-			if t, ok := get(run.data, at("podTemplate")...).(map[string]any); ok {
+			if t, ok := tree.Get(run.data, at("podTemplate")...).(map[string]any); ok {
 				delete(t, "tolerations")
 			}
 		} else {
@@ -88,7 +90,7 @@ func (w *world) overrideRun(run *object, o *Overrides) {
 		set(run.data, plain(o.NodeSelector), at("podTemplate", "nodeSelector")...)
 	}
 	if len(o.SecurityContext) > 0 {
-		sc := get(run.data, at("podTemplate", "securityContext")...)
+		sc := tree.Get(run.data, at("podTemplate", "securityContext")...)
 		set(run.data, merge(sc, plain(o.SecurityContext)), at("podTemplate", "securityContext")...)
 	}
 }
@@ -153,9 +155,9 @@ func (w *world) claimsToTemplates() {
 		if !run.tekton("PipelineRun") {
 			continue
 		}
-		for i, ws := range list(run.data, "spec", "workspaces") {
+		for i, ws := range tree.List(run.data, "spec", "workspaces") {
 			m, ok := ws.(map[string]any)
-			name := text(m, "persistentVolumeClaim", "claimName")
+			name := tree.Text(m, "persistentVolumeClaim", "claimName")
 			if !ok || name == "" {
 				continue
 			}
@@ -169,11 +171,11 @@ func (w *world) claimsToTemplates() {
 			turned[claim] = true
 			meta := map[string]any{"name": name}
 			for _, key := range []string{"labels", "annotations"} {
-				if v := get(claim.data, "metadata", key); v != nil {
+				if v := tree.Get(claim.data, "metadata", key); v != nil {
 					meta[key] = copyValue(v)
 				}
 			}
-			spec, _ := copyValue(get(claim.data, "spec")).(map[string]any)
+			spec, _ := copyValue(tree.Get(claim.data, "spec")).(map[string]any)
 			delete(spec, "volumeName") // a volume is one claim's, a template is for many
 			delete(m, "persistentVolumeClaim")
 			m["volumeClaimTemplate"] = map[string]any{"metadata": meta, "spec": spec}
@@ -216,15 +218,15 @@ func (w *world) templatesToClaims() {
 		if !run.tekton("PipelineRun") {
 			continue
 		}
-		for _, ws := range list(run.data, "spec", "workspaces") {
+		for _, ws := range tree.List(run.data, "spec", "workspaces") {
 			m, _ := ws.(map[string]any)
-			template, ok := get(m, "volumeClaimTemplate").(map[string]any)
+			template, ok := tree.Get(m, "volumeClaimTemplate").(map[string]any)
 			if !ok {
 				continue
 			}
-			name := text(template, "metadata", "name")
+			name := tree.Text(template, "metadata", "name")
 			if name == "" || w.find("PersistentVolumeClaim", run.namespace(), name) != nil {
-				name = strings.TrimSuffix(run.name(), "-") + "-" + text(m, "name")
+				name = strings.TrimSuffix(run.name(), "-") + "-" + tree.Text(m, "name")
 			}
 			for base, n := name, 2; w.find("PersistentVolumeClaim", run.namespace(), name) != nil; n++ {
 				name = fmt.Sprintf("%s-%d", base, n)
@@ -232,14 +234,14 @@ func (w *world) templatesToClaims() {
 			claim := &object{file: run.file, node: run.node, data: map[string]any{
 				"apiVersion": "v1", "kind": "PersistentVolumeClaim",
 			}}
-			meta, _ := copyValue(get(template, "metadata")).(map[string]any)
+			meta, _ := copyValue(tree.Get(template, "metadata")).(map[string]any)
 			if meta == nil {
 				meta = map[string]any{}
 			}
 			delete(meta, "creationTimestamp")
 			meta["name"], meta["namespace"] = name, run.namespace()
 			claim.data["metadata"] = meta
-			claim.data["spec"] = copyValue(get(template, "spec"))
+			claim.data["spec"] = copyValue(tree.Get(template, "spec"))
 			w.objects = append(w.objects, claim)
 			delete(m, "volumeClaimTemplate")
 			m["persistentVolumeClaim"] = map[string]any{"claimName": name}
