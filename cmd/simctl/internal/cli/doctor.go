@@ -47,7 +47,7 @@ releases of Tekton have to be built and roughly how long that takes.
 Exit status: 0 all will work, 2 something will not; its line says what to do.`,
 		RunE: a.doctor,
 	}
-	cmd.Flags().String("cache-dir", "", "folder of the builds of Tekton (default under the user cache directory)")
+	cacheFlag(cmd.Flags())
 	expansionFlags(cmd)
 	return cmd
 }

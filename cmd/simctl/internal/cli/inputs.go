@@ -8,6 +8,7 @@ import (
 	"os"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"simctl.dev/simctl/sim/runstore"
 	"simctl.dev/simctl/sim/scenario"
@@ -28,13 +29,31 @@ type inputFile struct {
 
 // expansionFlags are those that decide which cells there are.
 func expansionFlags(cmd *cobra.Command) {
+	cellFlags(cmd)
+	cmd.Flags().StringSlice("tekton", nil, "run on these Tekton `versions` instead of the scenarios' own (v1,v2)")
+	completeFlag(cmd, "tekton", completeReleases)
+}
+
+// cellFlags are expansionFlags without the releases.
+func cellFlags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.StringArray("set", nil, "keep only these values of an axis: `axis=value[,value]` (repeatable)")
-	f.StringSlice("tekton", nil, "run on these Tekton `versions` instead of the scenarios' own (v1,v2)")
 	f.Int64("seed", 0, "seed of every draw (default each scenario's own)")
 	f.Int("repeats", 0, "runs of each cell with different draws (default each scenario's own)")
 	completeFlag(cmd, "set", completeSet)
-	completeFlag(cmd, "tekton", completeReleases)
+}
+
+// engineFlags say where and how cells are run.
+func engineFlags(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.String("out", "", "`folder` of this run (default .simctl/runs/ID)")
+	f.Int("parallel", 0, "control planes side by side (default by cores and memory)")
+	cacheFlag(f)
+}
+
+// cacheFlag says where builds are kept.
+func cacheFlag(f *pflag.FlagSet) {
+	f.String("cache-dir", "", "folder of the builds of Tekton (default under the user cache directory)")
 }
 
 // expansion reads the settings of expansionFlags; what is not set is as in base.

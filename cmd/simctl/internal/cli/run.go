@@ -54,12 +54,10 @@ Exit status: 0 as expected, 1 an outcome differs from what was expected,
 	f := cmd.Flags()
 	f.StringP("output", "o", string(reports.Table), "`format` of the result: table, wide, json or yaml")
 	f.StringArray("report", nil, "write the evidence report to this `file` as well, its ending says how: .html, .md, .json, .xml (JUnit), .sarif (repeatable)")
-	f.String("out", "", "`folder` of this run (default .simctl/runs/ID)")
 	f.String("resume", "", "go on with an interrupted run: its `ID`, or the latest")
 	f.Lookup("resume").NoOptDefVal = latest
-	f.Int("parallel", 0, "control planes side by side (default by cores and memory)")
 	f.Bool("fail-fast", false, "stop at the first cell that is not as expected")
-	f.String("cache-dir", "", "folder of the builds of Tekton (default under the user cache directory)")
+	engineFlags(cmd)
 	expansionFlags(cmd)
 	completeFlag(cmd, "resume", completeRuns)
 	return cmd
@@ -116,19 +114,29 @@ func (a *App) run(cmd *cobra.Command, args []string) (err error) {
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
 
-	log, err := store.OpenLog()
+	log, closeLog, err := a.openLog(store, s.verbose)
 	if err != nil {
 		return err
 	}
-	defer log.Close()
-	handler := slog.Handler(slog.NewTextHandler(log, nil))
-	if s.verbose {
-		handler = slog.NewMultiHandler(handler, slog.NewTextHandler(a.Stderr, nil))
-	}
+	defer func() { err = errors.Join(err, closeLog()) }()
 
-	engineErr := a.runCells(cmd.Context(), store, in, s, logr.FromSlogHandler(handler))
+	engineErr := a.runCells(cmd.Context(), store, in, s, log)
 	result := a.result(store, in, started)
 	return a.report(cmd.Context(), store, in, s, result, engineErr)
+}
+
+// openLog opens a run's log, which is written to standard error as well if it is
+// to be verbose.
+func (a *App) openLog(store *runstore.Run, verbose bool) (logr.Logger, func() error, error) {
+	f, err := store.OpenLog()
+	if err != nil {
+		return logr.Discard(), nil, err
+	}
+	handler := slog.Handler(slog.NewTextHandler(f, nil))
+	if verbose {
+		handler = slog.NewMultiHandler(handler, slog.NewTextHandler(a.Stderr, nil))
+	}
+	return logr.FromSlogHandler(handler), f.Close, nil
 }
 
 // begin makes a new run's folder, once the input has proved good.

@@ -37,6 +37,5 @@ func (a *App) showCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringP("output", "o", string(reports.Table), "`format` of the result: table, wide, json or yaml")
-	cmd.Flags().Bool("no-color", false, "no colours (NO_COLOR is honoured as well)")
 	return cmd
 }

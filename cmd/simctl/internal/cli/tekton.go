@@ -23,7 +23,7 @@ func (a *App) tektonCommand() *cobra.Command {
 			return cmd.Help()
 		},
 	}
-	cmd.PersistentFlags().String("cache-dir", "", "folder of the builds of Tekton (default under the user cache directory)")
+	cacheFlag(cmd.PersistentFlags())
 	cmd.AddCommand(a.tektonListCommand(), a.tektonBuildCommand(), a.tektonPruneCommand())
 	return cmd
 }

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"log/slog"
 	"maps"
 	"os"
 	"path/filepath"
@@ -18,7 +17,6 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"simctl.dev/simctl/reports"
-	"simctl.dev/simctl/sim/history"
 	"simctl.dev/simctl/sim/impact"
 	"simctl.dev/simctl/sim/releases"
 	"simctl.dev/simctl/sim/runstore"
@@ -54,14 +52,8 @@ do its work.`,
 	f.Bool("mid-run", false, "also put the bump at each phase of each task of a run")
 	f.Bool("no-remedies", false, "do not look for what mends a cell")
 	f.StringP("output", "o", string(reports.Table), "`format` of the review: table, markdown, json or yaml")
-	f.String("out", "", "`folder` of this run (default .simctl/runs/ID)")
-	f.Int("parallel", 0, "control planes side by side (default by cores and memory)")
-	f.Bool("no-color", false, "no colours (NO_COLOR is honoured as well)")
-	f.String("cache-dir", "", "folder of the builds of Tekton (default under the user cache directory)")
-	f.BoolP("verbose", "v", false, "write simctl's log to standard error as well")
-	f.StringArray("set", nil, "keep only these values of an axis: `axis=value[,value]` (repeatable)")
-	f.Int64("seed", 0, "seed of every draw (default each scenario's own)")
-	f.Int("repeats", 0, "runs of each cell with different draws (default each scenario's own)")
+	engineFlags(cmd)
+	cellFlags(cmd)
 	return cmd
 }
 
@@ -138,16 +130,12 @@ func (a *App) upgrade(cmd *cobra.Command, args []string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
-	logFile, err := store.OpenLog()
+	log, closeLog, err := a.openLog(store, s.verbose)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, logFile.Close()) }()
-	handler := slog.Handler(slog.NewTextHandler(logFile, nil))
-	if s.verbose {
-		handler = slog.NewMultiHandler(handler, slog.NewTextHandler(a.Stderr, nil))
-	}
-	r := &review{App: a, ctx: cmd.Context(), s: s, log: logr.FromSlogHandler(handler), store: store, path: path,
+	defer func() { err = errors.Join(err, closeLog()) }()
+	r := &review{App: a, ctx: cmd.Context(), s: s, log: log, store: store, path: path,
 		files: map[string]*scenario.File{}, runs: map[string]impact.Run{},
 		opts: scenario.Options{Seed: s.expansion.Seed, Repeats: s.expansion.Repeats}}
 	files, err := scenario.LoadAll(args)
@@ -256,24 +244,17 @@ func (r *review) try(in *inputs) (failed map[string]string, err error) {
 // good as its result.
 func withHistory(dir string, res verdict.Cell) (impact.Run, error) {
 	run := impact.Run{Cell: res}
-	if res.History == "" {
-		return run, nil
-	}
-	f, err := os.Open(filepath.Join(dir, res.History))
-	if errors.Is(err, os.ErrNotExist) {
+	id := runstore.CellID(res)
+	entries, err := runstore.ReadHistory(dir, id)
+	if errors.Is(err, runstore.ErrNotKept) {
 		return run, nil
 	}
 	if err != nil {
-		return run, fmt.Errorf("opening a history: %w", err)
-	}
-	defer func() { _ = f.Close() }()
-	entries, err := history.Read(f)
-	if err != nil {
-		return run, fmt.Errorf("reading %s: %w", res.History, err)
+		return run, err
 	}
 	o, err := impact.Observe(entries)
 	if err != nil {
-		return run, fmt.Errorf("reading %s: %w", res.History, err)
+		return run, fmt.Errorf("reading the history of cell %s: %w", id, err)
 	}
 	run.Observed = &o
 	return run, nil
@@ -386,19 +367,12 @@ func (r *review) candidates(c impact.Change, on []string, first, all *inputs) ([
 	}
 	var out []trial
 	for _, cand := range known {
-		opts := r.opts
-		opts.Versions = []string{on[0]}
-		value := cand.Value
+		version, value := on[0], cand.Value
 		if value.Version != "" {
 			// The versions of the options are put upon any value's.
-			opts.Versions, value.Version = []string{value.Version}, ""
+			version, value.Version = value.Version, ""
 		}
-		opts.Set = map[string][]string{}
-		for _, a := range c.Axes {
-			opts.Set[a] = []string{c.Values[a]}
-		}
-		opts.Extra = []scenario.Axis{{Name: remedyAxis, Values: []scenario.Value{value}}}
-		cells, err := f.Cells(opts)
+		cells, err := r.variant(f, c.Axes, c.Values, version, remedyAxis, value)
 		if err != nil {
 			r.log.Info("A remedy does not fit the scenario", "scenario", c.Scenario, "remedy", cand.Name, "because", err.Error())
 			continue
@@ -408,7 +382,6 @@ func (r *review) candidates(c impact.Change, on []string, first, all *inputs) ([
 		}
 		t := trial{candidate: cand}
 		for _, cell := range cells {
-			cell.Expected = nil
 			id := cell.ID()
 			t.ids = append(t.ids, id)
 			if !slices.Contains(all.ids, id) {
@@ -418,6 +391,23 @@ func (r *review) candidates(c impact.Change, on []string, first, all *inputs) ([
 		out = append(out, t)
 	}
 	return out, nil
+}
+
+// variant gives the repeats of a cell on a version with one value more, as that of
+// an axis of its own, put upon what the cell's other axes set. Nothing is expected
+// of them.
+func (r *review) variant(f *scenario.File, axes []string, values map[string]string, version, axis string, value scenario.Value) ([]scenario.Cell, error) {
+	opts := r.opts
+	opts.Versions, opts.Set = []string{version}, map[string][]string{}
+	for _, a := range axes {
+		opts.Set[a] = []string{values[a]}
+	}
+	opts.Extra = []scenario.Axis{{Name: axis, Values: []scenario.Value{value}}}
+	cells, err := f.Cells(opts)
+	for i := range cells {
+		cells[i].Expected = nil
+	}
+	return cells, err
 }
 
 // midRunAxis is the axis whose values are the moments at which the bump comes.
@@ -495,22 +485,9 @@ func (r *review) bumped(cell scenario.Cell, tells []string, task, phase, to stri
 	if err != nil {
 		return nil, fmt.Errorf("writing an intervention: %w", err)
 	}
-	opts := r.opts
-	opts.Versions, opts.Set = []string{cell.Spec.Tekton.Version}, map[string][]string{}
-	for _, a := range cell.Axes {
-		if !slices.Contains(tells, a) {
-			opts.Set[a] = []string{cell.Values[a]}
-		}
-	}
-	opts.Extra = []scenario.Axis{{Name: midRunAxis, Values: []scenario.Value{{Name: to + " at " + task + " " + phase, Patch: patch}}}}
-	cells, err := r.files[cell.Scenario].Cells(opts)
-	if err != nil {
-		return nil, err
-	}
-	for i := range cells {
-		cells[i].Expected = nil
-	}
-	return cells, nil
+	own := slices.DeleteFunc(slices.Clone(cell.Axes), func(a string) bool { return slices.Contains(tells, a) })
+	return r.variant(r.files[cell.Scenario], own, cell.Values, cell.Spec.Tekton.Version, midRunAxis,
+		scenario.Value{Name: to + " at " + task + " " + phase, Patch: patch})
 }
 
 // tasksOf names a run's tasks in the order in which they began.
@@ -572,7 +549,6 @@ its work.`,
 	}
 	f := cmd.Flags()
 	f.StringP("output", "o", string(reports.Table), "`format` of the comparison: table, markdown, json or yaml")
-	f.Bool("no-color", false, "no colours (NO_COLOR is honoured as well)")
 	return cmd
 }
 
@@ -604,17 +580,9 @@ func (a *App) compare(cmd *cobra.Command, args []string) error {
 // readSide reads a stored run. Its release is the one that all its cells were run
 // on; a run of several is called by its name.
 func readSide(arg string) ([]impact.Run, impact.Release, error) {
-	file, dir, err := resultFile(arg)
+	r, dir, err := readResult(arg)
 	if err != nil {
 		return nil, impact.Release{}, err
-	}
-	raw, err := os.ReadFile(file)
-	if err != nil {
-		return nil, impact.Release{}, fmt.Errorf("reading a run's result: %w", err)
-	}
-	var r verdict.RunResult
-	if err := yaml.Unmarshal(raw, &r); err != nil || r.Kind != reports.Kind {
-		return nil, impact.Release{}, fmt.Errorf("%s is no result of a run: write one by simctl run -o json", file)
 	}
 	var runs []impact.Run
 	versions := map[string]bool{}
@@ -643,14 +611,22 @@ func readSide(arg string) ([]impact.Run, impact.Release, error) {
 	return runs, impact.Release{Version: arg}, nil
 }
 
-// resultFile finds the result that RUN names, and the folder that holds its
-// histories.
-func resultFile(arg string) (file, dir string, err error) {
+// readResult reads the result that RUN names, and says which folder would hold
+// its histories.
+func readResult(arg string) (r verdict.RunResult, dir string, err error) {
 	if info, err := os.Stat(arg); err == nil && !info.IsDir() {
-		return arg, filepath.Dir(arg), nil
+		raw, err := os.ReadFile(arg)
+		if err != nil {
+			return r, "", fmt.Errorf("reading a run's result: %w", err)
+		}
+		if err := yaml.Unmarshal(raw, &r); err != nil || r.Kind != reports.Kind {
+			return r, "", fmt.Errorf("%s is no result of a run: write one by simctl run -o json", arg)
+		}
+		return r, filepath.Dir(arg), nil
 	}
 	if dir, err = runstore.Find(runsDir, arg); err != nil {
-		return "", "", fmt.Errorf("%w: name a run (see simctl runs), a run's folder or a file with a result", err)
+		return r, "", fmt.Errorf("%w: name a run (see simctl runs), a run's folder or a file with a result", err)
 	}
-	return filepath.Join(dir, "result.json"), dir, nil
+	r, err = runstore.ReadResult(dir)
+	return r, dir, err
 }
