@@ -149,25 +149,8 @@ func (r *run) build(ctx context.Context) <-chan job {
 			}
 		}
 	}
-	ready := func(v string) bool {
-		built, _, _ := b.Status(v)
-		return built || v == tekton.BuiltIn
-	}
-	slices.SortStableFunc(versions, func(a, b string) int {
-		switch ra, rb := ready(a), ready(b); {
-		case ra == rb:
-			return 0
-		case ra:
-			return -1
-		default:
-			return 1
-		}
-	})
+	ready, rest := b.Split(versions)
 	queue := make(chan job, len(r.cells))
-	notReady := slices.IndexFunc(versions, func(v string) bool { return !ready(v) })
-	if notReady < 0 {
-		notReady = len(versions)
-	}
 	out := &handout{cells: r.cells, queue: queue, ready: map[string]bool{}, builds: builds{}, failed: map[string]error{}, handed: map[int]bool{}}
 	r.builds.Go(func() {
 		defer close(queue)
@@ -177,11 +160,11 @@ func (r *run) build(ctx context.Context) <-chan job {
 			}
 		}
 		// The error of either is ctx's, which whoever waits for cells sees too.
-		_ = b.BuildAll(ctx, versions[:notReady], done)
+		_ = b.BuildAll(ctx, ready, done)
 		if slices.ContainsFunc(r.cells, func(c scenario.Cell) bool { return c.Spec.Cluster.OpenShift.Enabled }) {
 			done(sccEngine, nil, r.buildEngine(ctx))
 		}
-		_ = b.BuildAll(ctx, versions[notReady:], done)
+		_ = b.BuildAll(ctx, rest, done)
 	})
 	return queue
 }

@@ -108,7 +108,7 @@ func (b *Builder) BuildAll(ctx context.Context, versions []string, done func(ver
 		defer telling.Unlock()
 		done(version, build, err)
 	}
-	ready, rest := b.split(versions)
+	ready, rest := b.Split(versions)
 	for _, v := range ready {
 		tell(b, v)
 	}
@@ -137,8 +137,8 @@ func (b *Builder) BuildAll(ctx context.Context, versions []string, done func(ver
 	return ctx.Err()
 }
 
-// split says which versions need no building, in their order.
-func (b *Builder) split(versions []string) (ready, rest []string) {
+// Split says which versions need no building and which do, each in their order.
+func (b *Builder) Split(versions []string) (ready, rest []string) {
 	for _, v := range versions {
 		if built, _, _ := b.Status(v); built {
 			ready = append(ready, v)
