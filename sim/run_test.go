@@ -17,7 +17,6 @@ import (
 	"github.com/go-logr/logr"
 
 	"simctl.dev/simctl/sim"
-	"simctl.dev/simctl/sim/history"
 	"simctl.dev/simctl/sim/scenario"
 	"simctl.dev/simctl/sim/verdict"
 )
@@ -229,21 +228,7 @@ func TestControllerCrash(t *testing.T) {
 	if results[0].Outcome != verdict.Success {
 		t.Errorf("%s (%s)", results[0].Outcome, results[0].Error)
 	}
-	f, err := os.Open(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = f.Close() }()
-	entries, err := history.Read(f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	exits := 0
-	for _, e := range entries {
-		if e.Fact == history.FactTektonExited {
-			exits++
-		}
-	}
+	_, exits := controllerFacts(t, file)
 	if exits != 1 {
 		t.Errorf("the history has %d ends of the controller, want 1", exits)
 	}
