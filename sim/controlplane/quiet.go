@@ -5,6 +5,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"runtime"
 	"runtime/metrics"
 	"strconv"
 	"syscall"
@@ -22,8 +23,9 @@ type Check struct {
 
 // Quiet waits until nothing goes on any more. For a moment no request was in
 // flight, nothing was delivered, and no process - the control plane's, those
-// named in pids - has used a processor; and then no thread of theirs waits for
-// one, no goroutine of this process is about to run, and every check says so.
+// named in pids - has used a processor but for what an idle one uses; and then
+// no thread of theirs runs or waits for one, no goroutine of this process is
+// about to run, and every check says so.
 func (c *ControlPlane) Quiet(ctx context.Context, pids []int, checks ...Check) error {
 	// The moment guards against the gap between two wake-ups of one chain.
 	const inARow = 2
@@ -40,31 +42,50 @@ func (c *ControlPlane) Quiet(ctx context.Context, pids []int, checks ...Check) e
 			busy = "requests"
 		case !goroutinesIdle():
 			busy = "goroutines"
-		case now != last:
+		case now.activity != last.activity, now.processor-last.processor > idleUse(now.at.Sub(last.at)):
 			busy = "processes"
 		}
+		last = now
 		if busy == "" {
 			row++
 		} else {
-			row, last = 0, now
+			row = 0
 		}
 		if row >= inARow {
 			// Looking closely costs more, and asking makes processes run.
 			var err error
-			if busy, err = c.busy(all, checks); err != nil {
+			if busy, err = c.busy(all, now, checks); err != nil {
 				return err
 			}
 			if busy == "" && c.tap.Activity() == last.activity && c.tap.InFlight() == 0 {
 				return nil
 			}
-			row, last = 0, c.progress(all)
+			// One more moment of rest, and another look.
+			row, last = inARow-1, c.progress(all)
 		}
 		if time.Now().After(report) {
 			c.logger.Info("The control plane is still busy", "with", busy, "requests", last.activity)
 			report = report.Add(reportAfter)
 		}
-		time.Sleep(400 * time.Microsecond)
+		if row == 0 {
+			// While something goes on, looking takes processors from it.
+			time.Sleep(time.Millisecond)
+		} else {
+			pause()
+		}
 	}
+}
+
+// idleUse is how much processor time idle processes may use in a while: their
+// runtimes wake up now and then, and find nothing to do. One that does something
+// uses a processor all along.
+func idleUse(while time.Duration) time.Duration { return while / 5 }
+
+// pause sleeps for less than the millisecond that a sleep of the runtime takes
+// at least.
+func pause() {
+	t := unix.NsecToTimespec(int64(300 * time.Microsecond))
+	_ = unix.Nanosleep(&t, nil)
 }
 
 // reportAfter is how long Quiet waits before it says in the log what for.
@@ -72,12 +93,13 @@ const reportAfter = 3 * time.Second
 
 // progress is different when something has gone on in between.
 type progress struct {
+	at        time.Time
 	activity  int64
 	processor time.Duration // that the processes have used
 }
 
 func (c *ControlPlane) progress(pids []int) progress {
-	p := progress{activity: c.tap.Activity()}
+	p := progress{at: time.Now(), activity: c.tap.Activity()}
 	for _, pid := range pids {
 		// The clock of another process's processor time; see
 		// clock_getcpuclockid(3). One that has ended uses no more.
@@ -90,10 +112,14 @@ func (c *ControlPlane) progress(pids []int) progress {
 }
 
 // busy names one thing that goes on, or is empty.
-func (c *ControlPlane) busy(pids []int, checks []Check) (string, error) {
+func (c *ControlPlane) busy(pids []int, before progress, checks []Check) (string, error) {
 	// Before the checks: these may ask a process, which makes it run.
 	if pid := running(pids); pid != 0 {
 		return command(pid), nil
+	}
+	// One may have handed on to another that had been looked at already.
+	if now := c.progress(pids); now.processor-before.processor > idleUse(now.at.Sub(before.at)) {
+		return "processes", nil
 	}
 	for _, check := range checks {
 		if idle, err := check.Idle(); !idle || err != nil {
@@ -114,11 +140,17 @@ func goroutinesIdle() bool {
 	return s[0].Value.Uint64() == 0 && s[1].Value.Uint64() <= 1
 }
 
-// running gives one of the processes that has a thread on a processor, waiting
-// for one, or in a disk operation; 0 if there is none.
+// running gives one of the processes, or this one, that has a thread on a
+// processor, waiting for one, or in a disk operation; 0 if there is none. The
+// calling thread does not count. On a loaded machine a thread of this process
+// may wait for a processor with what a watch has delivered, and no goroutine
+// shows that.
 func running(pids []int) int {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	self, caller := os.Getpid(), strconv.Itoa(unix.Gettid())
 	var buf [512]byte
-	for _, pid := range pids {
+	for _, pid := range append([]int{self}, pids...) {
 		dir := "/proc/" + strconv.Itoa(pid) + "/task/"
 		d, err := os.Open(dir)
 		if err != nil {
@@ -127,6 +159,9 @@ func running(pids []int) int {
 		threads, _ := d.Readdirnames(-1)
 		_ = d.Close()
 		for _, th := range threads {
+			if pid == self && th == caller {
+				continue
+			}
 			// "pid (name) STATE ..."; the name may hold anything.
 			stat := buf[:read(dir+th+"/stat", buf[:])]
 			if i := bytes.LastIndexByte(stat, ')'); i >= 0 && i+2 < len(stat) {

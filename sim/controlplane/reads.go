@@ -3,84 +3,256 @@ package controlplane
 import (
 	"bytes"
 	"io"
+	"mime"
 	"net/http"
 	"strconv"
+	"strings"
 	"sync"
+
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/client-go/transport"
 )
 
-// reads remembers the answers to reads of single Tasks and Pipelines. Tekton
-// reads a run's Tasks from the API server in every reconcile, a quarter of a
-// cell's requests, and hardly anybody writes to them. Every client's writes go
-// through the tap, so that an answer is known to hold until one of them.
+// reads knows what the API server would answer to a read of a single object:
+// what it said last, to a read or to a write, since every write goes through the
+// tap. Tekton reads a run's Tasks, pods and TaskRuns from the API server in every
+// reconcile, a third of a cell's requests.
 type reads struct {
 	mu      sync.Mutex
-	changes int // writes so far
-	answers map[string]answer
+	objects map[objectKey]*known
+	// rights counts the writes that may have changed who may read what.
+	rights int
+	// forgotten counts the objects forgotten.
+	forgotten int
 }
 
-type answer struct {
-	resource string
-	code     int
-	header   http.Header
-	body     []byte
+// objectKey names an object, whatever version it is read in.
+type objectKey struct{ group, resource, namespace, name string }
+
+// known is what is known of an object.
+type known struct {
+	// writing counts the writes under way; nothing is certain during them.
+	writing int
+	// writes counts those that have begun.
+	writes int
+	// unclear says that a write under way began before one whose outcome is not
+	// known, so that its answer may not be the last word.
+	unclear bool
+
+	version uint64 // resourceVersion
+	path    string // of the read that body answers
+	body    []byte // JSON; nil if not known
+	// readers have been allowed to read the object.
+	readers map[string]bool
 }
 
-// remembered says of which kind of object answers are kept; empty if of none.
-func remembered(where target) string {
-	if where.group == "tekton.dev" && where.subresource == "" {
-		switch where.resource {
-		case "tasks", "pipelines":
-			return where.resource
+// readable are the resources of which reads are answered: nobody writes to them
+// but clients. (The API server itself writes to quotas, for instance.)
+var readable = map[string]string{
+	"tasks": "tekton.dev", "taskruns": "tekton.dev", "pipelines": "tekton.dev", "pipelineruns": "tekton.dev",
+	"pods": "", "serviceaccounts": "", "persistentvolumeclaims": "", "persistentvolumes": "", "nodes": "",
+	"statefulsets": "apps", "volumeattachments": "storage.k8s.io",
+}
+
+func isReadable(where target) bool {
+	group, ok := readable[where.resource]
+	return ok && group == where.group
+}
+
+func keyOf(where target) objectKey {
+	return objectKey{where.group, where.resource, where.namespace, where.name}
+}
+
+// object gives what is known of an object, which may be nothing.
+func (r *reads) object(k objectKey) *known {
+	o := r.objects[k]
+	if o == nil {
+		if r.objects == nil {
+			r.objects = map[objectKey]*known{}
+		}
+		o = &known{readers: map[string]bool{}}
+		r.objects[k] = o
+	}
+	return o
+}
+
+// reader names who reads. Members of system:masters, whose requests impersonate
+// nobody, may read everything.
+func reader(req *http.Request) (who string, all bool) {
+	user := req.Header.Get(transport.ImpersonateUserHeader)
+	return user, user == ""
+}
+
+// answerable says whether a read wants what JSON gives.
+func answerable(req *http.Request) bool {
+	return req.Method == http.MethodGet && req.URL.RawQuery == "" && acceptsJSON(req.Header.Get("Accept"))
+}
+
+func acceptsJSON(accept string) bool {
+	if accept == "" {
+		return true
+	}
+	for _, a := range strings.Split(accept, ",") {
+		t, params, err := mime.ParseMediaType(a)
+		if err != nil || params["as"] != "" {
+			return false
+		}
+		if t == runtime.ContentTypeJSON {
+			return true
 		}
 	}
-	return ""
+	return false
 }
 
-func readKey(actor string, req *http.Request) string {
-	return actor + " " + req.Header.Get("Accept") + " " + req.URL.RequestURI()
-}
-
-// get gives the answer to a read, if it is still known, or how many writes there
-// have been.
-func (r *reads) get(actor string, req *http.Request) (resp *http.Response, changes int) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	a, ok := r.answers[readKey(actor, req)]
-	if !ok {
-		return nil, r.changes
+// get answers a read, if the answer is known; else keep is to be told what the
+// API server answers.
+func (r *reads) get(where target, req *http.Request) (resp *http.Response, keep func(*http.Response, []byte)) {
+	if !isReadable(where) || where.name == "" || where.subresource != "" || !answerable(req) {
+		return nil, func(*http.Response, []byte) {}
 	}
-	return &http.Response{
-		Status:     strconv.Itoa(a.code) + " " + http.StatusText(a.code),
-		StatusCode: a.code,
-		Proto:      "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Header:        a.header.Clone(),
-		ContentLength: int64(len(a.body)),
-		Body:          io.NopCloser(bytes.NewReader(a.body)),
-		Request:       req,
-	}, r.changes
-}
-
-// put keeps an answer, unless something was written while it was on its way.
-func (r *reads) put(actor, resource string, changes int, req *http.Request, resp *http.Response, body []byte) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if resp.StatusCode != http.StatusOK || r.changes != changes {
+	o := r.object(keyOf(where))
+	who, all := reader(req)
+	if o.writing == 0 && o.body != nil && o.path == req.URL.Path && (all || o.readers[who]) {
+		return &http.Response{
+			Status:     "200 OK",
+			StatusCode: http.StatusOK,
+			Proto:      "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+			Header:        http.Header{"Content-Type": {runtime.ContentTypeJSON}},
+			ContentLength: int64(len(o.body)),
+			Body:          io.NopCloser(bytes.NewReader(o.body)),
+			Request:       req,
+		}, nil
+	}
+	before, rights := o.writes, r.rights
+	return nil, func(resp *http.Response, body []byte) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if resp.StatusCode != http.StatusOK {
+			return
+		}
+		if r.rights == rights {
+			o.readers[who] = true
+		}
+		if o.writing == 0 && o.writes == before && isJSON(resp) {
+			o.path, o.body, o.version = req.URL.Path, body, 0
+		}
+	}
+}
+
+func isJSON(resp *http.Response) bool {
+	t, _, err := mime.ParseMediaType(resp.Header.Get("Content-Type"))
+	return err == nil && t == runtime.ContentTypeJSON
+}
+
+// write notes that a write begins; what it gives is to be told how it ended: the
+// object that the API server answered with, and that answer.
+func (r *reads) write(where target, req *http.Request) (ended func(resp *http.Response, o *object, got []byte)) {
+	nothing := func(*http.Response, *object, []byte) {}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	switch {
+	case where.group == "rbac.authorization.k8s.io":
+		// Once more after it, for who has read in between.
+		r.forgetReaders()
+		return func(*http.Response, *object, []byte) {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			r.forgetReaders()
+		}
+	case where.resource == "customresourcedefinitions":
+		r.objects = nil
+		return func(*http.Response, *object, []byte) {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			r.objects = nil
+		}
+	case !isReadable(where):
+		return nothing
+	case where.name == "" && req.Method == http.MethodPost:
+		// Nothing is known of what does not exist yet.
+		before := r.forgotten
+		return func(resp *http.Response, o *object, got []byte) {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			if o == nil || resp.StatusCode != http.StatusCreated || r.forgotten != before {
+				// The new object may be gone again.
+				return
+			}
+			where.name = o.Metadata.Name
+			r.object(keyOf(where)).learn(req.URL.Path+"/"+where.name, o, got)
+		}
+	case where.name == "":
+		// A collection is deleted.
+		r.forgetAll(where)
+		return func(*http.Response, *object, []byte) {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			r.forgetAll(where)
+		}
+	}
+	known := r.object(keyOf(where))
+	known.writing++
+	known.writes++
+	return func(resp *http.Response, o *object, got []byte) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		known.writing--
+		switch {
+		case resp != nil && resp.StatusCode >= http.StatusBadRequest && resp.StatusCode < http.StatusInternalServerError:
+			// Refused: nothing has changed.
+		case resp == nil || o == nil || resp.StatusCode >= http.StatusBadRequest || req.Method == http.MethodDelete ||
+			o.Metadata.DeletionTimestamp != "" || where.subresource != "" && where.subresource != "status":
+			r.forgotten++
+			known.forget()
+		default:
+			known.learn(strings.TrimSuffix(req.URL.Path, "/"+where.subresource), o, got)
+		}
+		if known.writing == 0 {
+			known.unclear = false
+			if known.body == nil {
+				delete(r.objects, keyOf(where))
+			}
+		}
+	}
+}
+
+// learn takes an answer as an object's latest state.
+func (o *known) learn(path string, obj *object, got []byte) {
+	version, err := strconv.ParseUint(obj.Metadata.ResourceVersion, 10, 64)
+	if err != nil {
+		o.forget()
 		return
 	}
-	if r.answers == nil {
-		r.answers = map[string]answer{}
+	if o.unclear || version < o.version {
+		return
 	}
-	r.answers[readKey(actor, req)] = answer{resource: resource, code: resp.StatusCode, header: resp.Header, body: body}
+	o.path, o.body, o.version = path, got, version
 }
 
-// written forgets the answers about a resource, or all if it is empty.
-func (r *reads) written(resource string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.changes++
-	for k, a := range r.answers {
-		if resource == "" || a.resource == resource {
-			delete(r.answers, k)
+func (o *known) forget() {
+	o.body = nil
+	o.writes++
+	o.unclear = o.writing > 0
+}
+
+func (r *reads) forgetReaders() {
+	r.rights++
+	for _, o := range r.objects {
+		clear(o.readers)
+	}
+}
+
+// forgetAll forgets a resource's objects, all or those of a namespace.
+func (r *reads) forgetAll(where target) {
+	for k, o := range r.objects {
+		if k.group == where.group && k.resource == where.resource && (where.namespace == "" || k.namespace == where.namespace) {
+			r.forgotten++
+			o.forget()
+			if o.writing == 0 {
+				delete(r.objects, k)
+			}
 		}
 	}
 }

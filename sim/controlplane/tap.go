@@ -105,23 +105,18 @@ func (rt roundTripper) RoundTrip(req *http.Request) (*http.Response, error) {
 	defer t.inFlight.Add(-1)
 
 	where := parsePath(req.URL.Path)
-	resource := remembered(where)
 	if req.Method == http.MethodGet && isEvent(where) {
 		resp, _ := t.events.answer(req, where, nil)
 		return resp, nil
 	}
 	if req.Method == http.MethodGet || req.Method == http.MethodHead {
-		if resource == "" || where.name == "" || req.Method == http.MethodHead {
-			resp, _, err := rt.exchange(req)
-			return resp, err
-		}
-		resp, changes := t.reads.get(rt.actor, req)
+		resp, keep := t.reads.get(where, req)
 		if resp != nil {
 			return resp, nil
 		}
 		resp, got, err := rt.exchange(req)
 		if err == nil {
-			t.reads.put(rt.actor, resource, changes, req, resp, got)
+			keep(resp, got)
 		}
 		return resp, err
 	}
@@ -140,19 +135,32 @@ func (rt roundTripper) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	if isEvent(where) {
 		resp, got := t.events.answer(req, where, sent)
-		t.record(rt.actor, req, resp.StatusCode, sent, got)
+		t.record(rt.actor, req, where, resp.StatusCode, sent, got, parse(got))
 		return resp, nil
 	}
-	if resource != "" || where.resource == "customresourcedefinitions" {
-		t.reads.written(resource)
-		defer t.reads.written(resource)
+	if req.URL.Query().Has("dryRun") {
+		resp, _, err := rt.exchange(req)
+		return resp, err
 	}
+	ended := t.reads.write(where, req)
 	resp, got, err := rt.exchange(req)
 	if err != nil {
+		ended(nil, nil, nil)
 		return nil, err
 	}
-	t.record(rt.actor, req, resp.StatusCode, sent, got)
+	o := parse(got)
+	ended(resp, o, got)
+	t.record(rt.actor, req, where, resp.StatusCode, sent, got, o)
 	return resp, nil
+}
+
+// parse gives the object of an answer; nil if it has none.
+func parse(got []byte) *object {
+	var o object
+	if err := json.Unmarshal(got, &o); err != nil || o.Kind == "" || o.Kind == "Status" || strings.HasSuffix(o.Kind, "List") {
+		return nil
+	}
+	return &o
 }
 
 // exchange has the API server answer and reads the answer whole: a request is
@@ -245,14 +253,11 @@ func notRecorded(t target) bool {
 	return t.resource == "" || t.subresource == "token"
 }
 
-func (t *Tap) record(actor string, req *http.Request, code int, sent, got []byte) {
+// record records a write by its answer and the object in it, if it has one.
+func (t *Tap) record(actor string, req *http.Request, where target, code int, sent, got []byte, o *object) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.recorder == nil {
-		return
-	}
-	where := parsePath(req.URL.Path)
-	if notRecorded(where) || req.URL.Query().Has("dryRun") {
+	if t.recorder == nil || notRecorded(where) {
 		return
 	}
 	verb := map[string]string{http.MethodPost: history.VerbCreate, http.MethodDelete: history.VerbDelete}[req.Method]
@@ -267,13 +272,11 @@ func (t *Tap) record(actor string, req *http.Request, code int, sent, got []byte
 		t.bind(actor, where, sent)
 		return
 	}
-	var o object
-	if err := json.Unmarshal(got, &o); err != nil || strings.HasSuffix(o.Kind, "List") {
-		return
-	}
-	if o.Kind == "Status" {
-		// Deleted, and the answer does not show the object.
-		t.gone(actor, where)
+	if o == nil {
+		if verb == history.VerbDelete && where.name != "" {
+			// The answer does not show what was deleted.
+			t.gone(actor, where)
+		}
 		return
 	}
 	ref := history.Ref{APIVersion: o.APIVersion, Kind: o.Kind, Namespace: o.Metadata.Namespace, Name: o.Metadata.Name}
