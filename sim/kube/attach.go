@@ -1,8 +1,11 @@
 package kube
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -15,6 +18,7 @@ import (
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/klog/v2"
 	"k8s.io/kubernetes/pkg/controller/volume/attachdetach"
+	attachcache "k8s.io/kubernetes/pkg/controller/volume/attachdetach/cache"
 	"k8s.io/kubernetes/pkg/controller/volume/attachdetach/reconciler"
 	"k8s.io/kubernetes/pkg/controller/volume/attachdetach/statusupdater"
 	"k8s.io/kubernetes/pkg/volume"
@@ -22,6 +26,7 @@ import (
 	"k8s.io/kubernetes/pkg/volume/util/operationexecutor"
 
 	"simctl.dev/simctl/sim/clock"
+	"simctl.dev/simctl/sim/internal/work"
 )
 
 const (
@@ -132,8 +137,48 @@ func (l *lastStep) UpdateNodeStatuses(logger klog.Logger) error {
 	return err
 }
 
+// drawnOrder gives the volumes to attach in an order drawn from the seed.
+// Upstream's order is that of a map: which of two nodes gets a volume that both
+// wait for is a matter of chance on a cluster, too.
+type drawnOrder struct {
+	attachcache.DesiredStateOfWorld
+	seed func() int64
+}
+
+// GetVolumesToAttach implements attachcache.DesiredStateOfWorld.
+func (d drawnOrder) GetVolumesToAttach() []attachcache.VolumeToAttach {
+	all := d.DesiredStateOfWorld.GetVolumesToAttach()
+	type drawn struct {
+		volume attachcache.VolumeToAttach
+		name   string
+		place  uint64
+	}
+	out := make([]drawn, len(all))
+	for i, v := range all {
+		name := string(v.NodeName) + " " + claimOf(v.VolumeSpec)
+		out[i] = drawn{v, name, clock.Rand(d.seed(), "attach", name).Uint64()}
+	}
+	slices.SortFunc(out, func(a, b drawn) int {
+		return cmp.Or(cmp.Compare(a.place, b.place), strings.Compare(a.name, b.name))
+	})
+	for i := range out {
+		all[i] = out[i].volume
+	}
+	return all
+}
+
+// claimOf names the claim that a volume is bound to: the volume's own name is
+// made up anew in every cell.
+func claimOf(spec *volume.Spec) string {
+	if spec == nil || spec.PersistentVolume == nil || spec.PersistentVolume.Spec.ClaimRef == nil {
+		return ""
+	}
+	ref := spec.PersistentVolume.Spec.ClaimRef
+	return ref.Namespace + "/" + work.StableName(ref.Name)
+}
+
 // attachDetach makes the attach/detach controller.
-func attachDetach(ctx context.Context, client kubernetes.Interface, f informers.SharedInformerFactory, c *clock.Clock) (func(context.Context), *passes, *retryQueue, error) {
+func attachDetach(ctx context.Context, client kubernetes.Interface, f informers.SharedInformerFactory, c *clock.Clock, seed func() int64) (func(context.Context), *passes, *retryQueue, error) {
 	p := &passes{wake: make(chan struct{}, 1)}
 	attachments := f.Storage().V1().VolumeAttachments()
 	plugin, err := newCSI(c, attachments.Lister())
@@ -183,6 +228,11 @@ func attachDetach(ctx context.Context, client kubernetes.Interface, f informers.
 	if err != nil {
 		return nil, nil, nil, err
 	}
+	wanted, err := field[attachcache.DesiredStateOfWorld](*inner, "desiredStateOfWorld")
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	*wanted = drawnOrder{*wanted, seed}
 	*updater = &lastStep{NodeStatusUpdater: *updater, passes: p}
 	p.executor = &executor{OperationExecutor: *books, clock: c, want: p.want,
 		started: map[target]operation{}, failed: map[operation]*failure{}}

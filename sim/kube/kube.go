@@ -67,6 +67,9 @@ type Options struct {
 	ConfigFor func(name string) *rest.Config
 	// Clock takes the delays.
 	Clock *clock.Clock
+	// Seed gives the seed of what upstream leaves to chance; nil is one that is
+	// always 0.
+	Seed func() int64
 	// Logger takes the controllers' logs.
 	Logger klog.Logger
 }
@@ -81,6 +84,7 @@ type Controllers struct {
 	gc      *garbagecollector.GarbageCollector
 	wg      sync.WaitGroup
 	run     []func(context.Context)
+	ended   <-chan struct{} // closed when they are to end
 }
 
 // Start starts every controller and waits until they are in step with the API
@@ -89,8 +93,11 @@ func Start(ctx context.Context, o Options) (*Controllers, error) {
 	if o.ConfigFor == nil || o.Clock == nil {
 		return nil, errors.New("the controllers need client configurations and a clock")
 	}
+	if o.Seed == nil {
+		o.Seed = func() int64 { return 0 }
+	}
 	ctx = klog.NewContext(ctx, o.Logger)
-	c := &Controllers{o: o}
+	c := &Controllers{o: o, ended: ctx.Done()}
 	manager, err := kubernetes.NewForConfig(o.ConfigFor(Manager))
 	if err != nil {
 		return nil, fmt.Errorf("making the informers' client: %w", err)
@@ -157,9 +164,17 @@ func (c *Controllers) Rediscover(ctx context.Context) error {
 	// Sync repeats itself until its context ends; one round is wanted, which
 	// goes on a little, waiting for itself, after every kind is watched.
 	once, cancel := context.WithTimeout(klog.NewContext(ctx, c.o.Logger), discoveryPeriod/2)
+	done := make(chan struct{})
+	c.wg.Go(func() {
+		defer close(done)
+		c.gc.Sync(once, d, discoveryPeriod)
+	})
 	c.wg.Go(func() {
 		defer cancel()
-		c.gc.Sync(once, d, discoveryPeriod)
+		select {
+		case <-done:
+		case <-c.ended:
+		}
 	})
 	builder := c.gc.GetDependencyGraphBuilder()
 	for {
@@ -305,7 +320,7 @@ func (c *Controllers) attachDetach(ctx context.Context, f informers.SharedInform
 	if err != nil {
 		return err
 	}
-	run, passes, queue, err := attachDetach(ctx, client, f, c.o.Clock)
+	run, passes, queue, err := attachDetach(ctx, client, f, c.o.Clock, c.o.Seed)
 	if err != nil {
 		return err
 	}
