@@ -135,17 +135,23 @@ func (c *play) prepare() error {
 	if err != nil {
 		return err
 	}
+	if err := c.removeOtherDefinitions(objects); err != nil {
+		return err
+	}
 	if err := c.ensureCluster(disks, objects); err != nil {
 		return err
 	}
 	if err := c.configure(); err != nil {
 		return err
 	}
+	if err := c.ensureDefinitions(objects); err != nil {
+		return err
+	}
 	var rest []*unstructured.Unstructured
 	for _, u := range objects {
-		switch u.GetKind() {
-		case "Namespace", "Node":
-		case "PipelineRun", "TaskRun":
+		switch kind := u.GetKind(); {
+		case kind == "Namespace", kind == "Node", definition(u):
+		case kind == "PipelineRun", kind == "TaskRun":
 			c.runs = append(c.runs, u)
 		default:
 			rest = append(rest, u)
@@ -426,15 +432,10 @@ func (c *play) clean() error {
 	if err := c.fold(); err != nil {
 		return err
 	}
-	found := map[history.Ref]bool{}
-	for _, e := range c.log.Entries() {
-		if e.Kind != history.KindObject || !c.cluster.has(e.Object) {
-			continue
-		}
-		if found[e.Object] {
-			c.cluster.touched[e.Object] = true
-		}
-		found[e.Object] = true
+	c.noteTouched()
+	if c.release.changed {
+		// What is installed now may not serve them as they were made.
+		c.worker.definitions = nil
 	}
 	done := map[string]bool{"PersistentVolume": true, "VolumeAttachment": true, "Event": true, "Namespace": true,
 		// What the cluster keeps.
@@ -482,7 +483,7 @@ func (c *play) kinds() []string {
 func (c *play) deleteAll(objects []*history.Object) error {
 	byNamespace := map[string][]history.Ref{}
 	for _, o := range objects {
-		if c.cluster.has(o.Ref) || o.Ref.Namespace == metav1.NamespaceSystem ||
+		if c.stays(o.Ref) || o.Ref.Namespace == metav1.NamespaceSystem ||
 			o.Ref.Kind == "ConfigMap" && o.Ref.Namespace == c.release.namespace ||
 			strings.HasPrefix(o.Ref.Kind, "ClusterRole") && strings.HasPrefix(o.Ref.Name, "system:") {
 			continue
@@ -498,7 +499,7 @@ func (c *play) deleteAll(objects []*history.Object) error {
 			continue
 		}
 		for _, ref := range refs {
-			if err := c.delete(ref); err != nil {
+			if err := c.delete(c.ctx, ref); err != nil {
 				return err
 			}
 		}
@@ -511,7 +512,7 @@ func (c *play) ours(ref history.Ref) bool {
 	if ref.Namespace == "" || ref.Kind == "ServiceAccount" || ref.Kind == "ConfigMap" {
 		return false
 	}
-	return !slices.ContainsFunc(c.cluster.refs, func(r history.Ref) bool { return r.Kind == ref.Kind && r.Namespace == ref.Namespace })
+	return !c.keeps(ref.Kind, ref.Namespace)
 }
 
 // deletion is at once; dependents follow by the garbage collector.
@@ -519,12 +520,12 @@ func deletion() metav1.DeleteOptions {
 	return metav1.DeleteOptions{GracePeriodSeconds: new(int64), PropagationPolicy: new(metav1.DeletePropagationBackground)}
 }
 
-func (c *play) client(ref history.Ref) (dynamic.ResourceInterface, error) {
+func (w *worker) client(ref history.Ref) (dynamic.ResourceInterface, error) {
 	u := &unstructured.Unstructured{}
 	u.SetAPIVersion(ref.APIVersion)
 	u.SetKind(ref.Kind)
 	u.SetNamespace(ref.Namespace)
-	return c.resource(c.simctl, u)
+	return w.resource(w.simctl, u)
 }
 
 // deleteCollection deletes all objects of ref's kind and namespace.
@@ -539,12 +540,12 @@ func (c *play) deleteCollection(ref history.Ref) error {
 	return nil
 }
 
-func (c *play) delete(ref history.Ref) error {
-	client, err := c.client(ref)
+func (w *worker) delete(ctx context.Context, ref history.Ref) error {
+	client, err := w.client(ref)
 	if err != nil {
 		return err
 	}
-	if err := client.Delete(c.ctx, ref.Name, deletion()); err != nil && !apierrors.IsNotFound(err) {
+	if err := client.Delete(ctx, ref.Name, deletion()); err != nil && !apierrors.IsNotFound(err) {
 		return fmt.Errorf("deleting %s: %w", ref, err)
 	}
 	return nil

@@ -24,17 +24,31 @@ import (
 // storage classes, namespaces and, on OpenShift, its admission. Making it costs
 // as many requests as a third of a run.
 type cluster struct {
-	key       string
+	kept
 	openshift bool
-	refs      []history.Ref // in the order of making
-	// made is each object as it was when the cluster was ready.
+}
+
+// kept are objects that stay from cell to cell.
+type kept struct {
+	key  string        // equal for cells that can share them
+	refs []history.Ref // in the order of making
+	// made is each object as it was when all were ready.
 	made map[history.Ref][]byte
 	// touched are the objects that cells wrote to; they are looked at before the
 	// next cell.
 	touched map[history.Ref]bool
 }
 
-func (c *cluster) has(ref history.Ref) bool { return c != nil && slices.Contains(c.refs, ref) }
+func newKept(key string) kept {
+	return kept{key: key, made: map[history.Ref][]byte{}, touched: map[history.Ref]bool{}}
+}
+
+func (k *kept) has(ref history.Ref) bool { return k != nil && slices.Contains(k.refs, ref) }
+
+// of says whether an object of a kind in a namespace is among them.
+func (k *kept) of(kind, namespace string) bool {
+	return k != nil && slices.ContainsFunc(k.refs, func(r history.Ref) bool { return r.Kind == kind && r.Namespace == namespace })
+}
 
 // clusterKey is equal for cells that can share a cluster.
 func (c *play) clusterKey(manifests []*unstructured.Unstructured) (string, error) {
@@ -64,7 +78,7 @@ func (c *play) ensureCluster(disks *storage.Driver, manifests []*unstructured.Un
 	}
 	same := c.cluster != nil && c.cluster.key == key
 	if same {
-		if same, err = c.untouched(); err != nil {
+		if same, err = c.untouched(&c.cluster.kept); err != nil {
 			return err
 		}
 	}
@@ -72,15 +86,20 @@ func (c *play) ensureCluster(disks *storage.Driver, manifests []*unstructured.Un
 		if err := c.removeCluster(); err != nil {
 			return err
 		}
-		c.worker.cluster = &cluster{key: key, openshift: c.cell.Spec.Cluster.OpenShift.Enabled,
-			made: map[history.Ref][]byte{}, touched: map[history.Ref]bool{}}
+		c.worker.cluster = &cluster{kept: newKept(key), openshift: c.cell.Spec.Cluster.OpenShift.Enabled}
 		if err := c.createCluster(disks, manifests); err != nil {
 			return err
 		}
 	}
 	c.setLog(c.log)
-	for _, ref := range c.cluster.refs {
-		if err := c.cp.Tap().Found(actorSimctl, c.cluster.made[ref]); err != nil {
+	return c.recordKept(actorSimctl, &c.cluster.kept)
+}
+
+// recordKept records objects that the cell found as if actor had made them for
+// it.
+func (c *play) recordKept(actor string, k *kept) error {
+	for _, ref := range k.refs {
+		if err := c.cp.Tap().Found(actor, k.made[ref]); err != nil {
 			return fmt.Errorf("recording %s: %w", ref, err)
 		}
 	}
@@ -157,12 +176,15 @@ func (c *play) createCluster(disks *storage.Driver, manifests []*unstructured.Un
 	if err := c.heeded(c.ctx, true); err != nil {
 		return err
 	}
-	for _, ref := range c.cluster.refs {
-		body, err := c.get(ref)
-		if err != nil {
+	return c.look(&c.cluster.kept)
+}
+
+// look remembers what kept objects are like now.
+func (c *play) look(k *kept) (err error) {
+	for _, ref := range k.refs {
+		if k.made[ref], err = c.get(ref); err != nil {
 			return err
 		}
-		c.cluster.made[ref] = body
 	}
 	return nil
 }
@@ -173,9 +195,12 @@ func (c *play) found(o runtime.Object) error {
 	if err != nil {
 		return err
 	}
-	ref := history.Ref{APIVersion: u.GetAPIVersion(), Kind: u.GetKind(), Namespace: u.GetNamespace(), Name: u.GetName()}
-	c.cluster.refs = append(c.cluster.refs, ref)
+	c.cluster.refs = append(c.cluster.refs, refOf(u))
 	return c.create(c.simctl, u)
+}
+
+func refOf(u *unstructured.Unstructured) history.Ref {
+	return history.Ref{APIVersion: u.GetAPIVersion(), Kind: u.GetKind(), Namespace: u.GetNamespace(), Name: u.GetName()}
 }
 
 // get gives an object as it is now; nil if it is gone.
@@ -221,18 +246,18 @@ func withoutEmpty(m map[string]any) map[string]any {
 }
 
 // untouched says whether the objects that cells wrote to are again as they were.
-func (c *play) untouched() (bool, error) {
-	for ref := range c.cluster.touched {
+func (c *play) untouched(k *kept) (bool, error) {
+	for ref := range k.touched {
 		body, err := c.get(ref)
 		if err != nil {
 			return false, err
 		}
-		if !bytes.Equal(body, c.cluster.made[ref]) {
-			c.logger.V(1).Info("The cluster is made anew", "because", ref.String())
+		if !bytes.Equal(body, k.made[ref]) {
+			c.logger.V(1).Info("What stays between cells is made anew", "because", ref.String())
 			return false, nil
 		}
 	}
-	clear(c.cluster.touched)
+	clear(k.touched)
 	return true, nil
 }
 
@@ -247,7 +272,7 @@ func (c *play) removeCluster() error {
 		if ref.Kind == "Namespace" {
 			continue
 		}
-		if err := c.delete(ref); err != nil {
+		if err := c.delete(c.ctx, ref); err != nil {
 			return err
 		}
 	}

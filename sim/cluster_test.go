@@ -10,9 +10,8 @@ import (
 	"simctl.dev/simctl/sim/verdict"
 )
 
-// TestChangedCluster has a cell after each kind of change to the cluster that
-// cells share: it comes out as on a cluster that nobody has touched, to the
-// second.
+// TestChangedCluster has a cell after each kind of change to what cells share: it
+// comes out as on a cluster that nobody has touched, to the second.
 func TestChangedCluster(t *testing.T) {
 	cells := load(t, "cluster/changed.yaml")
 	results, err := run(t, context.Background(), cells, sim.Options{Parallel: 1})

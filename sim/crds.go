@@ -5,12 +5,18 @@ import (
 	"fmt"
 	"time"
 
+	"golang.org/x/sync/errgroup"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/util/retry"
 )
+
+// longAgo is long before any real time.
+const longAgo = "2000-01-01T00:00:00Z"
 
 // crdWithin bounds how long the API server may take over a changed type.
 const crdWithin = time.Minute
@@ -54,7 +60,13 @@ func (w *worker) installCRDs(ctx context.Context, crds []*apiextensionsv1.Custom
 	}
 	for _, crd := range crds {
 		o, ok := before[crd.Name]
-		if !ok || o.watch == nil {
+		if !ok {
+			if err := w.longServed(ctx, crd.Name); err != nil {
+				return err
+			}
+			continue
+		}
+		if o.watch == nil {
 			continue
 		}
 		generation, err := w.crdGeneration(ctx, crd.Name)
@@ -70,14 +82,40 @@ func (w *worker) installCRDs(ctx context.Context, crds []*apiextensionsv1.Custom
 			return fmt.Errorf("replacing %s: %w", crd.Name, context.Cause(ctx))
 		}
 	}
+	// All at once: the first request for a type begins the filling of its cache.
+	all, ctx := errgroup.WithContext(ctx)
 	for _, crd := range crds {
 		for _, gvr := range served(crd) {
-			if err := w.watchable(ctx, gvr); err != nil {
-				return err
-			}
+			all.Go(func() error { return w.watchable(ctx, gvr) })
 		}
 	}
-	return nil
+	return all.Wait()
+}
+
+// longServed dates a new type back. The API server holds the first objects up for
+// two seconds, so that its peers hear of the type; this one has none.
+func (w *worker) longServed(ctx context.Context, name string) error {
+	types := w.simctl.dynamic.Resource(crdResource)
+	return retry.RetryOnConflict(retry.DefaultRetry, func() error {
+		u, err := types.Get(ctx, name, metav1.GetOptions{})
+		if err != nil {
+			return fmt.Errorf("reading CustomResourceDefinition %s: %w", name, err)
+		}
+		conditions, _, err := unstructured.NestedSlice(u.Object, "status", "conditions")
+		if err != nil {
+			return fmt.Errorf("reading the conditions of CustomResourceDefinition %s: %w", name, err)
+		}
+		for _, c := range conditions {
+			if m, ok := c.(map[string]any); ok && m["type"] == string(apiextensionsv1.Established) {
+				m["lastTransitionTime"] = longAgo
+			}
+		}
+		if err := unstructured.SetNestedSlice(u.Object, conditions, "status", "conditions"); err != nil {
+			return fmt.Errorf("dating CustomResourceDefinition %s back: %w", name, err)
+		}
+		_, err = types.UpdateStatus(ctx, u, metav1.UpdateOptions{})
+		return err
+	})
 }
 
 // crdGeneration is counted up by the API server with every change of a type.
@@ -89,18 +127,20 @@ func (w *worker) crdGeneration(ctx context.Context, name string) (int64, error) 
 	return u.GetGeneration(), nil
 }
 
-// watchable waits until the objects of a type can be watched.
+// watchable waits until the objects of a type can be watched. It asks often: a
+// client that heeds the API server's advice comes again after a second.
 func (w *worker) watchable(ctx context.Context, gvr schema.GroupVersionResource) error {
+	client := w.simctl.Discovery().RESTClient()
 	for {
-		watching, err := w.simctl.dynamic.Resource(gvr).Watch(ctx, metav1.ListOptions{})
+		events, err := client.Get().AbsPath("apis", gvr.Group, gvr.Version, gvr.Resource).
+			Param("watch", "true").MaxRetries(0).Stream(ctx)
 		if err == nil {
-			watching.Stop()
-			return nil
+			return events.Close()
 		}
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("watching %s: %w (%w)", gvr.GroupResource(), context.Cause(ctx), err)
-		case <-time.After(10 * time.Millisecond):
+		case <-time.After(20 * time.Millisecond):
 		}
 	}
 }

@@ -31,9 +31,18 @@ func (w *worker) ensureRelease(ctx context.Context, cell *scenario.Cell, build *
 	if cell.Spec.Cluster.OpenShift.Enabled {
 		namespace = openshiftNamespace
 	}
-	if r := w.release; r != nil && r.build.Version == build.Version && r.namespace == namespace && !r.changed &&
+	older, err := usesOlder(cell)
+	if err != nil {
+		return err
+	}
+	served := w.older || !older
+	w.older = w.older || older
+	if r := w.release; r != nil && served && r.build.Version == build.Version && r.namespace == namespace && !r.changed &&
 		r.controller != nil && r.controller.ExitErr() == nil {
 		return nil
+	}
+	if err := w.removeDefinitions(ctx); err != nil {
+		return err
 	}
 	w.stopRelease(ctx)
 	if err := w.install(ctx, build, namespace); err != nil {

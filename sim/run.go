@@ -87,7 +87,7 @@ func Run(ctx context.Context, cells []scenario.Cell, o Options) ([]verdict.Cell,
 	if err := os.MkdirAll(filepath.Join(o.OutDir, "logs"), 0o750); err != nil {
 		return nil, fmt.Errorf("making the run's folder: %w", err)
 	}
-	queue := r.build(ctx)
+	q := r.build(ctx)
 	n := o.Parallel
 	if n <= 0 {
 		n = workersFor(len(cells))
@@ -96,7 +96,7 @@ func Run(ctx context.Context, cells []scenario.Cell, o Options) ([]verdict.Cell,
 	errs := make([]error, n)
 	for i := range n {
 		wg.Go(func() {
-			if err := r.work(ctx, i, n, queue); err != nil {
+			if err := r.work(ctx, i, n, q); err != nil {
 				errs[i] = err
 				cancel(err)
 			}
@@ -135,9 +135,8 @@ type job struct {
 	err    error
 }
 
-// build hands out the cells, those whose release needs no building first. The
-// channel is closed after the last.
-func (r *run) build(ctx context.Context) <-chan job {
+// build puts the cells into a queue, those whose release needs no building first.
+func (r *run) build(ctx context.Context) *queue {
 	b := &tekton.Builder{CacheDir: r.o.CacheDir, Progress: func(version, line string) {
 		r.tell(Event{Kind: EventBuild, Release: version, Message: line})
 	}}
@@ -150,10 +149,10 @@ func (r *run) build(ctx context.Context) <-chan job {
 		}
 	}
 	ready, rest := b.Split(versions)
-	queue := make(chan job, len(r.cells))
-	out := &handout{cells: r.cells, queue: queue, ready: map[string]bool{}, builds: builds{}, failed: map[string]error{}, handed: map[int]bool{}}
+	q := newQueue(r.cells)
+	out := &handout{cells: r.cells, queue: q, ready: map[string]bool{}, builds: builds{}, failed: map[string]error{}, handed: map[int]bool{}}
 	r.builds.Go(func() {
-		defer close(queue)
+		defer q.close()
 		done := func(version string, build *tekton.Build, err error) {
 			if ctx.Err() == nil {
 				out.done(version, build, err)
@@ -166,7 +165,7 @@ func (r *run) build(ctx context.Context) <-chan job {
 		}
 		_ = b.BuildAll(ctx, rest, done)
 	})
-	return queue
+	return q
 }
 
 // sccEngine stands among the releases for OpenShift's admission, which is built
@@ -192,7 +191,7 @@ func needs(c *scenario.Cell) []string {
 // handout puts cells into the queue once everything that they need is there.
 type handout struct {
 	cells  []scenario.Cell
-	queue  chan<- job
+	queue  *queue
 	ready  map[string]bool
 	builds builds // the releases among what is ready
 	failed map[string]error
@@ -229,17 +228,11 @@ func (h *handout) done(name string, build *tekton.Build, err error) {
 			batch = append(batch, j)
 		}
 	}
-	// Those that begin with one release together: to install another one takes
-	// longer than a cell.
-	first := func(j job) string { return h.cells[j.index].Versions()[0] }
-	slices.SortStableFunc(batch, func(a, b job) int { return strings.Compare(first(a), first(b)) })
-	for _, j := range batch {
-		h.queue <- j
-	}
+	h.queue.put(batch...)
 }
 
 // work takes cells from the queue until it is empty or ctx ends.
-func (r *run) work(ctx context.Context, worker, workers int, queue <-chan job) error {
+func (r *run) work(ctx context.Context, worker, workers int, q *queue) error {
 	var runner cellRunner
 	defer func() {
 		if runner != nil {
@@ -247,15 +240,9 @@ func (r *run) work(ctx context.Context, worker, workers int, queue <-chan job) e
 		}
 	}()
 	for {
-		var j job
-		var ok bool
-		select {
-		case <-ctx.Done():
+		j, ok := q.take(ctx, worker)
+		if !ok {
 			return nil
-		case j, ok = <-queue:
-			if !ok || ctx.Err() != nil {
-				return nil
-			}
 		}
 		cell := &r.cells[j.index]
 		begun := time.Now()

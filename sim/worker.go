@@ -66,6 +66,7 @@ type worker struct {
 	kube      *kube.Controllers
 	scc       *scc              // nil until a cell wants OpenShift
 	converter *openshift.Server // nil until a release is installed
+	older     bool              // a cell has had manifests of Tekton's v1beta1
 	seed      atomic.Int64
 
 	log     *history.Log // of the cell that runs
@@ -73,6 +74,9 @@ type worker struct {
 	release *release
 	mapper  meta.RESTMapper
 	cluster *cluster // nil until a cell has made one
+	// definitions are what the last cell's workload was defined by; nil if
+	// nothing is there.
+	definitions *kept
 }
 
 // release is a started Tekton controller.
@@ -148,6 +152,7 @@ func (w *worker) start() (err error) {
 	w.kube, err = kube.Start(w.ctx, kube.Options{
 		ConfigFor: w.configFor,
 		Clock:     w.clock,
+		Seed:      w.seed.Load,
 		Logger:    w.logger.WithName("kube"),
 	})
 	if err != nil {

@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 
 	"github.com/tektoncd/pipeline/pkg/apis/pipeline"
 	v1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
@@ -69,6 +70,25 @@ var kinds = map[schema.GroupKind]kind{
 		"v1alpha1": func() versioned { return &resolutionv1alpha1.ResolutionRequest{} },
 		"v1beta1":  func() versioned { return &resolutionv1beta1.ResolutionRequest{} },
 	}},
+}
+
+// OnlyStored has the API server serve Tasks, Pipelines and their runs in v1 alone
+// where that is what it stores. It keeps a cache for each version that it serves,
+// and would have every change of every object converted for one that nobody
+// reads: Tekton's controllers read v1 from the release on that stores it, 0.50.
+func OnlyStored(crds []*apiextensionsv1.CustomResourceDefinition) {
+	for _, crd := range crds {
+		storesV1 := slices.ContainsFunc(crd.Spec.Versions, func(v apiextensionsv1.CustomResourceDefinitionVersion) bool {
+			return v.Name == "v1" && v.Storage
+		})
+		if !storesV1 || crd.Spec.Group != pipeline.GroupName {
+			continue
+		}
+		for i := range crd.Spec.Versions {
+			v := &crd.Spec.Versions[i]
+			v.Served = v.Storage
+		}
+	}
 }
 
 // Use has the API server convert the objects of those CRDs that have several

@@ -1,0 +1,86 @@
+package sim
+
+import (
+	"context"
+	"slices"
+	"testing"
+
+	"simctl.dev/simctl/sim/scenario"
+)
+
+// cellsOf makes a cell for each letter: small letters on plain Kubernetes, large
+// ones on OpenShift.
+func cellsOf(letters string) []scenario.Cell {
+	var out []scenario.Cell
+	for _, l := range letters {
+		var c scenario.Cell
+		c.Spec.Tekton.Version = string(l | 0x20)
+		c.Spec.Cluster.OpenShift.Enabled = l < 'a'
+		out = append(out, c)
+	}
+	return out
+}
+
+func TestQueue(t *testing.T) {
+	for name, test := range map[string]struct {
+		cells string
+		takes []int // the workers, in the order in which they come
+		want  []int // the cells that they get
+	}{
+		"as they come":                  {cells: "aaa", takes: []int{0, 0, 0}, want: []int{0, 1, 2}},
+		"the same release first":        {cells: "abab", takes: []int{0, 0, 0, 0}, want: []int{0, 2, 1, 3}},
+		"OpenShift is another install":  {cells: "aAaA", takes: []int{0, 0, 0, 0}, want: []int{0, 2, 1, 3}},
+		"each worker its own":           {cells: "aabb", takes: []int{0, 1, 0, 1}, want: []int{0, 2, 1, 3}},
+		"the most numerous first":       {cells: "abbb", takes: []int{0, 1}, want: []int{1, 0}},
+		"one helps the other":           {cells: "aaab", takes: []int{0, 1, 1, 0}, want: []int{0, 3, 1, 2}},
+		"what nobody has begun with":    {cells: "aaaabcc", takes: []int{0, 1, 1, 1, 1}, want: []int{0, 5, 6, 4, 1}},
+		"more workers than there is to": {cells: "a", takes: []int{1, 0}, want: []int{0, -1}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			q := newQueue(cellsOf(test.cells))
+			for i := range q.cells {
+				q.put(job{index: i})
+			}
+			q.close()
+			var got []int
+			for _, w := range test.takes {
+				j, ok := q.take(context.Background(), w)
+				if !ok {
+					j.index = -1
+				}
+				got = append(got, j.index)
+			}
+			if !slices.Equal(got, test.want) {
+				t.Errorf("got cells %v, want %v", got, test.want)
+			}
+		})
+	}
+}
+
+// TestQueueWaits has a worker wait for a job that comes later, and for one that
+// never comes.
+func TestQueueWaits(t *testing.T) {
+	q := newQueue(cellsOf("a"))
+	got := make(chan bool)
+	go func() {
+		for range 2 {
+			_, ok := q.take(context.Background(), 0)
+			got <- ok
+		}
+	}()
+	q.put(job{})
+	if !<-got {
+		t.Error("the job was not handed out")
+	}
+	q.close()
+	if <-got {
+		t.Error("a closed and empty queue gives a job")
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	q = newQueue(cellsOf("a"))
+	q.put(job{})
+	if _, ok := q.take(ctx, 0); ok {
+		t.Error("a job is handed out after the end")
+	}
+}
