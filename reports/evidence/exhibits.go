@@ -134,8 +134,13 @@ func (b *builder) exhibits(c *Cell, entries []history.Entry, s, last *history.St
 	if c.Result.Outcome != verdict.Success {
 		var lines []string
 		for _, e := range entries {
-			if e.Kind == history.KindLog && len(lines) < most {
-				lines = append(lines, fmt.Sprintf("%s %s: %s", e.Actor, e.Reason, e.Message))
+			if e.Kind != history.KindLog || len(lines) == most {
+				continue
+			}
+			// Each once: a reconcile that came before its own last write was
+			// seen says the same again.
+			if line := fmt.Sprintf("%s %s: %s", e.Actor, e.Reason, e.Message); !slices.Contains(lines, line) {
+				lines = append(lines, line)
 			}
 		}
 		add("Tekton's log", fmt.Sprintf("%s logs -n %s deployment/tekton-pipelines-controller", cli, ns), strings.Join(lines, "\n"))
