@@ -1,8 +1,6 @@
 package controlplane
 
 import (
-	"bytes"
-	"io"
 	"mime"
 	"net/http"
 	"strconv"
@@ -104,66 +102,54 @@ func acceptsJSON(accept string) bool {
 	return false
 }
 
-// get answers a read, if the answer is known; else keep is to be told what the
-// API server answers.
-func (r *reads) get(where target, req *http.Request) (resp *http.Response, keep func(*http.Response, []byte)) {
+// get gives the JSON that a read would give, or nil if it is not known; keep is
+// then to be told what the API server answers.
+func (r *reads) get(where target, req *http.Request) (body []byte, keep func(code int, json bool, body []byte)) {
 	if !isReadable(where) || where.name == "" || where.subresource != "" || !answerable(req) {
-		return nil, func(*http.Response, []byte) {}
+		return nil, func(int, bool, []byte) {}
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	o := r.object(keyOf(where))
 	who, all := reader(req)
 	if o.writing == 0 && o.body != nil && o.path == req.URL.Path && (all || o.readers[who]) {
-		return &http.Response{
-			Status:     "200 OK",
-			StatusCode: http.StatusOK,
-			Proto:      "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-			Header:        http.Header{"Content-Type": {runtime.ContentTypeJSON}},
-			ContentLength: int64(len(o.body)),
-			Body:          io.NopCloser(bytes.NewReader(o.body)),
-			Request:       req,
-		}, nil
+		return o.body, nil
 	}
 	before, rights := o.writes, r.rights
-	return nil, func(resp *http.Response, body []byte) {
+	return nil, func(code int, json bool, body []byte) {
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		if resp.StatusCode != http.StatusOK {
+		if code != http.StatusOK {
 			return
 		}
 		if r.rights == rights {
 			o.readers[who] = true
 		}
-		if o.writing == 0 && o.writes == before && isJSON(resp) {
+		if o.writing == 0 && o.writes == before && json {
 			o.path, o.body, o.version = req.URL.Path, body, 0
 		}
 	}
 }
 
-func isJSON(resp *http.Response) bool {
-	t, _, err := mime.ParseMediaType(resp.Header.Get("Content-Type"))
-	return err == nil && t == runtime.ContentTypeJSON
-}
-
 // write notes that a write begins; what it gives is to be told how it ended: the
-// object that the API server answered with, and that answer.
-func (r *reads) write(where target, req *http.Request) (ended func(resp *http.Response, o *object, got []byte)) {
-	nothing := func(*http.Response, *object, []byte) {}
+// status that the API server answered with, 0 if it did not, the object in the
+// answer, and the answer.
+func (r *reads) write(where target, req *http.Request) (ended func(code int, o *object, got []byte)) {
+	nothing := func(int, *object, []byte) {}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {
 	case where.group == "rbac.authorization.k8s.io":
 		// Once more after it, for who has read in between.
 		r.forgetReaders()
-		return func(*http.Response, *object, []byte) {
+		return func(int, *object, []byte) {
 			r.mu.Lock()
 			defer r.mu.Unlock()
 			r.forgetReaders()
 		}
 	case where.resource == "customresourcedefinitions":
 		r.objects = nil
-		return func(*http.Response, *object, []byte) {
+		return func(int, *object, []byte) {
 			r.mu.Lock()
 			defer r.mu.Unlock()
 			r.objects = nil
@@ -173,10 +159,10 @@ func (r *reads) write(where target, req *http.Request) (ended func(resp *http.Re
 	case where.name == "" && req.Method == http.MethodPost:
 		// Nothing is known of what does not exist yet.
 		before := r.forgotten
-		return func(resp *http.Response, o *object, got []byte) {
+		return func(code int, o *object, got []byte) {
 			r.mu.Lock()
 			defer r.mu.Unlock()
-			if o == nil || resp.StatusCode != http.StatusCreated || r.forgotten != before {
+			if o == nil || code != http.StatusCreated || r.forgotten != before {
 				// The new object may be gone again.
 				return
 			}
@@ -186,7 +172,7 @@ func (r *reads) write(where target, req *http.Request) (ended func(resp *http.Re
 	case where.name == "":
 		// A collection is deleted.
 		r.forgetAll(where)
-		return func(*http.Response, *object, []byte) {
+		return func(int, *object, []byte) {
 			r.mu.Lock()
 			defer r.mu.Unlock()
 			r.forgetAll(where)
@@ -195,14 +181,14 @@ func (r *reads) write(where target, req *http.Request) (ended func(resp *http.Re
 	known := r.object(keyOf(where))
 	known.writing++
 	known.writes++
-	return func(resp *http.Response, o *object, got []byte) {
+	return func(code int, o *object, got []byte) {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		known.writing--
 		switch {
-		case resp != nil && resp.StatusCode >= http.StatusBadRequest && resp.StatusCode < http.StatusInternalServerError:
+		case code >= http.StatusBadRequest && code < http.StatusInternalServerError:
 			// Refused: nothing has changed.
-		case resp == nil || o == nil || resp.StatusCode >= http.StatusBadRequest || req.Method == http.MethodDelete ||
+		case code == 0 || o == nil || code >= http.StatusBadRequest || req.Method == http.MethodDelete ||
 			o.Metadata.DeletionTimestamp != "" || where.subresource != "" && where.subresource != "status":
 			r.forgotten++
 			known.forget()

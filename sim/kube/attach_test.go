@@ -14,7 +14,9 @@ import (
 )
 
 // shuffled is a desired state whose order is left to chance, as upstream's is.
-type shuffled struct{ attachcache.DesiredStateOfWorld }
+type shuffled struct {
+	attachcache.DesiredStateOfWorld
+}
 
 func (shuffled) GetVolumesToAttach() []attachcache.VolumeToAttach {
 	var out []attachcache.VolumeToAttach
