@@ -33,8 +33,8 @@ type Release struct {
 // known are those known to be served as modules, oldest first. Any other
 // exact version can be asked for as well.
 var known = []Release{
-	{Version: "0.44.0", OpenShiftPipelines: "1.10"},
-	{Version: "0.47.0"},
+	{Version: "0.44.0", OpenShiftPipelines: "1.10", Proven: true},
+	{Version: "0.47.0", Proven: true},
 	{Version: "0.47.3", OpenShiftPipelines: "1.11", Proven: true},
 	{Version: "0.48.0", Proven: true},
 	{Version: "0.50.0", OpenShiftPipelines: "1.12", Proven: true},
@@ -43,7 +43,7 @@ var known = []Release{
 	{Version: "0.59.6", OpenShiftPipelines: "1.15"},
 	{Version: "0.62.0", OpenShiftPipelines: "1.16", Proven: true},
 	{Version: "0.63.0", Proven: true},
-	{Version: "0.64.0"},
+	{Version: "0.64.0", Proven: true},
 	{Version: "0.65.7", OpenShiftPipelines: "1.17", Proven: true},
 	{Version: "0.66.0"},
 	{Version: "0.68.1", OpenShiftPipelines: "1.18", Proven: true},
@@ -51,9 +51,9 @@ var known = []Release{
 	{Version: "1.0.0", OpenShiftPipelines: "1.19", Proven: true},
 	{Version: "1.1.0"},
 	{Version: "1.3.1", OpenShiftPipelines: "1.20", Proven: true},
-	{Version: "1.6.0"},
+	{Version: "1.6.0", Proven: true},
 	{Version: "1.6.1", OpenShiftPipelines: "1.21", Proven: true},
-	{Version: "1.7.0"},
+	{Version: "1.7.0", Proven: true},
 	{Version: "1.9.0", OpenShiftPipelines: "1.22", Proven: true},
 	{Version: "1.12.0", OpenShiftPipelines: "1.23"},
 	{Version: BuiltIn, BuiltIn: true, OpenShiftPipelines: "1.24", Proven: true},
