@@ -108,16 +108,7 @@ func built(c scenario.Cell) bool {
 // and its ends that nobody asked for.
 func controllerFacts(t *testing.T, file string) (starts, exits int) {
 	t.Helper()
-	f, err := os.Open(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = f.Close() }()
-	entries, err := history.Read(f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, e := range entries {
+	for _, e := range readHistory(t, file) {
 		switch e.Fact {
 		case history.FactTektonStarted:
 			starts++
@@ -140,4 +131,18 @@ func TestSwapNeedsItsRelease(t *testing.T) {
 	if len(results) != 1 || results[0].Outcome != verdict.Error || !strings.Contains(results[0].Error, "0.0.1") {
 		t.Errorf("results %+v", results)
 	}
+}
+
+func readHistory(t *testing.T, file string) []history.Entry {
+	t.Helper()
+	f, err := os.Open(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = f.Close() }()
+	entries, err := history.Read(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return entries
 }

@@ -1,7 +1,7 @@
 // Package kube runs upstream's controllers in this process: StatefulSet,
 // PersistentVolume binder, attach/detach, protection of claims and volumes,
-// garbage collector, resource quota, namespace and ServiceAccount, each under
-// its own identity.
+// garbage collector, resource quota, namespace, ServiceAccount and eviction by
+// NoExecute taints, each under its own identity.
 //
 // # Time
 //
@@ -15,6 +15,7 @@
 //     served in real time, and [Controllers.Quiet] is false meanwhile: they
 //     settle conflicts between controllers, which a cluster never notices.
 //     [Controllers.Nudge] serves all waiting keys now.
+//   - Evictions. A pod's tolerationSeconds are clock.Work.
 //   - Attach/detach. Upstream's reconciler looks around ten times a second, and
 //     its CSI attacher twice a second; here the reconciler is run when there is
 //     something to see and the attacher is woken by the VolumeAttachment's own

@@ -47,6 +47,8 @@ const (
 	ResourceQuota  = "resourcequota-controller"
 	Namespace      = "namespace-controller"
 	ServiceAccount = "service-account-controller"
+	// NodeController is also who evicts pods by taints, as upstream has it.
+	NodeController = "node-controller"
 	// Manager is who the informers read as. It is no ServiceAccount: upstream's
 	// user is system:kube-controller-manager.
 	Manager = "kube-controller-manager"
@@ -112,7 +114,7 @@ func Start(ctx context.Context, o Options) (*Controllers, error) {
 	started := make(chan struct{})
 
 	for _, build := range []func(context.Context, informers.SharedInformerFactory) error{
-		c.statefulSet, c.volumeBinder, c.attachDetach, c.protection, c.namespace, c.serviceAccount,
+		c.statefulSet, c.volumeBinder, c.attachDetach, c.protection, c.namespace, c.serviceAccount, c.taintEviction,
 	} {
 		if err := build(ctx, typed); err != nil {
 			return nil, err
@@ -326,6 +328,19 @@ func (c *Controllers) attachDetach(ctx context.Context, f informers.SharedInform
 	}
 	c.passes = passes
 	c.queues = append(c.queues, queue)
+	c.run = append(c.run, run)
+	return nil
+}
+
+func (c *Controllers) taintEviction(ctx context.Context, f informers.SharedInformerFactory) error {
+	client, err := c.client(NodeController)
+	if err != nil {
+		return err
+	}
+	run, err := taintEviction(ctx, client, f, c.o.Clock)
+	if err != nil {
+		return err
+	}
 	c.run = append(c.run, run)
 	return nil
 }

@@ -367,6 +367,9 @@ func (c *checker) overrides(o *Overrides) {
 		if t.Key == "" && t.Operator != "Exists" {
 			c.add(where, "a toleration without key tolerates everything and needs operator: Exists")
 		}
+		if t.TolerationSeconds != nil && t.Effect != string(corev1.TaintEffectNoExecute) {
+			c.add(where+".tolerationSeconds", "tolerationSeconds is for effect NoExecute; set it, or remove tolerationSeconds")
+		}
 	}
 	for _, key := range sortedKeys(o.SecurityContext) {
 		where := at + ".securityContext." + key

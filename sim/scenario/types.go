@@ -84,6 +84,9 @@ type Toleration struct {
 	Operator string `json:"operator,omitempty"`
 	Value    string `json:"value,omitempty"`
 	Effect   string `json:"effect,omitempty"`
+	// TolerationSeconds is how long a pod stays on a node with a taint NoExecute;
+	// without it, for ever.
+	TolerationSeconds *int64 `json:"tolerationSeconds,omitempty"`
 }
 
 // StorageClass is a class with the simulated CSI driver behind it.
