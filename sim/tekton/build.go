@@ -319,12 +319,21 @@ func (b *Builder) compile(ctx context.Context, work, module, out, version string
 	began := time.Now()
 	b.progress(version, "building the controller, which is done once and takes some minutes")
 	src := filepath.Join(work, "src")
-	noProbes, err := b.hasProbes(ctx, module, version)
+	goMod := filepath.Join(module, "go.mod")
+	if _, err := b.gocmd(version).Output(ctx, module, "list", "-mod=readonly", "-deps", "./cmd/controller"); staleGoMod(err) {
+		if goMod, err = b.raiseGo(ctx, module, work, version); err != nil {
+			return fmt.Errorf("%w: %w", ErrBuild, err)
+		}
+	}
+	noProbes, err := b.hasProbes(ctx, module, goMod, version)
 	if err != nil {
 		return err
 	}
 	if err := writeSource(src, module, noProbes); err != nil {
 		return fmt.Errorf("%w: %w", ErrBuild, err)
+	}
+	if err := copyFile(filepath.Join(src, "go.mod"), goMod); err != nil {
+		return err
 	}
 	err = b.gocmd(version).Build(ctx, src, out, "./cmd/controller", "-trimpath", "-mod=readonly", "-buildvcs=false", "-ldflags=-s -w")
 	if err != nil {
@@ -340,8 +349,8 @@ func (b *Builder) compile(ctx context.Context, work, module, out, version string
 
 // hasProbes says whether the release's knative.dev/pkg listens for probes by
 // itself, which it can be told not to.
-func (b *Builder) hasProbes(ctx context.Context, module, version string) (bool, error) {
-	dir, err := b.gocmd(version).Output(ctx, module, "list", "-mod=readonly", "-f", "{{.Dir}}", "knative.dev/pkg/injection/sharedmain")
+func (b *Builder) hasProbes(ctx context.Context, module, goMod, version string) (bool, error) {
+	dir, err := b.gocmd(version).Output(ctx, module, "list", "-mod=readonly", "-modfile="+goMod, "-f", "{{.Dir}}", "knative.dev/pkg/injection/sharedmain")
 	if err != nil {
 		return false, fmt.Errorf("%w: finding its knative.dev/pkg: %w", ErrBuild, err)
 	}

@@ -26,6 +26,15 @@ mod)
 	esac
 	printf '{"Dir":"%s"}' "$FAKE_MODULE" ;;
 list)
+	file=$FAKE_MODULE/go.mod
+	for a; do case "$a" in -modfile=*) file=${a#-modfile=} ;; -mod=mod) mod=1 ;; esac; done
+	case "$FAKE" in
+	early-go) [ -n "$mod" ] && echo 'go 1.22.11' > "$file" && cat "$FAKE_MODULE/go.mod" | grep -v '^go ' >> "$file" ;;
+	other-requires) [ -n "$mod" ] && echo 'require example.com/b v2.0.0' >> "$file" ;;
+	esac
+	case "$FAKE" in
+	early-go|other-requires) [ -z "$mod" ] && grep -q '^go 1.22.7' "$file" && { echo 'go: updates to go.mod needed, disabled by -mod=readonly' >&2; exit 1; } ;;
+	esac
 	echo "$FAKE_MODULE/knative" ;;
 build)
 	echo "go: downloading example.com/a v1.0.0" >&2
@@ -37,7 +46,7 @@ build)
 	hang) sleep 600 ;;
 	esac
 	while [ "$1" != -o ]; do shift; done
-	cp cmd/controller/main.go "$2" && chmod +x "$2" ;;
+	cat cmd/controller/main.go go.mod > "$2" && chmod +x "$2" ;;
 esac
 `
 
@@ -55,6 +64,8 @@ func testBuilder(t *testing.T) (b *Builder, calls func(verb string) int, said fu
 		t.Fatal(err)
 	}
 	for name, text := range map[string]string{
+		"go.mod":                            "module example.com/m\ngo 1.22.7\nrequire example.com/a v1.0.0\n",
+		"go.sum":                            "example.com/a v1.0.0 h1:x\n",
 		"knative/main.go":                   "func WithHealthProbesDisabled(ctx context.Context) context.Context {",
 		"pkg/a.go":                          "package pkg",
 		"pkg/reconciler/taskrun/taskrun.go": "func (c *Reconciler) ReconcileKind(ctx context.Context, tr *v1.TaskRun) pkgreconciler.Event {",
@@ -197,12 +208,13 @@ func TestBuildErrors(t *testing.T) {
 		want  error
 		words string
 	}{
-		"no-release":    {ErrNoSuchRelease, "a version 9.9.9 does not exist"},
-		"refused":       {ErrNoSuchRelease, "a version 9.9.9 does not exist"},
-		"offline":       {ErrDownload, "no route to host"},
-		"full-download": {ErrNoSpace, "free some space"},
-		"broken":        {ErrBuild, "a.go:1:2: undefined: x"},
-		"full":          {ErrNoSpace, "free some space"},
+		"no-release":     {ErrNoSuchRelease, "a version 9.9.9 does not exist"},
+		"refused":        {ErrNoSuchRelease, "a version 9.9.9 does not exist"},
+		"offline":        {ErrDownload, "no route to host"},
+		"full-download":  {ErrNoSpace, "free some space"},
+		"broken":         {ErrBuild, "a.go:1:2: undefined: x"},
+		"full":           {ErrNoSpace, "free some space"},
+		"other-requires": {ErrBuild, "its go.mod is not up to date, and more than the version of Go would change"},
 	} {
 		t.Run(fake, func(t *testing.T) {
 			b, _, _ := testBuilder(t)
@@ -215,6 +227,27 @@ func TestBuildErrors(t *testing.T) {
 				t.Errorf("left: %v", l)
 			}
 		})
+	}
+}
+
+// TestBuildEarlyGo has a release whose go.mod names an earlier Go than its
+// dependencies ask for, as 0.70.0 does.
+func TestBuildEarlyGo(t *testing.T) {
+	b, _, _ := testBuilder(t)
+	t.Setenv("FAKE", "early-go")
+	build, err := b.Build(t.Context(), "0.70.0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The fake go command builds sources into what it makes.
+	raw, err := os.ReadFile(build.Path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"go 1.22.11\n", "require example.com/a v1.0.0\n"} {
+		if !strings.Contains(string(raw), want) {
+			t.Errorf("built without %q", want)
+		}
 	}
 }
 
