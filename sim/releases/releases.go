@@ -47,7 +47,7 @@ var known = []Release{
 	{Version: "0.65.7", OpenShiftPipelines: "1.17", Proven: true},
 	{Version: "0.66.0", Proven: true},
 	{Version: "0.68.1", OpenShiftPipelines: "1.18", Proven: true},
-	{Version: "0.70.0"},
+	{Version: "0.70.0", Proven: true},
 	{Version: "1.0.0", OpenShiftPipelines: "1.19", Proven: true},
 	{Version: "1.1.0", Proven: true},
 	{Version: "1.3.1", OpenShiftPipelines: "1.20", Proven: true},
