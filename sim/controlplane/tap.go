@@ -32,6 +32,8 @@ type Tap struct {
 	reads    reads
 	// last holds the latest recorded state of each object.
 	last map[history.Ref]*seen
+	// deleting says who has asked for the end of an object and has no answer yet.
+	deleting map[target]string
 }
 
 type seen struct {
@@ -143,6 +145,9 @@ func (rt roundTripper) RoundTrip(req *http.Request) (*http.Response, error) {
 		resp, _, err := rt.exchange(req)
 		return resp, err
 	}
+	if req.Method == http.MethodDelete && where.name != "" {
+		defer t.deletes(where, rt.actor)()
+	}
 	ended := t.reads.write(where, req)
 	resp, got, err := rt.exchange(req)
 	if err != nil {
@@ -153,6 +158,21 @@ func (rt roundTripper) RoundTrip(req *http.Request) (*http.Response, error) {
 	ended(resp.StatusCode, o, got)
 	t.record(rt.actor, req, where, resp.StatusCode, sent, got, o)
 	return resp, nil
+}
+
+// deletes notes who deletes an object until the function that it gives is called.
+func (t *Tap) deletes(where target, actor string) (over func()) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.deleting == nil {
+		t.deleting = map[target]string{}
+	}
+	t.deleting[where] = actor
+	return func() {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		delete(t.deleting, where)
+	}
 }
 
 // okJSON is an answer made of what is known.
@@ -219,6 +239,7 @@ type object struct {
 		Name                       string   `json:"name"`
 		GenerateName               string   `json:"generateName"`
 		Namespace                  string   `json:"namespace"`
+		UID                        string   `json:"uid"`
 		ResourceVersion            string   `json:"resourceVersion"`
 		DeletionTimestamp          string   `json:"deletionTimestamp"`
 		DeletionGracePeriodSeconds *int64   `json:"deletionGracePeriodSeconds"`
@@ -294,7 +315,7 @@ func (t *Tap) record(actor string, req *http.Request, where target, code int, se
 	if o == nil {
 		if verb == history.VerbDelete && where.name != "" {
 			// The answer does not show what was deleted.
-			t.gone(actor, where)
+			t.gone(actor, where, got)
 		}
 		return
 	}
@@ -305,6 +326,11 @@ func (t *Tap) record(actor string, req *http.Request, where target, code int, se
 	if verb == history.VerbDelete && !over {
 		// A graceful deletion only sets the timestamp.
 		verb = history.VerbUpdate
+	}
+	if last := t.last[ref]; over && last != nil && another(last.body, o.Metadata.UID) {
+		// The answer was overtaken by that to the creation of the next object
+		// of this name.
+		return
 	}
 	version, _ := strconv.ParseUint(o.Metadata.ResourceVersion, 10, 64)
 	body, err := prune(got, o.Kind)
@@ -324,6 +350,17 @@ func (t *Tap) record(actor string, req *http.Request, where target, code int, se
 func (t *Tap) state(actor, verb string, ref history.Ref, version uint64, body []byte) {
 	e := history.Entry{Kind: history.KindObject, Actor: actor, Verb: verb, Object: ref}
 	last := t.last[ref]
+	if verb == history.VerbCreate && last != nil && another(last.body, uidOf(body)) {
+		// The one before is gone, and the answer to its deletion is still on its
+		// way.
+		by := t.deleting[target{resource: resourceOf(ref.Kind), namespace: ref.Namespace, name: ref.Name, group: groupOf(ref.APIVersion)}]
+		if by == "" {
+			by = apiServerName
+		}
+		t.recorder.Record(history.Entry{Kind: history.KindObject, Actor: by, Verb: history.VerbDelete, Object: ref})
+		delete(t.last, ref)
+		last = nil
+	}
 	switch {
 	case last == nil:
 		e.Body = body
@@ -434,10 +471,40 @@ func (t *Tap) bind(actor string, where target, sent []byte) {
 	t.state(actor, history.VerbBind, ref, last.version, body)
 }
 
-// gone records the end of an object that a request's path names.
-func (t *Tap) gone(actor string, where target) {
-	for ref := range t.last {
+// another says whether a uid is known and not that of the object in body.
+func another(body []byte, uid string) bool {
+	have := uidOf(body)
+	return uid != "" && have != "" && uid != have
+}
+
+func uidOf(body []byte) string {
+	var o object
+	_ = json.Unmarshal(body, &o)
+	return o.Metadata.UID
+}
+
+func groupOf(apiVersion string) string {
+	group, _, ok := strings.Cut(apiVersion, "/")
+	if !ok {
+		return ""
+	}
+	return group
+}
+
+// gone records the end of an object that a request's path names. The answer may
+// tell its uid.
+func (t *Tap) gone(actor string, where target, got []byte) {
+	var answer struct {
+		Details struct {
+			UID string `json:"uid"`
+		} `json:"details"`
+	}
+	_ = json.Unmarshal(got, &answer)
+	for ref, last := range t.last {
 		if ref.Name == where.name && ref.Namespace == where.namespace && resourceOf(ref.Kind) == where.resource {
+			if another(last.body, answer.Details.UID) {
+				return
+			}
 			t.recorder.Record(history.Entry{Kind: history.KindObject, Actor: actor, Verb: history.VerbDelete, Object: ref})
 			delete(t.last, ref)
 			return
