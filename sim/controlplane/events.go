@@ -1,9 +1,7 @@
 package controlplane
 
 import (
-	"bytes"
 	"encoding/json"
-	"io"
 	"maps"
 	"net/http"
 	"slices"
@@ -12,7 +10,6 @@ import (
 	"time"
 
 	jsonpatch "gopkg.in/evanphx/json-patch.v4"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/uuid"
 )
 
@@ -50,15 +47,7 @@ func (s *eventStore) answer(req *http.Request, where target, sent []byte) (*http
 	} else {
 		code, body = s.write(req, where, toJSON(sent))
 	}
-	return &http.Response{
-		Status:     strconv.Itoa(code) + " " + http.StatusText(code),
-		StatusCode: code,
-		Proto:      "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		Header:        http.Header{"Content-Type": {runtime.ContentTypeJSON}},
-		ContentLength: int64(len(body)),
-		Body:          io.NopCloser(bytes.NewReader(body)),
-		Request:       req,
-	}, body
+	return answerJSON(req, code, body), body
 }
 
 // read gives one event, or the list of those of a namespace, or of all; in the API

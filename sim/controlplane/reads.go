@@ -120,6 +120,7 @@ func (r *reads) get(where target, req *http.Request) (body []byte, keep func(cod
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		if code != http.StatusOK {
+			r.drop(keyOf(where), o)
 			return
 		}
 		if r.rights == rights {
@@ -148,12 +149,7 @@ func (r *reads) write(where target, req *http.Request) (ended func(code int, o *
 			r.forgetReaders()
 		}
 	case where.resource == "customresourcedefinitions":
-		r.objects = nil
-		return func(int, *object, []byte) {
-			r.mu.Lock()
-			defer r.mu.Unlock()
-			r.objects = nil
-		}
+		return r.forgetAround(func(objectKey) bool { return true })
 	case !isReadable(where):
 		return nothing
 	case where.name == "" && req.Method == http.MethodPost:
@@ -170,13 +166,10 @@ func (r *reads) write(where target, req *http.Request) (ended func(code int, o *
 			r.object(keyOf(where)).learn(req.URL.Path+"/"+where.name, o, got)
 		}
 	case where.name == "":
-		// A collection is deleted.
-		r.forgetAll(where)
-		return func(int, *object, []byte) {
-			r.mu.Lock()
-			defer r.mu.Unlock()
-			r.forgetAll(where)
-		}
+		// A collection is deleted, everywhere or in a namespace.
+		return r.forgetAround(func(k objectKey) bool {
+			return k.group == where.group && k.resource == where.resource && (where.namespace == "" || k.namespace == where.namespace)
+		})
 	}
 	known := r.object(keyOf(where))
 	known.writing++
@@ -197,9 +190,7 @@ func (r *reads) write(where target, req *http.Request) (ended func(code int, o *
 		}
 		if known.writing == 0 {
 			known.unclear = false
-			if known.body == nil {
-				delete(r.objects, keyOf(where))
-			}
+			r.drop(keyOf(where), known)
 		}
 	}
 }
@@ -230,15 +221,31 @@ func (r *reads) forgetReaders() {
 	}
 }
 
-// forgetAll forgets a resource's objects, all or those of a namespace.
-func (r *reads) forgetAll(where target) {
+// forgetAround forgets the objects that are meant, now and when the write that
+// changes them has ended.
+func (r *reads) forgetAround(meant func(objectKey) bool) (ended func(int, *object, []byte)) {
+	r.forgetAll(meant)
+	return func(int, *object, []byte) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.forgetAll(meant)
+	}
+}
+
+func (r *reads) forgetAll(meant func(objectKey) bool) {
 	for k, o := range r.objects {
-		if k.group == where.group && k.resource == where.resource && (where.namespace == "" || k.namespace == where.namespace) {
+		if meant(k) {
 			r.forgotten++
 			o.forget()
-			if o.writing == 0 {
-				delete(r.objects, k)
-			}
+			r.drop(k, o)
 		}
+	}
+}
+
+// drop takes an object off the list of which nothing is known, unless a write to
+// it is under way.
+func (r *reads) drop(k objectKey, o *known) {
+	if o.writing == 0 && o.body == nil && r.objects[k] == o {
+		delete(r.objects, k)
 	}
 }

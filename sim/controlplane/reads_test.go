@@ -165,8 +165,27 @@ func TestReads(t *testing.T) {
 			c.begin(http.MethodPut, "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/x")(200, 0)
 			c.want("after the change", "", "")
 		},
+		"nothing read beside a write that began before a type changed": func(c *readsTest) {
+			write := c.begin(http.MethodPut, podPath)
+			c.begin(http.MethodPut, "/apis/apiextensions.k8s.io/v1/customresourcedefinitions/x")(200, 0)
+			c.ask("", 5) // what was before the write
+			c.want("during the write", "", "")
+			write(200, 6)
+			c.want("after the write", "", "")
+		},
 	} {
 		t.Run(name, func(t *testing.T) { test(&readsTest{t: t}) })
+	}
+}
+
+// TestReadsLeaveNothing reads what is not there, as every cell does with other
+// names.
+func TestReadsLeaveNothing(t *testing.T) {
+	var r reads
+	_, keep := r.get(parsePath(podPath), request(http.MethodGet, podPath, ""))
+	keep(http.StatusNotFound, true, nil)
+	if len(r.objects) > 0 {
+		t.Errorf("kept: %v", r.objects)
 	}
 }
 

@@ -115,7 +115,7 @@ func (rt roundTripper) RoundTrip(req *http.Request) (*http.Response, error) {
 	if req.Method == http.MethodGet || req.Method == http.MethodHead {
 		known, keep := t.reads.get(where, req)
 		if known != nil {
-			return okJSON(req, known), nil
+			return answerJSON(req, http.StatusOK, known), nil
 		}
 		resp, got, err := rt.exchange(req)
 		if err == nil {
@@ -175,11 +175,11 @@ func (t *Tap) deletes(where target, actor string) (over func()) {
 	}
 }
 
-// okJSON is an answer made of what is known.
-func okJSON(req *http.Request, body []byte) *http.Response {
+// answerJSON is an answer that the tap gives itself.
+func answerJSON(req *http.Request, code int, body []byte) *http.Response {
 	return &http.Response{
-		Status:     "200 OK",
-		StatusCode: http.StatusOK,
+		Status:     strconv.Itoa(code) + " " + http.StatusText(code),
+		StatusCode: code,
 		Proto:      "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 		Header:        http.Header{"Content-Type": {runtime.ContentTypeJSON}},
 		ContentLength: int64(len(body)),
