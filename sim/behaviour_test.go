@@ -1,7 +1,6 @@
 package sim_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -146,14 +145,7 @@ func checkWords(t *testing.T, at string, got, want *string) {
 // observe reads off a history what the controller did.
 func observe(t *testing.T, file string) behaviour {
 	t.Helper()
-	raw, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	entries, err := history.Read(bytes.NewReader(raw))
-	if err != nil {
-		t.Fatal(err)
-	}
+	entries := readHistory(t, file)
 	var b behaviour
 	for _, e := range entries {
 		if e.Kind == history.KindLog && strings.Contains(e.Message, "coschedule value") {

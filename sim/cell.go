@@ -135,7 +135,8 @@ func (c *play) prepare() error {
 	if err != nil {
 		return err
 	}
-	if err := c.removeOtherDefinitions(objects); err != nil {
+	definitions := definitionsOf(objects)
+	if err := c.removeOtherDefinitions(definitions); err != nil {
 		return err
 	}
 	if err := c.ensureCluster(disks, objects); err != nil {
@@ -144,13 +145,13 @@ func (c *play) prepare() error {
 	if err := c.configure(); err != nil {
 		return err
 	}
-	if err := c.ensureDefinitions(objects); err != nil {
+	if err := c.ensureDefinitions(definitions); err != nil {
 		return err
 	}
 	var rest []*unstructured.Unstructured
 	for _, u := range objects {
 		switch kind := u.GetKind(); {
-		case kind == "Namespace", kind == "Node", definition(u):
+		case kind == "Namespace", kind == "Node", slices.Contains(definitions, u):
 		case kind == "PipelineRun", kind == "TaskRun":
 			c.runs = append(c.runs, u)
 		default:
@@ -483,7 +484,7 @@ func (c *play) kinds() []string {
 func (c *play) deleteAll(objects []*history.Object) error {
 	byNamespace := map[string][]history.Ref{}
 	for _, o := range objects {
-		if c.stays(o.Ref) || o.Ref.Namespace == metav1.NamespaceSystem ||
+		if c.keeps(func(r history.Ref) bool { return r == o.Ref }) || o.Ref.Namespace == metav1.NamespaceSystem ||
 			o.Ref.Kind == "ConfigMap" && o.Ref.Namespace == c.release.namespace ||
 			strings.HasPrefix(o.Ref.Kind, "ClusterRole") && strings.HasPrefix(o.Ref.Name, "system:") {
 			continue
@@ -512,7 +513,7 @@ func (c *play) ours(ref history.Ref) bool {
 	if ref.Namespace == "" || ref.Kind == "ServiceAccount" || ref.Kind == "ConfigMap" {
 		return false
 	}
-	return !c.keeps(ref.Kind, ref.Namespace)
+	return !c.keeps(func(r history.Ref) bool { return r.Kind == ref.Kind && r.Namespace == ref.Namespace })
 }
 
 // deletion is at once; dependents follow by the garbage collector.

@@ -43,11 +43,38 @@ func newKept(key string) kept {
 	return kept{key: key, made: map[history.Ref][]byte{}, touched: map[history.Ref]bool{}}
 }
 
-func (k *kept) has(ref history.Ref) bool { return k != nil && slices.Contains(k.refs, ref) }
+// kept are all objects that stay when the cell ends.
+func (w *worker) kept() []*kept {
+	var out []*kept
+	if w.cluster != nil {
+		out = append(out, &w.cluster.kept)
+	}
+	if w.definitions != nil {
+		out = append(out, w.definitions)
+	}
+	return out
+}
 
-// of says whether an object of a kind in a namespace is among them.
-func (k *kept) of(kind, namespace string) bool {
-	return k != nil && slices.ContainsFunc(k.refs, func(r history.Ref) bool { return r.Kind == kind && r.Namespace == namespace })
+// keeps says whether one of the objects that stay is meant.
+func (w *worker) keeps(meant func(history.Ref) bool) bool {
+	return slices.ContainsFunc(w.kept(), func(k *kept) bool { return slices.ContainsFunc(k.refs, meant) })
+}
+
+// noteTouched marks the kept objects that this cell wrote to. Their first entry
+// says that they were there.
+func (c *play) noteTouched() {
+	found := map[history.Ref]bool{}
+	for _, e := range c.log.Entries() {
+		if e.Kind != history.KindObject {
+			continue
+		}
+		for _, k := range c.kept() {
+			if found[e.Object] && slices.Contains(k.refs, e.Object) {
+				k.touched[e.Object] = true
+			}
+		}
+		found[e.Object] = true
+	}
 }
 
 // clusterKey is equal for cells that can share a cluster.

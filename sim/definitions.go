@@ -7,35 +7,34 @@ import (
 	"slices"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-
-	"simctl.dev/simctl/sim/history"
 )
 
-// definition says whether an object of a workload only says how runs are to go:
-// nothing but the user writes to it, and nothing follows from it until a run
-// begins. Such objects stay between cells that want the same.
-func definition(u *unstructured.Unstructured) bool {
-	switch u.GroupVersionKind().GroupKind().String() {
-	case "Task.tekton.dev", "Pipeline.tekton.dev", "Secret", "ConfigMap", "ServiceAccount",
-		"Role.rbac.authorization.k8s.io", "RoleBinding.rbac.authorization.k8s.io":
-		return true
+// definitionsOf gives the objects of a workload that only say how runs are to go:
+// nothing but the user writes to them, and nothing follows from them until a run
+// begins. They stay between cells that want the same. There are none where the
+// order of making may matter: beside a quota, say, which they may not fit.
+func definitionsOf(manifests []*unstructured.Unstructured) []*unstructured.Unstructured {
+	var out []*unstructured.Unstructured
+	for _, u := range manifests {
+		switch u.GroupVersionKind().GroupKind().String() {
+		case "Task.tekton.dev", "Pipeline.tekton.dev", "Secret", "ConfigMap", "ServiceAccount",
+			"Role.rbac.authorization.k8s.io", "RoleBinding.rbac.authorization.k8s.io":
+			out = append(out, u)
+		case "Namespace", "Node", "PersistentVolumeClaim", "TaskRun.tekton.dev", "PipelineRun.tekton.dev":
+		default:
+			return nil
+		}
 	}
-	return false
+	return out
 }
 
 // definitionsKey is equal for cells that can share definitions. They belong to a
 // release, since another one may store Tasks in another version.
-func (c *play) definitionsKey(manifests []*unstructured.Unstructured) (string, error) {
-	spec := struct {
+func (c *play) definitionsKey(definitions []*unstructured.Unstructured) (string, error) {
+	key, err := json.Marshal(struct {
 		Version string
 		Objects []*unstructured.Unstructured
-	}{Version: c.release.build.Version}
-	for _, u := range manifests {
-		if definition(u) {
-			spec.Objects = append(spec.Objects, u)
-		}
-	}
-	key, err := json.Marshal(spec)
+	}{c.release.build.Version, definitions})
 	if err != nil {
 		return "", fmt.Errorf("writing the cell's definitions as JSON: %w", err)
 	}
@@ -44,11 +43,11 @@ func (c *play) definitionsKey(manifests []*unstructured.Unstructured) (string, e
 
 // removeOtherDefinitions removes what cells before have left, unless this cell
 // wants just that.
-func (c *play) removeOtherDefinitions(manifests []*unstructured.Unstructured) error {
+func (c *play) removeOtherDefinitions(definitions []*unstructured.Unstructured) error {
 	if c.definitions == nil {
 		return nil
 	}
-	key, err := c.definitionsKey(manifests)
+	key, err := c.definitionsKey(definitions)
 	if err != nil {
 		return err
 	}
@@ -77,19 +76,16 @@ func (w *worker) removeDefinitions(ctx context.Context) error {
 
 // ensureDefinitions has the workload's definitions there, and recorded as the
 // user's.
-func (c *play) ensureDefinitions(manifests []*unstructured.Unstructured) error {
+func (c *play) ensureDefinitions(definitions []*unstructured.Unstructured) error {
 	if c.definitions != nil {
 		return c.recordKept(actorUser, c.definitions)
 	}
-	key, err := c.definitionsKey(manifests)
+	key, err := c.definitionsKey(definitions)
 	if err != nil {
 		return err
 	}
 	k := newKept(key)
-	for _, u := range manifests {
-		if !definition(u) {
-			continue
-		}
+	for _, u := range definitions {
 		if err := c.create(c.user, u); err != nil {
 			return err
 		}
@@ -106,35 +102,4 @@ func (c *play) ensureDefinitions(manifests []*unstructured.Unstructured) error {
 	}
 	c.worker.definitions = &k
 	return nil
-}
-
-// stays says whether an object is kept for the next cell.
-func (c *play) stays(ref history.Ref) bool {
-	return c.cluster != nil && c.cluster.has(ref) || c.definitions.has(ref)
-}
-
-// keeps says whether an object of a kind in a namespace is kept.
-func (c *play) keeps(kind, namespace string) bool {
-	return c.cluster != nil && c.cluster.of(kind, namespace) || c.definitions.of(kind, namespace)
-}
-
-// noteTouched marks the kept objects that this cell wrote to. Their first entry
-// says that they were there.
-func (c *play) noteTouched() {
-	all := []*kept{c.definitions}
-	if c.cluster != nil {
-		all = append(all, &c.cluster.kept)
-	}
-	found := map[history.Ref]bool{}
-	for _, e := range c.log.Entries() {
-		if e.Kind != history.KindObject {
-			continue
-		}
-		for _, k := range all {
-			if found[e.Object] && k.has(e.Object) {
-				k.touched[e.Object] = true
-			}
-		}
-		found[e.Object] = true
-	}
 }

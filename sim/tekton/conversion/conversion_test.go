@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 
@@ -131,5 +132,36 @@ func TestUse(t *testing.T) {
 	}
 	if crds[1].Spec.Conversion != nil || crds[2].Spec.Conversion != nil {
 		t.Error("types of one version are converted")
+	}
+}
+
+// TestOnlyStored: an older version is served no more where v1 is stored, and
+// stays where it is stored itself or where there is no v1.
+func TestOnlyStored(t *testing.T) {
+	type version = apiextensionsv1.CustomResourceDefinitionVersion
+	for name, test := range map[string]struct {
+		group    string
+		versions []version
+		served   []string
+	}{
+		"v1 stored":       {"tekton.dev", []version{{Name: "v1beta1", Served: true}, {Name: "v1", Served: true, Storage: true}}, []string{"v1"}},
+		"v1beta1 stored":  {"tekton.dev", []version{{Name: "v1beta1", Served: true, Storage: true}, {Name: "v1", Served: true}}, []string{"v1beta1", "v1"}},
+		"no v1":           {"tekton.dev", []version{{Name: "v1alpha1", Served: true}, {Name: "v1beta1", Served: true, Storage: true}}, []string{"v1alpha1", "v1beta1"}},
+		"somebody else's": {"example.com", []version{{Name: "v1beta1", Served: true}, {Name: "v1", Served: true, Storage: true}}, []string{"v1beta1", "v1"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			crd := &apiextensionsv1.CustomResourceDefinition{}
+			crd.Spec.Group, crd.Spec.Versions = test.group, test.versions
+			OnlyStored([]*apiextensionsv1.CustomResourceDefinition{crd})
+			var served []string
+			for _, v := range crd.Spec.Versions {
+				if v.Served {
+					served = append(served, v.Name)
+				}
+			}
+			if !slices.Equal(served, test.served) {
+				t.Errorf("served: %v, want %v", served, test.served)
+			}
+		})
 	}
 }
