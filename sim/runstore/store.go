@@ -62,6 +62,14 @@ type Options struct {
 	Set     []string `json:"set,omitempty"`
 	Seed    *int64   `json:"seed,omitempty"`
 	Repeats *int     `json:"repeats,omitempty"`
+	// Review is set for a run that is an upgrade review; Tekton is its path.
+	Review *Review `json:"review,omitempty"`
+}
+
+// Review says what an upgrade review looks into besides the path.
+type Review struct {
+	MidRun     bool `json:"midRun,omitempty"`
+	NoRemedies bool `json:"noRemedies,omitempty"`
 }
 
 // Input is a file that was read, with the SHA-256 of what was in it.

@@ -20,7 +20,10 @@ const (
 )
 
 // config are a verb's settings: flag over environment over file over default.
-type config struct{ v *viper.Viper }
+type config struct {
+	v   *viper.Viper
+	cmd *cobra.Command
+}
 
 // newConfig reads the settings of cmd.
 func newConfig(cmd *cobra.Command) (*config, error) {
@@ -31,10 +34,11 @@ func newConfig(cmd *cobra.Command) (*config, error) {
 	if err := v.BindPFlags(cmd.Flags()); err != nil {
 		return nil, fmt.Errorf("reading the flags: %w", err)
 	}
+	c := &config{v: v, cmd: cmd}
 	file := v.GetString("config")
 	if file == "" {
 		if _, err := os.Stat(defaultConfig); errors.Is(err, fs.ErrNotExist) {
-			return &config{v}, nil
+			return c, nil
 		}
 		file = defaultConfig
 	}
@@ -46,7 +50,7 @@ func newConfig(cmd *cobra.Command) (*config, error) {
 	if err := checkKeys(cmd, file); err != nil {
 		return nil, err
 	}
-	return &config{v}, nil
+	return c, nil
 }
 
 // checkKeys refuses a key of the file that is no flag of any verb.
@@ -88,7 +92,18 @@ func checkKeys(cmd *cobra.Command, file string) error {
 	return errors.Join(errs...)
 }
 
-func (c *config) isSet(key string) bool    { return c.v.IsSet(key) }
+// verb is the verb that the settings are for.
+func (c *config) verb() string { return c.cmd.Name() }
+
+// given says that a flag stands on the command line.
+func (c *config) given(name string) bool { return c.cmd.Flags().Changed(name) }
+
+// isSet says that a flag of the verb is set anywhere. The environment and the file
+// may have settings for other verbs.
+func (c *config) isSet(key string) bool {
+	return c.cmd.Flags().Lookup(key) != nil && c.v.IsSet(key)
+}
+
 func (c *config) string(key string) string { return c.v.GetString(key) }
 func (c *config) number(key string) (int64, error) {
 	text := strings.TrimSpace(fmt.Sprint(c.v.Get(key)))

@@ -43,24 +43,33 @@ Exit status: 0 as expected, 1 an outcome differs from what was expected,
   simctl run scenarios/incident.yaml --set change=as-reported,tekton-1.15
   simctl run scenarios/placement.yaml --tekton 1.3.1,1.15.0 -o json
   simctl run --resume`,
-		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) == 0 && cmd.Flags().Changed("resume") {
-				return nil
-			}
-			return needPaths(cmd, args)
-		},
+		Args: pathsOrResume,
 		RunE: a.run,
 	}
 	f := cmd.Flags()
 	f.StringP("output", "o", string(reports.Table), "`format` of the result: table, wide, json or yaml")
 	f.StringArray("report", nil, "write the evidence report to this `file` as well, its ending says how: .html, .md, .json, .xml (JUnit), .sarif (repeatable)")
-	f.String("resume", "", "go on with an interrupted run: its `ID`, or the latest")
-	f.Lookup("resume").NoOptDefVal = latest
+	resumeFlag(cmd, "run")
 	f.Bool("fail-fast", false, "stop at the first cell that is not as expected")
 	engineFlags(cmd)
 	expansionFlags(cmd)
-	completeFlag(cmd, "resume", completeRuns)
 	return cmd
+}
+
+// resumeFlag goes on with an interrupted run or review.
+func resumeFlag(cmd *cobra.Command, what string) {
+	f := cmd.Flags()
+	f.String("resume", "", "go on with an interrupted "+what+": its `ID`, or the latest")
+	f.Lookup("resume").NoOptDefVal = latest
+	completeFlag(cmd, "resume", completeRuns)
+}
+
+// pathsOrResume wants paths, but for a run to go on with, which has its own.
+func pathsOrResume(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 && cmd.Flags().Changed("resume") {
+		return nil
+	}
+	return needPaths(cmd, args)
 }
 
 // settings are what `run` was told.
@@ -107,7 +116,7 @@ func (a *App) run(cmd *cobra.Command, args []string) (err error) {
 	if s.resume != "" {
 		store, in, err = a.resume(c, &s)
 	} else {
-		store, in, err = a.begin(c, &s, started)
+		store, in, err = a.begin(c, &s, runstore.Options{}, started)
 	}
 	if err != nil {
 		return err
@@ -139,10 +148,11 @@ func (a *App) openLog(store *runstore.Run, verbose bool) (logr.Logger, func() er
 	return logr.FromSlogHandler(handler), f.Close, nil
 }
 
-// begin makes a new run's folder, once the input has proved good.
-func (a *App) begin(c *config, s *settings, started time.Time) (*runstore.Run, *inputs, error) {
+// begin makes a new run's folder, once the input has proved good. What the flags do
+// not say is as in base.
+func (a *App) begin(c *config, s *settings, base runstore.Options, started time.Time) (*runstore.Run, *inputs, error) {
 	var err error
-	if s.expansion, err = c.expansion(runstore.Options{}); err != nil {
+	if s.expansion, err = c.expansion(base); err != nil {
 		return nil, nil, err
 	}
 	in, err := expand(s.paths, s.expansion)
@@ -197,7 +207,7 @@ func (a *App) resume(c *config, s *settings) (*runstore.Run, *inputs, error) {
 		if id == latest {
 			var err error
 			if id, err = runstore.Latest(runsDir); err != nil {
-				return nil, nil, fmt.Errorf("%w to go on with: start one by simctl run PATH", err)
+				return nil, nil, fmt.Errorf("%w to go on with: start one by simctl %s PATH", err, c.verb())
 			}
 		}
 		dir = filepath.Join(runsDir, id)
@@ -205,6 +215,9 @@ func (a *App) resume(c *config, s *settings) (*runstore.Run, *inputs, error) {
 	info, err := runstore.ReadInfo(dir)
 	if err != nil {
 		return nil, nil, fmt.Errorf("resuming: %w", err)
+	}
+	if verb := verbOf(info); verb != c.verb() {
+		return nil, nil, fmt.Errorf("%s was begun by simctl %s: go on with: %s", info.ID, verb, resumeCommand(verb, *s, info.ID))
 	}
 	if len(s.paths) == 0 {
 		wd, err := os.Getwd()
@@ -376,12 +389,12 @@ func (a *App) report(ctx context.Context, store *runstore.Run, in *inputs, s set
 	switch {
 	case interrupted:
 		problems = append(problems, fmt.Errorf("interrupted after %d of %s: go on with: %s",
-			len(r.Cells), cellCount(len(in.cells)), resumeCommand(s, r.ID)))
+			len(r.Cells), cellCount(len(in.cells)), resumeCommand("run", s, r.ID)))
 	case engineErr != nil:
 		problems = append(problems, engineErr)
 		if r.Interrupted {
 			problems = append(problems, fmt.Errorf("%d of %s finished: once that is mended, go on with: %s",
-				len(r.Cells), cellCount(len(in.cells)), resumeCommand(s, r.ID)))
+				len(r.Cells), cellCount(len(in.cells)), resumeCommand("run", s, r.ID)))
 		}
 	}
 	deviates := false
@@ -409,7 +422,7 @@ func (a *App) report(ctx context.Context, store *runstore.Run, in *inputs, s set
 	case deviates:
 		return errDeviates
 	case r.Interrupted && !s.failFast:
-		a.complain(fmt.Errorf("only %d of %s have a result: go on with: %s", len(r.Cells), cellCount(len(in.cells)), resumeCommand(s, r.ID)))
+		a.complain(fmt.Errorf("only %d of %s have a result: go on with: %s", len(r.Cells), cellCount(len(in.cells)), resumeCommand("run", s, r.ID)))
 		return errReported
 	}
 	return nil
@@ -420,10 +433,18 @@ func (a *App) color(s settings, live bool) bool {
 	return live && !s.noColor && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
 }
 
-// resumeCommand is what to type to go on.
-func resumeCommand(s settings, id string) string {
-	if s.out != "" {
-		return "simctl run --resume --out " + s.out
+// verbOf is the verb that made a run.
+func verbOf(info runstore.Info) string {
+	if info.Options.Review != nil {
+		return "upgrade"
 	}
-	return "simctl run --resume=" + id
+	return "run"
+}
+
+// resumeCommand is what to type to go on.
+func resumeCommand(verb string, s settings, id string) string {
+	if s.out != "" {
+		return "simctl " + verb + " --resume --out " + s.out
+	}
+	return "simctl " + verb + " --resume=" + id
 }

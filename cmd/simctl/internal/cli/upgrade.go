@@ -36,13 +36,15 @@ are run as well, and reported with what came of them.
 A release is a version of Tekton or of OpenShift Pipelines (osp-1.20). Axis values
 of a scenario that only choose a release are left out: the path chooses it.
 
-Everything is kept under .simctl/runs/ID, as by run.
+Everything is kept under .simctl/runs/ID, as by run. An interrupted review goes on
+with --resume, which needs no other argument.
 
 Exit status: 0 nothing is worse after the bump, 1 something is, 2 simctl could not
 do its work.`,
 		Example: `  simctl upgrade --from osp-1.18 --to osp-1.20 scenarios/
-  simctl upgrade --path osp-1.18,osp-1.19,osp-1.20 scenarios/incident.yaml -o markdown`,
-		Args: needPaths,
+  simctl upgrade --path osp-1.18,osp-1.19,osp-1.20 scenarios/incident.yaml -o markdown
+  simctl upgrade --resume`,
+		Args: pathsOrResume,
 		RunE: a.upgrade,
 	}
 	f := cmd.Flags()
@@ -52,6 +54,7 @@ do its work.`,
 	f.Bool("mid-run", false, "also put the bump at each phase of each task of a run")
 	f.Bool("no-remedies", false, "do not look for what mends a cell")
 	f.StringP("output", "o", string(reports.Table), "`format` of the review: table, markdown, json or yaml")
+	resumeFlag(cmd, "review")
 	engineFlags(cmd)
 	cellFlags(cmd)
 	return cmd
@@ -108,24 +111,16 @@ func (a *App) upgrade(cmd *cobra.Command, args []string) (err error) {
 	if err != nil {
 		return err
 	}
-	path, err := releasePath(c)
-	if err != nil {
-		return err
-	}
-	s := settings{format: reports.Table, out: c.string("out"), cacheDir: c.string("cache-dir"), paths: args}
-	var errs [5]error
-	var noRemedies, midRun bool
+	s := settings{format: reports.Table, out: c.string("out"), resume: c.string("resume"), cacheDir: c.string("cache-dir"), paths: args}
+	var errs [3]error
 	s.parallel, errs[0] = c.count("parallel")
 	s.noColor, errs[1] = c.bool("no-color")
 	s.verbose, errs[2] = c.bool("verbose")
-	noRemedies, errs[3] = c.bool("no-remedies")
-	midRun, errs[4] = c.bool("mid-run")
 	if err := errors.Join(errs[:]...); err != nil {
 		return err
 	}
-	// The path is what decides on the releases, also for begin.
 	started := a.Now()
-	store, in, err := a.beginWith(c, &s, started, path)
+	store, in, err := a.openReview(c, &s, started)
 	if err != nil {
 		return err
 	}
@@ -135,10 +130,10 @@ func (a *App) upgrade(cmd *cobra.Command, args []string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, closeLog()) }()
-	r := &review{App: a, ctx: cmd.Context(), s: s, log: log, store: store, path: path,
+	r := &review{App: a, ctx: cmd.Context(), s: s, log: log, store: store, path: s.expansion.Tekton,
 		files: map[string]*scenario.File{}, runs: map[string]impact.Run{},
 		opts: scenario.Options{Seed: s.expansion.Seed, Repeats: s.expansion.Repeats}}
-	files, err := scenario.LoadAll(args)
+	files, err := scenario.LoadAll(s.paths)
 	if err != nil {
 		return err
 	}
@@ -146,13 +141,16 @@ func (a *App) upgrade(cmd *cobra.Command, args []string) (err error) {
 		r.files[f.Scenario.Metadata.Name] = f
 	}
 	out, err := r.compare(in)
-	if err == nil && !noRemedies {
+	if err == nil && !s.expansion.Review.NoRemedies {
 		err = r.remedies(&out, in)
 	}
-	if err == nil && midRun {
+	if err == nil && s.expansion.Review.MidRun {
 		err = r.midRun(&out, in)
 	}
 	err = errors.Join(err, store.WriteResult(a.result(store, &r.cells, started)), keepReview(store.Dir(), out))
+	if err != nil {
+		err = fmt.Errorf("%w: go on with: %s", err, resumeCommand("upgrade", s, store.Info().ID))
+	}
 	if err != nil && len(out.Steps) == 0 {
 		fmt.Fprintf(a.Stderr, "kept in %s\n", store.Dir())
 		return err
@@ -512,23 +510,40 @@ func sameValues(a, b map[string]string, axes []string) bool {
 	return true
 }
 
-// beginWith makes the folder of a run whose cells are those of the scenarios on
-// each of the versions, with nothing expected of them.
-func (a *App) beginWith(c *config, s *settings, started time.Time, versions []string) (*runstore.Run, *inputs, error) {
-	expansion, err := c.expansion(runstore.Options{Tekton: versions})
-	if err != nil {
-		return nil, nil, err
-	}
-	s.expansion = expansion
-	in, err := expand(s.paths, s.expansion)
-	if err != nil {
-		return nil, nil, err
+// openReview makes the folder of a review, or opens that of the one to go on with.
+// Its cells are those of the scenarios on each release of the path, with nothing
+// expected of them.
+func (a *App) openReview(c *config, s *settings, started time.Time) (store *runstore.Run, in *inputs, err error) {
+	if s.resume != "" {
+		for _, name := range []string{"from", "to", "path", "mid-run", "no-remedies"} {
+			if c.given(name) {
+				return nil, nil, fmt.Errorf("a review goes on as it was begun: leave --%s out, or begin another one", name)
+			}
+		}
+		store, in, err = a.resume(c, s)
+		if err != nil {
+			return nil, nil, err
+		}
+	} else {
+		path, err := releasePath(c)
+		if err != nil {
+			return nil, nil, err
+		}
+		var review runstore.Review
+		var errs [2]error
+		review.NoRemedies, errs[0] = c.bool("no-remedies")
+		review.MidRun, errs[1] = c.bool("mid-run")
+		if err := errors.Join(errs[:]...); err != nil {
+			return nil, nil, err
+		}
+		if store, in, err = a.begin(c, s, runstore.Options{Tekton: path, Review: &review}, started); err != nil {
+			return nil, nil, err
+		}
 	}
 	for i := range in.cells {
 		in.cells[i].Expected = nil
 	}
-	store, err := a.create(s, in, started)
-	return store, in, err
+	return store, in, nil
 }
 
 func (a *App) compareCommand() *cobra.Command {

@@ -105,6 +105,55 @@ func TestUpgradeInterrupted(t *testing.T) {
 	}
 }
 
+// TestUpgradeResume: an interrupted review ends as one in a single go would have,
+// and no finished cell is run again.
+func TestUpgradeResume(t *testing.T) {
+	place(t)
+	flags := []string{"upgrade", "--from", "0.68.1", "--to", "1.3.1", "--mid-run", "-o", "json", "scenarios/other.yaml"}
+	whole := held()
+	first := simctl(t, whole, append(flags, "--out", "whole")...)
+	first.want(t, StatusDeviates)
+
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	e := held()
+	plain := e.outcome
+	e.outcome = func(c scenario.Cell) verdict.Cell {
+		if c.Values["remedy"] != "" {
+			cancel()
+		}
+		return plain(c)
+	}
+	simctlContext(ctx, e, append(flags, "--out", "kept")...).want(t, StatusError, "go on with: simctl upgrade --resume --out kept")
+	again := held()
+	o := simctl(t, again, "upgrade", "--resume", "--out", "kept", "-o", "json")
+	o.want(t, StatusDeviates)
+	if len(e.ran)+len(again.ran) != len(whole.ran) || len(again.ran) == 0 {
+		t.Errorf("%d cells and %d later, %d in one go", len(e.ran), len(again.ran), len(whole.ran))
+	}
+	if got, want := strings.ReplaceAll(o.stdout, "kept", "whole"), first.stdout; got != want {
+		t.Errorf("resumed:\n%s\nin one go:\n%s", got, want)
+	}
+
+	simctl(t, held(), "upgrade", "--resume", "--out", "kept", "--mid-run").want(t, StatusError, "leave --mid-run out")
+	simctl(t, held(), "run", "--resume", "--out", "kept").want(t, StatusError, "go on with: simctl upgrade --resume --out kept")
+}
+
+// TestUpgradePathAlone: a setting for other verbs does not change the path.
+func TestUpgradePathAlone(t *testing.T) {
+	place(t)
+	t.Setenv("SIMCTL_TEKTON", "1.15.0")
+	e := held()
+	plain := e.outcome
+	e.outcome = func(c scenario.Cell) verdict.Cell {
+		if v := c.Spec.Tekton.Version; v != "0.68.1" && v != "1.3.1" {
+			t.Errorf("a cell on %s", v)
+		}
+		return plain(c)
+	}
+	simctl(t, e, "upgrade", "--from", "0.68.1", "--to", "1.3.1", "--no-remedies", "scenarios/other.yaml").want(t, StatusDeviates)
+}
+
 // TestUpgradeCannotRun: without the cells of both sides there is nothing to show.
 func TestUpgradeCannotRun(t *testing.T) {
 	place(t)
