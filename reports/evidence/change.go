@@ -22,35 +22,35 @@ const (
 
 var scopes = []string{scopeRun, scopeCluster, scopeOperator, scopeMatrix}
 
-// neighbours gives for each cell of a scenario those that differ from it in the
-// value of one axis.
-func (s *Scenario) neighbours(c *Cell) []neighbour {
+// neighbours gives those cells of a scenario that differ from one of them in the
+// values of n axes, each with the moves that lead there.
+func (s *Scenario) neighbours(c *Cell, n int) []neighbour {
 	var out []neighbour
 	for _, other := range s.Cells {
 		if other == c || other.Result.Repeat != c.Result.Repeat {
 			continue
 		}
-		differ, n := 0, 0
-		for i := range s.Axes {
+		var moves []Move
+		for i, a := range s.Axes {
 			if c.Values[i] != other.Values[i] {
-				differ = i
-				n++
+				moves = append(moves, Move{Axis: a.Name, From: c.Values[i], To: other.Values[i], at: i})
 			}
 		}
-		if n == 1 {
-			out = append(out, neighbour{other, differ})
+		if len(moves) == n {
+			out = append(out, neighbour{other, moves})
 		}
 	}
 	return out
 }
 
 type neighbour struct {
-	cell *Cell
-	axis int
+	cell  *Cell
+	moves []Move
 }
 
 // findChanges looks for what mends a cause, what ends at a price, and what makes
-// no difference.
+// no difference. Several values are changed together only where fewer do not mend
+// it.
 func (b *builder) findChanges(s *Scenario, cause *Cause) {
 	base := cause.first(s)
 	// Where runs stop for good, what only costs time can wait.
@@ -58,26 +58,31 @@ func (b *builder) findChanges(s *Scenario, cause *Cause) {
 		return
 	}
 	var mends, prices []*Change
-	for _, n := range s.neighbours(base) {
-		axis := s.Axes[n.axis].Name
-		from, to := base.Values[n.axis], n.cell.Values[n.axis]
-		d := compare(base.spec, n.cell.spec)
-		done := n.cell.Result.MakespanSeconds != nil && n.cell.Result.Outcome != verdict.Error
-		switch {
-		case n.cell.Cause == cause:
-			cause.RuledOut = append(cause.RuledOut, RuledOut{Axis: axis, From: from, To: to,
-				What: d.words(axis, from, to), Base: base, Proof: n.cell})
-		case done && (cause.Fatal || n.cell.Result.Outcome == verdict.Success):
-			c := &Change{Cause: cause, Axis: axis, From: from, To: to, Base: base, Proof: n.cell,
-				What: d.words(axis, from, to), Short: d.short(axis, from, to), Scope: d.scope()}
-			b.pairs(s, c, n.axis)
-			b.patches(c, d)
-			b.consequences(c, d)
-			if n.cell.Result.Outcome == verdict.Success {
-				mends = append(mends, c)
-			} else {
-				prices = append(prices, c)
+	for n := 1; n <= len(s.Axes) && len(mends) == 0; n++ {
+		var dear []*Change
+		for _, other := range s.neighbours(base, n) {
+			d := compare(base.spec, other.cell.spec)
+			done := other.cell.Result.MakespanSeconds != nil && other.cell.Result.Outcome != verdict.Error
+			switch {
+			case other.cell.Cause == cause:
+				if n == 1 {
+					cause.RuledOut = append(cause.RuledOut, RuledOut{Move: other.moves[0], What: d.words(other.moves), Base: base, Proof: other.cell})
+				}
+			case done && (cause.Fatal || other.cell.Result.Outcome == verdict.Success):
+				c := &Change{Cause: cause, Moves: other.moves, Base: base, Proof: other.cell,
+					What: d.words(other.moves), Short: d.short(other.moves), Scope: d.scope()}
+				b.pairs(s, c)
+				b.patches(c, d)
+				b.consequences(c, d)
+				if other.cell.Result.Outcome == verdict.Success {
+					mends = append(mends, c)
+				} else {
+					dear = append(dear, c)
+				}
 			}
+		}
+		if len(prices) == 0 {
+			prices = dear
 		}
 	}
 	for _, list := range [][]*Change{mends, prices} {
@@ -106,24 +111,26 @@ func (c *Cause) first(s *Scenario) *Cell {
 }
 
 // pairs finds every pair of cells that differ by this change alone.
-func (b *builder) pairs(s *Scenario, c *Change, axis int) {
+func (b *builder) pairs(s *Scenario, c *Change) {
 	key := func(cell *Cell) string {
 		values := slices.Clone(cell.Values)
-		values[axis] = ""
+		for _, m := range c.Moves {
+			values[m.at] = ""
+		}
 		return fmt.Sprintf("%q %d", values, cell.Result.Repeat)
+	}
+	has := func(cell *Cell, value func(Move) string) bool {
+		return !slices.ContainsFunc(c.Moves, func(m Move) bool { return cell.Values[m.at] != value(m) })
 	}
 	after := map[string]*Cell{}
 	for _, cell := range s.Cells {
-		if cell.Values[axis] == c.To {
+		if has(cell, func(m Move) string { return m.To }) {
 			after[key(cell)] = cell
 		}
 	}
 	for _, cell := range s.Cells {
-		if cell.Values[axis] != c.From {
-			continue
-		}
 		other := after[key(cell)]
-		if other == nil {
+		if other == nil || !has(cell, func(m Move) string { return m.From }) {
 			continue
 		}
 		p := Pair{cell, other}
@@ -164,7 +171,7 @@ func (d delta) scope() string {
 }
 
 // words says in a sentence what a change is.
-func (d delta) words(axis, from, to string) string {
+func (d delta) words(moves []Move) string {
 	var parts []string
 	for _, k := range slices.Sorted(maps.Keys(d.flags)) {
 		parts = append(parts, fmt.Sprintf("feature flag %s from %s to %s", k, shown(d.flags[k][0]), shown(d.flags[k][1])))
@@ -188,21 +195,23 @@ func (d delta) words(axis, from, to string) string {
 		parts = append(parts[:most], fmt.Sprintf("%d more", len(parts)-most))
 	}
 	if len(parts) == 0 {
-		return fmt.Sprintf("%s from %s to %s", axis, from, to)
+		for _, m := range moves {
+			parts = append(parts, fmt.Sprintf("%s from %s to %s", m.Axis, m.From, m.To))
+		}
 	}
 	return strings.Join(parts, ", ")
 }
 
 // short is words with the fields of objects by the ends of their paths alone, for
 // a sentence.
-func (d delta) short(axis, from, to string) string {
+func (d delta) short(moves []Move) string {
 	if len(d.flags)+len(d.defaults) > 0 || d.version != nil || d.cluster != nil || len(d.objects) != 1 {
-		return d.words(axis, from, to)
+		return d.words(moves)
 	}
 	o := d.objects[0]
 	all := leaves(o.before, o.after, o.patch, "")
 	if len(all) != 1 {
-		return d.words(axis, from, to)
+		return d.words(moves)
 	}
 	path, rest, _ := strings.Cut(all[0], " ")
 	parts := strings.Split(path, ".")
@@ -403,6 +412,19 @@ func count(n int, one, many string) string {
 		return "1 " + one
 	}
 	return fmt.Sprintf("%d %s", n, many)
+}
+
+// Alone says in which axes the two cells differ, and that it is in these alone.
+func (c *Change) Alone() string {
+	if len(c.Moves) == 1 {
+		return "they differ in the axis " + c.Moves[0].Axis + " alone"
+	}
+	var names []string
+	for _, m := range c.Moves {
+		names = append(names, m.Axis)
+	}
+	last := len(names) - 1
+	return "they differ in the axes " + strings.Join(names[:last], ", ") + " and " + names[last] + " alone; no smaller change in the matrix mends it"
 }
 
 // Untouched says which of the objects that come to mind first a change leaves

@@ -110,10 +110,10 @@ func TestIncident(t *testing.T) {
 	if len(ruled) != 1 || ruled[0].To != "flag-set-to-false" || !strings.Contains(ruled[0].What, "disable-affinity-assistant") {
 		t.Errorf("ruled out is %+v", ruled)
 	}
-	if len(r.Changes) != 2 || r.Changes[0].To != "fsgroup-in-range" || r.Changes[1].To != "tekton-1.15" {
+	if len(r.Changes) != 2 || r.Changes[0].Moves[0].To != "fsgroup-in-range" || r.Changes[1].Moves[0].To != "tekton-1.15" {
 		t.Fatalf("the changes are %+v", r.Changes)
 	}
-	if len(r.Alternatives) != 1 || r.Alternatives[0].To != "coschedule-disabled" {
+	if len(r.Alternatives) != 1 || r.Alternatives[0].Moves[0].To != "coschedule-disabled" {
 		t.Fatalf("the alternatives are %+v", r.Alternatives)
 	}
 	if p := r.Changes[0].Patches; len(p) != 1 || !strings.HasPrefix(p[0].Title, "PipelineRun ") || p[0].Command != "" ||
@@ -170,16 +170,40 @@ func TestHarm(t *testing.T) {
 	if len(r.Changes) != 3 {
 		t.Fatalf("the changes are %+v", r.Changes)
 	}
-	if r.Changes[0].To != "mend" || len(r.Changes[0].Worse) != 0 {
+	if r.Changes[0].Moves[0].To != "mend" || len(r.Changes[0].Worse) != 0 {
 		t.Errorf("the first change is %+v", r.Changes[0])
 	}
 	for _, c := range r.Changes[1:] {
 		if len(c.Worse) != 1 || c.Worse[0].After.Label != "a=mend-but, b=two" {
-			t.Errorf("%s is worse in %+v", c.To, c.Worse)
+			t.Errorf("%s is worse in %+v", c.Moves[0].To, c.Worse)
 		}
 	}
 	if md := r.Markdown(); !strings.Contains(md, "- Worse: success becomes deadlock in [a=mend-but, b=two]") {
 		t.Errorf("the harm is not told:\n%s", md)
+	}
+}
+
+// Where no single change mends a cause, the smallest set of them is proposed, and
+// what made no difference alone is still ruled out alone.
+func TestTogether(t *testing.T) {
+	in := matrix([][]string{{"bad", "half", "worse"}, {"one", "two"}}, func(v []string) verdict.Finding {
+		if v[0] == "half" && v[1] == "two" {
+			return finding(verdict.Success, "")
+		}
+		return finding(verdict.Deadlock, "the root")
+	})
+	r := build(t, in)
+	if len(r.Changes) != 1 || len(r.Changes[0].Moves) != 2 || len(r.Changes[0].Proofs) != 1 || len(r.Changes[0].Same) != 0 {
+		t.Fatalf("changes %+v", r.Changes)
+	}
+	if got, want := r.Changes[0].Alone(), "they differ in the axes a and b alone; no smaller change in the matrix mends it"; got != want {
+		t.Errorf("Alone() = %s, want %s", got, want)
+	}
+	if got, want := r.Changes[0].What, "a from bad to half, b from one to two"; got != want {
+		t.Errorf("What = %s, want %s", got, want)
+	}
+	if ruled := r.Causes[0].RuledOut; len(ruled) != 3 {
+		t.Errorf("ruled out is %+v", ruled)
 	}
 }
 
@@ -279,7 +303,7 @@ func TestTroubleOnTheWay(t *testing.T) {
 	outcomes["off"] = held
 	of := func(v []string) verdict.Finding { return outcomes[v[0]] }
 	r := build(t, matrix([][]string{{"off", "on"}, {"only"}}, of))
-	if len(r.Changes) != 1 || r.Changes[0].To != "on" || len(r.Alternatives) != 0 || r.Summary.Severity != "low" {
+	if len(r.Changes) != 1 || r.Changes[0].Moves[0].To != "on" || len(r.Alternatives) != 0 || r.Summary.Severity != "low" {
 		t.Errorf("the changes are %+v, the summary %+v", r.Changes, r.Summary)
 	}
 	if !strings.Contains(r.Summary.Verdict, "nothing keeps the pods together") || !strings.Contains(r.Summary.Verdict, "What takes it away") {

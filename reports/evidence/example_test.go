@@ -41,11 +41,7 @@ func take(t *testing.T, run, dir string) {
 	check(os.RemoveAll(dir))
 	result.ID, result.Started, result.Simctl, result.WallSeconds = "example", time.Time{}, "", 0
 	result.Command = append([]string{"simctl", "run"}, info.Paths...)
-	var files []File
-	for _, f := range info.Inputs {
-		files = append(files, File{Path: f.Path, SHA256: f.SHA256})
-	}
-	write(filepath.Join(dir, "inputs.json"), files)
+	write(filepath.Join(dir, "inputs.json"), info.Inputs)
 	for i, c := range result.Cells {
 		id := idOf(c)
 		result.Cells[i].WallSeconds = 0
@@ -75,6 +71,11 @@ func TestExampleIsOfTheScenario(t *testing.T) {
 		t.Fatal(err)
 	}
 	in := load(t, "incident")
+	for i, now := range files[0].Inputs() {
+		if i >= len(in.Files) || filepath.Join("..", "..", in.Files[i].Path) != now.Path || in.Files[i].SHA256 != now.SHA256 {
+			t.Errorf("the example was not made from %s as it is: make example", now.Path)
+		}
+	}
 	if len(cells) != len(in.Result.Cells) {
 		t.Fatalf("the scenario has %d cells, the example %d: make example", len(cells), len(in.Result.Cells))
 	}

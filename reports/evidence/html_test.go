@@ -128,7 +128,7 @@ func TestHostileHTML(t *testing.T) {
 		f.Timing.Tasks = []verdict.TaskTiming{{Task: hostile, TaskRun: hostile, Pod: hostile, Queued: &since}}
 		return f
 	})
-	in.Files = []File{{Path: hostile, SHA256: hostile}}
+	in.Files = []scenario.Input{{Path: hostile, SHA256: hostile}}
 	in.Result.Command = []string{"simctl", "run", hostile}
 	for i := range in.Result.Cells {
 		c := &in.Result.Cells[i]

@@ -58,9 +58,7 @@ type (
 	}
 	documentMend struct {
 		Cause    int             `json:"cause"`
-		Axis     string          `json:"axis"`
-		From     string          `json:"from"`
-		To       string          `json:"to"`
+		Moves    []Move          `json:"moves"`
 		What     string          `json:"what"`
 		Scope    string          `json:"scope"`
 		Base     string          `json:"base"`
@@ -133,7 +131,7 @@ func (r *Report) JSON(w io.Writer) error {
 func mends(changes []*Change) []documentMend {
 	out := []documentMend{}
 	for _, c := range changes {
-		x := documentMend{Cause: c.Cause.Number, Axis: c.Axis, From: c.From, To: c.To, What: c.What, Scope: c.Scope,
+		x := documentMend{Cause: c.Cause.Number, Moves: c.Moves, What: c.What, Scope: c.Scope,
 			Base: c.Base.ID, Proof: c.Proof.ID, Proofs: len(c.Proofs), Worse: []string{}, Patches: []documentPatch{},
 			Risk: c.Risk, Impact: c.Impact, Rollback: c.Rollback, Takes: c.Takes, Verify: []documentStep{}}
 		for _, w := range c.Worse {

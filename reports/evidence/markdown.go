@@ -183,7 +183,7 @@ func (c changes) markdown(p printf) {
 func (c *Change) markdown(p printf, n int) {
 	p("### Option %d: %s\n\n", n, md(c.What))
 	p("Mends cause [%d](#cause-%d). To be done by %s.\n\n", c.Cause.Number, c.Cause.Number, md(c.Scope))
-	p("Proof: %s is %s, %s is %s; they differ in the axis %s alone.\n\n", ref(c.Base), md(c.Base.Badge.Text), ref(c.Proof), md(c.Proof.Badge.Text), md(c.Axis))
+	p("Proof: %s is %s, %s is %s; %s.\n\n", ref(c.Base), md(c.Base.Badge.Text), ref(c.Proof), md(c.Proof.Badge.Text), md(c.Alone()))
 	for _, x := range c.Patches {
 		p("**%s**\n\nBefore:\n\n%sAfter:\n\n%s", md(x.Title), block(x.Format, x.Before), block(x.Format, x.After))
 		if x.Command != "" {

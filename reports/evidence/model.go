@@ -9,8 +9,8 @@ import (
 // Input is what a report is made of.
 type Input struct {
 	Result verdict.RunResult
-	// Files are the input files that were read, with their SHA-256.
-	Files []File
+	// Files are the scenarios and manifests that were read.
+	Files []scenario.Input
 	// Specs has what a cell consisted of, by the cell's ID; a cell may be missing.
 	Specs map[string]*scenario.Cell
 	// History gives a cell's history by the cell's ID. It may be nil, and give
@@ -24,9 +24,6 @@ type Input struct {
 	// it took, and the run's ID. Names that were made up become numbers.
 	Example bool
 }
-
-// File is an input file.
-type File struct{ Path, SHA256 string }
 
 // Report is a run's report.
 type Report struct {
@@ -111,16 +108,18 @@ type Cause struct {
 
 // RuledOut is something that was changed and made no difference.
 type RuledOut struct {
-	// Axis, From and To are what was changed, What it means.
-	Axis, From, To, What string
+	// Move is what was changed, What what that means.
+	Move
+	What string
 	// Base is the cell without, Proof the cell with it.
 	Base, Proof *Cell
 }
 
-// Change is one change that makes a difference, proved by cells.
+// Change is what makes a difference, proved by cells: one thing where one is enough,
+// otherwise several together.
 type Change struct {
-	Cause          *Cause
-	Axis, From, To string
+	Cause *Cause
+	Moves []Move
 	// What it is, in a sentence, Short the same in fewer words; Scope who has to
 	// do it.
 	What, Short, Scope string
@@ -139,7 +138,16 @@ type Change struct {
 	Verify      []Step
 }
 
-// Pair is two cells that differ in one axis value.
+// Move is from one value of an axis to another.
+type Move struct {
+	Axis string `json:"axis"`
+	From string `json:"from"`
+	To   string `json:"to"`
+	// at is the axis' index in the scenario.
+	at int
+}
+
+// Pair is two cells that differ by one change alone.
 type Pair struct{ Before, After *Cell }
 
 // Patch is what to change on an object.
@@ -186,5 +194,5 @@ type Reproduce struct {
 	Seed       string
 	ID         string
 	Started    string
-	Files      []File
+	Files      []scenario.Input
 }

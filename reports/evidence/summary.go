@@ -89,7 +89,7 @@ func (b *builder) summarize() {
 	if fatal > len(main.Cells) {
 		first = fmt.Sprintf("%s of %d did not do their work; %d of them (%s), because %s.", count(fatal, "cell", "cells"), total, len(main.Cells), main.Outcome, why)
 	}
-	second := "No cell that differs in one thing came out well, so the matrix proves no change."
+	second := "No cell of that scenario came out well, so the matrix proves no change."
 	s.Act = "whoever owns the scenario: add an axis with the change you have in mind"
 	if change != nil {
 		second = fmt.Sprintf("What mends it with the least reach is %s", change.Short)

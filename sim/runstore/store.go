@@ -16,6 +16,7 @@ import (
 	"syscall"
 	"time"
 
+	"simctl.dev/simctl/sim/scenario"
 	"simctl.dev/simctl/sim/verdict"
 )
 
@@ -49,11 +50,11 @@ type Info struct {
 	// Command is the command line, Dir the folder it was given in.
 	Command []string `json:"command"`
 	Dir     string   `json:"dir"`
-	// Paths and Options are what the cells were expanded from, Inputs the files
-	// that were read.
-	Paths   []string `json:"paths"`
-	Options Options  `json:"options"`
-	Inputs  []Input  `json:"inputs"`
+	// Paths and Options are what the cells were expanded from, Inputs the
+	// scenarios and manifests that were read.
+	Paths   []string         `json:"paths"`
+	Options Options          `json:"options"`
+	Inputs  []scenario.Input `json:"inputs"`
 }
 
 // Options are those that decide which cells there are.
@@ -70,12 +71,6 @@ type Options struct {
 type Review struct {
 	MidRun     bool `json:"midRun,omitempty"`
 	NoRemedies bool `json:"noRemedies,omitempty"`
-}
-
-// Input is a file that was read, with the SHA-256 of what was in it.
-type Input struct {
-	Path   string `json:"path"`
-	SHA256 string `json:"sha256"`
 }
 
 // Record is a finished cell: a line of cells.jsonl.

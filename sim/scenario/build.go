@@ -57,7 +57,7 @@ func (f *File) read(at string, paths []string) *manifestSet {
 	if set, ok := f.manifests[key]; ok {
 		return set
 	}
-	r, set := &reader{}, &manifestSet{}
+	r, set := &reader{inputs: &f.inputs}, &manifestSet{}
 	for i, p := range paths {
 		full := p
 		if !filepath.IsAbs(p) {

@@ -3,6 +3,8 @@ package scenario
 import (
 	"bytes"
 	"cmp"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -30,6 +32,35 @@ type File struct {
 
 	mu        sync.Mutex
 	manifests map[string]*manifestSet
+	// inputs are the files that were read so far.
+	inputs inputs
+}
+
+// Input is a file that was read, with the SHA-256 of what was in it.
+type Input struct {
+	Path   string `json:"path"`
+	SHA256 string `json:"sha256"`
+}
+
+// inputs are in the order in which they were first read.
+type inputs []Input
+
+func (in *inputs) add(path string, content []byte) {
+	path = filepath.Clean(path)
+	if !slices.ContainsFunc(*in, func(i Input) bool { return i.Path == path }) {
+		sum := sha256.Sum256(content)
+		*in = append(*in, Input{Path: path, SHA256: hex.EncodeToString(sum[:])})
+	}
+}
+
+// Inputs lists the files that the scenario was read from: its own first, then the
+// manifests and kustomizations that its cells so far name, by path.
+func (f *File) Inputs() []Input {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	out := slices.Clone(f.inputs)
+	slices.SortFunc(out[1:], func(a, b Input) int { return cmp.Compare(a.Path, b.Path) })
+	return out
 }
 
 // manifestSet is what one list of manifest paths gave.
@@ -55,6 +86,7 @@ func Load(path string) (*File, error) {
 		return nil, join(doc.problems)
 	}
 	f := &File{Path: path, Scenario: *s, doc: doc, manifests: map[string]*manifestSet{}}
+	f.inputs.add(path, content)
 	f.check()
 	if len(doc.problems) > 0 {
 		slices.SortStableFunc(doc.problems, func(a, b *Problem) int {

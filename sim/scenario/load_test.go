@@ -2,6 +2,7 @@ package scenario
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -78,6 +79,40 @@ func TestGood(t *testing.T) {
 			}
 			golden(t, filepath.Join(dir, "cells.txt"), describe(t, cells))
 		})
+	}
+}
+
+// TestInputs: what is read is listed once, by way of kustomizations, of axis values
+// and of interventions.
+func TestInputs(t *testing.T) {
+	for _, c := range []struct{ scenario, want string }{
+		{"kustomize", "good/kustomize/scenario.yaml kustomize/base/kustomization.yaml kustomize/base/rbac.yaml " +
+			"kustomize/tasks/kustomization.yaml manifests/claim.yaml manifests/pipeline.yaml manifests/run.yaml"},
+		{"interventions", "good/interventions/scenario.yaml good/interventions/quota.yaml manifests/account.yaml " +
+			"manifests/claim.yaml manifests/pipeline.yaml manifests/run.yaml"},
+	} {
+		f, err := Load(filepath.Join("testdata", "good", c.scenario, "scenario.yaml"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []string
+		for _, i := range f.Inputs() {
+			content, err := os.ReadFile(i.Path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if i.SHA256 != fmt.Sprintf("%x", sha256.Sum256(content)) {
+				t.Errorf("%s has another hash than %s", i.Path, i.SHA256)
+			}
+			path, err := filepath.Rel("testdata", i.Path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = append(got, path)
+		}
+		if got := strings.Join(got, " "); got != c.want {
+			t.Errorf("read %s, want %s", got, c.want)
+		}
 	}
 }
 

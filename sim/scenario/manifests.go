@@ -20,6 +20,8 @@ import (
 type reader struct {
 	objects  []*object
 	problems []*Problem
+	// inputs takes the files that are read.
+	inputs *inputs
 	// open are the kustomizations being read, to find circles.
 	open []string
 }
@@ -125,6 +127,7 @@ func (r *reader) file(name string, skipScenarios bool) error {
 	if err != nil {
 		return fmt.Errorf("cannot read %s: %w", name, plainError(err))
 	}
+	r.inputs.add(name, content)
 	for _, doc := range splitDocuments(content) {
 		var root yaml.Node
 		if err := yaml.Unmarshal(doc, &root); err != nil {
@@ -243,6 +246,7 @@ func (r *reader) kustomization(name string) error {
 	if err != nil {
 		return fmt.Errorf("cannot read %s: %w", name, plainError(err))
 	}
+	r.inputs.add(name, content)
 	var root yaml.Node
 	if err := yaml.Unmarshal(content, &root); err != nil {
 		r.problems = append(r.problems, yamlProblem(name, content, err))

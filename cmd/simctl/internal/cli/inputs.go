@@ -1,11 +1,7 @@
 package cli
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
-	"errors"
-	"fmt"
-	"os"
+	"slices"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -16,15 +12,9 @@ import (
 
 // inputs are the cells of scenario files.
 type inputs struct {
-	files []inputFile
+	files []*scenario.File
 	cells []scenario.Cell
 	ids   []string
-}
-
-// inputFile is a scenario file that was read.
-type inputFile struct {
-	path, name string
-	sum        runstore.Input
 }
 
 // expansionFlags are those that decide which cells there are.
@@ -90,23 +80,11 @@ func expand(paths []string, o runstore.Options) (*inputs, error) {
 	if err != nil {
 		return nil, err
 	}
-	files, err := scenario.LoadAll(paths)
-	errs := []error{err}
 	in := &inputs{}
-	for _, f := range files {
-		raw, err := os.ReadFile(f.Path)
-		if err != nil {
-			errs = append(errs, fmt.Errorf("reading %s: %w", f.Path, err))
-			continue
-		}
-		sum := sha256.Sum256(raw)
-		in.files = append(in.files, inputFile{path: f.Path, name: f.Scenario.Metadata.Name,
-			sum: runstore.Input{Path: f.Path, SHA256: hex.EncodeToString(sum[:])}})
-	}
-	if err := errors.Join(errs...); err != nil {
+	if in.files, err = scenario.LoadAll(paths); err != nil {
 		return nil, err
 	}
-	in.cells, err = scenario.Expand(files, scenario.Options{Versions: o.Tekton, Set: set, Seed: o.Seed, Repeats: o.Repeats})
+	in.cells, err = scenario.Expand(in.files, scenario.Options{Versions: o.Tekton, Set: set, Seed: o.Seed, Repeats: o.Repeats})
 	if err != nil {
 		return nil, err
 	}
@@ -116,11 +94,15 @@ func expand(paths []string, o runstore.Options) (*inputs, error) {
 	return in, nil
 }
 
-// hashes lists the files that were read.
-func (in *inputs) hashes() []runstore.Input {
-	var out []runstore.Input
+// read lists the files that were read, each once.
+func (in *inputs) read() []scenario.Input {
+	var out []scenario.Input
 	for _, f := range in.files {
-		out = append(out, f.sum)
+		for _, i := range f.Inputs() {
+			if !slices.Contains(out, i) {
+				out = append(out, i)
+			}
+		}
 	}
 	return out
 }

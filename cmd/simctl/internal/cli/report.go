@@ -166,10 +166,7 @@ func (a *App) writeReport(t reportTarget, in evidence.Input, report *evidence.Re
 
 // evidence gives what a report is made of.
 func (r *keptRun) evidence(selector string) (evidence.Input, error) {
-	in := evidence.Input{Result: r.result, Specs: map[string]*scenario.Cell{}}
-	for _, f := range r.info.Inputs {
-		in.Files = append(in.Files, evidence.File{Path: f.Path, SHA256: f.SHA256})
-	}
+	in := evidence.Input{Result: r.result, Specs: map[string]*scenario.Cell{}, Files: r.info.Inputs}
 	for _, id := range r.ids {
 		c, err := runstore.ReadCell(r.dir, id)
 		if err != nil && !errors.Is(err, runstore.ErrNotKept) {

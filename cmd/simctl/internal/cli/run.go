@@ -180,7 +180,7 @@ func (a *App) create(s *settings, in *inputs, started time.Time) (*runstore.Run,
 	store, err := runstore.Create(dir, runstore.Info{
 		ID: id, Started: started.UTC().Truncate(time.Second), Simctl: a.Versions.Simctl,
 		Command: append([]string{"simctl"}, a.args...), Dir: wd,
-		Paths: s.paths, Options: s.expansion, Inputs: in.hashes(),
+		Paths: s.paths, Options: s.expansion, Inputs: in.read(),
 	})
 	if err != nil {
 		return nil, err
@@ -242,14 +242,14 @@ func (a *App) resume(c *config, s *settings) (*runstore.Run, *inputs, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	for _, now := range in.hashes() {
+	for _, now := range in.read() {
 		for _, then := range info.Inputs {
 			if now.Path == then.Path && now.SHA256 != then.SHA256 {
 				fmt.Fprintf(a.Stderr, "%s has changed since; those of its cells that differ are run again\n", now.Path)
 			}
 		}
 	}
-	info.Paths, info.Options, info.Inputs = s.paths, s.expansion, in.hashes()
+	info.Paths, info.Options, info.Inputs = s.paths, s.expansion, in.read()
 	if wd, err := os.Getwd(); err == nil {
 		info.Dir = wd
 	}

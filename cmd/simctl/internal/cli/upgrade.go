@@ -133,11 +133,7 @@ func (a *App) upgrade(cmd *cobra.Command, args []string) (err error) {
 	r := &review{App: a, ctx: cmd.Context(), s: s, log: log, store: store, path: s.expansion.Tekton,
 		files: map[string]*scenario.File{}, runs: map[string]impact.Run{},
 		opts: scenario.Options{Seed: s.expansion.Seed, Repeats: s.expansion.Repeats}}
-	files, err := scenario.LoadAll(s.paths)
-	if err != nil {
-		return err
-	}
-	for _, f := range files {
+	for _, f := range in.files {
 		r.files[f.Scenario.Metadata.Name] = f
 	}
 	out, err := r.compare(in)

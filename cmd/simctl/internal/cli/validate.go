@@ -33,7 +33,7 @@ many cells each has. No control plane is started.`,
 				cells[c.File]++
 			}
 			for _, f := range in.files {
-				fmt.Fprintf(a.Stdout, "%s: scenario %s: %s\n", f.path, f.name, cellCount(cells[f.path]))
+				fmt.Fprintf(a.Stdout, "%s: scenario %s: %s\n", f.Path, f.Scenario.Metadata.Name, cellCount(cells[f.Path]))
 			}
 			if len(in.files) > 1 {
 				fmt.Fprintf(a.Stdout, "%s in all\n", cellCount(len(in.cells)))
