@@ -68,8 +68,10 @@ func BenchmarkCells(b *testing.B) {
 	b.ReportMetric(memory/n, "MiB")
 }
 
-// peakMemory samples the resident memory of this process and its descendants;
-// the function it gives stops that and tells the largest sum in MiB.
+// peakMemory samples the memory of this process and its descendants; the function
+// it gives stops that and tells the largest sum in MiB. A page that several of them
+// share, as those of the one executable that they all are, counts once: it is the
+// sum of proportional set sizes.
 func peakMemory() func() float64 {
 	quit, out := make(chan struct{}), make(chan float64)
 	go func() {
@@ -90,11 +92,7 @@ func peakMemory() func() float64 {
 }
 
 func treeMemory() float64 {
-	type process struct {
-		parent int
-		pages  float64
-	}
-	all := map[int]process{}
+	parents := map[int]int{}
 	stats, _ := filepath.Glob("/proc/[0-9]*/stat")
 	for _, name := range stats {
 		raw, err := os.ReadFile(name)
@@ -103,21 +101,34 @@ func treeMemory() float64 {
 		}
 		pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(name)))
 		fields := strings.Fields(string(raw[strings.LastIndexByte(string(raw), ')')+1:]))
-		if len(fields) < 22 {
-			continue
+		if len(fields) > 1 {
+			parents[pid], _ = strconv.Atoi(fields[1])
 		}
-		parent, _ := strconv.Atoi(fields[1])
-		pages, _ := strconv.ParseFloat(fields[21], 64)
-		all[pid] = process{parent, pages}
 	}
-	var sum float64
-	for pid, p := range all {
-		for up := pid; up > 1; up = all[up].parent {
+	var kib float64
+	for pid := range parents {
+		for up := pid; up > 1; up = parents[up] {
 			if up == os.Getpid() {
-				sum += p.pages
+				kib += proportional(pid)
 				break
 			}
 		}
 	}
-	return sum * float64(os.Getpagesize()) / (1 << 20)
+	return kib / (1 << 10)
+}
+
+// proportional gives a process' proportional set size in KiB; 0 for one that is
+// gone.
+func proportional(pid int) float64 {
+	raw, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "smaps_rollup"))
+	if err != nil {
+		return 0
+	}
+	for line := range strings.Lines(string(raw)) {
+		if rest, ok := strings.CutPrefix(line, "Pss:"); ok {
+			kib, _ := strconv.ParseFloat(strings.TrimSpace(strings.TrimSuffix(strings.TrimSpace(rest), "kB")), 64)
+			return kib
+		}
+	}
+	return 0
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -17,6 +18,7 @@ import (
 	"github.com/go-logr/logr"
 
 	"simctl.dev/simctl/sim"
+	"simctl.dev/simctl/sim/releases"
 	"simctl.dev/simctl/sim/scenario"
 	"simctl.dev/simctl/sim/verdict"
 )
@@ -116,6 +118,36 @@ func TestOutcomes(t *testing.T) {
 	for _, o := range verdict.Outcomes {
 		if !seen[o] {
 			t.Errorf("no cell came out as %s", o)
+		}
+	}
+}
+
+// TestFeatures has a pipeline with what pipelines use beside plain tasks on the
+// releases of the shipped scenarios. Real controllers say how often each task runs.
+func TestFeatures(t *testing.T) {
+	f, err := scenario.Load("testdata/features.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cells, err := f.Cells(scenario.Options{Versions: append(strings.Split(shippedReleases, ","), releases.BuiltIn)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	results, err := run(t, context.Background(), cells, sim.Options{Parallel: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]int{
+		"list": 1, "each": 3, "after-gated": 1, "flaky": 2, "tolerant": 1, "advisory": 1, "sided": 1, "by-digest": 1, "action": 1,
+		"report": 1, "alarm": 1, // what is let pass still makes $(tasks.status) Failed
+	}
+	for _, r := range results {
+		got := map[string]int{}
+		for _, task := range r.Timing.Tasks {
+			got[task.Task]++
+		}
+		if r.Outcome != verdict.Success || !maps.Equal(got, want) {
+			t.Errorf("Tekton %s: %s (%s), tasks %v, want %v\n%s", r.Values["tekton"], r.Outcome, r.Error, got, want, chain(r))
 		}
 	}
 }

@@ -36,10 +36,12 @@ type registry struct {
 	bandwidth float64
 	size      int64
 	images    map[string]int64
+	// tags has the sizes of what is listed of a repository.
+	tags map[string][]int64
 }
 
 func newRegistry(r scenario.Registry) (*registry, error) {
-	out := &registry{bandwidth: defaultBandwidth, size: defaultImageSize, images: map[string]int64{}}
+	out := &registry{bandwidth: defaultBandwidth, size: defaultImageSize, images: map[string]int64{}, tags: map[string][]int64{}}
 	parse := func(what string, q scenario.Quantity, fallback int64) (int64, error) {
 		if q == "" {
 			return fallback, nil
@@ -65,20 +67,31 @@ func newRegistry(r scenario.Registry) (*registry, error) {
 		return nil, err
 	}
 	for name, q := range r.Images {
-		if out.images[name], err = parse("image "+name, q, 0); err != nil {
+		n, err := parse("image "+name, q, 0)
+		if err != nil {
 			return nil, err
 		}
+		name = canonical(name)
+		out.images[name] = n
+		repository := untag(name, false)
+		out.tags[repository] = append(out.tags[repository], n)
 	}
 	return out, nil
 }
 
 // bytes gives an image's size: by its full reference, without its digest,
-// without its tag.
+// without its tag. Tekton names the image of a step without a command by its
+// digest alone; then the one listed tag of that repository is meant.
 func (r *registry) bytes(image string) int64 {
+	image = canonical(image)
 	for _, name := range []string{image, untag(image, true), untag(image, false)} {
 		if n, ok := r.images[name]; ok {
 			return n
 		}
+	}
+	repository := untag(image, false)
+	if sizes := r.tags[repository]; len(sizes) == 1 && strings.HasPrefix(image, repository+"@") {
+		return sizes[0]
 	}
 	for _, t := range tektonImages {
 		if strings.Contains(untag(image, false), t.part) {
@@ -86,6 +99,16 @@ func (r *registry) bytes(image string) int64 {
 		}
 	}
 	return r.size
+}
+
+// canonical gives an image of Docker Hub its shortest name.
+func canonical(image string) string {
+	for _, host := range []string{"index.docker.io/", "docker.io/"} {
+		if rest, ok := strings.CutPrefix(image, host); ok {
+			return strings.TrimPrefix(rest, "library/")
+		}
+	}
+	return image
 }
 
 // untag takes the digest, and the tag unless it is to be kept, off a reference.

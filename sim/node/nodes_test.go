@@ -47,6 +47,26 @@ func TestNodes(t *testing.T) {
 	}
 }
 
+// TestImageSizes: an image has its size however it is written.
+func TestImageSizes(t *testing.T) {
+	r, err := newRegistry(scenario.Registry{ImageSize: "1", Images: map[string]scenario.Quantity{
+		"busybox": "2", "docker.io/library/golang:1.26": "3", "example.com/a:x": "4", "example.com/b:x": "5", "example.com/b:y": "6",
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for image, want := range map[string]int64{
+		"busybox:1": 2, "docker.io/library/busybox": 2, "index.docker.io/library/busybox@sha256:00": 2, "docker.io/me/busybox": 1,
+		"golang:1.26": 3, "golang:1.25": 1, "golang@sha256:00": 3,
+		"example.com/a:x@sha256:00": 4, "example.com/a@sha256:00": 4, "example.com/a:z@sha256:00": 1,
+		"example.com/b@sha256:00": 1, "example.com/b:y": 6,
+	} {
+		if got := r.bytes(image); got != want {
+			t.Errorf("%s has %d bytes, want %d", image, got, want)
+		}
+	}
+}
+
 func TestPullAll(t *testing.T) {
 	r, err := newRegistry(scenario.Registry{Bandwidth: "10Mi", ImageSize: "20Mi", Images: map[string]scenario.Quantity{"example.com/big": "100Mi", "example.com/big:small": "10Mi"}})
 	if err != nil {

@@ -202,7 +202,9 @@ func start(ctx context.Context, b *Build, o ControllerOptions) (*Controller, err
 }
 
 // environment is what the process gets: nothing of simctl's own but where to
-// find programs and files.
+// put files, and nothing that leads out of this machine. Upstream looks for a
+// cloud's credentials when an image comes from that cloud's registry: in files, by
+// a program, and by asking the cloud.
 func environment(upstream map[string]string, namespace string) map[string]string {
 	env := map[string]string{
 		// Needed by old releases even if nobody reads metrics.
@@ -211,11 +213,14 @@ func environment(upstream map[string]string, namespace string) map[string]string
 	for k, v := range upstream {
 		env[k] = v
 	}
-	for _, k := range []string{"PATH", "HOME", "TMPDIR"} {
-		if v, ok := os.LookupEnv(k); ok {
-			env[k] = v
-		}
+	if v, ok := os.LookupEnv("TMPDIR"); ok {
+		env["TMPDIR"] = v
 	}
+	const nowhere = "/nonexistent"
+	env["HOME"], env["PATH"], env["GOOGLE_APPLICATION_CREDENTIALS"] = nowhere, nowhere, nowhere
+	env["AWS_EC2_METADATA_DISABLED"] = "true"
+	// Nothing listens on this port; loopback itself needs no proxy.
+	env["HTTP_PROXY"], env["HTTPS_PROXY"] = "http://127.0.0.1:9", "http://127.0.0.1:9"
 	env["SYSTEM_NAMESPACE"] = namespace
 	// The API server may be older than the release wants.
 	env["KUBERNETES_MIN_VERSION"] = "v1.0.0"

@@ -18,6 +18,9 @@ import (
 //go:embed hook/hook.go
 var hookSource []byte
 
+//go:embed hook/registry.go
+var registrySource []byte
+
 // hookDir is where the hook is put in a copy of upstream's module.
 const hookDir = "internal/simctlhook"
 
@@ -57,8 +60,10 @@ func writeSource(dir, module string, noProbes bool) error {
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(filepath.Join(dir, hookDir, "hook.go"), hook, 0o644); err != nil {
-		return err
+	for name, content := range map[string][]byte{"hook.go": hook, "registry.go": registrySource} {
+		if err := os.WriteFile(filepath.Join(dir, hookDir, name), content, 0o644); err != nil {
+			return err
+		}
 	}
 	name := filepath.Join(dir, "cmd", "controller", "main.go")
 	src, err := os.ReadFile(name)

@@ -22,6 +22,8 @@
 //     moments are put into virtual time before a reconciler or the API server
 //     sees them.
 //   - Listening sockets are bound to the loopback device.
+//   - Image registries, which a controller asks for the entrypoints of steps that
+//     have no command, are simulated.
 package hook
 
 import (
@@ -165,6 +167,7 @@ func Connect() *Hook {
 	if err != nil {
 		log.Fatalf("%s is %s, which is not a socket: %v", EnvFD, fd, err)
 	}
+	simulateRegistries()
 	h.attach(conn)
 	return h
 }
