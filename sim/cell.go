@@ -102,6 +102,7 @@ type play struct {
 	restarts int
 
 	interventions *interventions
+	resolutions   resolutions
 }
 
 // prepare sets up the cluster and creates the workload, the runs last.
@@ -320,6 +321,7 @@ func (c *play) loop() error {
 	// looked says that every controller was made to try once more since the
 	// last work.
 	looked, stalled := false, false
+	var idle idling
 	for range maxSteps {
 		if err := c.quiet(c.ctx); err != nil {
 			if !errors.Is(err, tekton.ErrExited) {
@@ -332,6 +334,9 @@ func (c *play) loop() error {
 		}
 		done, err := c.finished()
 		if err != nil {
+			return err
+		}
+		if err := c.resolve(); err != nil {
 			return err
 		}
 		if did, err := c.intervene(); err != nil {
@@ -383,9 +388,36 @@ func (c *play) loop() error {
 			c.record(history.FactFinished, history.Finished{Reason: "nothing left"})
 			return nil
 		}
+		if idle.step(len(c.log.Entries()), c.clock.Elapsed()) {
+			c.record(history.FactFinished, history.Finished{Reason: "busy", Busy: waiting[0].Key})
+			return nil
+		}
 		c.clock.Step()
 	}
 	return fmt.Errorf("%w: %d steps, now at %.0f s of virtual time", errTooLong, maxSteps, c.clock.Elapsed())
+}
+
+// idling counts the time-outs that change nothing, one right after the other.
+type idling struct {
+	n, entries int
+	since      float64 // seconds
+}
+
+// A controller that is woken so often in so little virtual time, while nobody
+// writes anything, is so for ever: it asks to be woken at a moment that is past.
+const (
+	maxIdle  = 200
+	idleTime = 1 // second
+)
+
+// step takes the length of the history and the time at which the next one comes;
+// it says whether this goes on for ever.
+func (i *idling) step(entries int, now float64) bool {
+	if entries != i.entries || now-i.since > idleTime {
+		*i = idling{entries: entries, since: now}
+	}
+	i.n++
+	return i.n > maxIdle
 }
 
 // maxRestarts bounds how often a cell's controller may end by itself.

@@ -152,6 +152,42 @@ func TestFeatures(t *testing.T) {
 	}
 }
 
+// TestResolvers: what is nowhere ends a run at once on the old release. The newer
+// ones' definition of ResolutionRequests refuses the resolver's answer, so that the
+// run hangs; the verdict says so.
+func TestResolvers(t *testing.T) {
+	f, err := scenario.Load("testdata/resolvers.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cells, err := f.Cells(scenario.Options{Versions: strings.Split(shippedReleases, ",")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	results, err := run(t, context.Background(), cells, sim.Options{Parallel: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range results {
+		at := r.Values["tekton"] + " " + r.Values["namespace"]
+		want, words := verdict.Success, []string(nil)
+		switch at {
+		case "0.68.1 missing":
+			want, words = verdict.InvalidPipeline, []string{`tasks.tekton.dev "echo" not found`}
+		case "1.3.1 missing":
+			want, words = verdict.Timeout, []string{"changes nothing, not even after its time is up", "The API server refused the resolver's answer", "The resolver has nothing", `tasks.tekton.dev "echo" not found`}
+		}
+		if r.Outcome != want {
+			t.Errorf("%s: %s (%s), want %s\n%s", at, r.Outcome, r.Error, want, chain(r))
+		}
+		for _, w := range words {
+			if !strings.Contains(chain(r), w) {
+				t.Errorf("%s: no %q in\n%s", at, w, chain(r))
+			}
+		}
+	}
+}
+
 func chain(r verdict.Cell) string {
 	var b strings.Builder
 	for _, l := range r.Cause {

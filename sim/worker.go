@@ -40,6 +40,8 @@ const (
 	actorUser     = "user"            // the workload
 	actorMachine  = "machines"        // kubelets and CSI drivers
 	actorOperator = "tekton-operator" // whoever sets Tekton's flags
+	// Tekton's resolvers are a Deployment of their own.
+	actorResolvers = "tekton-pipelines-resolvers"
 )
 
 // worker is one control plane with everything around it.
@@ -61,6 +63,7 @@ type worker struct {
 	user      clients // admin, for the workload
 	machines  clients
 	operator  clients // admin, for Tekton's configuration
+	resolvers clients // admin, for what Tekton's resolvers do
 	informers informers.SharedInformerFactory
 	sched     *scheduler.Scheduler
 	kube      *kube.Controllers
@@ -140,7 +143,7 @@ func (w *worker) start() (err error) {
 	if w.cp, err = controlplane.Start(w.ctx, controlplane.Options{Log: out, Logger: w.logger}); err != nil {
 		return err
 	}
-	for actor, c := range map[string]*clients{actorSimctl: &w.simctl, actorUser: &w.user, actorMachine: &w.machines, actorOperator: &w.operator} {
+	for actor, c := range map[string]*clients{actorSimctl: &w.simctl, actorUser: &w.user, actorMachine: &w.machines, actorOperator: &w.operator, actorResolvers: &w.resolvers} {
 		if *c, err = w.clientsFor(actor); err != nil {
 			return err
 		}

@@ -179,8 +179,10 @@ type Intervention struct {
 type Finished struct {
 	// Done: every PipelineRun reached a final condition.
 	Done bool `json:"done"`
-	// Reason is a word for logs: "done", "nothing left", "limit".
+	// Reason is a word for logs: "done", "nothing left", "busy", "limit".
 	Reason string `json:"reason"`
+	// Busy is the work queue's key that is taken up again and again, to no effect.
+	Busy string `json:"busy,omitempty"`
 }
 
 // Tekton is a controller's start or end.

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"simctl.dev/simctl/sim/internal/resolver"
 	"simctl.dev/simctl/sim/internal/tree"
 )
 
@@ -217,7 +218,46 @@ func local(ref any) string {
 	return name
 }
 
+// byResolver checks what a reference by a resolver means, which manifests stand
+// for, and gives it; nil if there is none, or parameters decide at run time.
+func (w *world) byResolver(from *object, ref any, at []any, kinds ...string) *object {
+	name := tree.Text(ref, "resolver")
+	if !resolver.Known(name) {
+		return nil
+	}
+	params := map[string]string{}
+	for _, p := range tree.List(ref, "params") {
+		value := tree.Text(p, "value")
+		if strings.Contains(value, "$(") {
+			return nil
+		}
+		params[tree.Text(p, "name")] = value
+	}
+	target, err := resolver.Of(name, params)
+	if err != nil {
+		return nil // Tekton says so
+	}
+	for _, o := range w.objects {
+		if strings.HasPrefix(o.apiVersion(), "tekton.dev/") && slices.Contains(kinds, o.kind()) && target.Matches(o.kind(), o.namespace(), o.name()) {
+			return o
+		}
+	}
+	if target.Kind == "" {
+		target.Kind = kinds[0]
+	}
+	w.problem(from.problem(append(at, "resolver"), "%s, which %s takes by resolver %s, is not among the manifests; add it to workload.manifests: they stand for what resolvers fetch",
+		target, from, name))
+	return nil
+}
+
 func (w *world) pipelineRef(from *object, namespace string, ref any, at []any, seen map[string]bool) {
+	if o := w.byResolver(from, ref, at, "Pipeline"); o != nil {
+		if key := "resolver " + o.String(); !seen[key] {
+			seen[key] = true
+			w.pipelineSpec(o, namespace, tree.Get(o.data, "spec"), []any{"spec"}, seen)
+		}
+		return
+	}
 	name := local(ref)
 	if name == "" || seen[name] {
 		return
@@ -239,6 +279,9 @@ func (w *world) pipelineSpec(o *object, namespace string, spec any, at []any, se
 			if ref := tree.Get(t, "taskRef"); ref != nil {
 				w.taskRef(o, namespace, ref, append(slices.Clone(here), "taskRef"))
 			}
+			for j, step := range tree.List(tree.Get(t, "taskSpec"), "steps") {
+				w.byResolver(o, tree.Get(step, "ref"), append(slices.Clone(here), "taskSpec", "steps", j, "ref"), "StepAction")
+			}
 			if ref := tree.Get(t, "pipelineRef"); ref != nil {
 				w.pipelineRef(o, namespace, ref, append(slices.Clone(here), "pipelineRef"), seen)
 			}
@@ -250,6 +293,7 @@ func (w *world) pipelineSpec(o *object, namespace string, spec any, at []any, se
 }
 
 func (w *world) taskRef(from *object, namespace string, ref any, at []any) {
+	w.byResolver(from, ref, at, "Task")
 	name := local(ref)
 	if kind := tree.Text(ref, "kind"); name == "" || (kind != "" && kind != "Task") {
 		return

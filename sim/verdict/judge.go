@@ -362,6 +362,13 @@ func (t *timeline) runItself(run *pipelineRun) ruling {
 			r.outcome = AdmissionDenied
 		}
 	}
+	if r.outcome == Timeout {
+		if f := t.finished; f != nil && f.data.Busy != "" && run.status == "" {
+			r.cause = append(r.cause, Link{What: "Tekton's controller takes it up again and again and changes nothing, not even after its time is up",
+				Object: run.object(), Evidence: clip("work queue: " + f.data.Busy)})
+		}
+		r.cause = append(r.cause, t.unresolved(s, run.namespace, run.name)...)
+	}
 	if r.outcome != Failed && r.outcome != AdmissionDenied || run.status == "" {
 		if before, stalled := t.stalledBefore(run.doneSeq, 0); stalled {
 			since := t.lastProgress(run, before)
@@ -380,6 +387,45 @@ func (t *timeline) runItself(run *pipelineRun) ruling {
 		}
 	}
 	return r
+}
+
+// unresolved gives what a run or TaskRun was still to get from a resolver, if it
+// was, and why it did not come, as far as anybody says.
+func (t *timeline) unresolved(s *history.State, namespace, owner string) []Link {
+	for _, o := range s.All("ResolutionRequest") {
+		if status, _, _ := succeeded(o); o.Ref.Namespace != namespace || status == "True" || !ownedBy(o, owner) {
+			continue
+		}
+		l := Link{
+			What:     fmt.Sprintf("%s for resolver %s was never answered", o.Ref, o.Text("metadata", "labels", "resolution.tekton.dev/type")),
+			Object:   o.Ref.String(),
+			Evidence: clip("spec.params: " + o.JSON("spec", "params")),
+		}
+		for _, e := range t.logs {
+			if e.Object.Kind == o.Ref.Kind && e.Object.Name == o.Ref.Name && e.Actor == resolvers {
+				l.What, l.Evidence = fmt.Sprintf("The resolver has nothing for %s", o.Ref), clip(e.Message)
+			}
+		}
+		links := []Link{l}
+		for _, e := range t.refused {
+			if e.Actor == resolvers && e.Object.Name == o.Ref.Name {
+				return append([]Link{{What: "The API server refused the resolver's answer", Object: o.Ref.String(), Evidence: clip(e.Message)}}, links...)
+			}
+		}
+		return links
+	}
+	return nil
+}
+
+// resolvers is who answers ResolutionRequests.
+const resolvers = "tekton-pipelines-resolvers"
+
+func ownedBy(o *history.Object, name string) bool {
+	owners, _ := o.Field("metadata", "ownerReferences").([]any)
+	return slices.ContainsFunc(owners, func(r any) bool {
+		m, _ := r.(map[string]any)
+		return m["name"] == name
+	})
 }
 
 // stalledBefore finds the first stall after one entry and before another; an
@@ -577,6 +623,8 @@ func (t *timeline) judgeWaiting(run *pipelineRun, r *taskRun, p *pod) (ruling, b
 		out.cause = []Link{taskLink(r)}
 		if p != nil {
 			out.cause = append(out.cause, x.symptom(p))
+		} else {
+			out.cause = append(out.cause, t.unresolved(x.s, r.namespace, r.name)...)
 		}
 		if run.status != "" && !timedOut(run.reason, run.message) && !timedOut(r.reason, "") {
 			return ruling{}, false, nil
