@@ -64,7 +64,10 @@ var (
 	// its alphabet without vowels, hashes in hex, UIDs.
 	generatedSuffix = regexp.MustCompile(`-[bcdfghjklmnpqrstvwxz2456789]{5}\b`)
 	hexHash         = regexp.MustCompile(`\b[0-9a-f]{8,64}\b`)
-	uid             = regexp.MustCompile(`\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b`)
+	// The hash of a StatefulSet's revision has as many characters as its number
+	// has digits, seldom fewer than eight; ten of the alphabet stand for digits.
+	shortRevision = regexp.MustCompile(`-[4-9bcdf]{6,7}\b`)
+	uid           = regexp.MustCompile(`\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b`)
 )
 
 // chainKey is equal for chains that say the same of objects whose generated
@@ -83,6 +86,7 @@ func chainKey(o verdict.Outcome, recovered bool, links []verdict.Link) string {
 func Canonical(text string) string {
 	text = uid.ReplaceAllString(text, "*")
 	text = generatedSuffix.ReplaceAllString(text, "-*")
+	text = shortRevision.ReplaceAllString(text, "-*")
 	return hexHash.ReplaceAllString(text, "*")
 }
 
