@@ -55,7 +55,8 @@ func (w *worker) play(ctx context.Context, cell *scenario.Cell, builds builds, o
 	laps, last := map[string]float64{}, time.Now()
 	lap := func(name string) { laps[name], last = time.Since(last).Seconds(), time.Now() }
 
-	c := &play{worker: w, cell: cell, log: log, state: history.NewState(), interventions: newInterventions(cell, builds)}
+	c := &play{worker: w, cell: cell, log: log, state: history.NewState(), interventions: newInterventions(cell, builds),
+		resolutions: resolutions{taken: map[string]bool{}}}
 	c.ctx, c.cancel = context.WithCancel(ctx)
 	defer func() {
 		// What the cell left is removed even if it failed half-way; a failure

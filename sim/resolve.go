@@ -22,9 +22,6 @@ import (
 // resolveTime is how long a resolver takes for an answer.
 const resolveTime = time.Second
 
-// labelResolver names the resolver that a ResolutionRequest is for.
-const labelResolver = "resolution.tekton.dev/type"
-
 // resolutions stand in for Tekton's resolvers, which are a Deployment of their own
 // and for the most part fetch from the network. Requests, and what the controller
 // makes of the answers, are real.
@@ -40,11 +37,8 @@ func (c *play) resolve() error {
 	for _, o := range c.state.List("ResolutionRequest") {
 		key := fmt.Sprintf("%s/%s/%v", o.Ref.Namespace, o.Ref.Name, o.Created)
 		// A resolver that does not come with Tekton answers nobody here.
-		if c.resolutions.taken[key] || !resolver.Known(o.Text("metadata", "labels", labelResolver)) {
+		if c.resolutions.taken[key] || !resolver.Known(o.Text("metadata", "labels", resolver.Label)) {
 			continue
-		}
-		if c.resolutions.taken == nil {
-			c.resolutions.taken = map[string]bool{}
 		}
 		c.resolutions.taken[key] = true
 		ref := o.Ref
@@ -74,7 +68,7 @@ func (c *play) answer(ref history.Ref) error {
 	if err != nil {
 		return fmt.Errorf("reading ResolutionRequest %s: %w", ref.Name, err)
 	}
-	name := request.GetLabels()[labelResolver]
+	name := request.GetLabels()[resolver.Label]
 	// Some releases demand every one of these, whatever came of the request.
 	status := map[string]any{"data": "", "refSource": nil, "source": nil}
 	target, err := resolver.Of(name, paramsOf(request))
@@ -98,7 +92,7 @@ func (c *play) answer(ref history.Ref) error {
 			"type": "Succeeded", "status": "False", "reason": "ResolutionFailed",
 			"lastTransitionTime": c.clock.Now().UTC().Format(time.RFC3339), "message": message,
 		}}
-		c.log.Record(history.Entry{Kind: history.KindLog, Actor: actorResolvers, Object: ref, Reason: "error", Message: message})
+		c.log.Record(history.Entry{Kind: history.KindLog, Actor: resolver.Actor, Object: ref, Reason: "error", Message: message})
 	default:
 		return fmt.Errorf("ResolutionRequest %s: %w", ref.Name, err)
 	}

@@ -122,14 +122,14 @@ func TestOutcomes(t *testing.T) {
 	}
 }
 
-// TestFeatures has a pipeline with what pipelines use beside plain tasks on the
-// releases of the shipped scenarios. Real controllers say how often each task runs.
-func TestFeatures(t *testing.T) {
-	f, err := scenario.Load("testdata/features.yaml")
+// runOn runs a scenario on several releases, one after the other.
+func runOn(t *testing.T, file string, versions []string) []verdict.Cell {
+	t.Helper()
+	f, err := scenario.Load(file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	cells, err := f.Cells(scenario.Options{Versions: append(strings.Split(shippedReleases, ","), releases.BuiltIn)})
+	cells, err := f.Cells(scenario.Options{Versions: versions})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -137,6 +137,13 @@ func TestFeatures(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return results
+}
+
+// TestFeatures has a pipeline with what pipelines use beside plain tasks on the
+// releases of the shipped scenarios. Real controllers say how often each task runs.
+func TestFeatures(t *testing.T) {
+	results := runOn(t, "testdata/features.yaml", append(strings.Split(shippedReleases, ","), releases.BuiltIn))
 	want := map[string]int{
 		"list": 1, "each": 3, "after-gated": 1, "flaky": 2, "tolerant": 1, "advisory": 1, "sided": 1, "by-digest": 1, "action": 1,
 		"report": 1, "alarm": 1, // what is let pass still makes $(tasks.status) Failed
@@ -156,18 +163,7 @@ func TestFeatures(t *testing.T) {
 // ones' definition of ResolutionRequests refuses the resolver's answer, so that the
 // run hangs; the verdict says so.
 func TestResolvers(t *testing.T) {
-	f, err := scenario.Load("testdata/resolvers.yaml")
-	if err != nil {
-		t.Fatal(err)
-	}
-	cells, err := f.Cells(scenario.Options{Versions: strings.Split(shippedReleases, ",")})
-	if err != nil {
-		t.Fatal(err)
-	}
-	results, err := run(t, context.Background(), cells, sim.Options{Parallel: 1})
-	if err != nil {
-		t.Fatal(err)
-	}
+	results := runOn(t, "testdata/resolvers.yaml", strings.Split(shippedReleases, ","))
 	for _, r := range results {
 		at := r.Values["tekton"] + " " + r.Values["namespace"]
 		want, words := verdict.Success, []string(nil)
@@ -184,6 +180,17 @@ func TestResolvers(t *testing.T) {
 			if !strings.Contains(chain(r), w) {
 				t.Errorf("%s: no %q in\n%s", at, w, chain(r))
 			}
+		}
+	}
+}
+
+// TestCustomTask: a custom task is the root of a run that waits for it, and not the
+// time-out.
+func TestCustomTask(t *testing.T) {
+	for _, r := range runOn(t, "testdata/custom-task.yaml", []string{releases.BuiltIn}) {
+		if n := len(r.Cause); r.Outcome != verdict.Timeout || n == 0 || !strings.Contains(r.Cause[n-1].What, "was never taken up") ||
+			!strings.Contains(r.Cause[n-1].Evidence, "ApprovalTask") {
+			t.Errorf("%s (%s)\n%s", r.Outcome, r.Error, chain(r))
 		}
 	}
 }

@@ -26,6 +26,7 @@ import (
 	"simctl.dev/simctl/sim/clock"
 	"simctl.dev/simctl/sim/controlplane"
 	"simctl.dev/simctl/sim/history"
+	"simctl.dev/simctl/sim/internal/resolver"
 	"simctl.dev/simctl/sim/internal/work"
 	"simctl.dev/simctl/sim/kube"
 	"simctl.dev/simctl/sim/openshift"
@@ -40,8 +41,6 @@ const (
 	actorUser     = "user"            // the workload
 	actorMachine  = "machines"        // kubelets and CSI drivers
 	actorOperator = "tekton-operator" // whoever sets Tekton's flags
-	// Tekton's resolvers are a Deployment of their own.
-	actorResolvers = "tekton-pipelines-resolvers"
 )
 
 // worker is one control plane with everything around it.
@@ -143,7 +142,7 @@ func (w *worker) start() (err error) {
 	if w.cp, err = controlplane.Start(w.ctx, controlplane.Options{Log: out, Logger: w.logger}); err != nil {
 		return err
 	}
-	for actor, c := range map[string]*clients{actorSimctl: &w.simctl, actorUser: &w.user, actorMachine: &w.machines, actorOperator: &w.operator, actorResolvers: &w.resolvers} {
+	for actor, c := range map[string]*clients{actorSimctl: &w.simctl, actorUser: &w.user, actorMachine: &w.machines, actorOperator: &w.operator, resolver.Actor: &w.resolvers} {
 		if *c, err = w.clientsFor(actor); err != nil {
 			return err
 		}

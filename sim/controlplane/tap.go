@@ -15,6 +15,7 @@ import (
 
 	jsonpatch "gopkg.in/evanphx/json-patch.v4"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/kubernetes/scheme"
 
 	"simctl.dev/simctl/sim/history"
@@ -353,7 +354,7 @@ func (t *Tap) state(actor, verb string, ref history.Ref, version uint64, body []
 	if verb == history.VerbCreate && last != nil && another(last.body, uidOf(body)) {
 		// The one before is gone, and the answer to its deletion is still on its
 		// way.
-		by := t.deleting[target{resource: resourceOf(ref.Kind), namespace: ref.Namespace, name: ref.Name, group: groupOf(ref.APIVersion)}]
+		by := t.deleting[target{resource: resourceOf(ref.Kind), namespace: ref.Namespace, name: ref.Name, group: schema.FromAPIVersionAndKind(ref.APIVersion, ref.Kind).Group}]
 		if by == "" {
 			by = apiServerName
 		}
@@ -481,14 +482,6 @@ func uidOf(body []byte) string {
 	var o object
 	_ = json.Unmarshal(body, &o)
 	return o.Metadata.UID
-}
-
-func groupOf(apiVersion string) string {
-	group, _, ok := strings.Cut(apiVersion, "/")
-	if !ok {
-		return ""
-	}
-	return group
 }
 
 // gone records the end of an object that a request's path names. The answer may

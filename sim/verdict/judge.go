@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"simctl.dev/simctl/sim/history"
+	"simctl.dev/simctl/sim/internal/resolver"
 )
 
 // ErrNoRun says that a history shows no PipelineRun, nor why there is none.
@@ -367,7 +368,8 @@ func (t *timeline) runItself(run *pipelineRun) ruling {
 			r.cause = append(r.cause, Link{What: "Tekton's controller takes it up again and again and changes nothing, not even after its time is up",
 				Object: run.object(), Evidence: clip("work queue: " + f.data.Busy)})
 		}
-		r.cause = append(r.cause, t.unresolved(s, run.namespace, run.name)...)
+		r.cause = append(r.cause, t.unresolved(s, "PipelineRun", run.namespace, run.name)...)
+		r.cause = append(r.cause, untaken(s, run)...)
 	}
 	if r.outcome != Failed && r.outcome != AdmissionDenied || run.status == "" {
 		if before, stalled := t.stalledBefore(run.doneSeq, 0); stalled {
@@ -391,41 +393,53 @@ func (t *timeline) runItself(run *pipelineRun) ruling {
 
 // unresolved gives what a run or TaskRun was still to get from a resolver, if it
 // was, and why it did not come, as far as anybody says.
-func (t *timeline) unresolved(s *history.State, namespace, owner string) []Link {
+func (t *timeline) unresolved(s *history.State, kind, namespace, name string) []Link {
 	for _, o := range s.All("ResolutionRequest") {
-		if status, _, _ := succeeded(o); o.Ref.Namespace != namespace || status == "True" || !ownedBy(o, owner) {
+		if status, _, _ := succeeded(o); status == "True" || !belongs(o, kind, namespace, name) {
 			continue
 		}
-		l := Link{
-			What:     fmt.Sprintf("%s for resolver %s was never answered", o.Ref, o.Text("metadata", "labels", "resolution.tekton.dev/type")),
-			Object:   o.Ref.String(),
+		request := o.Ref.String()
+		root := Link{
+			What:     fmt.Sprintf("%s for resolver %s was never answered", request, o.Text("metadata", "labels", resolver.Label)),
+			Object:   request,
 			Evidence: clip("spec.params: " + o.JSON("spec", "params")),
 		}
 		for _, e := range t.logs {
-			if e.Object.Kind == o.Ref.Kind && e.Object.Name == o.Ref.Name && e.Actor == resolvers {
-				l.What, l.Evidence = fmt.Sprintf("The resolver has nothing for %s", o.Ref), clip(e.Message)
+			if e.Actor == resolver.Actor && e.Object.Kind == o.Ref.Kind && e.Object.Name == o.Ref.Name {
+				root.What, root.Evidence = "The resolver has nothing for "+request, clip(e.Message)
 			}
 		}
-		links := []Link{l}
 		for _, e := range t.refused {
-			if e.Actor == resolvers && e.Object.Name == o.Ref.Name {
-				return append([]Link{{What: "The API server refused the resolver's answer", Object: o.Ref.String(), Evidence: clip(e.Message)}}, links...)
+			if e.Actor == resolver.Actor && e.Object.Name == o.Ref.Name {
+				return []Link{{What: "The API server refused the resolver's answer", Object: request, Evidence: clip(e.Message)}, root}
 			}
 		}
-		return links
+		return []Link{root}
 	}
 	return nil
 }
 
-// resolvers is who answers ResolutionRequests.
-const resolvers = "tekton-pipelines-resolvers"
+// untaken gives a custom task's run that nobody ever gave a status.
+func untaken(s *history.State, run *pipelineRun) []Link {
+	for _, kind := range []string{"CustomRun", "Run"} {
+		for _, o := range s.All(kind) {
+			if status, _, _ := succeeded(o); status != "" || o.Field("status", "conditions") != nil || !belongs(o, "PipelineRun", run.namespace, run.name) {
+				continue
+			}
+			return []Link{{
+				What:     fmt.Sprintf("%s was never taken up: no controller of this custom task runs here", o.Ref),
+				Object:   o.Ref.String(),
+				Evidence: clip("spec.customRef: " + o.JSON("spec", "customRef")),
+			}}
+		}
+	}
+	return nil
+}
 
-func ownedBy(o *history.Object, name string) bool {
-	owners, _ := o.Field("metadata", "ownerReferences").([]any)
-	return slices.ContainsFunc(owners, func(r any) bool {
-		m, _ := r.(map[string]any)
-		return m["name"] == name
-	})
+// belongs says whether an object has a certain owner.
+func belongs(o *history.Object, kind, namespace, name string) bool {
+	var m meta
+	return o.Ref.Namespace == namespace && o.Decode(&m) == nil && m.ownedBy(kind, "") == name
 }
 
 // stalledBefore finds the first stall after one entry and before another; an
@@ -624,7 +638,7 @@ func (t *timeline) judgeWaiting(run *pipelineRun, r *taskRun, p *pod) (ruling, b
 		if p != nil {
 			out.cause = append(out.cause, x.symptom(p))
 		} else {
-			out.cause = append(out.cause, t.unresolved(x.s, r.namespace, r.name)...)
+			out.cause = append(out.cause, t.unresolved(x.s, "TaskRun", r.namespace, r.name)...)
 		}
 		if run.status != "" && !timedOut(run.reason, run.message) && !timedOut(r.reason, "") {
 			return ruling{}, false, nil

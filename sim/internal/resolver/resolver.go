@@ -17,6 +17,13 @@ type Target struct{ Kind, Namespace, Name string }
 // Kinds are those that can be referred to.
 var Kinds = []string{"Task", "Pipeline", "StepAction"}
 
+// Label names the resolver that a ResolutionRequest is for.
+const Label = "resolution.tekton.dev/type"
+
+// Actor is who answers requests in a history: the Deployment that upstream's
+// resolvers are.
+const Actor = "tekton-pipelines-resolvers"
+
 // Cluster is the resolver that reads from the cluster itself.
 const Cluster = "cluster"
 

@@ -80,12 +80,11 @@ func TestUpgradeRemedyNotRun(t *testing.T) {
 	}
 }
 
-// TestUpgradeInterrupted ends while remedies are tried: what the releases change is
-// known by then, and shown.
-func TestUpgradeInterrupted(t *testing.T) {
-	place(t)
+// heldUntilRemedies is held with a context that ends while remedies are tried.
+func heldUntilRemedies(t *testing.T) (context.Context, *fakeEngine) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
+	t.Cleanup(cancel)
 	e := held()
 	plain := e.outcome
 	e.outcome = func(c scenario.Cell) verdict.Cell {
@@ -94,6 +93,14 @@ func TestUpgradeInterrupted(t *testing.T) {
 		}
 		return plain(c)
 	}
+	return ctx, e
+}
+
+// TestUpgradeInterrupted ends while remedies are tried: what the releases change is
+// known by then, and shown.
+func TestUpgradeInterrupted(t *testing.T) {
+	place(t)
+	ctx, e := heldUntilRemedies(t)
 	o := simctlContext(ctx, e, "upgrade", "--from", "0.68.1", "--to", "1.3.1", "--out", "kept", "scenarios/other.yaml")
 	o.want(t, StatusError, "the review is not complete", "kept in kept")
 	if !strings.Contains(o.stdout, "success → deadlock") {
@@ -114,16 +121,7 @@ func TestUpgradeResume(t *testing.T) {
 	first := simctl(t, whole, append(flags, "--out", "whole")...)
 	first.want(t, StatusDeviates)
 
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	e := held()
-	plain := e.outcome
-	e.outcome = func(c scenario.Cell) verdict.Cell {
-		if c.Values["remedy"] != "" {
-			cancel()
-		}
-		return plain(c)
-	}
+	ctx, e := heldUntilRemedies(t)
 	simctlContext(ctx, e, append(flags, "--out", "kept")...).want(t, StatusError, "go on with: simctl upgrade --resume --out kept")
 	again := held()
 	o := simctl(t, again, "upgrade", "--resume", "--out", "kept", "-o", "json")
