@@ -86,6 +86,7 @@ type (
 		Now     int64     `json:"now,omitempty"`
 		Enqueue []wireKey `json:"enqueue,omitempty"`
 		Forget  bool      `json:"forget,omitempty"`
+		Rest    bool      `json:"rest,omitempty"`
 	}
 	wireAnswer struct {
 		N          int         `json:"n"`
@@ -442,6 +443,12 @@ func (c *Controller) Reset() {
 	}
 	clear(c.events)
 	_, _ = c.ask(wireRequest{Now: c.clock.Now().UnixNano(), Forget: true}) // a failure shows in Quiet
+}
+
+// Rest has the reconcilers leave everything alone until Reset: what happens to a
+// cell's objects when they are cleaned away is none of theirs.
+func (c *Controller) Rest() {
+	_, _ = c.ask(wireRequest{Rest: true}) // a failure shows in Quiet
 }
 
 // Version is the release's version.

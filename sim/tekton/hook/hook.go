@@ -113,6 +113,8 @@ type Request struct {
 	// Forget drops the counts of failed attempts and the delays that have not
 	// been reported yet.
 	Forget bool `json:"forget,omitempty"`
+	// Rest has reconcilers leave every key alone until a request says Forget.
+	Rest bool `json:"rest,omitempty"`
 }
 
 // Answer is the line that answers a request.
@@ -146,6 +148,7 @@ type Hook struct {
 	controllers []*counted
 	delays      []Delay
 	reconciles  int
+	resting     bool
 	created     map[types.UID]metav1.Time
 }
 
@@ -209,13 +212,14 @@ func (h *Hook) take(r Request) {
 		h.now = time.Unix(0, r.Now).UTC()
 	}
 	if r.Forget {
-		h.delays = nil
+		h.delays, h.resting = nil, false
 		clear(h.created)
 		for _, c := range h.controllers {
 			clear(c.attempts)
 			clear(c.due)
 		}
 	}
+	h.resting = h.resting || r.Rest
 	for _, k := range r.Enqueue {
 		for _, c := range h.controllers {
 			if c.name == k.Controller {
@@ -422,10 +426,14 @@ func (c *counted) Reconcile(ctx context.Context, key string) error {
 	began := time.Now()
 	h := c.hook
 	h.mu.Lock()
-	c.active++
 	h.reconciles++
 	delete(c.due, key)
 	delete(c.reasons, key)
+	if h.resting {
+		h.mu.Unlock()
+		return controller.NewSkipKey(key)
+	}
+	c.active++
 	h.mu.Unlock()
 
 	err := c.inner.Reconcile(ctx, key)

@@ -218,6 +218,21 @@ func TestCounts(t *testing.T) {
 	p.settle(2)
 }
 
+// TestRest: keys that come while the reconcilers rest are gone, and they work
+// again afterwards.
+func TestRest(t *testing.T) {
+	p, impl, f := run(t)
+	p.ask(Request{Rest: true})
+	impl.EnqueueKey(object)
+	if delays := p.settle(1); len(delays) != 0 { // the reconciler itself would wait for an answer
+		t.Errorf("a resting reconciler asks for %+v", delays)
+	}
+	p.ask(Request{Forget: true})
+	impl.EnqueueKey(object)
+	f.answers <- nil
+	p.settle(2)
+}
+
 func TestClock(t *testing.T) {
 	p, _, _ := run(t)
 	h := &Hook{}
