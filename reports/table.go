@@ -2,6 +2,7 @@ package reports
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"simctl.dev/simctl/sim/verdict"
@@ -38,6 +39,14 @@ func renderTable(r verdict.RunResult, width int, s style) string {
 	section("What deviates from what was expected, and why", true)
 	section("Why the others did not succeed, as expected", false)
 
+	if inert := Inert(r.Cells); len(inert) > 0 {
+		fmt.Fprintf(&b, "%s\n\n", s.head("Manifests without effect here"))
+		for _, line := range inert {
+			b.WriteString(indent(strings.Join(wrap(line, width-2), "\n"), 2) + "\n")
+		}
+		b.WriteString("\n")
+	}
+
 	first := true
 	for _, g := range groups {
 		t := g.timing(r.Statistics, s)
@@ -52,6 +61,20 @@ func renderTable(r verdict.RunResult, width int, s style) string {
 	}
 	fmt.Fprintf(&b, "%s\n", summary(r, s))
 	return b.String()
+}
+
+// Inert lists the manifests of all cells that had no effect, each with the reason,
+// once.
+func Inert(cells []verdict.Cell) []string {
+	var out []string
+	for _, c := range cells {
+		for _, line := range c.Inert {
+			if !slices.Contains(out, line) {
+				out = append(out, line)
+			}
+		}
+	}
+	return out
 }
 
 // legend explains the marks that were used.

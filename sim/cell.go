@@ -7,15 +7,18 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/dynamic"
 
 	"simctl.dev/simctl/sim/clock"
@@ -24,6 +27,7 @@ import (
 	"simctl.dev/simctl/sim/scenario"
 	"simctl.dev/simctl/sim/storage"
 	"simctl.dev/simctl/sim/tekton"
+	"simctl.dev/simctl/sim/tekton/conversion"
 )
 
 // maxSteps bounds a cell, against a controller that is busy for ever. The
@@ -258,8 +262,20 @@ func (c *play) createTyped(o runtime.Object) error {
 func (c *play) create(as clients, u *unstructured.Unstructured) error {
 	u = u.DeepCopy()
 	client, err := c.resource(as, u)
+	if as == c.user && meta.IsNoMatchError(err) && inertIfUnknown(u) {
+		c.inert(u, "the API server has no such kind, and nothing here would act on it")
+		return nil
+	}
 	if err != nil {
 		return err
+	}
+	if as == c.user {
+		if err := c.decodes(u); err != nil {
+			return nil //nolint:nilerr // it is in the history
+		}
+		if _, ok := withoutController[u.GroupVersionKind().GroupKind()]; ok {
+			c.inert(u, "its controller does not run here: it makes no pods")
+		}
 	}
 	_, err = client.Create(c.ctx, u, metav1.CreateOptions{})
 	if apierrors.IsAlreadyExists(err) {
@@ -276,6 +292,51 @@ func (c *play) create(as clients, u *unstructured.Unstructured) error {
 		return fmt.Errorf("creating %s %s: %w", u.GetKind(), u.GetName(), err)
 	}
 	return nil
+}
+
+// withoutController are the kinds of upstream that make pods and whose controllers
+// are not among those of package kube.
+var withoutController = map[schema.GroupKind]struct{}{
+	{Group: "batch", Kind: "Job"}:                           {},
+	{Group: "batch", Kind: "CronJob"}:                       {},
+	{Kind: "ReplicationController"}:                         {},
+	{Group: "autoscaling", Kind: "HorizontalPodAutoscaler"}: {},
+}
+
+// inertIfUnknown says of an object whose kind is not served whether the cell can
+// be played without it. What users keep beside their pipelines - triggers, routes,
+// monitors - has no part in a run; a kind of Kubernetes' own that is not there is
+// misspelt or too old, and a run must be there.
+func inertIfUnknown(u *unstructured.Unstructured) bool {
+	group := u.GroupVersionKind().Group
+	if u.GetKind() == "PipelineRun" || u.GetKind() == "TaskRun" {
+		return false
+	}
+	return strings.Contains(group, ".") && !strings.HasSuffix(group, ".k8s.io")
+}
+
+// inert records that a manifest has no effect.
+func (c *play) inert(u *unstructured.Unstructured, reason string) {
+	c.log.Record(history.NewFact(actorSimctl, refOf(u), history.FactInert, history.Inert{Reason: reason}))
+}
+
+// decodes refuses an object that Tekton could not read, as its webhook would. The
+// controllers would never see the object, nor, having got a list with it, any
+// other.
+func (c *play) decodes(u *unstructured.Unstructured) error {
+	raw, err := u.MarshalJSON()
+	if err != nil {
+		return fmt.Errorf("writing %s %s as JSON: %w", u.GetKind(), u.GetName(), err)
+	}
+	if err = conversion.Decode(raw); err != nil {
+		ref := refOf(u)
+		if ref.Name == "" {
+			ref.Name = u.GetGenerateName()
+		}
+		c.log.Record(history.Entry{Kind: history.KindRefused, Actor: actorUser, Verb: "create", Object: ref, Code: http.StatusBadRequest,
+			Reason: string(metav1.StatusReasonBadRequest), Message: "Tekton's webhook, which does not run here, would not take it: " + err.Error()})
+	}
+	return err
 }
 
 // fold reads what was recorded since the last call.
@@ -471,11 +532,15 @@ func (c *play) clean() error {
 		// What is installed now may not serve them as they were made.
 		c.worker.definitions = nil
 	}
+	if c.release.controller != nil {
+		c.release.controller.Rest()
+	}
 	done := map[string]bool{"PersistentVolume": true, "VolumeAttachment": true, "Event": true, "Namespace": true,
 		// What the cluster keeps.
 		"CustomResourceDefinition": true, "SecurityContextConstraints": true}
-	// Owned before owners, or the garbage collector looks for each.
-	for _, kind := range []string{"StatefulSet", "Pod", "TaskRun", "CustomRun", "PipelineRun", "PersistentVolumeClaim"} {
+	// Owned before owners, or the garbage collector looks for each; but those that
+	// would make new pods before pods.
+	for _, kind := range []string{"Deployment", "DaemonSet", "ReplicaSet", "StatefulSet", "Pod", "TaskRun", "CustomRun", "PipelineRun", "PersistentVolumeClaim"} {
 		done[kind] = true
 		if err := c.deleteAll(c.state.List(kind)); err != nil {
 			return err

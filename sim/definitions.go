@@ -84,10 +84,14 @@ func (c *play) ensureDefinitions(definitions []*unstructured.Unstructured) error
 	if err != nil {
 		return err
 	}
-	k := newKept(key)
+	k, all := newKept(key), true
 	for _, u := range definitions {
 		if err := c.create(c.user, u); err != nil {
 			return err
+		}
+		if _, err := c.resource(c.user, u); err != nil {
+			all = false // of a kind that is not served
+			continue
 		}
 		k.refs = append(k.refs, refOf(u))
 	}
@@ -95,10 +99,11 @@ func (c *play) ensureDefinitions(definitions []*unstructured.Unstructured) error
 		return err
 	}
 	for _, body := range k.made {
-		if body == nil {
-			// One was refused, and has to be refused in the next cell too.
-			return nil
-		}
+		all = all && body != nil
+	}
+	if !all {
+		// One was refused or left aside, and has to be in the next cell too.
+		return nil
 	}
 	c.worker.definitions = &k
 	return nil

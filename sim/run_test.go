@@ -159,6 +159,23 @@ func TestFeatures(t *testing.T) {
 	}
 }
 
+// TestOtherLoad: Deployments and DaemonSets take room from a run, and what has no
+// effect here is said.
+func TestOtherLoad(t *testing.T) {
+	for _, r := range runOn(t, "testdata/other-load.yaml", []string{releases.BuiltIn}) {
+		if !r.AsExpected {
+			t.Errorf("%v: %s (%s), expected %s\n%s", r.Values, r.Outcome, r.Error, r.Expected, chain(r))
+		}
+		want := []string{
+			"Job default/seed: its controller does not run here: it makes no pods",
+			"EventListener default/pushes: the API server has no such kind, and nothing here would act on it",
+		}
+		if !slices.Equal(r.Inert, want) {
+			t.Errorf("%v: without effect are %q, want %q", r.Values, r.Inert, want)
+		}
+	}
+}
+
 // TestResolvers: what is nowhere ends a run at once on the old release. The newer
 // ones' definition of ResolutionRequests refuses the resolver's answer, so that the
 // run hangs; the verdict says so.

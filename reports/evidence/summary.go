@@ -34,7 +34,10 @@ func (b *builder) summarize() {
 	if len(names) > 3 {
 		r.Title = fmt.Sprintf("Evidence report: %d scenarios", len(names))
 	}
-	r.Simulated = simulated
+	r.Simulated = slices.Clone(simulated)
+	for _, line := range reports.Inert(result.Cells) {
+		r.Simulated = append(r.Simulated, "Without effect here: "+line+".")
+	}
 	r.Summary.Run = fmt.Sprintf("%s of %s on Tekton %s, against Kubernetes %s.", count(total, "cell", "cells"),
 		count(len(names), "scenario", "scenarios"), strings.Join(versions, ", "), result.Kubernetes)
 	var fatal, held, broken, deviates, good int

@@ -30,6 +30,8 @@ const (
 	// What a scenario does in the middle of a run. Object is empty.
 	FactIntervention = "Intervention" // [Intervention]
 
+	FactInert = "Inert" // [Inert]: a manifest that has no effect here
+
 	// Tekton. Object is the release's controller.
 	FactTektonStarted = "TektonStarted" // [Tekton]
 	FactTektonExited  = "TektonExited"  // [Tekton]: with the last words of its log in Message
@@ -173,6 +175,11 @@ type Intervention struct {
 	Failure string `json:"failure,omitempty"`
 	// Missed says that the cell ended before its trigger came.
 	Missed bool `json:"missed,omitempty"`
+}
+
+// Inert says why a manifest has no effect here.
+type Inert struct {
+	Reason string `json:"reason"`
 }
 
 // Finished says how a cell ended.

@@ -1,5 +1,5 @@
-// Package kube runs upstream's controllers in this process: StatefulSet,
-// PersistentVolume binder, attach/detach, protection of claims and volumes,
+// Package kube runs upstream's controllers in this process: StatefulSet, Deployment,
+// ReplicaSet, DaemonSet, ephemeral volumes, PersistentVolume binder, attach/detach, protection of claims and volumes,
 // garbage collector, resource quota, namespace, ServiceAccount and eviction by
 // NoExecute taints, each under its own identity.
 //
@@ -10,7 +10,8 @@
 //
 //   - Queues. A key that is to be looked at again later (a creation refused by
 //     admission, five seconds' grace of a deleted namespace) waits on the event
-//     queue: as clock.Work where the controller asked for a time, as clock.Retry
+//     queue: as clock.Work where the controller asked for a time (a Deployment's
+//     progress deadline, which decides nothing, is clock.Housekeeping), as clock.Retry
 //     where it backs off after a failure. Back-offs shorter than [shortest] are
 //     served in real time, and [Controllers.Quiet] is false meanwhile: they
 //     settle conflicts between controllers, which a cluster never notices.

@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apiserver/pkg/quota/v1/generic"
+	utilfeature "k8s.io/apiserver/pkg/util/feature"
 	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/discovery/cached/memory"
 	"k8s.io/client-go/informers"
@@ -30,6 +31,7 @@ import (
 	"k8s.io/kubernetes/pkg/controller/volume/persistentvolume"
 	"k8s.io/kubernetes/pkg/controller/volume/pvcprotection"
 	"k8s.io/kubernetes/pkg/controller/volume/pvprotection"
+	"k8s.io/kubernetes/pkg/features"
 	quotainstall "k8s.io/kubernetes/pkg/quota/v1/install"
 
 	"simctl.dev/simctl/sim/clock"
@@ -38,15 +40,19 @@ import (
 // The controllers' names: the ServiceAccounts in kube-system whose rights
 // kube-apiserver's own bootstrap policy grants.
 const (
-	StatefulSet    = "statefulset-controller"
-	VolumeBinder   = "persistent-volume-binder"
-	AttachDetach   = "attachdetach-controller"
-	PVCProtection  = "pvc-protection-controller"
-	PVProtection   = "pv-protection-controller"
-	GarbageCollect = "generic-garbage-collector"
-	ResourceQuota  = "resourcequota-controller"
-	Namespace      = "namespace-controller"
-	ServiceAccount = "service-account-controller"
+	Deployment      = "deployment-controller"
+	ReplicaSet      = "replicaset-controller"
+	DaemonSet       = "daemon-set-controller"
+	EphemeralVolume = "ephemeral-volume-controller"
+	StatefulSet     = "statefulset-controller"
+	VolumeBinder    = "persistent-volume-binder"
+	AttachDetach    = "attachdetach-controller"
+	PVCProtection   = "pvc-protection-controller"
+	PVProtection    = "pv-protection-controller"
+	GarbageCollect  = "generic-garbage-collector"
+	ResourceQuota   = "resourcequota-controller"
+	Namespace       = "namespace-controller"
+	ServiceAccount  = "service-account-controller"
 	// NodeController is also who evicts pods by taints, as upstream has it.
 	NodeController = "node-controller"
 	// Manager is who the informers read as. It is no ServiceAccount: upstream's
@@ -89,11 +95,22 @@ type Controllers struct {
 	ended   <-chan struct{} // closed when they are to end
 }
 
+// setFeatureGates sets those of this process that differ from upstream's defaults.
+// The condition Unused of claims, new in 1.36 and beta in 1.37, decides nothing,
+// and finding out for it whether a claim is used costs lists of pods whenever a
+// pod changes.
+var setFeatureGates = sync.OnceValue(func() error {
+	return utilfeature.DefaultMutableFeatureGate.Set(string(features.PersistentVolumeClaimUnusedSinceTime) + "=false")
+})
+
 // Start starts every controller and waits until they are in step with the API
 // server. They run until ctx ends; Wait then waits for them.
 func Start(ctx context.Context, o Options) (*Controllers, error) {
 	if o.ConfigFor == nil || o.Clock == nil {
 		return nil, errors.New("the controllers need client configurations and a clock")
+	}
+	if err := setFeatureGates(); err != nil {
+		return nil, err
 	}
 	if o.Seed == nil {
 		o.Seed = func() int64 { return 0 }
@@ -114,7 +131,7 @@ func Start(ctx context.Context, o Options) (*Controllers, error) {
 	started := make(chan struct{})
 
 	for _, build := range []func(context.Context, informers.SharedInformerFactory) error{
-		c.statefulSet, c.volumeBinder, c.attachDetach, c.protection, c.namespace, c.serviceAccount, c.taintEviction,
+		c.statefulSet, c.deployment, c.replicaSet, c.daemonSet, c.ephemeralVolumes, c.volumeBinder, c.attachDetach, c.protection, c.namespace, c.serviceAccount, c.taintEviction,
 	} {
 		if err := build(ctx, typed); err != nil {
 			return nil, err

@@ -21,6 +21,8 @@ type retryQueue struct {
 	name    string
 	clock   *clock.Clock
 	limiter workqueue.TypedRateLimiter[string]
+	// delays is what a delay is that the controller asks for.
+	delays clock.Kind
 	// done, if set, is called after a key was worked on.
 	done func()
 
@@ -53,7 +55,7 @@ func newRetryQueue(c *clock.Clock, name string, longest time.Duration) *retryQue
 }
 
 // AddAfter implements workqueue.TypedDelayingInterface.
-func (q *retryQueue) AddAfter(key string, d time.Duration) { q.later(key, d, clock.Work) }
+func (q *retryQueue) AddAfter(key string, d time.Duration) { q.later(key, d, q.delays) }
 
 // AddRateLimited implements workqueue.TypedRateLimitingInterface.
 func (q *retryQueue) AddRateLimited(key string) { q.later(key, q.limiter.When(key), clock.Retry) }
@@ -98,9 +100,7 @@ func (q *retryQueue) later(key string, d time.Duration, kind clock.Kind) {
 		if old.at.Before(at) {
 			at = old.at
 		}
-		if old.kind == clock.Work {
-			kind = clock.Work
-		}
+		kind = min(kind, old.kind) // in the order of what they do to time
 	}
 	w := &waitingKey{kind: kind, at: at}
 	w.event = q.clock.Schedule(at.Sub(q.clock.Now()), kind, fmt.Sprintf("%s queue %s", q.name, key), func() {

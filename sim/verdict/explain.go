@@ -37,6 +37,8 @@ type explainer struct {
 	// start is the TaskRun whose waiting is explained, run its PipelineRun.
 	start *taskRun
 	run   *pipelineRun
+	// shared says that a volume is held by another run's pod, if one is.
+	shared []Link
 }
 
 func newExplainer(t *timeline, run *pipelineRun, start *taskRun, before int, stalled bool) (*explainer, error) {
@@ -113,8 +115,8 @@ func (x *explainer) taskRun(r *taskRun) int64 {
 // symptom says what a waiting pod looks like from outside.
 func (x *explainer) symptom(p *pod) Link {
 	l := Link{Object: p.object(), Evidence: "it has no status"}
-	if o := x.s.Live("Pod", p.namespace, p.name); o != nil && o.Field("status") != nil {
-		l.Evidence = clip("status: " + o.JSON("status"))
+	if spec, ok := decode[corev1.Pod](x.s, "Pod", p.namespace, p.name); ok && spec.Status.Phase != "" {
+		l.Evidence = clip(podStatus(&spec.Status))
 	}
 	if p.boundSeq != 0 && p.boundSeq < x.before {
 		l.What = fmt.Sprintf("%s is on node %s and its containers do not start", p.title(x.t), p.node)
@@ -128,6 +130,28 @@ func (x *explainer) symptom(p *pod) Link {
 		}
 	}
 	return l
+}
+
+// podStatus is what a pod's status says of why it does not run: the phase, the
+// conditions that are not true, and what its containers wait for.
+func podStatus(s *corev1.PodStatus) string {
+	said := []string{fmt.Sprintf("status.phase: %s", s.Phase)}
+	for _, c := range s.Conditions {
+		if c.Status == corev1.ConditionTrue {
+			continue
+		}
+		text := fmt.Sprintf("%s: %s", c.Type, c.Status)
+		if c.Reason != "" {
+			text += " (" + c.Reason + ")"
+		}
+		said = append(said, text)
+	}
+	for _, c := range slices.Concat(s.InitContainerStatuses, s.ContainerStatuses) {
+		if w := c.State.Waiting; w != nil {
+			said = append(said, fmt.Sprintf("container %s waiting: %s", c.Name, strings.TrimSpace(w.Reason+" "+w.Message)))
+		}
+	}
+	return strings.Join(said, "; ")
 }
 
 func (x *explainer) pod(p *pod) int64 {
@@ -174,6 +198,11 @@ func says(n history.NodeRefusal, words string) bool {
 
 // unscheduled explains a pod that no node takes.
 func (x *explainer) unscheduled(id int64, p *pod, spec *corev1.Pod) {
+	if name := spec.Spec.SchedulerName; name != "" && name != corev1.DefaultSchedulerName {
+		x.end(id, Unschedulable, Link{What: fmt.Sprintf("%s asks for scheduler %s, which does not run here", p.object(), name),
+			Object: p.object(), Evidence: "spec.schedulerName: " + name})
+		return
+	}
 	if x.claims(id, p, spec) {
 		return
 	}
@@ -988,6 +1017,9 @@ func (x *explainer) heldBy(id int64, p *pod, spec *corev1.Pod, h *hold) {
 		return u != p && u.node != "" && u.node != p.node && (at == "" || u.node == at)
 	})
 	for _, u := range users {
+		if u.pipelineRun != p.pipelineRun {
+			x.shared = x.sharedBy(p, u, claim)
+		}
 		uid, fresh := x.node(u.object())
 		l := Link{
 			What:     fmt.Sprintf("Volume %s is on node %s, where %s uses it", pv, u.node, u.title(x.t)),
@@ -1031,8 +1063,30 @@ func (x *explainer) attachedTo(pv, but string) (node, evidence string) {
 	return "", ""
 }
 
-// spread says why pods of a run may be on different nodes.
-func (x *explainer) spread(spec *corev1.Pod) []Link {
+// sharedBy says that two runs use one claim.
+func (x *explainer) sharedBy(p, u *pod, claim string) []Link {
+	var said []string
+	for _, name := range []string{p.pipelineRun, u.pipelineRun} {
+		if o := x.s.Live("PipelineRun", p.namespace, name); o != nil {
+			said = append(said, fmt.Sprintf("PipelineRun %s/%s spec.workspaces: %s", p.namespace, name, o.JSON("spec", "workspaces")))
+		}
+	}
+	if len(said) < 2 {
+		return nil // a pod that is no run's
+	}
+	return []Link{{
+		What: fmt.Sprintf("PipelineRuns %s and %s use one claim at the same time, and nothing keeps the pods of different runs on one node",
+			p.pipelineRun, u.pipelineRun),
+		Object:   fmt.Sprintf("PersistentVolumeClaim %s/%s", p.namespace, claim),
+		Evidence: clip(strings.Join(said, "\n")),
+	}}
+}
+
+// spread says why pods that use one volume may be on different nodes.
+func (x *explainer) spread(p *pod, spec *corev1.Pod) []Link {
+	if x.shared != nil || p.assistant != "" {
+		return x.shared
+	}
 	if _, assistant := assistantTerm(spec); assistant != "" {
 		return nil
 	}

@@ -25,7 +25,7 @@ func Judge(entries []history.Entry) (Finding, error) {
 	if err != nil {
 		return Finding{}, fmt.Errorf("reading the history: %w", err)
 	}
-	f := Finding{Cause: []Link{}, Timing: timing(t)}
+	f := Finding{Cause: []Link{}, Timing: timing(t), Inert: t.inert}
 	for _, i := range t.interventions {
 		f.Interventions = append(f.Interventions, Intervention{T: i.t, Intervention: i.data})
 	}
@@ -176,7 +176,7 @@ func (t *timeline) refusedManifest() (ruling, bool) {
 		default:
 			continue
 		}
-		l := Link{What: e.Object.String() + " is refused by the API server", Object: e.Object.String(), Evidence: clip(e.Message)}
+		l := Link{What: e.Object.String() + " is refused", Object: e.Object.String(), Evidence: clip(e.Message)}
 		outcome := InvalidPipeline
 		if e.Code == 403 {
 			outcome = AdmissionDenied
@@ -208,6 +208,9 @@ var invalidTask = []string{
 var cancelledRun = []string{
 	"Cancelled", "CancelledRunningFinally", "StoppedRunningFinally", "PipelineRunCancelled", "PipelineRunStopped",
 }
+
+// pendingRun is the spec.status of a PipelineRun that is not to begin yet.
+const pendingRun = "PipelineRunPending"
 
 // noAssistant and noClaim are the reasons of a PipelineRun whose assistant or
 // claim the API server did not take.
@@ -370,6 +373,10 @@ func (t *timeline) runItself(run *pipelineRun) ruling {
 		}
 		r.cause = append(r.cause, t.unresolved(s, "PipelineRun", run.namespace, run.name)...)
 		r.cause = append(r.cause, untaken(s, run)...)
+		if o := s.Live("PipelineRun", run.namespace, run.name); o != nil && o.Text("spec", "status") == pendingRun {
+			r.cause = append(r.cause, Link{What: run.object() + " is not to begin before somebody takes its spec.status away",
+				Object: run.object(), Evidence: "spec.status: " + o.JSON("spec", "status")})
+		}
 	}
 	if r.outcome != Failed && r.outcome != AdmissionDenied || run.status == "" {
 		if before, stalled := t.stalledBefore(run.doneSeq, 0); stalled {
@@ -630,7 +637,7 @@ func (t *timeline) judgeWaiting(run *pipelineRun, r *taskRun, p *pod) (ruling, b
 		}
 		if found.outcome == MultiAttach && p != nil {
 			if spec, ok := decode[corev1.Pod](x.s, "Pod", p.namespace, p.name); ok {
-				out.cause = append(out.cause, x.spread(spec)...)
+				out.cause = append(out.cause, x.spread(p, spec)...)
 			}
 		}
 	} else {
@@ -721,7 +728,7 @@ func (t *timeline) heldOnce(run *pipelineRun) ([]Link, error) {
 		id, _ := x.node(p.object())
 		x.heldBy(id, p, spec, h)
 		found, _ := x.resolve(id)
-		links := append(found.links, x.spread(spec)...)
+		links := append(found.links, x.spread(p, spec)...)
 		if p.volumesSeq > h.seq && len(found.links) > 0 {
 			links[0].What = fmt.Sprintf("%s was held by a Multi-Attach error until volume %s came to node %s",
 				p.title(t), multiAttach.FindStringSubmatch(h.message)[2], p.node)

@@ -59,6 +59,8 @@ type Finding struct {
 	// Interventions are what the scenario did in the middle of the runs, in the
 	// order in which it did it; those that it did not come to last.
 	Interventions []Intervention `json:"interventions,omitempty"`
+	// Inert are the manifests that had no effect, each with the reason.
+	Inert []string `json:"inert,omitempty"`
 }
 
 // Intervention is something that the scenario did in the middle of the runs.

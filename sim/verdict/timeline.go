@@ -151,6 +151,7 @@ type timeline struct {
 	exits    []fact[history.Tekton]
 	// interventions are what the scenario did in the middle of the runs.
 	interventions []fact[history.Intervention]
+	inert         []string
 	attaches      int
 	detaches      int
 	finished      *fact[history.Finished]
@@ -544,6 +545,10 @@ func (t *timeline) fact(e history.Entry) error {
 		return add(&t.exits, e)
 	case history.FactIntervention:
 		return add(&t.interventions, e)
+	case history.FactInert:
+		f, err := decoded[history.Inert](e)
+		t.inert = append(t.inert, e.Object.String()+": "+f.data.Reason)
+		return err
 	case history.FactFinished:
 		f, err := decoded[history.Finished](e)
 		t.finished = &f

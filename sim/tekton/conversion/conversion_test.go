@@ -165,3 +165,22 @@ func TestOnlyStored(t *testing.T) {
 		})
 	}
 }
+
+// TestDecode: YAML's n and y are booleans.
+func TestDecode(t *testing.T) {
+	for name, test := range map[string]struct{ object, words string }{
+		"in order":         {`{"apiVersion": "tekton.dev/v1", "kind": "Task", "metadata": {"name": "t"}, "spec": {"steps": [{"image": "i"}]}}`, ""},
+		"a bool as a name": {`{"apiVersion": "tekton.dev/v1", "kind": "Task", "spec": {"steps": [{"image": "i", "name": false}]}}`, "cannot unmarshal bool into Go struct field Step.spec.steps.name of type string"},
+		"v1beta1":          {`{"apiVersion": "tekton.dev/v1beta1", "kind": "PipelineRun", "spec": {"timeout": 5}}`, "cannot unmarshal"},
+		"a field too many": {`{"apiVersion": "tekton.dev/v1", "kind": "Task", "spec": {"stepz": []}}`, ""},
+		"another kind":     {`{"apiVersion": "v1", "kind": "Secret", "data": 5}`, ""},
+		"another version":  {`{"apiVersion": "tekton.dev/v9", "kind": "Task", "spec": 5}`, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			err := Decode([]byte(test.object))
+			if (err != nil) != (test.words != "") || err != nil && !strings.Contains(err.Error(), test.words) {
+				t.Errorf("%v, want %q", err, test.words)
+			}
+		})
+	}
+}
