@@ -136,6 +136,7 @@ func (c *play) prepare() error {
 	if err := kubelets.Start(c.ctx); err != nil {
 		return err
 	}
+	c.worker.kubelets.Store(kubelets)
 
 	objects, err := decode(c.cell.Objects)
 	if err != nil {

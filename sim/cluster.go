@@ -168,6 +168,7 @@ func (c *play) createCluster(disks *storage.Driver, manifests []*unstructured.Un
 		}
 	}
 	for _, n := range nodes {
+		node.Serve(n, c.kubeletPort)
 		if err := c.found(n); err != nil {
 			return err
 		}

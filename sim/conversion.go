@@ -9,7 +9,7 @@ import (
 	"github.com/tektoncd/pipeline/pkg/apis/pipeline"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 
-	"simctl.dev/simctl/sim/openshift"
+	"simctl.dev/simctl/sim/internal/loopback"
 	"simctl.dev/simctl/sim/scenario"
 	"simctl.dev/simctl/sim/tekton/conversion"
 )
@@ -32,7 +32,7 @@ func usesOlder(cell *scenario.Cell) (bool, error) {
 // versions, as the release's webhook would.
 func (w *worker) convert(crds []*apiextensionsv1.CustomResourceDefinition) error {
 	if w.converter == nil {
-		s, err := openshift.Serve(w.ctx, conversion.Handler())
+		s, err := loopback.Serve(w.ctx, conversion.Handler())
 		if err != nil {
 			return fmt.Errorf("starting the conversion of Tekton's objects: %w", err)
 		}

@@ -3,6 +3,7 @@ package sim
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -11,6 +12,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/util/retry"
 )
@@ -90,6 +92,44 @@ func (w *worker) installCRDs(ctx context.Context, crds []*apiextensionsv1.Custom
 		}
 	}
 	return all.Wait()
+}
+
+// removeNewer removes the types that are stored in a version which crds do not have
+// any more, and waits until they are gone: the API server takes no type from which a
+// version is missing that it has once stored, and an older release may be the next.
+// There must be no objects of the types left.
+func (w *worker) removeNewer(ctx context.Context, crds []*apiextensionsv1.CustomResourceDefinition) error {
+	types := w.simctl.dynamic.Resource(crdResource)
+	for _, crd := range crds {
+		u, err := types.Get(ctx, crd.Name, metav1.GetOptions{})
+		if apierrors.IsNotFound(err) {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("reading CustomResourceDefinition %s: %w", crd.Name, err)
+		}
+		stored, _, err := unstructured.NestedStringSlice(u.Object, "status", "storedVersions")
+		if err != nil {
+			return fmt.Errorf("reading the stored versions of CustomResourceDefinition %s: %w", crd.Name, err)
+		}
+		known := func(version string) bool {
+			return slices.ContainsFunc(crd.Spec.Versions, func(v apiextensionsv1.CustomResourceDefinitionVersion) bool { return v.Name == version })
+		}
+		if !slices.ContainsFunc(stored, func(v string) bool { return !known(v) }) {
+			continue
+		}
+		if err := types.Delete(ctx, crd.Name, metav1.DeleteOptions{}); err != nil {
+			return fmt.Errorf("deleting CustomResourceDefinition %s: %w", crd.Name, err)
+		}
+		err = wait.PollUntilContextTimeout(ctx, 10*time.Millisecond, crdWithin, true, func(ctx context.Context) (bool, error) {
+			_, err := types.Get(ctx, crd.Name, metav1.GetOptions{})
+			return apierrors.IsNotFound(err), nil
+		})
+		if err != nil {
+			return fmt.Errorf("waiting for the end of CustomResourceDefinition %s: %w", crd.Name, err)
+		}
+	}
+	return nil
 }
 
 // longServed dates a new type back. The API server holds the first objects up for

@@ -9,6 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 
+	"simctl.dev/simctl/sim/internal/loopback"
 	"simctl.dev/simctl/sim/openshift"
 )
 
@@ -22,7 +23,7 @@ const absent = "absent"
 // scc is OpenShift's admission, as a worker runs it.
 type scc struct {
 	engine         *openshift.Engine
-	server         *openshift.Server
+	server         *loopback.Server
 	configurations []runtime.Object
 }
 
@@ -80,7 +81,7 @@ func (s *scc) start(w *worker, path string, c clients) (err error) {
 	if err != nil {
 		return err
 	}
-	if s.server, err = openshift.Serve(w.ctx, a.Handler()); err != nil {
+	if s.server, err = loopback.Serve(w.ctx, a.Handler()); err != nil {
 		return err
 	}
 	mutating, validating := a.Configurations(s.server.URL, s.server.CABundle)

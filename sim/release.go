@@ -53,6 +53,13 @@ func (w *worker) ensureRelease(ctx context.Context, cell *scenario.Cell, build *
 }
 
 func (w *worker) install(ctx context.Context, build *tekton.Build, namespace string) error {
+	crds, err := build.CRDs()
+	if err != nil {
+		return err
+	}
+	if err := w.removeNewer(ctx, crds); err != nil {
+		return err
+	}
 	maps, err := w.layOut(ctx, build, namespace)
 	if err != nil {
 		return err

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -26,10 +27,11 @@ import (
 	"simctl.dev/simctl/sim/clock"
 	"simctl.dev/simctl/sim/controlplane"
 	"simctl.dev/simctl/sim/history"
+	"simctl.dev/simctl/sim/internal/loopback"
 	"simctl.dev/simctl/sim/internal/resolver"
 	"simctl.dev/simctl/sim/internal/work"
 	"simctl.dev/simctl/sim/kube"
-	"simctl.dev/simctl/sim/openshift"
+	"simctl.dev/simctl/sim/node"
 	"simctl.dev/simctl/sim/scenario"
 	"simctl.dev/simctl/sim/tekton"
 	"simctl.dev/simctl/sim/verdict"
@@ -66,10 +68,14 @@ type worker struct {
 	informers informers.SharedInformerFactory
 	sched     *scheduler.Scheduler
 	kube      *kube.Controllers
-	scc       *scc              // nil until a cell wants OpenShift
-	converter *openshift.Server // nil until a release is installed
-	older     bool              // a cell has had manifests of Tekton's v1beta1
-	seed      atomic.Int64
+	scc       *scc             // nil until a cell wants OpenShift
+	converter *loopback.Server // nil until a release is installed
+	// kubeletPort is where the API server finds every kubelet, kubelets whose those
+	// of the cell that runs are.
+	kubeletPort int
+	kubelets    atomic.Pointer[node.Kubelets]
+	older       bool // a cell has had manifests of Tekton's v1beta1
+	seed        atomic.Int64
 
 	log     *history.Log // of the cell that runs
 	logMu   sync.Mutex
@@ -147,6 +153,15 @@ func (w *worker) start() (err error) {
 			return err
 		}
 	}
+	server, err := loopback.Serve(w.ctx, http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		if k := w.kubelets.Load(); k != nil {
+			k.Handler().ServeHTTP(rw, r)
+		}
+	}))
+	if err != nil {
+		return fmt.Errorf("starting the kubelets' server: %w", err)
+	}
+	w.kubeletPort = server.Port
 	w.informers = informers.NewSharedInformerFactory(w.machines, 0)
 	if err := w.startScheduler(); err != nil {
 		return err

@@ -102,6 +102,9 @@ func (c *ControlPlane) start(ctx context.Context, o Options) error {
 	// Cells create and delete many objects and are short.
 	args.Set("max-requests-inflight", "2000").Set("max-mutating-requests-inflight", "1000")
 	args.Set("event-ttl", "24h")
+	// Simulated kubelets have addresses of their own that lead nowhere; this is
+	// where they are served.
+	args.Set("kubelet-preferred-address-types", "ExternalIP")
 	// Nobody competes for this API server.
 	args.Set("enable-priority-and-fairness", "false").Set("profiling", "false")
 

@@ -68,6 +68,8 @@ type Kubelets struct {
 	// wanted are the claims, secrets and config maps that pods wait for, as
 	// KIND/NAMESPACE/NAME, with the pods.
 	wanted map[string]map[types.UID]bool
+	// logs is what the results sidecars of pods have printed, by NAMESPACE/NAME.
+	logs map[string]string
 
 	// The rest belongs to the goroutine that steps the clock.
 	pods     map[types.UID]*pod
@@ -106,7 +108,7 @@ func New(o Options) (*Kubelets, error) {
 		claimLister: core.PersistentVolumeClaims().Lister(), pvLister: core.PersistentVolumes().Lister(),
 		secretLister: core.Secrets().Lister(), configLister: core.ConfigMaps().Lister(),
 		seen: map[types.UID]string{}, wanted: map[string]map[types.UID]bool{},
-		pods: map[types.UID]*pod{}, machines: map[string]*machine{}, ids: identities{},
+		logs: map[string]string{}, pods: map[types.UID]*pod{}, machines: map[string]*machine{}, ids: identities{},
 	}, nil
 }
 

@@ -502,7 +502,7 @@ func (k *Kubelets) endStep(ctx context.Context, p *pod, i int) {
 		last = true
 	}
 	if last {
-		k.stopResultsSidecar(p)
+		k.stopResultsSidecar(ctx, p)
 	}
 	switch {
 	case last && k.finishIfDone(ctx, p):
@@ -586,21 +586,11 @@ func (k *Kubelets) cancelSteps(ctx context.Context, p *pod) bool {
 		}
 		k.closeStep(p, s, &turn{exit: 9, reason: "Error", word: reasonCancelled, log: "Step was cancelled"}, nil)
 	}
-	k.stopResultsSidecar(p)
+	k.stopResultsSidecar(ctx, p)
 	if !k.finishIfDone(ctx, p) {
 		k.writeStatus(ctx, p)
 	}
 	return true
-}
-
-// stopResultsSidecar ends the sidecar that prints results: it waits for the
-// steps itself.
-func (k *Kubelets) stopResultsSidecar(p *pod) {
-	for _, c := range p.containers {
-		if c.spec.Name == "sidecar-tekton-log-results" && c.finished.IsZero() {
-			c.end(k.o.Clock.Now(), 0, "Completed", "")
-		}
-	}
 }
 
 func (k *Kubelets) containerFact(p *pod, c *container) {
@@ -667,7 +657,7 @@ type resultType struct {
 // step the task's.
 func (k *Kubelets) resultsOf(ctx context.Context, p *pod, s *container, last bool) []runResult {
 	if s.args.fromSidecar {
-		return nil // The controller reads them from a log that this kubelet does not serve.
+		return nil // The results sidecar prints them.
 	}
 	var out []runResult
 	if last {

@@ -19,6 +19,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"simctl.dev/simctl/sim/internal/loopback"
 	"simctl.dev/simctl/sim/scenario"
 )
 
@@ -33,7 +34,7 @@ func webhook(t *testing.T, e *Engine) (post func(path string, body []byte) (int,
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := Serve(t.Context(), a.Handler())
+	s, err := loopback.Serve(t.Context(), a.Handler())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -251,7 +251,7 @@ func (t *timeline) judgeRun(run *pipelineRun) (ruling, error) {
 	}
 	var all []ruling
 	if slices.Contains(invalidRun, run.reason) && run.status == "False" {
-		all = append(all, ruling{outcome: InvalidPipeline, cause: []Link{t.runLink(run)}})
+		all = append(all, ruling{outcome: InvalidPipeline, cause: append([]Link{t.runLink(run)}, t.unreadLog(run)...)})
 	}
 	for _, r := range run.taskRuns {
 		if r.status == "True" || r.reason == "FailureIgnored" {
@@ -284,6 +284,22 @@ func (t *timeline) judgeRun(run *pipelineRun) (ruling, error) {
 		}
 	}
 	return best, nil
+}
+
+// unreadLog says that Tekton may not read the log of its results sidecar, so that
+// results do not come which a task has left.
+func (t *timeline) unreadLog(run *pipelineRun) []Link {
+	for _, e := range t.logs {
+		if r := t.taskRun(e.Object.Namespace, e.Object.Name); r == nil || !slices.Contains(run.taskRuns, r) || !strings.Contains(e.Message, `cannot get resource "pods/log"`) {
+			continue
+		}
+		return []Link{{
+			What:     "Tekton's controller may not read the log of its results sidecar, where results-from: sidecar-logs has the results",
+			Object:   e.Object.String(),
+			Evidence: clip(e.Message),
+		}}
+	}
+	return nil
 }
 
 // stoppedLink says that Tekton's controller was stopped by an intervention, or

@@ -23,6 +23,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	"simctl.dev/simctl/sim/controlplane"
+	"simctl.dev/simctl/sim/internal/loopback"
 	"simctl.dev/simctl/sim/openshift"
 	"simctl.dev/simctl/sim/scenario"
 )
@@ -100,7 +101,7 @@ func start(t testing.TB) *cluster {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := openshift.Serve(ctx, a.Handler())
+	s, err := loopback.Serve(ctx, a.Handler())
 	if err != nil {
 		t.Fatal(err)
 	}

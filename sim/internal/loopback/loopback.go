@@ -1,4 +1,6 @@
-package openshift
+// Package loopback serves what the API server asks of others over TLS: webhooks, and
+// the kubelets' logs.
+package loopback
 
 import (
 	"context"
@@ -19,8 +21,9 @@ import (
 
 // Server serves a handler over TLS on the loopback interface.
 type Server struct {
-	// URL is where it is, CABundle the certificate (PEM) that vouches for it.
+	// URL is where it is, Port its port, CABundle the certificate (PEM) that vouches for it.
 	URL      string
+	Port     int
 	CABundle []byte
 
 	server *http.Server
@@ -33,15 +36,16 @@ type Server struct {
 func Serve(ctx context.Context, h http.Handler) (*Server, error) {
 	cert, ca, err := selfSigned()
 	if err != nil {
-		return nil, fmt.Errorf("making a certificate for the SCC webhook: %w", err)
+		return nil, fmt.Errorf("making a certificate for a server on loopback: %w", err)
 	}
 	var lc net.ListenConfig
 	l, err := lc.Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
-		return nil, fmt.Errorf("serving the SCC webhook: %w", err)
+		return nil, fmt.Errorf("serving on loopback: %w", err)
 	}
 	s := &Server{
 		URL:      "https://" + l.Addr().String(),
+		Port:     l.Addr().(*net.TCPAddr).Port,
 		CABundle: ca,
 		server: &http.Server{
 			Handler:           h,
@@ -80,7 +84,7 @@ func selfSigned() (tls.Certificate, []byte, error) {
 	}
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1),
-		Subject:      pkix.Name{CommonName: "simctl SCC admission"},
+		Subject:      pkix.Name{CommonName: "simctl"},
 		// The API server judges it by the machine's clock.
 		NotBefore:             time.Now().Add(-time.Hour),
 		NotAfter:              time.Now().Add(365 * 24 * time.Hour),

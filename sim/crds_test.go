@@ -1,0 +1,53 @@
+package sim
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/go-logr/logr"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// TestOlderRelease: the types of a release can be installed where a newer release
+// stored one of them in a version that the older one does not have.
+func TestOlderRelease(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, "logs"), 0o750); err != nil {
+		t.Fatal(err)
+	}
+	w, err := newWorker(t.Context(), dir, 0, t.TempDir(), logr.Discard(), func(string) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.stop()
+	action := func(versions ...string) []*apiextensionsv1.CustomResourceDefinition {
+		crd := &apiextensionsv1.CustomResourceDefinition{ObjectMeta: metav1.ObjectMeta{Name: "stepactions.tekton.dev"}}
+		crd.Spec.Group, crd.Spec.Scope = "tekton.dev", apiextensionsv1.NamespaceScoped
+		crd.Spec.Names = apiextensionsv1.CustomResourceDefinitionNames{Plural: "stepactions", Singular: "stepaction", Kind: "StepAction", ListKind: "StepActionList"}
+		for i, v := range versions {
+			crd.Spec.Versions = append(crd.Spec.Versions, apiextensionsv1.CustomResourceDefinitionVersion{
+				Name: v, Served: true, Storage: i == len(versions)-1,
+				Schema: &apiextensionsv1.CustomResourceValidation{OpenAPIV3Schema: &apiextensionsv1.JSONSchemaProps{Type: "object"}},
+			})
+		}
+		return []*apiextensionsv1.CustomResourceDefinition{crd}
+	}
+	older := func() []*apiextensionsv1.CustomResourceDefinition { return action("v1alpha1") }
+	if err := w.removeNewer(t.Context(), older()); err != nil {
+		t.Errorf("with nothing there: %v", err)
+	}
+	if err := w.installCRDs(t.Context(), action("v1alpha1", "v1beta1")); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.installCRDs(t.Context(), older()); err == nil {
+		t.Error("the API server takes the older type as it is: there is nothing to remove")
+	}
+	if err := w.removeNewer(t.Context(), older()); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.installCRDs(t.Context(), older()); err != nil {
+		t.Error(err)
+	}
+}
