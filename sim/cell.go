@@ -467,10 +467,11 @@ type idling struct {
 }
 
 // A controller that is woken so often in so little virtual time, while nobody
-// writes anything, is so for ever: it asks to be woken at a moment that is past.
+// writes anything, is so for ever: it asks to be woken at a moment that is past,
+// and gets its way about once a second.
 const (
 	maxIdle  = 200
-	idleTime = 1 // second
+	idleTime = 300 // seconds
 )
 
 // step takes the length of the history and the time at which the next one comes;

@@ -33,7 +33,8 @@ func TestIdling(t *testing.T) {
 		{"at one moment", 0.001, 0, true},
 		{"every minute for a day", 60, 0, false},
 		{"with an effect now and then", 0.001, 150, false},
-		{"slowly", 0.01, 0, false},
+		{"once a second", 1, 0, true},
+		{"slowly", 2, 0, false},
 	} {
 		var i idling
 		got := false

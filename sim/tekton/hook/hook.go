@@ -216,6 +216,7 @@ func (h *Hook) take(r Request) {
 		clear(h.created)
 		for _, c := range h.controllers {
 			clear(c.attempts)
+			clear(c.urgent)
 			clear(c.due)
 		}
 	}
@@ -351,6 +352,7 @@ func (h *Hook) count(impl *controller.Impl) {
 		queue:    impl.WorkQueue(),
 		add:      impl.EnqueueKey,
 		attempts: map[string]int{},
+		urgent:   map[string]int{},
 		due:      map[string]bool{},
 		reasons:  map[string]string{},
 	}
@@ -406,6 +408,8 @@ type counted struct {
 	active   int
 	attempts map[string]int
 	due      map[string]bool
+	// urgent counts how often in a row a key was to be looked at again at once.
+	urgent map[string]int
 	// reasons holds what correct found out about the delay of a key that is
 	// being reconciled.
 	reasons map[string]string
@@ -443,6 +447,7 @@ func (c *counted) Reconcile(ctx context.Context, key string) error {
 	c.active--
 	if err == nil || controller.IsSkipKey(err) {
 		delete(c.attempts, key)
+		delete(c.urgent, key)
 		return err
 	}
 	if ok, after := controller.IsRequeueKey(err); ok {
@@ -478,10 +483,22 @@ func (c *counted) wait(key string, after time.Duration, reason string, err error
 	}
 	// A real queue is always a little late. Virtual time that stands still
 	// would show a reconciler the very moment of its deadline, which is not past
-	// it, and it would ask for nothing, again and again.
-	d.At = c.hook.now.Add(max(after, 0) + time.Millisecond).UnixNano()
+	// it, and it would ask for nothing, again and again. One that asks for a moment
+	// in the past again and again would hold a processor all the while on a cluster;
+	// here it would hold time, so it gets its way less and less often.
+	late := time.Millisecond
+	if after > 0 {
+		delete(c.urgent, key)
+	} else {
+		late = min(late<<min(c.urgent[key], 10), longestUrgent)
+		c.urgent[key]++
+	}
+	d.At = c.hook.now.Add(max(after, 0) + late).UnixNano()
 	c.hook.delays = append(c.hook.delays, d)
 }
+
+// longestUrgent is how long at most a key waits that wants no delay.
+const longestUrgent = time.Second
 
 // backoff is the delay after the given number of earlier failures in a row: the
 // exponential part of client-go's DefaultTypedControllerRateLimiter.

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"reflect"
+	"slices"
 	"testing"
 	"time"
 
@@ -153,6 +154,39 @@ func TestDelays(t *testing.T) {
 				t.Errorf("the work queue counts %d attempts of its own", n)
 			}
 		})
+	}
+}
+
+// TestUrgent: a key that is to be looked at again at once, each time it is looked at,
+// waits a little longer each time, up to a second; another answer makes it begin
+// anew.
+func TestUrgent(t *testing.T) {
+	p, impl, f := run(t)
+	next := func(answer error) time.Duration {
+		f.answers <- answer
+		n := p.ask(Request{}).Reconciles + 1
+		impl.EnqueueKey(object)
+		delays := p.settle(n)
+		if len(delays) == 0 {
+			return 0
+		}
+		return time.Duration(delays[0].At - start.UnixNano())
+	}
+	at := controller.NewRequeueAfter(-time.Minute)
+	var got []time.Duration
+	for range 12 {
+		got = append(got, next(at))
+	}
+	want := []time.Duration{1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1000, 1000}
+	for i := range want {
+		want[i] *= time.Millisecond
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("delays %v, want %v", got, want)
+	}
+	next(nil)
+	if got := next(at); got != time.Millisecond {
+		t.Errorf("after a success: %v", got)
 	}
 }
 
