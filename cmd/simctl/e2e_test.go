@@ -132,7 +132,10 @@ func TestImport(t *testing.T) {
 				t.Errorf("%s has %d of %d: pages are missing", file, n, many)
 			}
 		}
-		for _, f := range []string{"all/scenario.yaml", "all/manifests/secrets.yaml", "all/manifests/runs.yaml", "all/manifests/storage.yaml"} {
+		if load := contents(t, "all/manifests/load.yaml"); !regexp.MustCompile(`name: on-worker-0\n(.*\n)*.*cpu: "3"`).MatchString(load) {
+			t.Errorf("what else runs is not there:\n%s", load)
+		}
+		for _, f := range []string{"all/scenario.yaml", "all/manifests/load.yaml", "all/manifests/secrets.yaml", "all/manifests/runs.yaml", "all/manifests/storage.yaml"} {
 			for _, word := range []string{"hunter2", "aHVudGVyMg==", "uid:", "managedFields", "creationTimestamp"} {
 				if strings.Contains(contents(t, f), word) {
 					t.Errorf("%s has %s", f, word)
@@ -154,7 +157,7 @@ func TestImport(t *testing.T) {
 		defer p.Stop()
 		_, stderr := want(t, cli.StatusOK, "import", "--kubeconfig", p.Kubeconfig, "-n", team, "--page-size", page, "--to", "some")
 		scenario := contents(t, "some/scenario.yaml")
-		for _, kind := range []string{"Nodes", "Secrets", "PersistentVolumes", "StorageClasses (storage.k8s.io)", "Namespace team"} {
+		for _, kind := range []string{"Nodes", "Pods", "Secrets", "PersistentVolumes", "StorageClasses (storage.k8s.io)", "Namespace team"} {
 			line := "not read: " + kind + ": forbidden to this user"
 			if !strings.Contains(stderr, "- "+line+"\n") {
 				t.Errorf("it is not said that %s cannot be read:\n%s", kind, stderr)
@@ -321,6 +324,11 @@ func fill(t *testing.T, cp *controlplane.ControlPlane) {
 			&corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Name: fmt.Sprintf("builder-%d", i), Namespace: team}, Secrets: []corev1.ObjectReference{{Name: fmt.Sprintf("secret-%d", i)}}},
 		)
 	}
+	create(&corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: "service", Namespace: team}, Spec: corev1.PodSpec{
+		NodeName: "machine-0.example.com", ServiceAccountName: "builder-0",
+		Containers: []corev1.Container{{Name: "c", Image: "service", Env: []corev1.EnvVar{{Name: "PASSWORD", Value: "hunter2"}},
+			Resources: corev1.ResourceRequirements{Requests: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("3")}}}},
+	}})
 	sccs, err := openshift.StockSCCs()
 	if err != nil {
 		t.Fatal(err)

@@ -8,5 +8,6 @@
 //
 // Reading is done with get and list alone, page by page. What cannot be read is
 // a [Gap]; it is written into the scenario as a comment, and the rest goes on.
-// Values of Secrets are never asked for, and are dropped where a dump has them.
+// Values of Secrets are never asked for, and are dropped where a dump has them; of
+// the pods that run on the cluster, what they take of their nodes is kept alone.
 package importer

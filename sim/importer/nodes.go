@@ -53,7 +53,8 @@ func (c *converter) nodes() {
 		}
 		groups[group] = append(groups[group], s)
 	}
-	taken := map[string]bool{}
+	// names has the nodes as they are called in the scenario, by their names here.
+	taken, names := map[string]bool{}, map[string]simNode{}
 	for _, g := range order {
 		if len(groups[g]) == 1 {
 			taken[groups[g][0].name] = true
@@ -63,6 +64,7 @@ func (c *converter) nodes() {
 		nodes := groups[g]
 		if len(nodes) == 1 {
 			c.kept["nodes.yaml"] = append(c.kept["nodes.yaml"], nodes[0].manifest())
+			names[nodes[0].name] = nodes[0]
 			continue
 		}
 		first := nodes[0]
@@ -75,6 +77,11 @@ func (c *converter) nodes() {
 			pool.Zones = shortest(pool.Zones)
 		}
 		c.s.Cluster.NodePools = append(c.s.Cluster.NodePools, pool)
+		for i, n := range nodes {
+			known := n.name
+			n.name = fmt.Sprintf("%s-%d", pool.Name, i)
+			names[known] = n
+		}
 	}
 	if len(c.ix["Node."]) == 0 {
 		c.s.Cluster.NodePools = []scenario.NodePool{{Name: "worker", Count: 3}}
@@ -83,7 +90,7 @@ func (c *converter) nodes() {
 			c.note("cluster", "pods are to be on node %s: give it a Node manifest", name)
 		}
 	} else {
-		c.note("cluster", "pods of other namespaces are not imported; the nodes are as if nothing else ran on them")
+		c.load(names)
 	}
 }
 
@@ -133,6 +140,16 @@ func (c *converter) node(n *corev1.Node) simNode {
 		s.capacity[string(name)] = scenario.Quantity(q.String())
 	}
 	return s
+}
+
+// quantity is how much of a resource pods can be given.
+func (s simNode) quantity(name string) (resource.Quantity, bool) {
+	text, ok := s.capacity[name]
+	if !ok {
+		return resource.Quantity{}, false
+	}
+	q, err := resource.ParseQuantity(string(text))
+	return q, err == nil
 }
 
 // manifest is the node as a manifest, which keeps its name.

@@ -51,6 +51,7 @@ type wanted struct {
 
 var everything = []wanted{
 	{resource: "nodes", kind: "Node", where: "cluster"},
+	{resource: "pods", kind: "Pod", where: "cluster"},
 	{group: "storage.k8s.io", resource: "storageclasses", kind: "StorageClass", where: "cluster"},
 	{group: "storage.k8s.io", resource: "csidrivers", kind: "CSIDriver", where: "cluster"},
 	{resource: "persistentvolumes", kind: "PersistentVolume", where: "cluster"},
@@ -265,7 +266,12 @@ func (r *reader) from(ctx context.Context, w wanted, what, namespace string, gvr
 	p := pager.New(func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) { return client.List(ctx, o) })
 	p.PageSize = r.o.Page
 	err := p.EachListItem(ctx, metav1.ListOptions{}, func(o runtime.Object) error {
-		if u, ok := o.(*unstructured.Unstructured); ok && r.needed(u) {
+		u, ok := o.(*unstructured.Unstructured)
+		switch {
+		case !ok || !r.needed(u):
+		case w.kind == "Pod":
+			r.d.add(roomOf(u))
+		default:
 			r.d.add(u.Object)
 		}
 		return nil
