@@ -81,8 +81,8 @@ func Decode(raw []byte) error {
 		return fmt.Errorf("reading an object's kind: %w", err)
 	}
 	gvk := head.GroupVersionKind()
-	if make := kinds[gvk.GroupKind()].versions[gvk.Version]; make != nil {
-		if err := json.Unmarshal(raw, make()); err != nil {
+	if empty := kinds[gvk.GroupKind()].versions[gvk.Version]; empty != nil {
+		if err := json.Unmarshal(raw, empty()); err != nil {
 			return fmt.Errorf("cannot decode: %w", err)
 		}
 	}
