@@ -271,8 +271,8 @@ func (c *play) create(as clients, u *unstructured.Unstructured) error {
 		return err
 	}
 	if as == c.user {
-		if err := c.decodes(u); err != nil {
-			return nil //nolint:nilerr // it is in the history
+		if decodes, err := c.decodes(u); !decodes || err != nil {
+			return err
 		}
 		if _, ok := withoutController[u.GroupVersionKind().GroupKind()]; ok {
 			c.inert(u, "its controller does not run here: it makes no pods")
@@ -321,23 +321,24 @@ func (c *play) inert(u *unstructured.Unstructured, reason string) {
 	c.log.Record(history.NewFact(actorSimctl, refOf(u), history.FactInert, history.Inert{Reason: reason}))
 }
 
-// decodes refuses an object that Tekton could not read, as its webhook would. The
-// controllers would never see the object, nor, having got a list with it, any
-// other.
-func (c *play) decodes(u *unstructured.Unstructured) error {
+// decodes says whether Tekton could read an object; it records that one is refused
+// that Tekton could not, as its webhook would refuse it. The controllers would never
+// see the object, nor, having got a list with it, any other.
+func (c *play) decodes(u *unstructured.Unstructured) (bool, error) {
 	raw, err := u.MarshalJSON()
 	if err != nil {
-		return fmt.Errorf("writing %s %s as JSON: %w", u.GetKind(), u.GetName(), err)
+		return false, fmt.Errorf("writing %s %s as JSON: %w", u.GetKind(), u.GetName(), err)
 	}
-	if err = conversion.Decode(raw); err != nil {
-		ref := refOf(u)
-		if ref.Name == "" {
-			ref.Name = u.GetGenerateName()
-		}
-		c.log.Record(history.Entry{Kind: history.KindRefused, Actor: actorUser, Verb: "create", Object: ref, Code: http.StatusBadRequest,
-			Reason: string(metav1.StatusReasonBadRequest), Message: "Tekton's webhook, which does not run here, would not take it: " + err.Error()})
+	if err = conversion.Decode(raw); err == nil {
+		return true, nil
 	}
-	return err
+	ref := refOf(u)
+	if ref.Name == "" {
+		ref.Name = u.GetGenerateName()
+	}
+	c.log.Record(history.Entry{Kind: history.KindRefused, Actor: actorUser, Verb: "create", Object: ref, Code: http.StatusBadRequest,
+		Reason: string(metav1.StatusReasonBadRequest), Message: "Tekton's webhook, which does not run here, would not take it: " + err.Error()})
+	return false, nil
 }
 
 // fold reads what was recorded since the last call.

@@ -37,8 +37,10 @@ type explainer struct {
 	// start is the TaskRun whose waiting is explained, run its PipelineRun.
 	start *taskRun
 	run   *pipelineRun
-	// shared says that a volume is held by another run's pod, if one is.
-	shared []Link
+	// foreign: a volume is held by a pod that is not the run's; shared says so if it
+	// is another run's.
+	foreign bool
+	shared  []Link
 }
 
 func newExplainer(t *timeline, run *pipelineRun, start *taskRun, before int, stalled bool) (*explainer, error) {
@@ -863,6 +865,18 @@ func (x *explainer) holds(id int64, p *pod) {
 		x.assistantStays(id, p)
 		return
 	}
+	if p.pipelineRun == "" && p.taskRun == "" {
+		evidence := "metadata.ownerReferences: none"
+		if o := owners(x.s.Live("Pod", p.namespace, p.name)); o != "" {
+			evidence = o
+		}
+		x.end(id, MultiAttach, Link{
+			What:     fmt.Sprintf("%s belongs to no run and keeps the volume as long as it stays", p.object()),
+			Object:   p.object(),
+			Evidence: evidence,
+		})
+		return
+	}
 	if r := x.t.taskRun(p.namespace, p.taskRun); r != nil && (p.startedSeq == 0 || p.startedSeq >= x.before) {
 		// A pod that holds and waits itself: what it waits for is part of this.
 		// Its node is in the graph already, so it is explained here.
@@ -966,7 +980,7 @@ func (x *explainer) repelled(id int64, p *pod, spec *corev1.Pod, nodes []history
 
 // notStarted explains a pod that has a node and does not run there.
 func (x *explainer) notStarted(id int64, p *pod, spec *corev1.Pod) {
-	if h := x.holdOf(p); h != nil {
+	if h := x.holdOf(p, spec); h != nil {
 		x.heldBy(id, p, spec, h)
 		return
 	}
@@ -983,16 +997,32 @@ func (x *explainer) notStarted(id int64, p *pod, spec *corev1.Pod) {
 }
 
 // holdOf is the Multi-Attach error that holds a pod as of then.
-func (x *explainer) holdOf(p *pod) *hold {
+func (x *explainer) holdOf(p *pod, spec *corev1.Pod) *hold {
 	if p.volumesSeq != 0 && p.volumesSeq < x.before || p.startedSeq != 0 && p.startedSeq < x.before {
 		return nil
 	}
-	for i := len(p.holds) - 1; i >= 0; i-- {
-		if p.holds[i].seq < x.before {
-			return &p.holds[i]
+	// The attach/detach controller says it once for each volume and node, of the
+	// first pod that comes there.
+	all := []*pod{p}
+	for _, claim := range claimNames(spec) {
+		all = append(all, x.users(p.namespace, claim, func(u *pod) bool { return u != p && u.node == p.node })...)
+	}
+	for _, u := range all {
+		for i := len(u.holds) - 1; i >= 0; i-- {
+			if h := &u.holds[i]; h.seq < x.before && (u == p || !x.hasVolume(h, p.node)) {
+				return h
+			}
 		}
 	}
 	return nil
+}
+
+// hasVolume says whether the volume that pods waited for is on the node by now.
+func (x *explainer) hasVolume(h *hold, node string) bool {
+	pv := multiAttach.FindStringSubmatch(h.message)[2]
+	return slices.ContainsFunc(x.s.List("VolumeAttachment"), func(o *history.Object) bool {
+		return o.Text("spec", "source", "persistentVolumeName") == pv && o.Text("spec", "nodeName") == node && o.Field("status", "attached") == true
+	})
 }
 
 // heldBy explains a Multi-Attach error by the pods that have the volume.
@@ -1018,7 +1048,7 @@ func (x *explainer) heldBy(id int64, p *pod, spec *corev1.Pod, h *hold) {
 	})
 	for _, u := range users {
 		if u.pipelineRun != p.pipelineRun {
-			x.shared = x.sharedBy(p, u, claim)
+			x.foreign, x.shared = true, x.sharedBy(p, u, claim)
 		}
 		uid, fresh := x.node(u.object())
 		l := Link{
@@ -1084,7 +1114,7 @@ func (x *explainer) sharedBy(p, u *pod, claim string) []Link {
 
 // spread says why pods that use one volume may be on different nodes.
 func (x *explainer) spread(p *pod, spec *corev1.Pod) []Link {
-	if x.shared != nil || p.assistant != "" {
+	if x.foreign || p.assistant != "" {
 		return x.shared
 	}
 	if _, assistant := assistantTerm(spec); assistant != "" {

@@ -745,7 +745,7 @@ func (t *timeline) heldOnce(run *pipelineRun) ([]Link, error) {
 		x.heldBy(id, p, spec, h)
 		found, _ := x.resolve(id)
 		links := append(found.links, x.spread(p, spec)...)
-		if p.volumesSeq > h.seq && len(found.links) > 0 {
+		if p.volumesSeq > h.seq && p.assistant == "" && len(found.links) > 0 {
 			links[0].What = fmt.Sprintf("%s was held by a Multi-Attach error until volume %s came to node %s",
 				p.title(t), multiAttach.FindStringSubmatch(h.message)[2], p.node)
 		}
