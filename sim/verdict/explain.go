@@ -1009,7 +1009,7 @@ func (x *explainer) holdOf(p *pod, spec *corev1.Pod) *hold {
 	}
 	for _, u := range all {
 		for i := len(u.holds) - 1; i >= 0; i-- {
-			if h := &u.holds[i]; h.seq < x.before && (u == p || !x.hasVolume(h, p.node)) {
+			if h := &u.holds[i]; h.seq < x.before && !x.hasVolume(h, p.node) {
 				return h
 			}
 		}
