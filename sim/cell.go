@@ -316,9 +316,19 @@ func inertIfUnknown(u *unstructured.Unstructured) bool {
 	return strings.Contains(group, ".") && !strings.HasSuffix(group, ".k8s.io")
 }
 
+// manifestRef names an object that has not been made: what is to have a name made up
+// goes by the beginning of it.
+func manifestRef(u *unstructured.Unstructured) history.Ref {
+	ref := refOf(u)
+	if ref.Name == "" {
+		ref.Name = u.GetGenerateName()
+	}
+	return ref
+}
+
 // inert records that a manifest has no effect.
 func (c *play) inert(u *unstructured.Unstructured, reason string) {
-	c.log.Record(history.NewFact(actorSimctl, refOf(u), history.FactInert, history.Inert{Reason: reason}))
+	c.log.Record(history.NewFact(actorSimctl, manifestRef(u), history.FactInert, history.Inert{Reason: reason}))
 }
 
 // decodes says whether Tekton could read an object; it records that one is refused
@@ -332,11 +342,7 @@ func (c *play) decodes(u *unstructured.Unstructured) (bool, error) {
 	if err = conversion.Decode(raw); err == nil {
 		return true, nil
 	}
-	ref := refOf(u)
-	if ref.Name == "" {
-		ref.Name = u.GetGenerateName()
-	}
-	c.log.Record(history.Entry{Kind: history.KindRefused, Actor: actorUser, Verb: "create", Object: ref, Code: http.StatusBadRequest,
+	c.log.Record(history.Entry{Kind: history.KindRefused, Actor: actorUser, Verb: "create", Object: manifestRef(u), Code: http.StatusBadRequest,
 		Reason: string(metav1.StatusReasonBadRequest), Message: "Tekton's webhook, which does not run here, would not take it: " + err.Error()})
 	return false, nil
 }

@@ -511,7 +511,11 @@ func (c *play) swap(build *tekton.Build) error {
 	if err := c.stopController(c.ctx); err != nil {
 		return err
 	}
-	configMaps, err := c.layOut(c.ctx, build, c.release.namespace)
+	crds, err := build.CRDs()
+	if err != nil {
+		return err
+	}
+	configMaps, err := c.layOut(c.ctx, build, crds, c.release.namespace)
 	if err != nil {
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -60,7 +61,7 @@ func (w *worker) install(ctx context.Context, build *tekton.Build, namespace str
 	if err := w.removeNewer(ctx, crds); err != nil {
 		return err
 	}
-	maps, err := w.layOut(ctx, build, namespace)
+	maps, err := w.layOut(ctx, build, crds, namespace)
 	if err != nil {
 		return err
 	}
@@ -73,11 +74,7 @@ func (w *worker) install(ctx context.Context, build *tekton.Build, namespace str
 
 // layOut puts a release's CRDs, rights and ConfigMaps in place, and gives the
 // ConfigMaps.
-func (w *worker) layOut(ctx context.Context, build *tekton.Build, namespace string) ([]*corev1.ConfigMap, error) {
-	crds, err := build.CRDs()
-	if err != nil {
-		return nil, err
-	}
+func (w *worker) layOut(ctx context.Context, build *tekton.Build, crds []*apiextensionsv1.CustomResourceDefinition, namespace string) ([]*corev1.ConfigMap, error) {
 	if err := w.convert(crds); err != nil {
 		return nil, err
 	}

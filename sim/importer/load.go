@@ -40,17 +40,13 @@ func roomOf(u *unstructured.Unstructured) map[string]any {
 		}
 	}
 	meta := map[string]any{"name": u.GetName(), "namespace": u.GetNamespace()}
-	if l := tree.Map(u.Object, "metadata", "labels"); l != nil {
-		meta["labels"] = l
+	for _, k := range []string{"labels", "ownerReferences"} {
+		if v := tree.Get(u.Object, "metadata", k); v != nil {
+			meta[k] = v
+		}
 	}
 	return map[string]any{"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": spec,
 		"status": map[string]any{"phase": tree.Text(u.Object, "status", "phase")}}
-}
-
-// ofRuns says whether a pod belongs to a run of the namespace's pipelines, which
-// the scenario makes anew.
-func (c *converter) ofRuns(p *corev1.Pod) bool {
-	return p.Namespace == c.o.Namespace && (p.Labels["tekton.dev/taskRun"] != "" || p.Labels["app.kubernetes.io/component"] == "affinity-assistant")
 }
 
 // load makes a pod for each node that asks for as much as all the pods there that
@@ -60,12 +56,15 @@ func (c *converter) load(names map[string]simNode) {
 	sums := map[string]corev1.ResourceList{}
 	counts := map[string]int{}
 	for _, u := range c.ix["Pod."] {
+		if u.GetNamespace() == c.o.Namespace && ofRun(u) {
+			continue // The scenario makes it anew.
+		}
 		var p corev1.Pod
 		if err := runtime.DefaultUnstructuredConverter.FromUnstructured(u.Object, &p); err != nil {
 			c.note("cluster", "pod %s/%s is left out: %v", u.GetNamespace(), u.GetName(), err)
 			continue
 		}
-		if _, known := names[p.Spec.NodeName]; !known || p.Status.Phase == corev1.PodSucceeded || p.Status.Phase == corev1.PodFailed || c.ofRuns(&p) {
+		if _, known := names[p.Spec.NodeName]; !known || p.Status.Phase == corev1.PodSucceeded || p.Status.Phase == corev1.PodFailed {
 			continue
 		}
 		sum := sums[p.Spec.NodeName]

@@ -288,18 +288,36 @@ func (c *Controllers) client(name string) (kubernetes.Interface, error) {
 	return client, nil
 }
 
-func (c *Controllers) statefulSet(ctx context.Context, f informers.SharedInformerFactory) error {
-	client, err := c.client(StatefulSet)
+// loop is what most of upstream's controllers are.
+type loop interface {
+	Run(ctx context.Context, workers int)
+}
+
+// add has a controller made that acts under an identity, puts its queue on virtual
+// time and has it run by so many workers.
+func (c *Controllers) add(identity, queue string, longest time.Duration, workers int, build func(kubernetes.Interface) (loop, error)) (loop, *retryQueue, error) {
+	client, err := c.client(identity)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
-	core, apps := f.Core().V1(), f.Apps().V1()
-	ctl := statefulset.NewStatefulSetController(ctx, core.Pods(), apps.StatefulSets(), core.PersistentVolumeClaims(), apps.ControllerRevisions(), client)
-	if _, err := c.queue(ctl, "queue", "statefulset", longestBackoff); err != nil {
-		return err
+	ctl, err := build(client)
+	if err != nil {
+		return nil, nil, fmt.Errorf("making %s: %w", identity, err)
+	}
+	q, err := c.queue(ctl, "queue", queue, longest)
+	if err != nil {
+		return nil, nil, err
 	}
 	c.run = append(c.run, func(ctx context.Context) { ctl.Run(ctx, workers) })
-	return nil
+	return ctl, q, nil
+}
+
+func (c *Controllers) statefulSet(ctx context.Context, f informers.SharedInformerFactory) error {
+	core, apps := f.Core().V1(), f.Apps().V1()
+	_, _, err := c.add(StatefulSet, "statefulset", longestBackoff, workers, func(client kubernetes.Interface) (loop, error) {
+		return statefulset.NewStatefulSetController(ctx, core.Pods(), apps.StatefulSets(), core.PersistentVolumeClaims(), apps.ControllerRevisions(), client), nil
+	})
+	return err
 }
 
 func (c *Controllers) volumeBinder(ctx context.Context, f informers.SharedInformerFactory) error {
@@ -363,67 +381,37 @@ func (c *Controllers) taintEviction(ctx context.Context, f informers.SharedInfor
 }
 
 func (c *Controllers) protection(ctx context.Context, f informers.SharedInformerFactory) error {
-	client, err := c.client(PVCProtection)
+	core, logger := f.Core().V1(), klog.FromContext(ctx)
+	_, _, err := c.add(PVCProtection, "claim protection", longestBackoff, 1, func(client kubernetes.Interface) (loop, error) {
+		return pvcprotection.NewPVCProtectionController(logger, core.PersistentVolumeClaims(), core.Pods(), client)
+	})
 	if err != nil {
 		return err
 	}
-	core := f.Core().V1()
-	claims, err := pvcprotection.NewPVCProtectionController(klog.FromContext(ctx), core.PersistentVolumeClaims(), core.Pods(), client)
-	if err != nil {
-		return fmt.Errorf("making the protection of claims: %w", err)
-	}
-	if _, err := c.queue(claims, "queue", "claim protection", longestBackoff); err != nil {
-		return err
-	}
-	if client, err = c.client(PVProtection); err != nil {
-		return err
-	}
-	volumes, err := pvprotection.NewPVProtectionController(klog.FromContext(ctx), core.PersistentVolumes(), client)
-	if err != nil {
-		return fmt.Errorf("making the protection of volumes: %w", err)
-	}
-	if _, err := c.queue(volumes, "queue", "volume protection", longestBackoff); err != nil {
-		return err
-	}
-	c.run = append(c.run,
-		func(ctx context.Context) { claims.Run(ctx, 1) },
-		func(ctx context.Context) { volumes.Run(ctx, 1) })
-	return nil
+	_, _, err = c.add(PVProtection, "volume protection", longestBackoff, 1, func(client kubernetes.Interface) (loop, error) {
+		return pvprotection.NewPVProtectionController(logger, core.PersistentVolumes(), client)
+	})
+	return err
 }
 
 func (c *Controllers) namespace(ctx context.Context, f informers.SharedInformerFactory) error {
-	client, err := c.client(Namespace)
-	if err != nil {
-		return err
-	}
 	meta, err := metadata.NewForConfig(c.o.ConfigFor(Namespace))
 	if err != nil {
 		return fmt.Errorf("making the client of %s: %w", Namespace, err)
 	}
-	ctl := namespace.NewNamespaceController(ctx, client, meta, client.Discovery().ServerPreferredNamespacedResources,
-		f.Core().V1().Namespaces(), 0, corev1.FinalizerKubernetes)
-	if _, err := c.queue(ctl, "queue", "namespace", time.Minute); err != nil {
-		return err
-	}
-	c.run = append(c.run, func(ctx context.Context) { ctl.Run(ctx, workers) })
-	return nil
+	_, _, err = c.add(Namespace, "namespace", time.Minute, workers, func(client kubernetes.Interface) (loop, error) {
+		return namespace.NewNamespaceController(ctx, client, meta, client.Discovery().ServerPreferredNamespacedResources,
+			f.Core().V1().Namespaces(), 0, corev1.FinalizerKubernetes), nil
+	})
+	return err
 }
 
 func (c *Controllers) serviceAccount(ctx context.Context, f informers.SharedInformerFactory) error {
-	client, err := c.client(ServiceAccount)
-	if err != nil {
-		return err
-	}
-	ctl, err := serviceaccount.NewServiceAccountsController(klog.FromContext(ctx), f.Core().V1().ServiceAccounts(), f.Core().V1().Namespaces(),
-		client, serviceaccount.DefaultServiceAccountsControllerOptions())
-	if err != nil {
-		return fmt.Errorf("making the ServiceAccount controller: %w", err)
-	}
-	if _, err := c.queue(ctl, "queue", "serviceaccount", longestBackoff); err != nil {
-		return err
-	}
-	c.run = append(c.run, func(ctx context.Context) { ctl.Run(ctx, 1) })
-	return nil
+	_, _, err := c.add(ServiceAccount, "serviceaccount", longestBackoff, 1, func(client kubernetes.Interface) (loop, error) {
+		return serviceaccount.NewServiceAccountsController(klog.FromContext(ctx), f.Core().V1().ServiceAccounts(), f.Core().V1().Namespaces(),
+			client, serviceaccount.DefaultServiceAccountsControllerOptions())
+	})
+	return err
 }
 
 func (c *Controllers) resourceQuota(ctx context.Context, f informers.SharedInformerFactory, both informerfactory.InformerFactory, started <-chan struct{}) error {

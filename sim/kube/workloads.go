@@ -2,10 +2,10 @@ package kube
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"k8s.io/client-go/informers"
+	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/util/flowcontrol"
 	"k8s.io/kubernetes/pkg/controller/daemon"
 	"k8s.io/kubernetes/pkg/controller/deployment"
@@ -20,31 +20,22 @@ import (
 // deadline, which is told by the machine's clock and sets a condition that nobody
 // waits for.
 func (c *Controllers) deployment(ctx context.Context, f informers.SharedInformerFactory) error {
-	client, err := c.client(Deployment)
-	if err != nil {
-		return err
-	}
 	apps := f.Apps().V1()
-	ctl, err := deployment.NewDeploymentController(ctx, apps.Deployments(), apps.ReplicaSets(), f.Core().V1().Pods(), client)
-	if err != nil {
-		return fmt.Errorf("making the Deployment controller: %w", err)
-	}
-	queue, err := c.queue(ctl, "queue", "deployment", longestBackoff)
+	_, queue, err := c.add(Deployment, "deployment", longestBackoff, workers, func(client kubernetes.Interface) (loop, error) {
+		return deployment.NewDeploymentController(ctx, apps.Deployments(), apps.ReplicaSets(), f.Core().V1().Pods(), client)
+	})
 	if err != nil {
 		return err
 	}
 	queue.delays = clock.Housekeeping
-	c.run = append(c.run, func(ctx context.Context) { ctl.Run(ctx, workers) })
 	return nil
 }
 
 func (c *Controllers) replicaSet(ctx context.Context, f informers.SharedInformerFactory) error {
-	client, err := c.client(ReplicaSet)
+	ctl, _, err := c.add(ReplicaSet, "replicaset", longestBackoff, workers, func(client kubernetes.Interface) (loop, error) {
+		return replicaset.NewReplicaSetController(ctx, f.Apps().V1().ReplicaSets(), f.Core().V1().Pods(), client, replicaset.BurstReplicas), nil
+	})
 	if err != nil {
-		return err
-	}
-	ctl := replicaset.NewReplicaSetController(ctx, f.Apps().V1().ReplicaSets(), f.Core().V1().Pods(), client, replicaset.BurstReplicas)
-	if _, err := c.queue(ctl, "queue", "replicaset", longestBackoff); err != nil {
 		return err
 	}
 	// minReadySeconds counts from what kubelets write, in virtual time.
@@ -53,42 +44,25 @@ func (c *Controllers) replicaSet(ctx context.Context, f informers.SharedInformer
 		return err
 	}
 	*now = c.o.Clock
-	c.run = append(c.run, func(ctx context.Context) { ctl.Run(ctx, workers) })
 	return nil
 }
 
 func (c *Controllers) daemonSet(ctx context.Context, f informers.SharedInformerFactory) error {
-	client, err := c.client(DaemonSet)
+	core, apps := f.Core().V1(), f.Apps().V1()
+	ctl, _, err := c.add(DaemonSet, "daemonset", longestBackoff, workers, func(client kubernetes.Interface) (loop, error) {
+		return daemon.NewDaemonSetsController(ctx, apps.DaemonSets(), apps.ControllerRevisions(), core.Pods(), core.Nodes(), client,
+			flowcontrol.NewBackOff(time.Second, 15*time.Minute))
+	})
 	if err != nil {
 		return err
 	}
-	core, apps := f.Core().V1(), f.Apps().V1()
-	ctl, err := daemon.NewDaemonSetsController(ctx, apps.DaemonSets(), apps.ControllerRevisions(), core.Pods(), core.Nodes(), client,
-		flowcontrol.NewBackOff(time.Second, 15*time.Minute))
-	if err != nil {
-		return fmt.Errorf("making the DaemonSet controller: %w", err)
-	}
-	for _, queue := range []string{"queue", "nodeUpdateQueue"} {
-		if _, err := c.queue(ctl, queue, "daemonset "+queue, longestBackoff); err != nil {
-			return err
-		}
-	}
-	c.run = append(c.run, func(ctx context.Context) { ctl.Run(ctx, workers) })
-	return nil
+	_, err = c.queue(ctl, "nodeUpdateQueue", "daemonset nodes", longestBackoff)
+	return err
 }
 
 func (c *Controllers) ephemeralVolumes(ctx context.Context, f informers.SharedInformerFactory) error {
-	client, err := c.client(EphemeralVolume)
-	if err != nil {
-		return err
-	}
-	ctl, err := ephemeral.NewController(ctx, client, f.Core().V1().Pods(), f.Core().V1().PersistentVolumeClaims())
-	if err != nil {
-		return fmt.Errorf("making the controller of ephemeral volumes: %w", err)
-	}
-	if _, err := c.queue(ctl, "queue", "ephemeral volume", longestBackoff); err != nil {
-		return err
-	}
-	c.run = append(c.run, func(ctx context.Context) { ctl.Run(ctx, workers) })
-	return nil
+	_, _, err := c.add(EphemeralVolume, "ephemeral volume", longestBackoff, workers, func(client kubernetes.Interface) (loop, error) {
+		return ephemeral.NewController(ctx, client, f.Core().V1().Pods(), f.Core().V1().PersistentVolumeClaims())
+	})
+	return err
 }

@@ -28,12 +28,6 @@ func (k *Kubelets) stopResultsSidecar(ctx context.Context, p *pod) {
 		if c.spec.Name != resultsSidecar {
 			continue
 		}
-		k.mu.Lock()
-		_, printed := k.logs[p.namespace+"/"+p.name]
-		k.mu.Unlock()
-		if printed {
-			continue
-		}
 		text := k.sidecarLog(ctx, p, c.spec.Command)
 		k.mu.Lock()
 		k.logs[p.namespace+"/"+p.name] = text

@@ -110,7 +110,7 @@ func (c *container) end(now time.Time, exit int32, reason, message string) {
 // internalContainer says whether Tekton made the container for itself.
 func internalContainer(name string) bool {
 	switch name {
-	case "prepare", "place-scripts", "working-dir-initializer", "affinity-assistant", "sidecar-tekton-log-results", "place-tools", "create-dir":
+	case "prepare", "place-scripts", "working-dir-initializer", "affinity-assistant", resultsSidecar, "place-tools", "create-dir":
 		return true
 	}
 	return false
