@@ -39,13 +39,18 @@ func renderTable(r verdict.RunResult, width int, s style) string {
 	section("What deviates from what was expected, and why", true)
 	section("Why the others did not succeed, as expected", false)
 
-	if inert := Inert(r.Cells); len(inert) > 0 {
-		fmt.Fprintf(&b, "%s\n\n", s.head("Manifests without effect here"))
-		for _, line := range inert {
+	list := func(title string, lines []string) {
+		if len(lines) == 0 {
+			return
+		}
+		fmt.Fprintf(&b, "%s\n\n", s.head(title))
+		for _, line := range lines {
 			b.WriteString(indent(strings.Join(wrap(line, width-2), "\n"), 2) + "\n")
 		}
 		b.WriteString("\n")
 	}
+	list("Manifests without effect here", Inert(r.Cells))
+	list("Interventions without effect", Ineffective(r.Cells))
 
 	first := true
 	for _, g := range groups {
@@ -75,6 +80,31 @@ func Inert(cells []verdict.Cell) []string {
 		}
 	}
 	return out
+}
+
+// Ineffective lists the interventions of all cells that were missed or refused,
+// each with the reason and in how many cells it was so.
+func Ineffective(cells []verdict.Cell) []string {
+	var lines []string
+	times := map[string]int{}
+	for _, c := range cells {
+		for _, v := range c.Interventions {
+			line := v.What + ": " + v.Failure
+			switch {
+			case v.Missed:
+				line = fmt.Sprintf("%s: the cell ended before its moment came (%s)", v.What, v.Trigger)
+			case v.Failure == "":
+				continue
+			}
+			if times[line]++; times[line] == 1 {
+				lines = append(lines, line)
+			}
+		}
+	}
+	for i, line := range lines {
+		lines[i] = cellCount(times[line]) + ", " + line
+	}
+	return lines
 }
 
 // legend explains the marks that were used.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -23,6 +24,10 @@ const (
 	reasonRWOP         = "ReadWriteOncePod access mode already in-use"
 	reasonAntiAffinity = "anti-affinity rules"
 )
+
+// noNodes is what the scheduler says where there is no node (ErrNoNodesAvailable
+// in pkg/scheduler of Kubernetes). It tries again for ever.
+const noNodes = "no nodes available to schedule pods"
 
 // explainer builds the wait-for graph of one TaskRun as of one moment.
 type explainer struct {
@@ -208,7 +213,12 @@ func (x *explainer) unscheduled(id int64, p *pod, spec *corev1.Pod) {
 	if x.claims(id, p, spec) {
 		return
 	}
-	nodes := refusals(p.lastUnschedulable(x.before))
+	last := p.lastUnschedulable(x.before)
+	if last != nil && strings.HasPrefix(last.data.Message, noNodes) {
+		x.end(id, Unschedulable, Link{What: "The cluster has no node", Object: p.object(), Evidence: last.data.Message})
+		return
+	}
+	nodes := refusals(last)
 	var byAffinity, byClaim, byOthers, byCluster []history.NodeRefusal
 	for _, n := range nodes {
 		switch {
@@ -373,6 +383,15 @@ func (x *explainer) claims(id int64, p *pod, spec *corev1.Pod) bool {
 			})
 			x.missingClaim(c, p.namespace, name)
 			return true
+		case ok && pvc.DeletionTimestamp != nil && strings.Contains(message, "is being deleted"):
+			c, _ := x.node(claim)
+			x.wait(id, c, Link{
+				What:     fmt.Sprintf("%s mounts claim %s, which is being deleted", p.object(), name),
+				Object:   p.object(),
+				Evidence: message,
+			})
+			x.doomedClaim(c, p.namespace, name, pvc)
+			return true
 		case ok && pvc.Spec.VolumeName == "" && strings.Contains(message, "unbound immediate PersistentVolumeClaims"):
 			c, _ := x.node(claim)
 			x.wait(id, c, Link{
@@ -419,6 +438,20 @@ func (x *explainer) missingClaim(id int64, namespace, name string) {
 		Object:   object,
 		Evidence: fmt.Sprintf("persistentvolumeclaim %q not found", name),
 	})
+}
+
+// doomedClaim explains a claim that somebody has deleted and that stays only as
+// long as pods use it, which no further one may.
+func (x *explainer) doomedClaim(id int64, namespace, name string, pvc *corev1.PersistentVolumeClaim) {
+	l := Link{
+		What:     fmt.Sprintf("Claim %s was deleted: no further pod may use it, and nobody makes it again", name),
+		Object:   fmt.Sprintf("PersistentVolumeClaim %s/%s", namespace, name),
+		Evidence: fmt.Sprintf("metadata.deletionTimestamp: %s, metadata.finalizers: %s", pvc.DeletionTimestamp.UTC().Format(time.RFC3339), compact(pvc.Finalizers)),
+	}
+	for _, u := range x.users(namespace, name, func(p *pod) bool { return p.boundSeq != 0 && p.boundSeq < x.before }) {
+		l.Evidence += "; in use by " + u.title(x.t)
+	}
+	x.end(id, Deadlock, l)
 }
 
 func (x *explainer) unboundClaim(id int64, namespace, name string, pvc *corev1.PersistentVolumeClaim) {

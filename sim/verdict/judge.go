@@ -249,6 +249,9 @@ func (t *timeline) judgeRun(run *pipelineRun) (ruling, error) {
 	if _, stalled := t.stalledBefore(run.doneSeq, 0); !stalled && slices.Contains(cancelledRun, run.reason) && run.status == "False" {
 		return ruling{outcome: Failed, cause: []Link{t.runLink(run)}}, nil
 	}
+	if l := t.deletedRun(run); l != nil {
+		return ruling{outcome: Failed, cause: []Link{*l}}, nil
+	}
 	var all []ruling
 	if slices.Contains(invalidRun, run.reason) && run.status == "False" {
 		all = append(all, ruling{outcome: InvalidPipeline, cause: append([]Link{t.runLink(run)}, t.unreadLog(run)...)})
@@ -284,6 +287,20 @@ func (t *timeline) judgeRun(run *pipelineRun) (ruling, error) {
 		}
 	}
 	return best, nil
+}
+
+// deletedRun says that a PipelineRun was deleted before it ended and before
+// nothing could happen any more; nil if it was not.
+func (t *timeline) deletedRun(run *pipelineRun) *Link {
+	o := t.lastState.Get(history.Ref{Kind: "PipelineRun", Namespace: run.namespace, Name: run.name})
+	if o == nil || !o.Deleted || run.status != "" || slices.ContainsFunc(t.stalls, func(s fact[history.Stalled]) bool { return s.t < o.DeletedAt }) {
+		return nil
+	}
+	return &Link{
+		What:     run.object() + " was deleted in the middle, and its TaskRuns and pods with it",
+		Object:   run.object(),
+		Evidence: fmt.Sprintf("deleted by %s, at %.0f s", o.DeletedBy, o.DeletedAt),
+	}
 }
 
 // unreadLog says that Tekton may not read the log of its results sidecar, so that
@@ -709,6 +726,7 @@ func (t *timeline) ranOut(run *pipelineRun, r *taskRun, p *pod) (ruling, bool, e
 		Object:   p.object(),
 		Evidence: "on node " + p.node,
 	}}
+	cause = append(cause, t.begunAgain(r)...)
 	object, fields := r.object(), ""
 	if o := t.lastState.Get(history.Ref{Kind: "TaskRun", Namespace: r.namespace, Name: r.name}); o != nil && r.reason == "TaskRunTimeout" {
 		fields = "spec.timeout: " + o.JSON("spec", "timeout")
@@ -723,6 +741,46 @@ func (t *timeline) ranOut(run *pipelineRun, r *taskRun, p *pod) (ruling, bool, e
 		cause = append(cause, Link{What: "Its time was up", Object: object, Evidence: fields})
 	}
 	return ruling{outcome: Timeout, cause: cause}, true, nil
+}
+
+// begunAgain says how often a TaskRun lost a pod whose steps ran, and with it what
+// they had done, and to whom.
+func (t *timeline) begunAgain(r *taskRun) []Link {
+	var last *pod
+	times := 0
+	for _, p := range r.pods[:len(r.pods)-1] {
+		if p.startedSeq != 0 && p.stopSeq != 0 && p.overSeq == 0 {
+			last = p
+			times++
+		}
+	}
+	if last == nil {
+		return nil
+	}
+	i, _ := slices.BinarySearchFunc(t.entries, last.stopSeq, func(e history.Entry, seq int) int { return e.Seq - seq })
+	stop := t.entries[i]
+	l := Link{
+		What:     fmt.Sprintf("The task began from its start %s: %s was deleted by %s while its steps ran", again(times), last.object(), stop.Actor),
+		Object:   last.object(),
+		Evidence: fmt.Sprintf("deleted by %s, the last time at %.0f s", stop.Actor, stop.T),
+	}
+	if s, err := t.state(last.stopSeq); err == nil {
+		node, spec := s.Live("Node", "", last.node), s.Live("Pod", last.namespace, last.name)
+		e := t.lastEvent("Pod", last.namespace, last.name, last.stopSeq, func(e event) bool { return e.reason == "TaintManagerEviction" })
+		if e != nil && node != nil && spec != nil {
+			l.What = fmt.Sprintf("The task began from its start %s: a taint of node %s evicts %s while its steps run", again(times), last.node, last.object())
+			l.Evidence = fmt.Sprintf("%s: %s, the last time at %.0f s; %s spec.taints: %s; the pod's tolerations: %s",
+				e.reason, e.message, stop.T, node.Ref, node.JSON("spec", "taints"), spec.JSON("spec", "tolerations"))
+		}
+	}
+	return []Link{l}
+}
+
+func again(times int) string {
+	if times == 1 {
+		return "once more"
+	}
+	return fmt.Sprintf("%d times more", times)
 }
 
 // heldOnce gives the chain of a Multi-Attach error that one of a run's pods met
