@@ -121,8 +121,11 @@ type File struct {
 	Owner  int64   `json:"owner"`
 	Group  int64   `json:"group"`
 	Mode   string  `json:"mode"`
-	Bytes  int64   `json:"bytes,omitempty"`
-	Task   string  `json:"task,omitempty"`
+	// ReadOnly says that a write was refused because nothing can be written there,
+	// whoever writes.
+	ReadOnly bool   `json:"readOnly,omitempty"`
+	Bytes    int64  `json:"bytes,omitempty"`
+	Task     string `json:"task,omitempty"`
 }
 
 // Space is a write that did not fit.

@@ -460,6 +460,7 @@ func (k *Kubelets) accessFact(p *pod, a access, proc storage.Process, verb, path
 		k.fact(p, history.FactNoSpace, history.Space{Claim: a.mount.claim, Task: p.task, Used: space.Used, Wants: space.Wants, Size: space.Size})
 		return path + ": No space left on device"
 	case errors.Is(err, storage.ErrReadOnly):
+		file.ReadOnly = true
 		k.fact(p, history.FactFileDenied, file)
 		return path + ": Read-only file system"
 	case errors.Is(err, storage.ErrNotExist):

@@ -41,11 +41,27 @@ func refusalCause(s *history.State, namespace, message string, pod *corev1.Pod) 
 			Evidence: m[0],
 		}}
 	}
+	if m := incompleteForQuota.FindStringSubmatch(message); m != nil {
+		l := Link{
+			What:     fmt.Sprintf("ResourceQuota %s takes only pods all of whose containers say what they need", m[1]),
+			Object:   "ResourceQuota " + namespace + "/" + m[1],
+			Evidence: m[0],
+		}
+		if q := s.Live("ResourceQuota", namespace, m[1]); q != nil {
+			l.Evidence = "spec.hard: " + q.JSON("spec", "hard")
+		}
+		return []Link{l}
+	}
 	if l, ok := limitRangeCause(s, namespace, message); ok {
 		return []Link{l}
 	}
 	return nil
 }
+
+// incompleteForQuota is the complaint about containers without a request or limit
+// that a quota counts (pkg/quota/v1/evaluator/core and the ResourceQuota admission
+// of Kubernetes).
+var incompleteForQuota = regexp.MustCompile(`failed quota: ([^: ]+): must specify .*`)
 
 // missingAccount is the ServiceAccount admission's complaint
 // (plugin/pkg/admission/serviceaccount of Kubernetes).
@@ -215,6 +231,9 @@ func quotaCause(s *history.State, namespace, message string) Link {
 var limitRangeWords = regexp.MustCompile(`(minimum|maximum) [a-z.\-/]+ (usage|limit) per (Container|Pod)|[a-z.\-/]+ max limit to request ratio per (Container|Pod)`)
 
 func limitRangeCause(s *history.State, namespace, message string) (Link, bool) {
+	if overLimit.MatchString(message) {
+		return defaultLimit(s, namespace)
+	}
 	if !limitRangeWords.MatchString(message) {
 		return Link{}, false
 	}
@@ -232,6 +251,31 @@ func limitRangeCause(s *history.State, namespace, message string) (Link, bool) {
 		Object:   "Namespace " + namespace,
 		Evidence: limitRangeWords.FindString(message),
 	}, true
+}
+
+// overLimit is the API server's complaint about a container that asks for more than
+// its limit (ValidateContainerResourceRequirements in pkg/apis/core/validation of
+// Kubernetes).
+var overLimit = regexp.MustCompile(`must be less than or equal to \S+ limit of \S+`)
+
+// defaultLimit says that a limit which a pod's author may not have written is a
+// LimitRange's default.
+func defaultLimit(s *history.State, namespace string) (Link, bool) {
+	for _, l := range s.List("LimitRange") {
+		limits, _ := l.Field("spec", "limits").([]any)
+		if l.Ref.Namespace != namespace || !slices.ContainsFunc(limits, func(item any) bool {
+			m, _ := item.(map[string]any)
+			return m["default"] != nil && m["type"] == string(corev1.LimitTypeContainer)
+		}) {
+			continue
+		}
+		return Link{
+			What:     fmt.Sprintf("LimitRange %s gives containers that name no limit one below what they request", l.Ref.Name),
+			Object:   l.Ref.String(),
+			Evidence: "spec.limits: " + l.JSON("spec", "limits"),
+		}, true
+	}
+	return Link{}, false
 }
 
 // refusedPod is the pod in a refused request.

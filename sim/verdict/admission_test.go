@@ -73,6 +73,23 @@ func TestRefusalCause(t *testing.T) {
 			object:  "ServiceAccount ns/builder",
 		},
 		{
+			name:    "a quota counts what containers do not say",
+			message: `pods "a" is forbidden: failed quota: compute: must specify limits.cpu for: prepare,step-s`,
+			objects: []string{`{"kind":"ResourceQuota","metadata":{"name":"compute","namespace":"ns"},"spec":{"hard":{"limits.cpu":"3"}}}`},
+			want:    "ResourceQuota compute takes only pods all of whose containers say what they need",
+			object:  "ResourceQuota ns/compute",
+		},
+		{
+			name:    "a default limit below the request",
+			message: `Pod "a" is invalid: spec.containers[0].resources.requests: Invalid value: "2": must be less than or equal to cpu limit of 500m`,
+			objects: []string{
+				`{"kind":"LimitRange","metadata":{"name":"claims","namespace":"ns"},"spec":{"limits":[{"type":"PersistentVolumeClaim","max":{"storage":"1Gi"}}]}}`,
+				`{"kind":"LimitRange","metadata":{"name":"small","namespace":"ns"},"spec":{"limits":[{"type":"Container","default":{"cpu":"500m"}}]}}`,
+			},
+			want:   "LimitRange small gives containers that name no limit one below what they request",
+			object: "LimitRange ns/small",
+		},
+		{
 			name:    "the namespace is not known",
 			message: scc + `provider restricted-v2: .containers[0].runAsUser: Invalid value: 0: must be in the ranges: [1000970000, 1000979999]`,
 			want:    "runAsUser 0 is outside 1000970000-1000979999 and ServiceAccount default may use restricted-v2 only",

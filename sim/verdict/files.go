@@ -78,23 +78,49 @@ func (t *timeline) deniedCause(s *history.State, r *taskRun, p *pod, denied fact
 	return append(links, identity(s, p)...)
 }
 
-// readOnly says of a write to a claim that allows none that this is why.
+// readOnly says of a write to a volume on which nothing can be written why that
+// is so: the claim's access modes, or the pod's volume or mount.
 func readOnly(s *history.State, r *taskRun, p *pod, f history.File) (Link, bool) {
-	o := s.Get(history.Ref{Kind: "PersistentVolumeClaim", Namespace: p.namespace, Name: f.Claim})
-	if o == nil {
-		return Link{}, false
-	}
-	modes, _ := o.Field("spec", "accessModes").([]any)
-	for _, m := range modes {
-		if m != string(corev1.ReadOnlyMany) {
-			return Link{}, false
+	claim := s.Get(history.Ref{Kind: "PersistentVolumeClaim", Namespace: p.namespace, Name: f.Claim})
+	if claim != nil {
+		modes, _ := claim.Field("spec", "accessModes").([]any)
+		if len(modes) > 0 && !slices.ContainsFunc(modes, func(m any) bool { return m != string(corev1.ReadOnlyMany) }) {
+			return Link{
+				What:     fmt.Sprintf("Task %s writes %s, and claim %s is ReadOnlyMany", r.task, f.Path, f.Claim),
+				Object:   claim.Ref.String(),
+				Evidence: "spec.accessModes: " + claim.JSON("spec", "accessModes"),
+			}, true
 		}
 	}
-	return Link{
-		What:     fmt.Sprintf("Task %s writes %s, and claim %s is ReadOnlyMany", r.task, f.Path, f.Claim),
-		Object:   fmt.Sprintf("PersistentVolumeClaim %s/%s", p.namespace, f.Claim),
-		Evidence: "spec.accessModes: " + o.JSON("spec", "accessModes"),
-	}, len(modes) > 0
+	if !f.ReadOnly {
+		return Link{}, false
+	}
+	l := Link{
+		What:     fmt.Sprintf("Task %s writes %s, and its pod has claim %s read-only", r.task, f.Path, f.Claim),
+		Object:   p.object(),
+		Evidence: "Read-only file system",
+	}
+	o := s.Get(history.Ref{Kind: "Pod", Namespace: p.namespace, Name: p.name})
+	var spec corev1.Pod
+	if o == nil || o.Decode(&spec) != nil {
+		return l, true
+	}
+	i := indexOfClaim(&spec, f.Claim)
+	if i < 0 {
+		return l, true
+	}
+	if v := spec.Spec.Volumes[i]; v.PersistentVolumeClaim.ReadOnly {
+		l.Evidence = "spec.volumes: " + compact(v)
+		return l, true
+	}
+	for _, c := range spec.Spec.Containers {
+		for _, m := range c.VolumeMounts {
+			if m.Name == spec.Spec.Volumes[i].Name && m.ReadOnly {
+				l.Evidence = fmt.Sprintf("container %s volumeMounts: %s", c.Name, compact(m))
+			}
+		}
+	}
+	return l, true
 }
 
 // within says that one of two paths lies under the other: what was refused is a
