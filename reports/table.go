@@ -51,6 +51,7 @@ func renderTable(r verdict.RunResult, width int, s style) string {
 	}
 	list("Manifests without effect here", Inert(r.Cells))
 	list("Interventions without effect", Ineffective(r.Cells))
+	list("Tekton's controller follows its own writes without end", Busy(r.Cells))
 
 	first := true
 	for _, g := range groups {
@@ -80,6 +81,38 @@ func Inert(cells []verdict.Cell) []string {
 		}
 	}
 	return out
+}
+
+// Busy lists with which runs a release's controller was busy without end, and in how
+// many cells.
+func Busy(cells []verdict.Cell) []string {
+	type release struct {
+		runs  []string
+		cells int
+	}
+	releases := map[string]*release{}
+	var versions []string
+	for _, c := range cells {
+		if len(c.Busy) == 0 {
+			continue
+		}
+		v := c.Values[tektonKey]
+		if releases[v] == nil {
+			releases[v] = &release{}
+			versions = append(versions, v)
+		}
+		releases[v].cells++
+		for _, run := range c.Busy {
+			if !slices.Contains(releases[v].runs, run) {
+				releases[v].runs = append(releases[v].runs, run)
+			}
+		}
+	}
+	var lines []string
+	for _, v := range versions {
+		lines = append(lines, fmt.Sprintf("%s, %s: %s", v, cellCount(releases[v].cells), strings.Join(releases[v].runs, ", ")))
+	}
+	return lines
 }
 
 // Ineffective lists the interventions of all cells that were missed or refused,

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/tektoncd/pipeline/pkg/apis/pipeline"
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -271,9 +272,11 @@ func (c *play) create(as clients, u *unstructured.Unstructured) error {
 		return err
 	}
 	if as == c.user {
-		if decodes, err := c.decodes(u); !decodes || err != nil {
+		admitted, refused, err := c.admit(u)
+		if refused != "" || err != nil {
 			return err
 		}
+		u = admitted
 		if _, ok := withoutController[u.GroupVersionKind().GroupKind()]; ok {
 			c.inert(u, "its controller does not run here: it makes no pods")
 		}
@@ -331,20 +334,41 @@ func (c *play) inert(u *unstructured.Unstructured, reason string) {
 	c.log.Record(history.NewFact(actorSimctl, manifestRef(u), history.FactInert, history.Inert{Reason: reason}))
 }
 
-// decodes says whether Tekton could read an object; it records that one is refused
-// that Tekton could not, as its webhook would refuse it. The controllers would never
-// see the object, nor, having got a list with it, any other.
-func (c *play) decodes(u *unstructured.Unstructured) (bool, error) {
+// admit gives an object of the user's as Tekton's webhook would leave it, or the
+// words with which it would refuse it, which are recorded then. Controllers would never see an object
+// that cannot be read, nor, having got a list with it, any other. While no
+// controller runs that could be asked nothing but that is looked at.
+func (c *play) admit(u *unstructured.Unstructured) (admitted *unstructured.Unstructured, refused string, err error) {
+	if u.GroupVersionKind().Group != pipeline.GroupName {
+		return u, "", nil
+	}
 	raw, err := u.MarshalJSON()
 	if err != nil {
-		return false, fmt.Errorf("writing %s %s as JSON: %w", u.GetKind(), u.GetName(), err)
+		return nil, "", fmt.Errorf("writing %s %s as JSON: %w", u.GetKind(), u.GetName(), err)
 	}
-	if err = conversion.Decode(raw); err == nil {
-		return true, nil
+	given, asked := raw, false
+	if c.release.controller != nil {
+		given, refused, err = c.release.controller.Admit(raw)
+		asked = err == nil
 	}
-	c.log.Record(history.Entry{Kind: history.KindRefused, Actor: actorUser, Verb: "create", Object: manifestRef(u), Code: http.StatusBadRequest,
-		Reason: string(metav1.StatusReasonBadRequest), Message: "Tekton's webhook, which does not run here, would not take it: " + err.Error()})
-	return false, nil
+	if !asked {
+		given = raw
+		if err := conversion.Decode(raw); err != nil {
+			refused = "Tekton's webhook, which does not run here, would not take it: " + err.Error()
+		}
+	}
+	if refused != "" {
+		c.log.Record(history.Entry{Kind: history.KindRefused, Actor: actorUser, Verb: "create", Object: manifestRef(u), Code: http.StatusBadRequest,
+			Reason: string(metav1.StatusReasonBadRequest), Message: refused})
+		return nil, refused, nil
+	}
+	admitted = &unstructured.Unstructured{}
+	if err := admitted.UnmarshalJSON(given); err != nil {
+		return nil, "", fmt.Errorf("reading %s %s as Tekton's webhook leaves it: %w", u.GetKind(), u.GetName(), err)
+	}
+	unstructured.RemoveNestedField(admitted.Object, "status")
+	unstructured.RemoveNestedField(admitted.Object, "metadata", "creationTimestamp")
+	return admitted, "", nil
 }
 
 // fold reads what was recorded since the last call.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"slices"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -29,12 +30,19 @@ func definitionsOf(manifests []*unstructured.Unstructured) []*unstructured.Unstr
 }
 
 // definitionsKey is equal for cells that can share definitions. They belong to a
-// release, since another one may store Tasks in another version.
+// release, since another one may store Tasks in another version, and to the
+// configuration with which Tekton's webhook took them. The flags about assistants
+// are nothing to it.
 func (c *play) definitionsKey(definitions []*unstructured.Unstructured) (string, error) {
+	t := c.cell.Spec.Tekton
+	flags := maps.Clone(t.Flags)
+	delete(flags, "coschedule")
+	delete(flags, "disable-affinity-assistant")
 	key, err := json.Marshal(struct {
-		Version string
-		Objects []*unstructured.Unstructured
-	}{c.release.build.Version, definitions})
+		Version         string
+		Flags, Defaults map[string]string
+		Objects         []*unstructured.Unstructured
+	}{c.release.build.Version, flags, t.Defaults, definitions})
 	if err != nil {
 		return "", fmt.Errorf("writing the cell's definitions as JSON: %w", err)
 	}

@@ -311,7 +311,14 @@ func (c *play) apply(a *scenario.Apply) error {
 			_, err = client.Get(c.ctx, u.GetName(), metav1.GetOptions{})
 		}
 		if u.GetName() == "" || apierrors.IsNotFound(err) {
-			if _, err := client.Create(c.ctx, u, metav1.CreateOptions{FieldManager: fieldManager}); err != nil {
+			admitted, refused, err := c.admit(u)
+			if err != nil {
+				return err
+			}
+			if refused != "" {
+				return ineffective("%s", refused)
+			}
+			if _, err := client.Create(c.ctx, admitted, metav1.CreateOptions{FieldManager: fieldManager}); err != nil {
 				return err
 			}
 			continue

@@ -159,6 +159,27 @@ func TestFeatures(t *testing.T) {
 	}
 }
 
+// TestUnnamedSteps: what Tekton's webhook does to a Task, and a reconciler that
+// does not come to rest, on the releases of the shipped scenarios.
+func TestUnnamedSteps(t *testing.T) {
+	for _, r := range runOn(t, "testdata/unnamed-steps.yaml", append(strings.Split(shippedReleases, ","), releases.BuiltIn)) {
+		at := r.Values["tekton"] + " " + r.Values["what"]
+		if !r.AsExpected {
+			t.Errorf("%s: %s (%s), expected %s\n%s", at, r.Outcome, r.Error, r.Expected, chain(r))
+		}
+		if words := `unknown field "skript"`; r.Values["what"] == "slip" && !strings.Contains(chain(r), words) {
+			t.Errorf("%s: no %s in\n%s", at, words, chain(r))
+		}
+		var want []string
+		if r.Values["tekton"] == releases.BuiltIn && r.Values["what"] != "slip" {
+			want = []string{"TaskRun of task build"}
+		}
+		if !slices.Equal(r.Busy, want) {
+			t.Errorf("%s: busy with %q, want %q", at, r.Busy, want)
+		}
+	}
+}
+
 // TestOtherLoad: Deployments and DaemonSets take room from a run, and what has no
 // effect here is said.
 func TestOtherLoad(t *testing.T) {

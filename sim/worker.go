@@ -339,5 +339,9 @@ func (w *worker) quiet(ctx context.Context) error {
 	if w.scc != nil {
 		pids = append(pids, w.scc.engine.PID())
 	}
-	return w.cp.Quiet(ctx, pids, checks...)
+	err := w.cp.Quiet(ctx, pids, checks...)
+	if err == nil && w.release != nil && w.release.controller != nil {
+		w.release.controller.Settled()
+	}
+	return err
 }

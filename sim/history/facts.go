@@ -35,6 +35,9 @@ const (
 	// Tekton. Object is the release's controller.
 	FactTektonStarted = "TektonStarted" // [Tekton]
 	FactTektonExited  = "TektonExited"  // [Tekton]: with the last words of its log in Message
+
+	// Object is the run that is reconciled.
+	FactBusy = "Busy" // [Busy]: a reconciler goes on and on, following its own writes
 )
 
 // Unschedulable is the scheduler's answer for one pod.
@@ -178,6 +181,12 @@ type Intervention struct {
 	Failure string `json:"failure,omitempty"`
 	// Missed says that the cell ended before its trigger came.
 	Missed bool `json:"missed,omitempty"`
+}
+
+// Busy is a reconciler that sets itself off again and again and was kept from it.
+type Busy struct {
+	// Controller is its short name, e.g. "taskrun".
+	Controller string `json:"controller"`
 }
 
 // Inert says why a manifest has no effect here.

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"maps"
 	"path"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -691,7 +692,11 @@ func (k *Kubelets) resultValue(ctx context.Context, p *pod, name, step string) s
 	}
 	switch t.kind {
 	case "array":
-		return string(mustJSON([]string{p.madeUp(name)}))
+		value := []string{p.madeUp(name)}
+		for i := 1; i < k.elements(ctx, p, name); i++ {
+			value = append(value, p.madeUp(fmt.Sprintf("%s-%d", name, i)))
+		}
+		return string(mustJSON(value))
 	case "object":
 		value := map[string]string{}
 		for _, prop := range t.properties {
@@ -701,6 +706,35 @@ func (k *Kubelets) resultValue(ctx context.Context, p *pod, name, step string) s
 	}
 	return p.madeUp(name)
 }
+
+// indexed finds the elements of array results that a pipeline names.
+var indexed = regexp.MustCompile(`\btasks\.([^.$()\s]+)\.results\.([^.$()\s\[]+)\[(\d+)\]`)
+
+// elements is how many elements the pod's Pipeline takes an array result to have at
+// least, by the index with which it names them.
+func (k *Kubelets) elements(ctx context.Context, p *pod, result string) int {
+	name := p.labels[labelPipelineRun]
+	if k.o.Dynamic == nil || name == "" {
+		return 1
+	}
+	run, err := k.o.Dynamic.Resource(schema.GroupVersionResource{Group: "tekton.dev", Version: "v1", Resource: "pipelineruns"}).
+		Namespace(p.namespace).Get(ctx, name, metav1.GetOptions{})
+	if err != nil {
+		k.o.Logger.Error(err, "Reading what a Pipeline names", "pipelineRun", p.namespace+"/"+name)
+		return 1
+	}
+	spec, _, _ := unstructured.NestedMap(run.Object, "status", "pipelineSpec")
+	n := 1
+	for _, m := range indexed.FindAllStringSubmatch(string(mustJSON(spec)), -1) {
+		if i, err := strconv.Atoi(m[3]); err == nil && m[1] == p.task && m[2] == result && i < maxMadeUp {
+			n = max(n, i+1)
+		}
+	}
+	return n
+}
+
+// maxMadeUp bounds an array that is made up.
+const maxMadeUp = 1000
 
 // madeUp makes a value that looks like what its name says.
 func (p *pod) madeUp(name string) string {

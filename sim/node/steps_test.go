@@ -70,22 +70,31 @@ func TestDeclaration(t *testing.T) {
 	var tr unstructured.Unstructured
 	if err := json.Unmarshal([]byte(`{"apiVersion": "tekton.dev/v1", "kind": "TaskRun", "metadata": {"namespace": "ns", "name": "tr"},
 		"status": {"taskSpec": {
-			"results": [{"name": "list", "type": "array"}, {"name": "pair", "type": "object", "properties": {"y": {}, "x": {}}}, {"name": "url", "type": "string"}],
+			"results": [{"name": "list", "type": "array"}, {"name": "longer", "type": "array"}, {"name": "pair", "type": "object", "properties": {"y": {}, "x": {}}}, {"name": "url", "type": "string"}],
 			"steps": [{"name": "one", "results": [{"name": "list", "type": "string"}]}],
 			"workspaces": [{"name": "cache", "mountPath": "/var/cache"}, {"name": "shared"}]}}}`), &tr.Object); err != nil {
 		t.Fatal(err)
 	}
+	var pr unstructured.Unstructured
+	if err := json.Unmarshal([]byte(`{"apiVersion": "tekton.dev/v1", "kind": "PipelineRun", "metadata": {"namespace": "ns", "name": "pr"},
+		"status": {"pipelineSpec": {"tasks": [{"name": "next", "params": [
+			{"name": "a", "value": "$(tasks.task.results.longer[1]) $(tasks.task.results.longer[0])"},
+			{"name": "b", "value": "$(tasks.other.results.longer[5]) $(tasks.task.results.list[*])"}]}]}}}`), &pr.Object); err != nil {
+		t.Fatal(err)
+	}
 	k := &Kubelets{o: Options{
-		Dynamic: dynamicfake.NewSimpleDynamicClientWithCustomListKinds(runtime.NewScheme(),
-			map[schema.GroupVersionResource]string{{Group: "tekton.dev", Version: "v1", Resource: "taskruns"}: "TaskRunList"}, &tr),
+		Dynamic: dynamicfake.NewSimpleDynamicClientWithCustomListKinds(runtime.NewScheme(), map[schema.GroupVersionResource]string{
+			{Group: "tekton.dev", Version: "v1", Resource: "taskruns"}:     "TaskRunList",
+			{Group: "tekton.dev", Version: "v1", Resource: "pipelineruns"}: "PipelineRunList",
+		}, &tr, &pr),
 		Workload: scenario.Workload{Tasks: map[string]scenario.TaskModel{"task": {Results: map[string]json.RawMessage{
 			"given": json.RawMessage(`"text"`), "number": json.RawMessage(`7`), "array": json.RawMessage(`[ "a", "b" ]`),
 		}}}},
 		Logger: logr.Discard(),
 	}}
-	p := &pod{namespace: "ns", labels: map[string]string{labelTaskRun: "tr"}, identity: identity{key: "ns/run/task/1", task: "task", models: []string{"task"}}}
+	p := &pod{namespace: "ns", labels: map[string]string{labelTaskRun: "tr", labelPipelineRun: "pr"}, identity: identity{key: "ns/run/task/1", task: "task", models: []string{"task"}}}
 	for name, want := range map[string]string{
-		"list": `["task-list"]`, "pair": `{"x":"task-x","y":"task-y"}`, "url": "https://registry.example.com/task", "unknown": "task-unknown",
+		"list": `["task-list"]`, "longer": `["task-longer","task-longer-1"]`, "pair": `{"x":"task-x","y":"task-y"}`, "url": "https://registry.example.com/task", "unknown": "task-unknown",
 		"given": "text", "number": "7", "array": `["a","b"]`,
 	} {
 		if got := k.resultValue(t.Context(), p, name, ""); got != want {

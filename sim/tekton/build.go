@@ -243,7 +243,7 @@ func (b *Builder) entry(version string) buildcache.Name {
 	n := buildcache.Name{Subject: "v" + version, Key: builtInKey}
 	if version != BuiltIn {
 		h := sha256.New()
-		for _, s := range []string{buildFlags, sourceFormat, runtime.Version(), runtime.GOOS, runtime.GOARCH, string(hookSource), string(registrySource)} {
+		for _, s := range []string{buildFlags, sourceFormat, runtime.Version(), runtime.GOOS, runtime.GOARCH, string(hookSource), string(registrySource), string(admissionSource)} {
 			_, _ = io.WriteString(h, s+"\x00")
 		}
 		n.Key = fmt.Sprintf("%x", h.Sum(nil)[:6])

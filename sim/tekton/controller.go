@@ -2,6 +2,7 @@ package tekton
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -14,6 +15,7 @@ import (
 	"runtime"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -67,6 +69,7 @@ const (
 
 	reasonDeadline = "deadline"
 	reasonFailure  = "error"
+	reasonBusy     = "busy"
 )
 
 type (
@@ -82,22 +85,27 @@ type (
 		Error   string `json:"error"`
 	}
 	wireRequest struct {
-		N       int       `json:"n"`
-		Now     int64     `json:"now,omitempty"`
-		Enqueue []wireKey `json:"enqueue,omitempty"`
-		Forget  bool      `json:"forget,omitempty"`
-		Rest    bool      `json:"rest,omitempty"`
+		N       int             `json:"n"`
+		Now     int64           `json:"now,omitempty"`
+		Enqueue []wireKey       `json:"enqueue,omitempty"`
+		Forget  bool            `json:"forget,omitempty"`
+		Rest    bool            `json:"rest,omitempty"`
+		Settled bool            `json:"settled,omitempty"`
+		Admit   json.RawMessage `json:"admit,omitempty"`
 	}
 	wireAnswer struct {
-		N          int         `json:"n"`
-		Ready      bool        `json:"ready"`
-		Idle       bool        `json:"idle"`
-		Queued     int         `json:"queued"`
-		Active     int         `json:"active"`
-		Runnable   int         `json:"runnable"`
-		Unread     int         `json:"unread"`
-		Reconciles int         `json:"reconciles"`
-		Delays     []wireDelay `json:"delays"`
+		N          int             `json:"n"`
+		Ready      bool            `json:"ready"`
+		Idle       bool            `json:"idle"`
+		Queued     int             `json:"queued"`
+		Active     int             `json:"active"`
+		Runnable   int             `json:"runnable"`
+		Unread     int             `json:"unread"`
+		Reconciles int             `json:"reconciles"`
+		Parked     bool            `json:"parked"`
+		Delays     []wireDelay     `json:"delays"`
+		Admitted   json.RawMessage `json:"admitted"`
+		Refused    string          `json:"refused"`
 	}
 )
 
@@ -125,6 +133,7 @@ type Controller struct {
 	answers *bufio.Reader
 	n       int
 	pending []wireDelay // reported, not on the clock yet
+	parked  bool        // of the last answer
 	failed  error
 
 	// events holds the delays on the clock; only the stepping goroutine uses it.
@@ -351,7 +360,19 @@ func (c *Controller) ask(r wireRequest) (wireAnswer, error) {
 		c.pending = nil
 	}
 	c.pending = append(c.pending, a.Delays...)
+	c.parked = a.Parked
 	return a, nil
+}
+
+// Settled tells the process that all is quiet, not only it: what happens from now
+// on has another cause.
+func (c *Controller) Settled() {
+	c.wire.Lock()
+	parked := c.parked
+	c.wire.Unlock()
+	if parked {
+		_, _ = c.ask(wireRequest{Settled: true}) // a failure shows in Quiet
+	}
 }
 
 // step tells the process a new time, and comes back when it has it. It runs
@@ -387,6 +408,15 @@ func (c *Controller) Quiet() (bool, error) {
 	return a.Idle && c.log.empty(), nil
 }
 
+// Admit does with a new object, as JSON, what the release's webhook does with it:
+// it gives the object with its defaults, or why it is refused in the API server's
+// words. Kinds that are not Tekton's come back as they are. The error says that
+// nobody could be asked.
+func (c *Controller) Admit(raw []byte) (admitted []byte, refused string, err error) {
+	a, err := c.ask(wireRequest{Admit: raw})
+	return a.Admitted, a.Refused, err
+}
+
 // schedule puts the delays that were reported on the clock.
 func (c *Controller) schedule() {
 	c.wire.Lock()
@@ -395,6 +425,9 @@ func (c *Controller) schedule() {
 	c.wire.Unlock()
 	for _, d := range delays {
 		key, at := d.wireKey, time.Unix(0, d.At)
+		if d.Reason == reasonBusy && d.Attempt == 1 {
+			c.log.record(history.NewFact(actor, key.object(), history.FactBusy, history.Busy{Controller: key.Controller}))
+		}
 		kind := kindOf(d)
 		if e := c.events[key]; e != nil {
 			// A work queue keeps the earlier of two moments for a key.
@@ -411,6 +444,13 @@ func (c *Controller) schedule() {
 	}
 }
 
+// object is what a key stands for.
+func (k wireKey) object() history.Ref {
+	kinds := map[string]string{"taskrun": "TaskRun", "pipelinerun": "PipelineRun", "customrun": "CustomRun", "resolutionrequest": "ResolutionRequest"}
+	namespace, name, _ := strings.Cut(k.Key, "/")
+	return history.Ref{Kind: cmp.Or(kinds[k.Controller], k.Controller), Namespace: namespace, Name: name}
+}
+
 // kindOf says what a delay means for the question whether anything can still
 // happen. A time-out of a run supplies nothing. Looking again may help, e.g.
 // against a cache that was behind or a quota that somebody frees; but what goes
@@ -421,7 +461,7 @@ func kindOf(d wireDelay) clock.Kind {
 		retries  = 3
 	)
 	switch d.Reason {
-	case reasonDeadline:
+	case reasonDeadline, reasonBusy:
 		return clock.Timeout
 	case reasonFailure:
 		if d.Attempt > failures {

@@ -21,6 +21,9 @@ var hookSource []byte
 //go:embed hook/registry.go
 var registrySource []byte
 
+//go:embed hook/admission.go
+var admissionSource []byte
+
 // hookDir is where the hook is put in a copy of upstream's module.
 const hookDir = "internal/simctlhook"
 
@@ -60,7 +63,7 @@ func writeSource(dir, module string, noProbes bool) error {
 	if err != nil {
 		return err
 	}
-	for name, content := range map[string][]byte{"hook.go": hook, "registry.go": registrySource} {
+	for name, content := range map[string][]byte{"hook.go": hook, "registry.go": registrySource, "admission.go": admissionSource} {
 		if err := os.WriteFile(filepath.Join(dir, hookDir, name), content, 0o644); err != nil {
 			return err
 		}

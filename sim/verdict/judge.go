@@ -25,7 +25,7 @@ func Judge(entries []history.Entry) (Finding, error) {
 	if err != nil {
 		return Finding{}, fmt.Errorf("reading the history: %w", err)
 	}
-	f := Finding{Cause: []Link{}, Timing: timing(t), Inert: t.inert}
+	f := Finding{Cause: []Link{}, Timing: timing(t), Inert: t.inert, Busy: t.busy}
 	for _, i := range t.interventions {
 		f.Interventions = append(f.Interventions, Intervention{T: i.t, Intervention: i.data})
 	}

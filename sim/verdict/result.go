@@ -61,6 +61,9 @@ type Finding struct {
 	Interventions []Intervention `json:"interventions,omitempty"`
 	// Inert are the manifests that had no effect, each with the reason.
 	Inert []string `json:"inert,omitempty"`
+	// Busy are the runs with which a reconciler of Tekton was busy without end: it
+	// followed its own writes.
+	Busy []string `json:"busy,omitempty"`
 }
 
 // Intervention is something that the scenario did in the middle of the runs.

@@ -151,7 +151,7 @@ type timeline struct {
 	exits    []fact[history.Tekton]
 	// interventions are what the scenario did in the middle of the runs.
 	interventions []fact[history.Intervention]
-	inert         []string
+	inert, busy   []string
 	attaches      int
 	detaches      int
 	finished      *fact[history.Finished]
@@ -545,6 +545,8 @@ func (t *timeline) fact(e history.Entry) error {
 		return add(&t.exits, e)
 	case history.FactIntervention:
 		return add(&t.interventions, e)
+	case history.FactBusy:
+		t.busyWith(e.Object)
 	case history.FactInert:
 		f, err := decoded[history.Inert](e)
 		t.inert = append(t.inert, e.Object.String()+": "+f.data.Reason)
@@ -608,6 +610,18 @@ func (t *timeline) fact(e history.Entry) error {
 		return add(&t.written, e)
 	}
 	return nil
+}
+
+// busyWith notes a run that a reconciler does not leave alone; TaskRuns by the names
+// of their tasks, which tell more than those that are made up.
+func (t *timeline) busyWith(o history.Ref) {
+	what := o.String()
+	if r := t.taskRun(o.Namespace, o.Name); r != nil && o.Kind == "TaskRun" {
+		what = "TaskRun of task " + r.task
+	}
+	if !slices.Contains(t.busy, what) {
+		t.busy = append(t.busy, what)
+	}
 }
 
 // outOfSpace gives a write that did not fit to the pod that did it: the fact is

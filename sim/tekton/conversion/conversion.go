@@ -4,8 +4,8 @@
 // 0.48 that is what a manifest of tekton.dev/v1 needs, from 0.50 on one of
 // v1beta1; and both, when one release takes the place of the other.
 //
-// Unlike upstream's webhook it sets no defaults: they depend on the release's
-// config-defaults, and the reconcilers set them again anyway.
+// Unlike upstream's webhook it sets no defaults on what it converts: they depend on
+// the release's config-defaults, and the reconcilers set them again anyway.
 package conversion
 
 import (

@@ -22,6 +22,8 @@
 //     moments are put into virtual time before a reconciler or the API server
 //     sees them.
 //   - Listening sockets are bound to the loopback device.
+//   - What upstream's webhook does with new objects is done here, since no webhook
+//     runs: by the same types with the same configuration.
 //   - Image registries, which a controller asks for the entrypoints of steps that
 //     have no command, are simulated.
 package hook
@@ -47,6 +49,7 @@ import (
 	"time"
 	"unsafe"
 
+	"github.com/tektoncd/pipeline/pkg/apis/config"
 	v1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 	pipelineruninformer "github.com/tektoncd/pipeline/pkg/client/injection/informers/pipeline/v1/pipelinerun"
 	taskruninformer "github.com/tektoncd/pipeline/pkg/client/injection/informers/pipeline/v1/taskrun"
@@ -79,6 +82,8 @@ const (
 	Retry = "retry"
 	// Failure: Reconcile returned an error.
 	Failure = "error"
+	// Busy: the reconciler sets itself off again and again, and is kept from it.
+	Busy = "busy"
 )
 
 // Key names one key of one controller's work queue.
@@ -94,9 +99,9 @@ type Delay struct {
 	Key
 	// At is the virtual moment in Unix nanoseconds.
 	At int64 `json:"at"`
-	// Reason is one of [Deadline], [Retry] and [Failure].
+	// Reason is one of [Deadline], [Retry], [Failure] and [Busy].
 	Reason string `json:"reason"`
-	// Attempt counts retries or failures of the key in a row, from 1.
+	// Attempt counts retries, failures or busy times of the key in a row, from 1.
 	Attempt int `json:"attempt"`
 	// Error is the text of the error, for a failure.
 	Error string `json:"error,omitempty"`
@@ -115,6 +120,11 @@ type Request struct {
 	Forget bool `json:"forget,omitempty"`
 	// Rest has reconcilers leave every key alone until a request says Forget.
 	Rest bool `json:"rest,omitempty"`
+	// Settled: all is quiet, so that what keys are reconciled for from now on has
+	// another cause. A new time says so too.
+	Settled bool `json:"settled,omitempty"`
+	// Admit is a new object of the user's, as JSON, for the release's webhook.
+	Admit json.RawMessage `json:"admit,omitempty"`
 }
 
 // Answer is the line that answers a request.
@@ -134,8 +144,14 @@ type Answer struct {
 	Unread int `json:"unread"`
 	// Reconciles counts the calls of reconcilers so far.
 	Reconciles int `json:"reconciles"`
+	// Parked: a key that sets itself off has been left alone since all was quiet.
+	Parked bool `json:"parked,omitempty"`
 	// Delays are new since the last answer.
 	Delays []Delay `json:"delays,omitempty"`
+	// Admitted is the object that was to be admitted with its defaults; Refused
+	// says why it was not, in the API server's words.
+	Admitted json.RawMessage `json:"admitted,omitempty"`
+	Refused  string          `json:"refused,omitempty"`
 }
 
 // Hook is one controller process's side of the channel.
@@ -150,6 +166,7 @@ type Hook struct {
 	reconciles  int
 	resting     bool
 	created     map[types.UID]metav1.Time
+	config      *config.Store
 }
 
 // Connect opens the channel that the environment names; it ends the process if
@@ -197,7 +214,11 @@ func (h *Hook) serve(first chan struct{}) {
 			close(first)
 			first = nil
 		}
-		if err := out.Encode(h.answer(r.N)); err != nil {
+		a := h.answer(r.N)
+		if len(r.Admit) > 0 {
+			a.Admitted, a.Refused = h.admit(r.Admit)
+		}
+		if err := out.Encode(a); err != nil {
 			break
 		}
 	}
@@ -211,6 +232,11 @@ func (h *Hook) take(r Request) {
 	if r.Now != 0 {
 		h.now = time.Unix(0, r.Now).UTC()
 	}
+	if r.Now != 0 || r.Settled {
+		for _, c := range h.controllers {
+			c.settled()
+		}
+	}
 	if r.Forget {
 		h.delays, h.resting = nil, false
 		clear(h.created)
@@ -218,6 +244,9 @@ func (h *Hook) take(r Request) {
 			clear(c.attempts)
 			clear(c.urgent)
 			clear(c.due)
+			clear(c.rounds)
+			clear(c.parked)
+			clear(c.parks)
 		}
 	}
 	h.resting = h.resting || r.Rest
@@ -248,6 +277,7 @@ func (h *Hook) answer(n int) Answer {
 		// it: on its way through the queue's lanes Len does not see it.
 		a.Queued += c.queue.Len() + len(c.due)
 		a.Active += c.active
+		a.Parked = a.Parked || len(c.parked) > 0
 	}
 	a.Reconciles = h.reconciles
 	a.Idle = a.Queued == 0 && a.Active == 0 && a.Runnable == 0 && a.Unread == 0
@@ -337,6 +367,7 @@ func (h *Hook) Wrap(ctor Constructor) Constructor {
 	h.mu.Unlock()
 	return func(ctx context.Context, cmw configmap.Watcher) *controller.Impl {
 		impl := ctor(ctx, cmw)
+		h.watchConfig(ctx, cmw)
 		h.correct(ctx, impl)
 		h.count(impl)
 		return impl
@@ -355,6 +386,9 @@ func (h *Hook) count(impl *controller.Impl) {
 		urgent:   map[string]int{},
 		due:      map[string]bool{},
 		reasons:  map[string]string{},
+		rounds:   map[string]int{},
+		parked:   map[string]bool{},
+		parks:    map[string]int{},
 	}
 	if la, ok := impl.Reconciler.(reconciler.LeaderAware); ok {
 		impl.Reconciler = struct {
@@ -413,6 +447,11 @@ type counted struct {
 	// reasons holds what correct found out about the delay of a key that is
 	// being reconciled.
 	reasons map[string]string
+	// rounds counts a key's reconciles since all was quiet; parked are those that
+	// have had too many, parks how often in a row they had.
+	rounds map[string]int
+	parked map[string]bool
+	parks  map[string]int
 }
 
 func (c *counted) enqueue(key string) {
@@ -434,6 +473,10 @@ func (c *counted) Reconcile(ctx context.Context, key string) error {
 	delete(c.due, key)
 	delete(c.reasons, key)
 	if h.resting {
+		h.mu.Unlock()
+		return controller.NewSkipKey(key)
+	}
+	if c.keepsBusy(key) {
 		h.mu.Unlock()
 		return controller.NewSkipKey(key)
 	}
@@ -467,6 +510,55 @@ func (c *counted) Reconcile(ctx context.Context, key string) error {
 	}
 	c.wait(key, backoff(c.attempts[key]), Failure, err)
 	return controller.NewSkipKey(key)
+}
+
+// How often a key may be reconciled before all is quiet. A TaskRun has its own
+// writes and its pod's to follow, a PipelineRun those of all its TaskRuns. One that
+// is known to set itself off gets little more than it takes to see what is new.
+const (
+	maxRounds     = 1000
+	maxTaskRounds = 20
+	maxBusyRounds = 8
+)
+
+// keepsBusy says that a key is to be left alone, since its reconciler only follows
+// its own writes: releases from 1.6 on, for one, lengthen the status of a TaskRun
+// whose pod is pending and whose steps have no names with every look at it. On a
+// cluster that costs a processor; here time would never go on. Whoever was left
+// alone gets another look later, each time after twice as long, besides that for
+// which something else gives cause.
+func (c *counted) keepsBusy(key string) bool {
+	c.rounds[key]++
+	most := maxRounds
+	switch {
+	case c.parks[key] > 0:
+		most = maxBusyRounds
+	case c.name == "taskrun":
+		most = maxTaskRounds
+	}
+	if c.rounds[key] <= most {
+		return false
+	}
+	if !c.parked[key] {
+		c.parked[key] = true
+		after := time.Second << min(c.parks[key], 12)
+		c.parks[key]++
+		c.hook.delays = append(c.hook.delays, Delay{
+			Key: Key{Controller: c.name, Key: key}, Reason: Busy, Attempt: c.parks[key], At: c.hook.now.Add(after).UnixNano(),
+		})
+	}
+	return true
+}
+
+// settled notes that all is quiet: who has come to rest by itself is not busy.
+func (c *counted) settled() {
+	for key := range c.rounds {
+		if !c.parked[key] {
+			delete(c.parks, key)
+		}
+	}
+	clear(c.rounds)
+	clear(c.parked)
 }
 
 // wait reports that key is to be reconciled again.

@@ -9,6 +9,7 @@ import (
 	"net"
 	"reflect"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -77,9 +78,20 @@ func (p *parent) settle(reconciles int) []Delay {
 type fake struct {
 	reconciler.LeaderAwareFuncs
 	answers chan error
+	// again, if set, has the key reconciled once more and takes the place of
+	// answers.
+	again func()
+	calls atomic.Int64
 }
 
-func (f *fake) Reconcile(context.Context, string) error { return <-f.answers }
+func (f *fake) Reconcile(context.Context, string) error {
+	f.calls.Add(1)
+	if f.again != nil {
+		f.again()
+		return nil
+	}
+	return <-f.answers
+}
 
 // run starts a controller with a fake reconciler on a hook.
 func run(t *testing.T) (*parent, *controller.Impl, *fake) {
@@ -247,6 +259,59 @@ func TestCounts(t *testing.T) {
 	f.answers <- nil
 	f.answers <- nil
 	p.settle(2)
+}
+
+// TestBusy: a key that sets itself off is left alone after many rounds, gets a few
+// more whenever all is quiet or time moves, and is like others again once it has
+// come to rest by itself.
+func TestBusy(t *testing.T) {
+	p, impl, f := run(t)
+	busy := true
+	f.again = func() {
+		if busy {
+			impl.EnqueueKey(object)
+		}
+	}
+	reconciled := func(r Request) (calls int64, delays []Delay) {
+		p.ask(r)
+		before, n := f.calls.Load(), p.ask(Request{}).Reconciles+1
+		impl.EnqueueKey(object)
+		for {
+			// Between two rounds a key is nowhere to be seen for a moment.
+			delays = append(delays, p.settle(n)...)
+			a := p.ask(Request{})
+			delays = append(delays, a.Delays...)
+			if a.Parked == busy {
+				return f.calls.Load() - before, delays
+			}
+		}
+	}
+	left := func(after time.Duration, attempt int) []Delay {
+		return []Delay{{Key: Key{Controller: "fake", Key: "work/run"}, Reason: Busy, Attempt: attempt, At: start.Add(after).UnixNano()}}
+	}
+	for _, step := range []struct {
+		name  string
+		r     Request
+		rests bool
+		calls int64
+		want  []Delay
+	}{
+		{name: "at first", calls: maxRounds, want: left(time.Second, 1)},
+		{name: "not quiet in between", calls: 0},
+		{name: "all was quiet", r: Request{Settled: true}, calls: maxBusyRounds, want: left(2*time.Second, 2)},
+		{name: "time has moved", r: Request{Now: start.Add(time.Minute).UnixNano()}, calls: maxBusyRounds, want: left(time.Minute+4*time.Second, 3)},
+		{name: "it has come to rest", r: Request{Settled: true}, rests: true, calls: 1},
+		{name: "busy once more", r: Request{Settled: true}, calls: maxRounds, want: left(time.Minute+time.Second, 1)},
+	} {
+		busy = !step.rests
+		calls, delays := reconciled(step.r)
+		if calls != step.calls || !reflect.DeepEqual(delays, step.want) {
+			t.Errorf("%s: %d calls and %+v, want %d and %+v", step.name, calls, delays, step.calls, step.want)
+		}
+		if parked := p.ask(Request{}).Parked; parked == step.rests {
+			t.Errorf("%s: parked %v", step.name, parked)
+		}
+	}
 }
 
 // TestRest: keys that come while the reconcilers rest are gone, and they work
