@@ -131,6 +131,12 @@ func reviewText(r impact.Review, w writing) string {
 			}
 			b.WriteString(w.item(fmt.Sprintf("%s (%s; %s)", f.What, f.Evidence, set)))
 		}
+		if len(s.Busy) > 0 {
+			b.WriteString(w.item("Tekton's controller now follows its own writes without end and did not before: " + strings.Join(s.Busy, ", ")))
+		}
+		if len(s.Rested) > 0 {
+			b.WriteString(w.item("Tekton's controller no longer follows its own writes without end: " + strings.Join(s.Rested, ", ")))
+		}
 		if rows := timingRows(s.Timing); len(rows) > 0 {
 			b.WriteString(w.table([]string{"timing", "measure", "before", "after", "significant"}, rows))
 		}

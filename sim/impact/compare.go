@@ -67,6 +67,8 @@ func Compare(from, to []Run, before, after Release) Step {
 			flags[id].Cells++
 		}
 		s.Timing = append(s.Timing, timing(x, y)...)
+		s.Busy = more(s.Busy, x.busy(), y.busy())
+		s.Rested = more(s.Rested, y.busy(), x.busy())
 		ex, ey := x.ended(), y.ended()
 		if ex.Outcome == ey.Outcome && ex.Recovered == ey.Recovered {
 			s.Unchanged++
@@ -131,6 +133,25 @@ func (g group) ended() Ended {
 		out.MakespanSeconds = &m
 	}
 	return out
+}
+
+// busy are the runs with which Tekton's controller was busy in one of the repeats.
+func (g group) busy() []string {
+	var out []string
+	for _, r := range g {
+		out = more(out, nil, r.Cell.Busy)
+	}
+	return out
+}
+
+// more adds to list what the second of two lists has and neither the first nor list.
+func more(list, a, b []string) []string {
+	for _, s := range b {
+		if !slices.Contains(a, s) && !slices.Contains(list, s) {
+			list = append(list, s)
+		}
+	}
+	return list
 }
 
 // worst is a repeat with the group's outcome.

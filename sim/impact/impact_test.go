@@ -132,6 +132,29 @@ func TestCompareCounts(t *testing.T) {
 	}
 }
 
+// TestCompareBusy: a controller that does not come to rest is told where it begins
+// and where it ends.
+func TestCompareBusy(t *testing.T) {
+	quiet, busy := run("a", "1", verdict.Success, false, 5, nil), run("a", "2", verdict.Success, false, 5, nil)
+	busy.Cell.Busy = []string{"TaskRun of task build"}
+	other := busy
+	other.Cell.Busy = []string{"TaskRun of task build", "TaskRun of task push"}
+	for _, tt := range []struct {
+		from, to     []Run
+		busy, rested []string
+	}{
+		{[]Run{quiet}, []Run{busy, other}, other.Cell.Busy, nil},
+		{[]Run{busy}, []Run{other}, []string{"TaskRun of task push"}, nil},
+		{[]Run{busy}, []Run{quiet}, nil, busy.Cell.Busy},
+		{[]Run{busy}, []Run{busy}, nil, nil},
+	} {
+		s := Compare(tt.from, tt.to, Release{Version: "1"}, Release{Version: "2"})
+		if !slices.Equal(s.Busy, tt.busy) || !slices.Equal(s.Rested, tt.rested) {
+			t.Errorf("busy %q, rested %q, want %q and %q", s.Busy, s.Rested, tt.busy, tt.rested)
+		}
+	}
+}
+
 // TestWorstRepeat has one of three repeats fail: the cell counts as failed.
 func TestWorstRepeat(t *testing.T) {
 	from := []Run{run("a", "1", verdict.Success, false, 5, nil)}

@@ -54,6 +54,10 @@ type Step struct {
 	Changes []Change       `json:"changes"`
 	Flags   []FlagChange   `json:"flags"`
 	Timing  []TimingChange `json:"timing"`
+	// Busy are the runs with which Tekton's controller is busy without end after the
+	// step and was not before, Rested the other way round.
+	Busy   []string `json:"busy,omitempty"`
+	Rested []string `json:"rested,omitempty"`
 	// Unchanged is how many cells, repeats apart, end as they did; Missing names
 	// cells that only one side has.
 	Unchanged int      `json:"unchanged"`
