@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -344,8 +343,7 @@ func judge(cell *scenario.Cell, entries []history.Entry) (verdict.Cell, error) {
 	res.Finding = f
 	res.AsExpected = true
 	if e := cell.Expected; e != nil {
-		res.Expected = strings.Join(e.Outcome, "|")
-		res.AsExpected = slices.Contains(e.Outcome, string(f.Outcome)) && (e.Recovered == nil || *e.Recovered == f.Recovered)
+		res.Expected, res.AsExpected = e.Judge(string(f.Outcome), f.Recovered, len(f.Busy) > 0)
 	}
 	return res, nil
 }

@@ -1,6 +1,11 @@
 package scenario
 
-import "encoding/json"
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+)
 
 // APIVersion and Kind of a scenario file.
 const (
@@ -443,6 +448,30 @@ type Expectation struct {
 	Outcome StringList `json:"outcome"`
 	// Recovered, if set, must be equal too.
 	Recovered *bool `json:"recovered,omitempty"`
+	// Busy, if set, says whether Tekton's controller follows its own writes to one of
+	// the runs without end.
+	Busy *bool `json:"busy,omitempty"`
+}
+
+// Judge says whether a cell came out as expected, and what was: the outcomes, with
+// "|" between them, and beside the right outcome what else is not as it should be.
+func (e *Expectation) Judge(outcome string, recovered, busy bool) (expected string, met bool) {
+	expected = strings.Join(e.Outcome, "|")
+	if !slices.Contains(e.Outcome, outcome) {
+		return expected, false
+	}
+	met = true
+	for _, c := range []struct {
+		name string
+		want *bool
+		got  bool
+	}{{"recovered", e.Recovered, recovered}, {"busy", e.Busy, busy}} {
+		if c.want != nil && *c.want != c.got {
+			met = false
+			expected += fmt.Sprintf(" with %s: %t", c.name, *c.want)
+		}
+	}
+	return expected, met
 }
 
 // Cell is one combination of the axes' values and one repeat, ready to run.

@@ -513,17 +513,19 @@ func (c *counted) Reconcile(ctx context.Context, key string) error {
 }
 
 // How often a key may be reconciled before all is quiet. A TaskRun has its own
-// writes and its pod's to follow, a PipelineRun those of all its TaskRuns. One that
-// is known to set itself off gets little more than it takes to see what is new.
+// writes and its pod's to follow; others have those of TaskRuns, so that for them it
+// is counted anew when one was reconciled. One that is known to set itself off gets
+// little more than it takes to see what is new.
 const (
-	maxRounds     = 1000
-	maxTaskRounds = 20
-	maxBusyRounds = 8
+	maxRounds     = 25
+	maxTaskRounds = 12
+	maxBusyRounds = 4
 )
 
 // keepsBusy says that a key is to be left alone, since its reconciler only follows
 // its own writes: releases from 1.6 on, for one, lengthen the status of a TaskRun
-// whose pod is pending and whose steps have no names with every look at it. On a
+// whose pod is pending and whose steps have no names with every look at it, and
+// earlier ones list the TaskRuns of a matrix in another order each time. On a
 // cluster that costs a processor; here time would never go on. Whoever was left
 // alone gets another look later, each time after twice as long, besides that for
 // which something else gives cause.
@@ -537,6 +539,9 @@ func (c *counted) keepsBusy(key string) bool {
 		most = maxTaskRounds
 	}
 	if c.rounds[key] <= most {
+		if c.name == "taskrun" {
+			c.hook.follow(c)
+		}
 		return false
 	}
 	if !c.parked[key] {
@@ -548,6 +553,22 @@ func (c *counted) keepsBusy(key string) bool {
 		})
 	}
 	return true
+}
+
+// follow gives the keys of all controllers but one rounds for what that one is about
+// to write.
+func (h *Hook) follow(one *counted) {
+	for _, c := range h.controllers {
+		if c == one {
+			continue
+		}
+		for key, n := range c.rounds {
+			if c.parks[key] == 0 {
+				n = 0
+			}
+			c.rounds[key] = min(n, maxBusyRounds-2)
+		}
+	}
 }
 
 // settled notes that all is quiet: who has come to rest by itself is not busy.

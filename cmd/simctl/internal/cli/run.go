@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -277,8 +276,7 @@ func kept(store *runstore.Run, id string, cell scenario.Cell) (verdict.Cell, boo
 	}
 	r.Expected, r.AsExpected = "", true
 	if e := cell.Expected; e != nil {
-		r.Expected = strings.Join(e.Outcome, "|")
-		r.AsExpected = slices.Contains(e.Outcome, string(r.Outcome)) && (e.Recovered == nil || *e.Recovered == r.Recovered)
+		r.Expected, r.AsExpected = e.Judge(string(r.Outcome), r.Recovered, len(r.Busy) > 0)
 	}
 	return r, true
 }
