@@ -33,6 +33,10 @@ func Candidates(spec scenario.Scenario, later []string) []Candidate {
 		{Cost: CostRun, What: "no fsGroup in the PipelineRun's podTemplate",
 			Value: scenario.Value{Name: "fsgroup-left-out", SecurityContext: raw("fsGroup", "null")}},
 	}
+	if t := tolerateAll(spec.Cluster.NodePools); len(t) > 0 {
+		out = append(out, Candidate{Cost: CostRun, What: "tolerations for the node pools' taints in the PipelineRun's podTemplate",
+			Value: scenario.Value{Name: "taints-tolerated", Tolerations: t}})
+	}
 	perWorkspace := Candidate{Cost: CostFlag, What: "one assistant for each workspace",
 		Value: scenario.Value{Name: "coschedule-workspaces", Flags: map[string]string{"coschedule": "workspaces"}}}
 	if knows(scenario.NormalizeVersion(spec.Tekton.Version), disableAssistant) {
@@ -58,6 +62,24 @@ func Candidates(spec scenario.Scenario, later []string) []Candidate {
 	}
 	for i := range out {
 		out[i].Name = out[i].Value.Name
+	}
+	return out
+}
+
+// tolerateAll gives tolerations for the taints that keep pods off the nodes; those of
+// control planes are there to stay.
+func tolerateAll(pools []scenario.NodePool) []scenario.Toleration {
+	var out []scenario.Toleration
+	for _, p := range pools {
+		for _, t := range p.Taints {
+			if t.Effect == "PreferNoSchedule" || strings.HasPrefix(t.Key, "node-role.kubernetes.io/") {
+				continue
+			}
+			want := scenario.Toleration{Key: t.Key, Operator: "Exists", Effect: t.Effect}
+			if !slices.Contains(out, want) {
+				out = append(out, want)
+			}
+		}
 	}
 	return out
 }

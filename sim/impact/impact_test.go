@@ -3,6 +3,7 @@ package impact
 import (
 	"encoding/json"
 	"math"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -267,6 +268,28 @@ func TestCandidates(t *testing.T) {
 	}
 	if !inRange || !granted {
 		t.Errorf("fsGroup in range: %t, grant beside those there: %t", inRange, granted)
+	}
+}
+
+// TestTolerationCandidate: taints that keep pods off are proposed to be tolerated,
+// those of a control plane are not.
+func TestTolerationCandidate(t *testing.T) {
+	pools := []scenario.NodePool{
+		{Taints: []scenario.Taint{{Key: "nvidia.com/gpu", Value: "true", Effect: "NoSchedule"}, {Key: "spot", Effect: "PreferNoSchedule"}}},
+		{Taints: []scenario.Taint{{Key: "node-role.kubernetes.io/master", Effect: "NoSchedule"}, {Key: "nvidia.com/gpu", Effect: "NoSchedule"}}},
+	}
+	want := []scenario.Toleration{{Key: "nvidia.com/gpu", Operator: "Exists", Effect: "NoSchedule"}}
+	for _, tt := range []struct {
+		pools []scenario.NodePool
+		want  []scenario.Toleration
+	}{{pools, want}, {pools[:1], want}, {nil, nil}} {
+		var got []scenario.Toleration
+		for _, c := range Candidates(scenario.Scenario{Cluster: scenario.Cluster{NodePools: tt.pools}}, nil) {
+			got = append(got, c.Value.Tolerations...)
+		}
+		if !reflect.DeepEqual(got, tt.want) {
+			t.Errorf("%v: %v, want %v", tt.pools, got, tt.want)
+		}
 	}
 }
 
