@@ -172,7 +172,7 @@ func (t *timeline) refusedManifest() (ruling, bool) {
 			continue
 		}
 		switch e.Object.Kind {
-		case "PipelineRun", "Pipeline", "Task", "pipelineruns", "pipelines", "tasks":
+		case "PipelineRun", "Pipeline", "Task", "StepAction", "pipelineruns", "pipelines", "tasks", "stepactions":
 		default:
 			continue
 		}
