@@ -232,6 +232,17 @@ func TestNothingWrong(t *testing.T) {
 	}
 }
 
+// TestBusy: a controller that does not come to rest is among what was done to real
+// code.
+func TestBusy(t *testing.T) {
+	f := finding(verdict.Success, "")
+	f.Busy = []string{"TaskRun of task build"}
+	r := build(t, matrix([][]string{{"x", "y"}, {"only"}}, func([]string) verdict.Finding { return f }))
+	if said := strings.Join(r.Simulated, "\n"); !strings.Contains(said, "writes without end") || !strings.Contains(said, f.Busy[0]) {
+		t.Errorf("what is simulated says\n%s", said)
+	}
+}
+
 // Markdown of hostile names holds no markup of theirs.
 func TestHostileMarkdown(t *testing.T) {
 	evil := "<script>alert(1)</script>|`x`[a](javascript:b)\n# h"

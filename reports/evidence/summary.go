@@ -38,6 +38,9 @@ func (b *builder) summarize() {
 	for _, line := range reports.Inert(result.Cells) {
 		r.Simulated = append(r.Simulated, "Without effect here: "+line+".")
 	}
+	for _, line := range reports.Busy(result.Cells) {
+		r.Simulated = append(r.Simulated, "Tekton's controller follows its own writes without end, and was kept from it here: "+line+".")
+	}
 	r.Summary.Run = fmt.Sprintf("%s of %s on Tekton %s, against Kubernetes %s.", count(total, "cell", "cells"),
 		count(len(names), "scenario", "scenarios"), strings.Join(versions, ", "), result.Kubernetes)
 	var fatal, held, broken, deviates, good int

@@ -88,6 +88,7 @@ func success(scenario.Cell) verdict.Cell {
 func deadlock(scenario.Cell) verdict.Cell {
 	since := 12.5
 	return verdict.Cell{Finding: verdict.Finding{Outcome: verdict.Deadlock, BlockedSinceSeconds: &since,
+		Busy:  []string{"TaskRun of task build"},
 		Cause: []verdict.Link{{What: "The pod waits for itself.", Object: "Pod default/hello-greet-pod", Evidence: "0/2 nodes are available"}}}}
 }
 

@@ -73,6 +73,9 @@ func (r *keptRun) explain(w io.Writer, i int) error {
 	if c.BlockedSinceSeconds != nil {
 		fmt.Fprintf(&b, "Stopped   at %s\n", reports.Duration(*c.BlockedSinceSeconds))
 	}
+	if len(c.Busy) > 0 {
+		fmt.Fprintf(&b, "Busy      Tekton's controller follows its own writes without end: %s\n", strings.Join(c.Busy, ", "))
+	}
 	if c.Outcome == verdict.Error {
 		fmt.Fprintf(&b, "\nsimctl could not run the cell: %s\n", c.Error)
 	}

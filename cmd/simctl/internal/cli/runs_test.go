@@ -37,7 +37,7 @@ func TestRunsAreReadAgain(t *testing.T) {
 	}
 	explained := simctl(t, e, "explain", id, r.ids[0])
 	explained.want(t, StatusOK)
-	for _, want := range []string{"deadlock", "1. The pod waits for itself.", "| 0/2 nodes are available", "Stopped   at 12.5s", "no history"} {
+	for _, want := range []string{"deadlock", "1. The pod waits for itself.", "| 0/2 nodes are available", "Stopped   at 12.5s", "writes without end: TaskRun of task build", "no history"} {
 		if !strings.Contains(explained.stdout, want) {
 			t.Errorf("explain has no %q:\n%s", want, explained.stdout)
 		}
