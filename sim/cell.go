@@ -335,9 +335,9 @@ func (c *play) inert(u *unstructured.Unstructured, reason string) {
 }
 
 // admit gives an object of the user's as Tekton's webhook would leave it, or the
-// words with which it would refuse it, which are recorded then. Controllers would never see an object
-// that cannot be read, nor, having got a list with it, any other. While no
-// controller runs that could be asked nothing but that is looked at.
+// words with which it would refuse it, which are recorded then. Controllers would
+// never see an object that cannot be read, nor, having got a list with it, any other.
+// While no controller runs that could be asked nothing but that is looked at.
 func (c *play) admit(u *unstructured.Unstructured) (admitted *unstructured.Unstructured, refused string, err error) {
 	if u.GroupVersionKind().Group != pipeline.GroupName {
 		return u, "", nil

@@ -341,9 +341,6 @@ func judge(cell *scenario.Cell, entries []history.Entry) (verdict.Cell, error) {
 		return res, fmt.Errorf("judging %s: %w", cell.ID(), err)
 	}
 	res.Finding = f
-	res.AsExpected = true
-	if e := cell.Expected; e != nil {
-		res.Expected, res.AsExpected = e.Judge(string(f.Outcome), f.Recovered, len(f.Busy) > 0)
-	}
+	res.Expected, res.AsExpected = cell.Expected.Judge(string(f.Outcome), f.Recovered, len(f.Busy) > 0)
 	return res, nil
 }

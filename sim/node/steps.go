@@ -693,7 +693,7 @@ func (k *Kubelets) resultValue(ctx context.Context, p *pod, name, step string) s
 	switch t.kind {
 	case "array":
 		value := []string{p.madeUp(name)}
-		for i := 1; i < k.elements(ctx, p, name); i++ {
+		for i, n := 1, k.elements(ctx, p, name); i < n; i++ {
 			value = append(value, p.madeUp(fmt.Sprintf("%s-%d", name, i)))
 		}
 		return string(mustJSON(value))
@@ -713,14 +713,8 @@ var indexed = regexp.MustCompile(`\btasks\.([^.$()\s]+)\.results\.([^.$()\s\[]+)
 // elements is how many elements the pod's Pipeline takes an array result to have at
 // least, by the index with which it names them.
 func (k *Kubelets) elements(ctx context.Context, p *pod, result string) int {
-	name := p.labels[labelPipelineRun]
-	if k.o.Dynamic == nil || name == "" {
-		return 1
-	}
-	run, err := k.o.Dynamic.Resource(schema.GroupVersionResource{Group: "tekton.dev", Version: "v1", Resource: "pipelineruns"}).
-		Namespace(p.namespace).Get(ctx, name, metav1.GetOptions{})
-	if err != nil {
-		k.o.Logger.Error(err, "Reading what a Pipeline names", "pipelineRun", p.namespace+"/"+name)
+	run := k.ownerOf(ctx, p, "pipelineruns", labelPipelineRun)
+	if run == nil {
 		return 1
 	}
 	spec, _, _ := unstructured.NestedMap(run.Object, "status", "pipelineSpec")
@@ -766,14 +760,8 @@ func (k *Kubelets) declaration(ctx context.Context, p *pod) *declared {
 		return p.declared
 	}
 	p.declared = &declared{results: map[string]resultType{}, mountPaths: map[string]string{}}
-	name := p.labels[labelTaskRun]
-	if k.o.Dynamic == nil || name == "" {
-		return p.declared
-	}
-	tr, err := k.o.Dynamic.Resource(schema.GroupVersionResource{Group: "tekton.dev", Version: "v1", Resource: "taskruns"}).
-		Namespace(p.namespace).Get(ctx, name, metav1.GetOptions{})
-	if err != nil {
-		k.o.Logger.Error(err, "Reading what a Task declares", "taskRun", p.namespace+"/"+name)
+	tr := k.ownerOf(ctx, p, "taskruns", labelTaskRun)
+	if tr == nil {
 		return p.declared
 	}
 	spec, _, _ := unstructured.NestedMap(tr.Object, "status", "taskSpec")
@@ -793,6 +781,21 @@ func (k *Kubelets) declaration(ctx context.Context, p *pod) *declared {
 		}
 	}
 	return p.declared
+}
+
+// ownerOf reads the run that a label of a pod names; nil if there is none to be read.
+func (k *Kubelets) ownerOf(ctx context.Context, p *pod, resource, label string) *unstructured.Unstructured {
+	name := p.labels[label]
+	if k.o.Dynamic == nil || name == "" {
+		return nil
+	}
+	run, err := k.o.Dynamic.Resource(schema.GroupVersionResource{Group: "tekton.dev", Version: "v1", Resource: resource}).
+		Namespace(p.namespace).Get(ctx, name, metav1.GetOptions{})
+	if err != nil {
+		k.o.Logger.Error(err, "Reading the run that a pod belongs to", "resource", resource, "name", p.namespace+"/"+name)
+		return nil
+	}
+	return run
 }
 
 // objects gives the objects in a list of an object.

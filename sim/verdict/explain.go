@@ -371,35 +371,25 @@ func (x *explainer) claims(id int64, p *pod, spec *corev1.Pod) bool {
 		message = u.data.Message
 	}
 	for _, name := range claimNames(spec) {
-		claim := fmt.Sprintf("PersistentVolumeClaim %s/%s", p.namespace, name)
+		waits := func(because, evidence string) int64 {
+			c, _ := x.node(fmt.Sprintf("PersistentVolumeClaim %s/%s", p.namespace, name))
+			x.wait(id, c, Link{
+				What:     fmt.Sprintf("%s mounts claim %s, which %s", p.object(), name, because),
+				Object:   p.object(),
+				Evidence: evidence,
+			})
+			return c
+		}
 		pvc, ok := decode[corev1.PersistentVolumeClaim](x.s, "PersistentVolumeClaim", p.namespace, name)
 		switch {
 		case !ok && strings.Contains(message, "persistentvolumeclaim"):
-			c, _ := x.node(claim)
-			x.wait(id, c, Link{
-				What:     fmt.Sprintf("%s mounts claim %s, which does not exist", p.object(), name),
-				Object:   p.object(),
-				Evidence: "spec.volumes: " + compact(spec.Spec.Volumes[indexOfClaim(spec, name)]),
-			})
-			x.missingClaim(c, p.namespace, name)
+			x.missingClaim(waits("does not exist", "spec.volumes: "+compact(spec.Spec.Volumes[indexOfClaim(spec, name)])), p.namespace, name)
 			return true
 		case ok && pvc.DeletionTimestamp != nil && strings.Contains(message, "is being deleted"):
-			c, _ := x.node(claim)
-			x.wait(id, c, Link{
-				What:     fmt.Sprintf("%s mounts claim %s, which is being deleted", p.object(), name),
-				Object:   p.object(),
-				Evidence: message,
-			})
-			x.doomedClaim(c, p.namespace, name, pvc)
+			x.doomedClaim(waits("is being deleted", message), p.namespace, name, pvc)
 			return true
 		case ok && pvc.Spec.VolumeName == "" && strings.Contains(message, "unbound immediate PersistentVolumeClaims"):
-			c, _ := x.node(claim)
-			x.wait(id, c, Link{
-				What:     fmt.Sprintf("%s mounts claim %s, which has no volume", p.object(), name),
-				Object:   p.object(),
-				Evidence: message,
-			})
-			x.unboundClaim(c, p.namespace, name, pvc)
+			x.unboundClaim(waits("has no volume", message), p.namespace, name, pvc)
 			return true
 		}
 	}

@@ -274,10 +274,7 @@ func kept(store *runstore.Run, id string, cell scenario.Cell) (verdict.Cell, boo
 	if !ok || r.Outcome == verdict.Error {
 		return r, ok
 	}
-	r.Expected, r.AsExpected = "", true
-	if e := cell.Expected; e != nil {
-		r.Expected, r.AsExpected = e.Judge(string(r.Outcome), r.Recovered, len(r.Busy) > 0)
-	}
+	r.Expected, r.AsExpected = cell.Expected.Judge(string(r.Outcome), r.Recovered, len(r.Busy) > 0)
 	return r, true
 }
 
