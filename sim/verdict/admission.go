@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 
 	"simctl.dev/simctl/sim/history"
 )
@@ -231,8 +232,8 @@ func quotaCause(s *history.State, namespace, message string) Link {
 var limitRangeWords = regexp.MustCompile(`(minimum|maximum) [a-z.\-/]+ (usage|limit) per (Container|Pod)|[a-z.\-/]+ max limit to request ratio per (Container|Pod)`)
 
 func limitRangeCause(s *history.State, namespace, message string) (Link, bool) {
-	if overLimit.MatchString(message) {
-		return defaultLimit(s, namespace)
+	if m := overLimit.FindStringSubmatch(message); m != nil {
+		return defaultLimit(s, namespace, m[1], strings.TrimRight(m[2], ".,;]"))
 	}
 	if !limitRangeWords.MatchString(message) {
 		return Link{}, false
@@ -256,16 +257,20 @@ func limitRangeCause(s *history.State, namespace, message string) (Link, bool) {
 // overLimit is the API server's complaint about a container that asks for more than
 // its limit (ValidateContainerResourceRequirements in pkg/apis/core/validation of
 // Kubernetes).
-var overLimit = regexp.MustCompile(`must be less than or equal to \S+ limit of \S+`)
+var overLimit = regexp.MustCompile(`must be less than or equal to (\S+) limit of (\S+)`)
 
 // defaultLimit says that a limit which a pod's author may not have written is a
-// LimitRange's default.
-func defaultLimit(s *history.State, namespace string) (Link, bool) {
+// LimitRange's default; one that is no such default is the author's.
+func defaultLimit(s *history.State, namespace, name, limit string) (Link, bool) {
+	have, err := resource.ParseQuantity(limit)
+	if err != nil {
+		return Link{}, false
+	}
 	for _, l := range s.List("LimitRange") {
-		limits, _ := l.Field("spec", "limits").([]any)
-		if l.Ref.Namespace != namespace || !slices.ContainsFunc(limits, func(item any) bool {
-			m, _ := item.(map[string]any)
-			return m["default"] != nil && m["type"] == string(corev1.LimitTypeContainer)
+		var r corev1.LimitRange
+		if l.Ref.Namespace != namespace || l.Decode(&r) != nil || !slices.ContainsFunc(r.Spec.Limits, func(item corev1.LimitRangeItem) bool {
+			q, ok := item.Default[corev1.ResourceName(name)]
+			return ok && item.Type == corev1.LimitTypeContainer && q.Cmp(have) == 0
 		}) {
 			continue
 		}

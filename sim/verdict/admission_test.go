@@ -81,10 +81,11 @@ func TestRefusalCause(t *testing.T) {
 		},
 		{
 			name:    "a default limit below the request",
-			message: `Pod "a" is invalid: spec.containers[0].resources.requests: Invalid value: "2": must be less than or equal to cpu limit of 500m`,
+			message: `Pod "a" is invalid: spec.containers[0].resources.requests: Invalid value: "2": must be less than or equal to cpu limit of 500m. Maybe invalid TaskSpec`,
 			objects: []string{
 				`{"kind":"LimitRange","metadata":{"name":"claims","namespace":"ns"},"spec":{"limits":[{"type":"PersistentVolumeClaim","max":{"storage":"1Gi"}}]}}`,
-				`{"kind":"LimitRange","metadata":{"name":"small","namespace":"ns"},"spec":{"limits":[{"type":"Container","default":{"cpu":"500m"}}]}}`,
+				`{"kind":"LimitRange","metadata":{"name":"large","namespace":"ns"},"spec":{"limits":[{"type":"Container","default":{"cpu":"1","memory":"500m"}}]}}`,
+				`{"kind":"LimitRange","metadata":{"name":"small","namespace":"ns"},"spec":{"limits":[{"type":"Container","default":{"cpu":"0.5"}}]}}`,
 			},
 			want:   "LimitRange small gives containers that name no limit one below what they request",
 			object: "LimitRange ns/small",
@@ -150,6 +151,11 @@ func TestRefusalCause(t *testing.T) {
 	}
 	if links := refusalCause(stateOf(t), "ns", "pods \"a\" is forbidden: for a reason of its own", nil); links != nil {
 		t.Errorf("an unknown refusal is explained: %v", links)
+	}
+	// The author's own limit, whatever the defaults are.
+	own := `Pod "a" is invalid: spec.containers[0].resources.requests: Invalid value: "2": must be less than or equal to cpu limit of 500m`
+	if links := refusalCause(stateOf(t, `{"kind":"LimitRange","metadata":{"name":"l","namespace":"ns"},"spec":{"limits":[{"type":"Container","default":{"cpu":"1"}}]}}`), "ns", own, nil); links != nil {
+		t.Errorf("a limit that is no default is said to be one: %v", links)
 	}
 }
 
