@@ -68,7 +68,7 @@ func BuildEngine(ctx context.Context, o BuildOptions) (string, error) {
 		progress("building it, which is done once")
 		began := time.Now()
 		gocmd := buildcache.Go{Command: o.Go, Progress: progress}
-		if err := gocmd.Build(ctx, work, filepath.Join(out, engineName), ".", "-mod=readonly", "-buildvcs=false", "-trimpath", "-ldflags=-s -w"); err != nil {
+		if err := gocmd.Build(ctx, work, filepath.Join(out, engineName), "."); err != nil {
 			return err
 		}
 		progress(fmt.Sprintf("built in %s", time.Since(began).Round(time.Second)))
@@ -127,7 +127,7 @@ func PruneEngine(cacheDir string, all bool, unusedSince time.Time) ([]Pruned, er
 func sourcesOfEngine() (map[string][]byte, string, error) {
 	files := map[string][]byte{}
 	sum := sha256.New()
-	_, _ = fmt.Fprintln(sum, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	_, _ = fmt.Fprintln(sum, runtime.Version(), runtime.GOOS, runtime.GOARCH, buildcache.Flags())
 	err := fs.WalkDir(engineSources, "engine", func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err

@@ -48,10 +48,9 @@ type Build struct {
 }
 
 const (
-	// buildFlags and sourceFormat are part of what names a cache entry; the
-	// format is counted up when source.go makes something else of a module.
-	buildFlags   = "-trimpath -mod=readonly -buildvcs=false -ldflags=-s -w"
-	sourceFormat = "2"
+	// sourceFormat is part of what names a cache entry, as the build's flags are; it
+	// is counted up when source.go makes something else of a module.
+	sourceFormat = "3"
 
 	binaryName = "controller"
 	builtInKey = "builtin"
@@ -243,7 +242,7 @@ func (b *Builder) entry(version string) buildcache.Name {
 	n := buildcache.Name{Subject: "v" + version, Key: builtInKey}
 	if version != BuiltIn {
 		h := sha256.New()
-		for _, s := range []string{buildFlags, sourceFormat, runtime.Version(), runtime.GOOS, runtime.GOARCH, string(hookSource), string(registrySource), string(admissionSource)} {
+		for _, s := range []string{strings.Join(buildcache.Flags(), " "), sourceFormat, runtime.Version(), runtime.GOOS, runtime.GOARCH, string(hookSource), string(registrySource), string(admissionSource)} {
 			_, _ = io.WriteString(h, s+"\x00")
 		}
 		n.Key = fmt.Sprintf("%x", h.Sum(nil)[:6])
@@ -335,7 +334,7 @@ func (b *Builder) compile(ctx context.Context, work, module, out, version string
 	if err := copyFile(filepath.Join(src, "go.mod"), goMod); err != nil {
 		return err
 	}
-	err = b.gocmd(version).Build(ctx, src, out, "./cmd/controller", "-trimpath", "-mod=readonly", "-buildvcs=false", "-ldflags=-s -w")
+	err = b.gocmd(version).Build(ctx, src, out, "./cmd/controller")
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrBuild, err)
 	}

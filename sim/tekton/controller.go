@@ -212,9 +212,7 @@ func start(ctx context.Context, b *Build, o ControllerOptions) (*Controller, err
 }
 
 // environment is what the process gets: nothing of simctl's own but where to
-// put files, and nothing that leads out of this machine. Upstream looks for a
-// cloud's credentials when an image comes from that cloud's registry: in files, by
-// a program, and by asking the cloud.
+// put files, and nothing that leads out of this machine.
 func environment(upstream map[string]string, namespace string) map[string]string {
 	env := map[string]string{
 		// Needed by old releases even if nobody reads metrics.
@@ -227,8 +225,7 @@ func environment(upstream map[string]string, namespace string) map[string]string
 		env["TMPDIR"] = v
 	}
 	const nowhere = "/nonexistent"
-	env["HOME"], env["PATH"], env["GOOGLE_APPLICATION_CREDENTIALS"] = nowhere, nowhere, nowhere
-	env["AWS_EC2_METADATA_DISABLED"] = "true"
+	env["HOME"], env["PATH"] = nowhere, nowhere
 	// Nothing listens on this port; loopback itself needs no proxy.
 	env["HTTP_PROXY"], env["HTTPS_PROXY"] = "http://127.0.0.1:9", "http://127.0.0.1:9"
 	env["SYSTEM_NAMESPACE"] = namespace

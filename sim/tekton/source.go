@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -50,8 +51,17 @@ func writeSource(dir, module string, noProbes bool) error {
 			return os.MkdirAll(to, 0o755)
 		case strings.HasSuffix(path, "_test.go"):
 			return nil
+		case filepath.Ext(path) != ".go":
+			return copyFile(to, path)
 		}
-		return copyFile(to, path)
+		src, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		if src, err = withoutClouds(src); err != nil {
+			return fmt.Errorf("%s: %w", rel, err)
+		}
+		return os.WriteFile(to, src, 0o644)
 	})
 	if err != nil {
 		return fmt.Errorf("copying upstream's module: %w", err)
@@ -109,10 +119,64 @@ func copyFile(to, from string) error {
 	return os.WriteFile(to, b, 0o644)
 }
 
+// Upstream's ways to the clouds: credentials of their registries, and the clients
+// of their key management, which are imported for their side effects. No
+// simulated cluster can reach a cloud, and the libraries are a fifth of what is
+// compiled.
+const (
+	cloudCredentials  = "github.com/google/go-containerregistry/pkg/authn/k8schain"
+	secretCredentials = "github.com/google/go-containerregistry/pkg/authn/kubernetes" //nolint:gosec // a package
+	cloudKeys         = "github.com/sigstore/sigstore/pkg/signature/kms/"
+)
+
+// withoutClouds takes upstream's ways to the clouds out of a source file. The
+// packages of simctl's own nocloud folder do the same for the built-in release.
+func withoutClouds(src []byte) ([]byte, error) {
+	if !bytes.Contains(src, []byte(cloudCredentials)) && !bytes.Contains(src, []byte(cloudKeys)) {
+		return src, nil
+	}
+	fset := token.NewFileSet()
+	file, err := parser.ParseFile(fset, "", src, parser.ImportsOnly)
+	if err != nil {
+		return nil, err
+	}
+	var edits []edit
+	for _, i := range file.Imports {
+		from, to := fset.Position(i.Pos()).Offset, fset.Position(i.End()).Offset
+		path, err := strconv.Unquote(i.Path.Value)
+		switch {
+		case err != nil:
+			return nil, err
+		case path == cloudCredentials:
+			// Both packages have New and Options, with one meaning.
+			name := "k8schain"
+			if i.Name != nil {
+				name = i.Name.Name
+			}
+			edits = append(edits, edit{from, to, fmt.Sprintf("%s %q", name, secretCredentials)})
+		case strings.HasPrefix(path, cloudKeys) && i.Name != nil && i.Name.Name == "_":
+			edits = append(edits, edit{from: from, to: to})
+		}
+	}
+	return apply(src, edits), nil
+}
+
 // edit replaces src[from:to].
 type edit struct {
 	from, to int
 	text     string
+}
+
+// apply gives src with the edits made; those at one place keep their order.
+func apply(src []byte, edits []edit) []byte {
+	slices.SortStableFunc(edits, func(a, b edit) int { return a.from - b.from })
+	var out []byte
+	at := 0
+	for _, e := range edits {
+		out = append(append(out, src[at:e.from]...), e.text...)
+		at = e.to
+	}
+	return append(out, src[at:]...)
 }
 
 // hookMain changes upstream's main as little as the hook needs: the clock that
@@ -173,17 +237,8 @@ func hookMain(src []byte, noProbes bool) ([]byte, error) {
 	}
 	insert(file.Imports[0].Pos(), fmt.Sprintf("simctlhook %q\n\t", Module+"/"+hookDir))
 
-	// Insertions at one place keep their order.
-	slices.SortStableFunc(edits, func(a, b edit) int { return a.from - b.from })
-	var out []byte
-	at := 0
-	for _, e := range edits {
-		out = append(append(out, src[at:e.from]...), e.text...)
-		at = e.to
-	}
-	out = append(out, src[at:]...)
 	// Upstream's import of the clock has no other use now.
-	return append(out, "\nvar _ = clock.RealClock{}\n"...), nil
+	return append(apply(src, edits), "\nvar _ = clock.RealClock{}\n"...), nil
 }
 
 // selects says whether e is pkg.name; an empty pkg means any.

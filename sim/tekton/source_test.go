@@ -95,3 +95,39 @@ func TestHookFor(t *testing.T) {
 		}
 	}
 }
+
+// TestWithoutClouds: what stays must be what the rest of the file uses.
+func TestWithoutClouds(t *testing.T) {
+	for name, test := range map[string]struct{ src, want string }{
+		"credentials": {
+			"package pod\n\nimport (\n\t\"context\"\n\n\t\"github.com/google/go-containerregistry/pkg/authn/k8schain\"\n)\n\nvar _ = k8schain.New // authn/k8schain\n",
+			"package pod\n\nimport (\n\t\"context\"\n\n\tk8schain \"github.com/google/go-containerregistry/pkg/authn/kubernetes\"\n)\n\nvar _ = k8schain.New // authn/k8schain\n",
+		},
+		"by another name": {
+			"package pod\n\nimport chain \"github.com/google/go-containerregistry/pkg/authn/k8schain\"\n",
+			"package pod\n\nimport chain \"github.com/google/go-containerregistry/pkg/authn/kubernetes\"\n",
+		},
+		"keys": {
+			"package verifier\n\nimport (\n\t\"github.com/sigstore/sigstore/pkg/signature/kms\"\n\t_ \"github.com/sigstore/sigstore/pkg/signature/kms/aws\" // registers\n\t_ \"github.com/sigstore/sigstore/pkg/signature/kms/gcp\"\n)\n",
+			"package verifier\n\nimport (\n\t\"github.com/sigstore/sigstore/pkg/signature/kms\"\n\t // registers\n\t\n)\n",
+		},
+		"a client that is used by name": {
+			"package verifier\n\nimport \"github.com/sigstore/sigstore/pkg/signature/kms/fake\"\n",
+			"package verifier\n\nimport \"github.com/sigstore/sigstore/pkg/signature/kms/fake\"\n",
+		},
+		"neither": {"not Go at all", "not Go at all"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got, err := withoutClouds([]byte(test.src))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if string(got) != test.want {
+				t.Errorf("got\n%s\nwant\n%s", got, test.want)
+			}
+		})
+	}
+	if _, err := withoutClouds([]byte("foo " + cloudKeys)); err == nil {
+		t.Error("a file that cannot be read is no error")
+	}
+}

@@ -42,10 +42,17 @@ func (g *Go) Output(ctx context.Context, dir string, args ...string) (string, er
 	return string(out), failure(err, stderr.String())
 }
 
-// Build compiles a package of the module in dir into the executable out. The
-// error is as [Go.Output] has it, with the compiler's words in one line.
-func (g *Go) Build(ctx context.Context, dir, out, pkg string, flags ...string) error {
-	args := append([]string{"build", "-v"}, flags...)
+// Flags are those of every build. Nobody debugs what is built; to leave out what a
+// debugger needs as early as the compiler saves some percent of its time.
+func Flags() []string {
+	return []string{"-trimpath", "-mod=readonly", "-buildvcs=false", "-gcflags=all=-dwarf=false", "-ldflags=-s -w"}
+}
+
+// Build compiles a package of the module in dir into the executable out, with
+// [Flags]. The error is as [Go.Output] has it, with the compiler's words in one
+// line.
+func (g *Go) Build(ctx context.Context, dir, out, pkg string) error {
+	args := append([]string{"build", "-v"}, Flags()...)
 	if g.Compilers > 0 {
 		args = append(args, "-p", strconv.Itoa(g.Compilers))
 	}
