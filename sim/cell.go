@@ -359,7 +359,7 @@ func (c *play) admit(u *unstructured.Unstructured) (admitted *unstructured.Unstr
 	}
 	if refused != "" {
 		c.log.Record(history.Entry{Kind: history.KindRefused, Actor: actorUser, Verb: "create", Object: manifestRef(u), Code: http.StatusBadRequest,
-			Reason: string(metav1.StatusReasonBadRequest), Message: refused})
+			Reason: string(metav1.StatusReasonBadRequest), Message: refused, Body: raw})
 		return nil, refused, nil
 	}
 	admitted = &unstructured.Unstructured{}

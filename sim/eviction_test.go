@@ -4,6 +4,7 @@ import (
 	"context"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	"simctl.dev/simctl/sim"
@@ -45,6 +46,43 @@ func TestEviction(t *testing.T) {
 		}
 		if !slices.Equal(got, want[what]) {
 			t.Errorf("%s: pods were evicted at %v, want %v", what, got, want[what])
+		}
+	}
+}
+
+// TestLostNode takes the node of a running pod away. Upstream's pod garbage
+// collector finds the pod 40 s after its next look, which it takes every 20 s, and
+// upstream's attach/detach controller takes the volume away by force six minutes
+// after that.
+func TestLostNode(t *testing.T) {
+	out := t.TempDir()
+	results, err := run(t, context.Background(), load(t, "eviction/lost-node.yaml"), sim.Options{Parallel: 1, OutDir: out})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range results {
+		if !r.AsExpected {
+			t.Errorf("%s: %s %s\n%s", r.Values["retries"], r.Outcome, r.Error, chain(r))
+			continue
+		}
+		if last := r.Cause[len(r.Cause)-1]; last.Object != "Node "+r.Interventions[0].Node || !strings.Contains(last.Evidence, "deleted by user") {
+			t.Errorf("%s: the chain does not end at who took the node away:\n%s", r.Values["retries"], chain(r))
+		}
+		var collected, detached float64
+		for _, e := range readHistory(t, filepath.Join(out, r.History)) {
+			switch {
+			case e.Actor == kube.PodGC && e.Kind == history.KindObject && collected == 0:
+				collected = e.T
+			case e.Fact == history.FactDetached && detached == 0:
+				detached = e.T
+			}
+		}
+		removed := r.Interventions[0].T
+		if wait := collected - removed; wait < 40 || wait > 60 {
+			t.Errorf("%s: the pod was found %v s after its node went", r.Values["retries"], wait)
+		}
+		if wait := detached - collected; r.Values["retries"] == "one" && (wait < 360 || wait > 370) {
+			t.Errorf("the volume was detached %v s after its pod went", wait)
 		}
 	}
 }

@@ -280,6 +280,8 @@ func (c *play) act(v *scenario.Intervention, f *history.Intervention) error {
 	case v.SwapRelease != "":
 		f.FormerRelease, f.Release = c.release.build.Version, v.SwapRelease
 		return c.swap(c.interventions.builds[v.SwapRelease])
+	case v.RemoveNode != nil:
+		return c.removeNode(*v.RemoveNode, f)
 	case v.Cordon != nil:
 		return c.cordon(*v.Cordon, true, f)
 	case v.Uncordon != nil:
@@ -571,6 +573,19 @@ func (c *play) updateNode(ref scenario.NodeRef, f *history.Intervention, change 
 	change(node)
 	if _, err := c.user.CoreV1().Nodes().Update(c.ctx, node, metav1.UpdateOptions{}); err != nil {
 		return fmt.Errorf("writing Node %s: %w", name, err)
+	}
+	return nil
+}
+
+// removeNode deletes a Node; its machine goes with it.
+func (c *play) removeNode(ref scenario.NodeRef, f *history.Intervention) error {
+	name, err := c.nodeOf(ref)
+	if err != nil {
+		return err
+	}
+	f.Node = name
+	if err := c.user.CoreV1().Nodes().Delete(c.ctx, name, metav1.DeleteOptions{}); err != nil {
+		return fmt.Errorf("deleting Node %s: %w", name, err)
 	}
 	return nil
 }

@@ -159,6 +159,9 @@ func (r *run) build(ctx context.Context) *queue {
 		}
 		// The error of either is ctx's, which whoever waits for cells sees too.
 		_ = b.BuildAll(ctx, ready, done)
+		var fetching sync.WaitGroup
+		defer fetching.Wait()
+		fetching.Go(func() { b.Fetch(ctx, rest) })
 		if slices.ContainsFunc(r.cells, func(c scenario.Cell) bool { return c.Spec.Cluster.OpenShift.Enabled }) {
 			done(sccEngine, nil, r.buildEngine(ctx))
 		}

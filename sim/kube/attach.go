@@ -167,6 +167,46 @@ func (d drawnOrder) GetVolumesToAttach() []attachcache.VolumeToAttach {
 	return all
 }
 
+// detachRequests tells in virtual time how long a volume has waited to be
+// unmounted by its node. It is asked by the reconciler alone, one pass at a time.
+type detachRequests struct {
+	attachcache.ActualStateOfWorld
+	clock    *clock.Clock
+	nodes    corelisters.NodeLister
+	want     func()
+	patience time.Duration
+	made     map[target]*detachRequest
+}
+
+type detachRequest struct {
+	at time.Time
+	// awaited: a pass is to be made when the patience with a lost node is over.
+	awaited bool
+}
+
+// SetDetachRequestTime implements attachcache.ActualStateOfWorld.
+func (d *detachRequests) SetDetachRequestTime(logger klog.Logger, volume corev1.UniqueVolumeName, node types.NodeName) (time.Duration, error) {
+	first := true
+	for _, v := range d.GetAttachedVolumesForNode(node) {
+		first = first && (v.VolumeName != volume || v.DetachRequestedTime.IsZero())
+	}
+	if _, err := d.ActualStateOfWorld.SetDetachRequestTime(logger, volume, node); err != nil {
+		return 0, err
+	}
+	key := target{volume, node}
+	r := d.made[key]
+	if r == nil || first {
+		r = &detachRequest{at: d.clock.Now()}
+		d.made[key] = r
+	}
+	// Only the volumes of a node that is not there are taken away by force.
+	if _, err := d.nodes.Get(string(node)); err != nil && !r.awaited {
+		r.awaited = true
+		d.clock.Schedule(d.patience+time.Second-d.clock.Since(r.at), clock.Work, "forced-detach/"+string(node), d.want)
+	}
+	return d.clock.Since(r.at), nil
+}
+
 // claimOf names the claim that a volume is bound to: the volume's own name is
 // made up anew in every cell.
 func claimOf(spec *volume.Spec) string {
@@ -233,6 +273,12 @@ func attachDetach(ctx context.Context, client kubernetes.Interface, f informers.
 		return nil, nil, nil, err
 	}
 	*wanted = drawnOrder{*wanted, seed}
+	actual, err := field[attachcache.ActualStateOfWorld](*inner, "actualStateOfWorld")
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	*actual = &detachRequests{ActualStateOfWorld: *actual, clock: c, nodes: core.Nodes().Lister(), want: p.want,
+		patience: timers.ReconcilerMaxWaitForUnmountDuration, made: map[target]*detachRequest{}}
 	*updater = &lastStep{NodeStatusUpdater: *updater, passes: p}
 	p.executor = &executor{OperationExecutor: *books, clock: c, want: p.want,
 		started: map[target]operation{}, failed: map[operation]*failure{}}

@@ -1,6 +1,6 @@
 // Package kube runs upstream's controllers in this process: StatefulSet, Deployment,
 // ReplicaSet, DaemonSet, ephemeral volumes, PersistentVolume binder, attach/detach, protection of claims and volumes,
-// garbage collector, resource quota, namespace, ServiceAccount and eviction by
+// garbage collector, pod garbage collector, resource quota, namespace, ServiceAccount and eviction by
 // NoExecute taints, each under its own identity.
 //
 // # Time
@@ -17,16 +17,18 @@
 //     settle conflicts between controllers, which a cluster never notices.
 //     [Controllers.Nudge] serves all waiting keys now.
 //   - Evictions. A pod's tolerationSeconds are clock.Work.
+//   - Pod garbage collection. Upstream looks around every 20 seconds; here it does
+//     once a pod's node is missing, when that look would come ([orphans]).
 //   - Attach/detach. Upstream's reconciler looks around ten times a second, and
 //     its CSI attacher twice a second; here the reconciler is run when there is
 //     something to see and the attacher is woken by the VolumeAttachment's own
 //     changes ([passes], [csiByEvent]). What they do then is upstream's code.
 //     The attacher's limit of two minutes and the back-off after a failure
-//     ([executor]) are virtual.
+//     ([executor]) are virtual, and so are the six minutes after which the
+//     volumes of a node that is gone are detached by force ([detachRequests]).
 //
 // What is left on real time: the garbage collector's retries after an error
-// (5 ms and more), and the six minutes after which volumes of a node that is not
-// ready are detached by force, which in virtual time never come.
+// (5 ms and more).
 //
 // Upstream has no setting for any of this but the reconciler's period, so the
 // queues, the reconciler and its executor are put into the controllers' own fields before

@@ -53,6 +53,8 @@ const (
 	ResourceQuota   = "resourcequota-controller"
 	Namespace       = "namespace-controller"
 	ServiceAccount  = "service-account-controller"
+	// PodGC deletes the pods of nodes that are gone.
+	PodGC = "pod-garbage-collector"
 	// NodeController is also who evicts pods by taints, as upstream has it.
 	NodeController = "node-controller"
 	// Manager is who the informers read as. It is no ServiceAccount: upstream's
@@ -90,6 +92,7 @@ type Controllers struct {
 	passes  *passes
 	claims  corelisters.PersistentVolumeClaimLister
 	gc      *garbagecollector.GarbageCollector
+	orphans *orphans
 	wg      sync.WaitGroup
 	run     []func(context.Context)
 	ended   <-chan struct{} // closed when they are to end
@@ -131,7 +134,7 @@ func Start(ctx context.Context, o Options) (*Controllers, error) {
 	started := make(chan struct{})
 
 	for _, build := range []func(context.Context, informers.SharedInformerFactory) error{
-		c.statefulSet, c.deployment, c.replicaSet, c.daemonSet, c.ephemeralVolumes, c.volumeBinder, c.attachDetach, c.protection, c.namespace, c.serviceAccount, c.taintEviction,
+		c.statefulSet, c.deployment, c.replicaSet, c.daemonSet, c.ephemeralVolumes, c.volumeBinder, c.attachDetach, c.protection, c.namespace, c.serviceAccount, c.taintEviction, c.podGC,
 	} {
 		if err := build(ctx, typed); err != nil {
 			return nil, err
@@ -268,6 +271,7 @@ func (c *Controllers) Reset() {
 		q.reset()
 	}
 	c.passes.executor.reset()
+	c.orphans.reset()
 }
 
 // queue puts a queue on virtual time into a controller.

@@ -134,9 +134,11 @@ func (k *Kubelets) Start(ctx context.Context) error {
 	}
 	pods := each(k.lookAtPod)
 	pods.DeleteFunc = k.podGone
+	nodes := each(k.lookAtNode)
+	nodes.DeleteFunc = k.nodeGone
 	return errors.Join(
 		add("pods", core.Pods().Informer(), pods),
-		add("nodes", core.Nodes().Informer(), each(k.lookAtNode)),
+		add("nodes", core.Nodes().Informer(), nodes),
 		add("claims", core.PersistentVolumeClaims().Informer(), each(k.lookAtWanted)),
 		add("volumes", core.PersistentVolumes().Informer(), each(k.lookAtWanted)),
 		add("secrets", core.Secrets().Informer(), each(k.lookAtWanted)),
@@ -199,6 +201,15 @@ func (k *Kubelets) lookAtNode(obj any) {
 	k.list.Add("node/" + n.Name)
 }
 
+func (k *Kubelets) nodeGone(obj any) {
+	if t, ok := obj.(cache.DeletedFinalStateUnknown); ok {
+		obj = t.Obj
+	}
+	if n, ok := obj.(*corev1.Node); ok {
+		k.list.Add("lost/" + n.Name)
+	}
+}
+
 // lookAtWanted wakes the pods that wait for a claim, its volume, a secret or a
 // config map.
 func (k *Kubelets) lookAtWanted(obj any) {
@@ -247,10 +258,34 @@ func (k *Kubelets) machine(name string) *machine {
 	return m
 }
 
+// lose has a node's machine go with the Node, as when a cloud takes it away: its
+// pods stop where they are, and nobody reports it.
+func (k *Kubelets) lose(name string) {
+	m := k.machines[name]
+	if m == nil {
+		return
+	}
+	for uid, p := range k.pods {
+		if p.m == m {
+			p.cancelNext()
+			p.cancelDeadline()
+			p.cancelComplaint()
+			delete(k.pods, uid)
+		}
+	}
+	// A machine that comes under this name is another one.
+	m.images, m.pullsUntil, m.users, m.inUse = map[string]time.Time{}, time.Time{}, map[string]map[types.UID]bool{}, nil
+}
+
 // sync works through what changed, pod by pod in the order of their identities.
 func (k *Kubelets) sync(ctx context.Context, keys []string) {
 	if ctx.Err() != nil {
 		return
+	}
+	for _, key := range keys {
+		if name, lost := strings.CutPrefix(key, "lost/"); lost {
+			k.lose(name)
+		}
 	}
 	touched := map[types.UID]*pod{}
 	var fresh []*corev1.Pod

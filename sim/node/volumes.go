@@ -110,10 +110,7 @@ func (k *Kubelets) tryVolumes(ctx context.Context, p *pod) {
 		k.complainLater(ctx, p)
 		return
 	}
-	if p.complaint != nil {
-		p.complaint.Cancel()
-		p.complaint = nil
-	}
+	p.cancelComplaint()
 	now := k.o.Clock.Now()
 	p.attachSeconds = now.Sub(p.start).Seconds()
 	p.stage = mounting
@@ -133,6 +130,13 @@ func (k *Kubelets) tryVolumes(ctx context.Context, p *pod) {
 // mountTimeout is how long a kubelet waits for a pod's volumes before it says
 // so (podAttachAndMountTimeout in pkg/kubelet/volumemanager).
 const mountTimeout = 2*time.Minute + 3*time.Second
+
+func (p *pod) cancelComplaint() {
+	if p.complaint != nil {
+		p.complaint.Cancel()
+		p.complaint = nil
+	}
+}
 
 // complainLater writes the kubelet's event about volumes that do not come. It
 // is upkeep: a pod that waits for ever does not keep time going.

@@ -41,7 +41,7 @@ var controllerActions = []string{ControllerStop, ControllerStart, ControllerKill
 var jsonPatchOps = []string{"add", "remove", "replace", "move", "copy", "test"}
 
 // interventionActions are the fields that say what is done.
-var interventionActions = []string{"apply", "patch", "delete", "setFlags", "controller", "swapRelease", "cordon", "uncordon", "taint", "untaint"}
+var interventionActions = []string{"apply", "patch", "delete", "setFlags", "controller", "swapRelease", "cordon", "uncordon", "removeNode", "taint", "untaint"}
 
 // Action gives the name of the field that says what is done; "" if there is
 // none.
@@ -56,7 +56,7 @@ func (v *Intervention) actions() []string {
 	var out []string
 	for i, given := range []bool{
 		v.Apply != nil, v.Patch != nil, v.Delete != nil, len(v.SetFlags) > 0, v.Controller != "", v.SwapRelease != "",
-		v.Cordon != nil, v.Uncordon != nil, v.Taint != nil, v.Untaint != nil,
+		v.Cordon != nil, v.Uncordon != nil, v.RemoveNode != nil, v.Taint != nil, v.Untaint != nil,
 	} {
 		if given {
 			out = append(out, interventionActions[i])
@@ -106,6 +106,8 @@ func (v *Intervention) What() string {
 		return "cordon " + v.Cordon.String()
 	case "uncordon":
 		return "uncordon " + v.Uncordon.String()
+	case "removeNode":
+		return "remove " + v.RemoveNode.String()
 	case "taint":
 		return "taint " + v.Taint.String()
 	case "untaint":
@@ -224,7 +226,7 @@ func (c *checker) intervention(at string, v *Intervention) {
 	for _, n := range []struct {
 		field string
 		ref   *NodeRef
-	}{{"cordon", v.Cordon}, {"uncordon", v.Uncordon}} {
+	}{{"cordon", v.Cordon}, {"uncordon", v.Uncordon}, {"removeNode", v.RemoveNode}} {
 		if n.ref != nil {
 			c.node(at+"."+n.field, *n.ref)
 		}
@@ -339,7 +341,7 @@ func (w *world) intervention(f *File, at string, v *Intervention) {
 	for _, n := range []struct {
 		path string
 		ref  *NodeRef
-	}{{"cordon", v.Cordon}, {"uncordon", v.Uncordon}} {
+	}{{"cordon", v.Cordon}, {"uncordon", v.Uncordon}, {"removeNode", v.RemoveNode}} {
 		if n.ref != nil {
 			node(at+"."+n.path, n.ref)
 		}

@@ -340,6 +340,9 @@ type Intervention struct {
 	// Cordon makes a node unschedulable, Uncordon schedulable again.
 	Cordon   *NodeRef `json:"cordon,omitempty"`
 	Uncordon *NodeRef `json:"uncordon,omitempty"`
+	// RemoveNode takes a node away, machine and all, as a cloud's autoscaler does
+	// without draining it.
+	RemoveNode *NodeRef `json:"removeNode,omitempty"`
 	// Taint puts a taint on a node, Untaint takes it away.
 	Taint   *NodeTaint `json:"taint,omitempty"`
 	Untaint *NodeTaint `json:"untaint,omitempty"`

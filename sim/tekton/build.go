@@ -317,25 +317,19 @@ func (b *Builder) compile(ctx context.Context, work, module, out, version string
 	}
 	began := time.Now()
 	b.progress(version, "building the controller, which is done once and takes some minutes")
-	src := filepath.Join(work, "src")
-	goMod := filepath.Join(module, "go.mod")
-	if _, err := b.gocmd(version).Output(ctx, module, "list", "-mod=readonly", "-deps", "./cmd/controller"); staleGoMod(err) {
-		if goMod, err = b.raiseGo(ctx, module, work, version); err != nil {
-			return fmt.Errorf("%w: %w", ErrBuild, err)
-		}
-	}
-	noProbes, err := b.hasProbes(ctx, module, goMod, version)
+	b.progress(version, "fetching its modules")
+	src, err := b.source(ctx, work, module, version)
 	if err != nil {
-		return err
-	}
-	if err := writeSource(src, module, noProbes); err != nil {
 		return fmt.Errorf("%w: %w", ErrBuild, err)
 	}
-	if err := copyFile(filepath.Join(src, "go.mod"), goMod); err != nil {
-		return err
-	}
-	err = b.gocmd(version).Build(ctx, src, out, "./cmd/controller")
+	noProbes, err := b.hasProbes(ctx, src, version)
 	if err != nil {
+		return fmt.Errorf("%w: finding its knative.dev/pkg: %w", ErrBuild, err)
+	}
+	if err := addHook(src, noProbes); err != nil {
+		return fmt.Errorf("%w: %w", ErrBuild, err)
+	}
+	if err := b.gocmd(version).Build(ctx, src, out, "./cmd/controller"); err != nil {
 		return fmt.Errorf("%w: %w", ErrBuild, err)
 	}
 	st, err := os.Stat(out)
@@ -346,15 +340,45 @@ func (b *Builder) compile(ctx context.Context, work, module, out, version string
 	return nil
 }
 
+// source gives a copy, in work, of what the controller is built from, and has the
+// go command download the modules that it needs.
+func (b *Builder) source(ctx context.Context, work, module, version string) (string, error) {
+	src := filepath.Join(work, "src")
+	if err := copySource(src, module); err != nil {
+		return "", err
+	}
+	_, err := b.gocmd(version).Output(ctx, src, "list", "-mod=readonly", "-deps", "./cmd/controller")
+	if staleGoMod(err) {
+		err = b.raiseGo(ctx, src, work, version)
+	}
+	return src, err
+}
+
+// Fetch has the go command download what the builds of those versions need, one
+// after the other, while something else is compiled. What does not work is for the
+// builds to tell.
+func (b *Builder) Fetch(ctx context.Context, versions []string) {
+	for _, v := range versions {
+		work, err := os.MkdirTemp("", "simctl-fetch-")
+		if err != nil {
+			return
+		}
+		if module, err := b.download(ctx, work, v); err == nil {
+			_, _ = b.source(ctx, work, module, v)
+		}
+		_ = os.RemoveAll(work)
+	}
+}
+
 // hasProbes says whether the release's knative.dev/pkg listens for probes by
 // itself, which it can be told not to.
-func (b *Builder) hasProbes(ctx context.Context, module, goMod, version string) (bool, error) {
-	dir, err := b.gocmd(version).Output(ctx, module, "list", "-mod=readonly", "-modfile="+goMod, "-f", "{{.Dir}}", "knative.dev/pkg/injection/sharedmain")
+func (b *Builder) hasProbes(ctx context.Context, src, version string) (bool, error) {
+	dir, err := b.gocmd(version).Output(ctx, src, "list", "-mod=readonly", "-f", "{{.Dir}}", "knative.dev/pkg/injection/sharedmain")
 	if err != nil {
-		return false, fmt.Errorf("%w: finding its knative.dev/pkg: %w", ErrBuild, err)
+		return false, err
 	}
-	src, err := os.ReadFile(filepath.Join(strings.TrimSpace(dir), "main.go"))
-	return bytes.Contains(src, []byte("func WithHealthProbesDisabled(")), err
+	main, err := os.ReadFile(filepath.Join(strings.TrimSpace(dir), "main.go"))
+	return bytes.Contains(main, []byte("func WithHealthProbesDisabled(")), err
 }
 
 func lastLine(s string) string {

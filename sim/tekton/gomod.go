@@ -15,34 +15,34 @@ func staleGoMod(err error) bool {
 	return err != nil && strings.Contains(err.Error(), "updates to go.mod needed")
 }
 
-// raiseGo gives a copy, in work, of a module's go.mod with a later go version in
-// it: 0.70.0 names an earlier one than its dependencies ask for, which the go
-// command that upstream used let pass. Whatever else the go command would change
-// is an error: a release is built from what upstream required.
-func (b *Builder) raiseGo(ctx context.Context, module, work, version string) (string, error) {
+// raiseGo puts a later go version into the go.mod of the copy src of a module:
+// 0.70.0 names an earlier one than its dependencies ask for, which the go command
+// that upstream used let pass. Whatever else the go command would change is an
+// error: a release is built from what upstream required.
+func (b *Builder) raiseGo(ctx context.Context, src, work, version string) error {
 	dir := filepath.Join(work, "mod")
 	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return "", err
+		return err
 	}
-	for _, name := range []string{"go.mod", "go.sum"} {
-		if err := copyFile(filepath.Join(dir, name), filepath.Join(module, name)); err != nil {
-			return "", err
+	names := []string{"go.mod", "go.sum"}
+	for _, name := range names {
+		if err := copyFile(filepath.Join(dir, name), filepath.Join(src, name)); err != nil {
+			return err
 		}
 	}
-	raised := filepath.Join(dir, "go.mod")
-	if _, err := b.gocmd(version).Output(ctx, module, "list", "-mod=mod", "-modfile="+raised, "-deps", "./cmd/controller"); err != nil {
-		return "", fmt.Errorf("bringing its go.mod up to date: %w", err)
+	if _, err := b.gocmd(version).Output(ctx, src, "list", "-mod=mod", "-modfile="+filepath.Join(dir, "go.mod"), "-deps", "./cmd/controller"); err != nil {
+		return fmt.Errorf("bringing its go.mod up to date: %w", err)
 	}
-	for _, name := range []string{"go.mod", "go.sum"} {
-		same, err := sameButGo(filepath.Join(module, name), filepath.Join(dir, name))
+	for _, name := range names {
+		same, err := sameButGo(filepath.Join(src, name), filepath.Join(dir, name))
 		if err != nil {
-			return "", err
+			return err
 		}
 		if !same {
-			return "", fmt.Errorf("its %s is not up to date, and more than the version of Go would change", name)
+			return fmt.Errorf("its %s is not up to date, and more than the version of Go would change", name)
 		}
 	}
-	return raised, nil
+	return copyFile(filepath.Join(src, "go.mod"), filepath.Join(dir, "go.mod"))
 }
 
 // sameButGo says whether two files differ in no line but those that name a

@@ -32,9 +32,9 @@ const hookDir = "internal/simctlhook"
 // from. The vendor folder of a module zip is not complete.
 var skipped = []string{"vendor", "docs", "examples", "hack", "tekton", "test", "third_party"}
 
-// writeSource puts a copy of upstream's module in dir, with the hook added:
-// Go refuses an overlay on its module cache.
-func writeSource(dir, module string, noProbes bool) error {
+// copySource puts a copy of upstream's module in dir, without its ways to the
+// clouds: Go refuses an overlay on its module cache.
+func copySource(dir, module string) error {
 	err := filepath.WalkDir(module, func(path string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return err
@@ -66,10 +66,15 @@ func writeSource(dir, module string, noProbes bool) error {
 	if err != nil {
 		return fmt.Errorf("copying upstream's module: %w", err)
 	}
+	return nil
+}
+
+// addHook adds the hook to the copy of upstream's module in dir.
+func addHook(dir string, noProbes bool) error {
 	if err := os.MkdirAll(filepath.Join(dir, hookDir), 0o755); err != nil {
 		return err
 	}
-	hook, err := hookFor(module)
+	hook, err := hookFor(dir)
 	if err != nil {
 		return err
 	}

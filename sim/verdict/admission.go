@@ -3,6 +3,7 @@ package verdict
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strconv"
@@ -290,4 +291,47 @@ func refusedPod(e history.Entry) *corev1.Pod {
 		return nil
 	}
 	return &pod
+}
+
+// clusterTasks says that a manifest was refused for a reference to a ClusterTask,
+// which upstream's words do not: since Tekton 1.0 a kind that it does not know is
+// a custom task's.
+func clusterTasks(e history.Entry) []Link {
+	if !strings.Contains(e.Message, "custom task ref must specify apiVersion") {
+		return nil
+	}
+	var names, refs []string
+	var look func(v any)
+	look = func(v any) {
+		switch v := v.(type) {
+		case []any:
+			for _, e := range v {
+				look(e)
+			}
+		case map[string]any:
+			if ref, _ := v["taskRef"].(map[string]any); ref != nil && ref["kind"] == "ClusterTask" {
+				raw, _ := json.Marshal(ref)
+				if name := fmt.Sprint(ref["name"]); !slices.Contains(names, name) {
+					names, refs = append(names, name), append(refs, "taskRef: "+string(raw))
+				}
+			}
+			for _, k := range slices.Sorted(maps.Keys(v)) {
+				look(v[k])
+			}
+		}
+	}
+	var body any
+	if err := json.Unmarshal(e.Body, &body); err != nil {
+		return nil
+	}
+	look(body)
+	if len(names) == 0 {
+		return nil
+	}
+	return []Link{{
+		What: fmt.Sprintf("This Tekton takes no reference to a ClusterTask (%s): since 1.0 there are none, and a Task that the cluster resolver takes from its namespace is in their place",
+			strings.Join(names, ", ")),
+		Object:   e.Object.String(),
+		Evidence: strings.Join(refs, "; "),
+	}}
 }

@@ -42,8 +42,8 @@ type explainer struct {
 	// start is the TaskRun whose waiting is explained, run its PipelineRun.
 	start *taskRun
 	run   *pipelineRun
-	// foreign: a volume is held by a pod that is not the run's; shared says so if it
-	// is another run's.
+	// foreign: a volume is held by a pod that is not the run's, or by a node that is
+	// gone; shared says so if it is another run's, or who took the node away.
 	foreign bool
 	shared  []Link
 }
@@ -1065,6 +1065,16 @@ func (x *explainer) heldBy(id int64, p *pod, spec *corev1.Pod, h *hold) {
 		}
 	}
 	at, evidence := x.attachedTo(pv, p.node)
+	if removed := x.t.nodeRemoved(at, x.before); removed != nil {
+		// That says why the volume is there; what keeps pods together does not.
+		x.foreign, x.shared = true, removed
+		x.end(vid, MultiAttach, Link{
+			What:     fmt.Sprintf("Volume %s is still on node %s, which is gone: nobody says that it is unmounted, and six minutes after its last pod it is detached by force", pv, at),
+			Object:   "PersistentVolume " + pv,
+			Evidence: evidence,
+		})
+		return
+	}
 	// Others may be waiting for the volume too: it is where it is attached.
 	users := x.users(p.namespace, claim, func(u *pod) bool {
 		return u != p && u.node != "" && u.node != p.node && (at == "" || u.node == at)

@@ -181,7 +181,8 @@ func (t *timeline) refusedManifest() (ruling, bool) {
 		if e.Code == 403 {
 			outcome = AdmissionDenied
 		}
-		return ruling{outcome: outcome, cause: append([]Link{l}, refusalCause(t.lastState, e.Object.Namespace, e.Message, nil)...)}, true
+		cause := append([]Link{l}, refusalCause(t.lastState, e.Object.Namespace, e.Message, nil)...)
+		return ruling{outcome: outcome, cause: append(cause, clusterTasks(e)...)}, true
 	}
 	return ruling{}, false
 }
@@ -283,6 +284,9 @@ func (t *timeline) judgeRun(run *pipelineRun) (ruling, error) {
 			return ruling{}, err
 		}
 		if held != nil {
+			// Both may come of one thing, which is said where it stands first.
+			said := slices.Clone(best.cause)
+			held = slices.DeleteFunc(held, func(l Link) bool { return slices.Contains(said, l) })
 			best.outcome, best.cause = MultiAttach, append(best.cause, held...)
 		}
 	}
@@ -595,6 +599,9 @@ func (t *timeline) failure(p *pod) []Link {
 	if p == nil {
 		return nil
 	}
+	if links := t.lostNode(p); links != nil {
+		return links
+	}
 	if c := firstFailure(p); c != nil {
 		name := "Container " + c.data.Name
 		if c.data.Step != "" {
@@ -773,7 +780,7 @@ func (t *timeline) begunAgain(r *taskRun) []Link {
 				e.reason, e.message, stop.T, node.Ref, node.JSON("spec", "taints"), spec.JSON("spec", "tolerations"))
 		}
 	}
-	return []Link{l}
+	return append([]Link{l}, t.nodeRemoved(last.node, last.stopSeq)...)
 }
 
 func again(times int) string {

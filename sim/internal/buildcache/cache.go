@@ -119,8 +119,10 @@ func (c *Cache) fill(ctx context.Context, n Name, fill func(ctx context.Context,
 	for _, left := range c.leftovers(n.Subject) {
 		_ = os.RemoveAll(left)
 	}
-	tmp, err := os.MkdirTemp(c.Dir, n.Subject+tmpMark)
-	if err != nil {
+	// The name is the same each time, since the go command knows again what it has
+	// compiled in a folder of that name; the lock says whose it is.
+	tmp := filepath.Join(c.Dir, n.Subject+tmpMark+"build")
+	if err := os.Mkdir(tmp, 0o755); err != nil {
 		return fmt.Errorf("making a folder to build in: %w", err)
 	}
 	defer func() { _ = os.RemoveAll(tmp) }()

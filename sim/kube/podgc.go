@@ -1,0 +1,184 @@
+package kube
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"sync"
+	"time"
+	_ "unsafe" // for linkname
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/client-go/informers"
+	coreinformers "k8s.io/client-go/informers/core/v1"
+	"k8s.io/client-go/kubernetes"
+	corelisters "k8s.io/client-go/listers/core/v1"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/cache"
+	"k8s.io/client-go/util/workqueue"
+	"k8s.io/kubernetes/pkg/controller/podgc"
+
+	"simctl.dev/simctl/sim/clock"
+	"simctl.dev/simctl/sim/internal/work"
+)
+
+// Upstream's settings: the pod garbage collector looks around every 20 s, and a
+// node that it misses has 40 s to appear (gc_controller.go in
+// k8s.io/kubernetes/pkg/controller/podgc).
+const (
+	podGCPeriod     = 20 * time.Second
+	podGCQuarantine = 40 * time.Second
+)
+
+// collectPods is one look around of the collector.
+//
+//go:linkname collectPods k8s.io/kubernetes/pkg/controller/podgc.(*PodGCController).gc
+func collectPods(gc *podgc.PodGCController, ctx context.Context) //nolint:revive // the receiver comes first
+
+// orphans calls the pod garbage collector when a pod's node is missing. Its own
+// loop looks around all the time, which in virtual time would never end.
+type orphans struct {
+	clock *clock.Clock
+	nodes corelisters.NodeLister
+	pods  corelisters.PodLister
+	look  func()
+
+	mu sync.Mutex
+	// due says that a look is on the clock's queue; over is closed when the cell
+	// is over.
+	due  bool
+	over chan struct{}
+}
+
+// podGC makes the controller that deletes the pods of nodes that are gone.
+func (c *Controllers) podGC(ctx context.Context, f informers.SharedInformerFactory) error {
+	core := f.Core().V1()
+	o := &orphans{clock: c.o.Clock, nodes: core.Nodes().Lister(), pods: core.Pods().Lister(), over: make(chan struct{})}
+	c.orphans = o
+	config := rest.CopyConfig(c.o.ConfigFor(PodGC))
+	config.Wrap(func(next http.RoundTripper) http.RoundTripper { return deletions{next, o} })
+	client, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		return fmt.Errorf("making the client of %s: %w", PodGC, err)
+	}
+	// The quarantine and the period are served from the queue of virtual time.
+	gc := podgc.NewPodGCInternal(ctx, client, sortedPodInformer{core.Pods()}, core.Nodes(), 0, podGCPeriod, 0)
+	queue, err := field[workqueue.TypedDelayingInterface[string]](gc, "nodeQueue")
+	if err != nil {
+		return err
+	}
+	o.look = func() { go collectPods(gc, ctx) }
+	if _, err := core.Nodes().Informer().AddEventHandler(cache.ResourceEventHandlerFuncs{DeleteFunc: func(any) { o.nodeGone() }}); err != nil {
+		return fmt.Errorf("watching nodes: %w", err)
+	}
+	if _, err := core.Pods().Informer().AddEventHandler(cache.ResourceEventHandlerFuncs{
+		AddFunc: o.podSeen, UpdateFunc: func(_, pod any) { o.podSeen(pod) },
+	}); err != nil {
+		return fmt.Errorf("watching pods: %w", err)
+	}
+	c.run = append(c.run, func(ctx context.Context) {
+		<-ctx.Done()
+		(*queue).ShutDown()
+	})
+	return nil
+}
+
+// podSeen sees to it that the collector looks at a pod without a node.
+func (o *orphans) podSeen(obj any) {
+	pod, ok := obj.(*corev1.Pod)
+	if !ok || pod.Spec.NodeName == "" {
+		return
+	}
+	if _, err := o.nodes.Get(pod.Spec.NodeName); err != nil {
+		o.schedule()
+	}
+}
+
+func (o *orphans) nodeGone() {
+	pods, err := o.pods.List(labels.Everything())
+	if err != nil {
+		return // It reads from memory.
+	}
+	for _, pod := range pods {
+		o.podSeen(pod)
+	}
+}
+
+// schedule has the collector look around when its own loop would find the
+// quarantine over. It is work: when a pod is gone, others may run.
+func (o *orphans) schedule() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.due {
+		return
+	}
+	o.due = true
+	sinceStart := time.Duration(o.clock.Elapsed() * float64(time.Second))
+	seen := (sinceStart/podGCPeriod + 1) * podGCPeriod
+	o.clock.Schedule(seen-sinceStart+podGCQuarantine, clock.Work, PodGC, func() {
+		o.mu.Lock()
+		o.due = false
+		o.mu.Unlock()
+		o.look()
+	})
+}
+
+// reset forgets what waits, for the next cell: its events went with the clock's
+// restart.
+func (o *orphans) reset() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.due = false
+	close(o.over)
+	o.over = make(chan struct{})
+}
+
+// deletions holds up the collector's deletions until everybody has seen that it
+// had set the pod to Failed. On a cluster some milliseconds lie between; without
+// them it would be chance what Tekton sees.
+type deletions struct {
+	http.RoundTripper
+	orphans *orphans
+}
+
+// RoundTrip implements http.RoundTripper.
+func (d deletions) RoundTrip(req *http.Request) (*http.Response, error) {
+	if req.Method != http.MethodDelete {
+		return d.RoundTripper.RoundTrip(req)
+	}
+	d.orphans.mu.Lock()
+	over := d.orphans.over
+	d.orphans.mu.Unlock()
+	seen := make(chan struct{})
+	d.orphans.clock.Schedule(0, clock.Work, PodGC+"/delete", func() { close(seen) })
+	select {
+	case <-seen:
+		return d.RoundTripper.RoundTrip(req)
+	case <-over:
+		return nil, errors.New("the cell is over")
+	case <-req.Context().Done():
+		return nil, req.Context().Err()
+	}
+}
+
+type sortedPodInformer struct{ coreinformers.PodInformer }
+
+// Lister implements coreinformers.PodInformer.
+func (s sortedPodInformer) Lister() corelisters.PodLister { return sortedPods{s.PodInformer.Lister()} }
+
+// sortedPods gives pods in an order that does not depend on chance: the collector
+// takes them one after the other.
+type sortedPods struct{ corelisters.PodLister }
+
+// List implements corelisters.PodLister.
+func (s sortedPods) List(selector labels.Selector) ([]*corev1.Pod, error) {
+	pods, err := s.PodLister.List(selector)
+	slices.SortFunc(pods, func(a, b *corev1.Pod) int {
+		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(work.StableName(a.Name), work.StableName(b.Name)), cmp.Compare(a.Name, b.Name))
+	})
+	return pods, err
+}

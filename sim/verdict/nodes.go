@@ -1,0 +1,53 @@
+package verdict
+
+import (
+	"fmt"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+
+	"simctl.dev/simctl/sim/history"
+)
+
+// nodeRemoved says who took a node away before an entry; nil if it is there.
+func (t *timeline) nodeRemoved(node string, before int) []Link {
+	for i := len(t.entries) - 1; i >= 0; i-- {
+		e := &t.entries[i]
+		if e.Seq >= before || e.Kind != history.KindObject || e.Object.Kind != "Node" || e.Object.Name != node {
+			continue
+		}
+		if e.Verb != history.VerbDelete {
+			return nil
+		}
+		return []Link{{
+			What:     fmt.Sprintf("Node %s was taken away, and what ran on it with it", node),
+			Object:   "Node " + node,
+			Evidence: fmt.Sprintf("deleted by %s at %.0f s", e.Actor, e.T),
+		}}
+	}
+	return nil
+}
+
+// lostNode says that a pod failed since its node was gone; nil if it was not so.
+func (t *timeline) lostNode(p *pod) []Link {
+	if p.node == "" || p.overSeq == 0 {
+		return nil
+	}
+	removed := t.nodeRemoved(p.node, p.overSeq)
+	if removed == nil {
+		return nil
+	}
+	l := Link{What: fmt.Sprintf("%s was on node %s, which is gone", p.title(t), p.node), Object: p.object()}
+	s, err := t.state(p.overSeq + 1)
+	if err != nil {
+		return nil
+	}
+	if spec, ok := decode[corev1.Pod](s, "Pod", p.namespace, p.name); ok {
+		for _, c := range spec.Status.Conditions {
+			if c.Type == corev1.DisruptionTarget && c.Status == corev1.ConditionTrue {
+				l.Evidence = strings.TrimSuffix(fmt.Sprintf("%s: %s", c.Reason, c.Message), ": ")
+			}
+		}
+	}
+	return append([]Link{l}, removed...)
+}
