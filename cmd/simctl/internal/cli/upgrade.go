@@ -356,8 +356,10 @@ func (r *review) candidates(c impact.Change, on []string, first, all *inputs) ([
 		later = append(later, l.Version)
 	}
 	known := impact.Candidates(broken.Spec, impact.Later(on[0], later...))
-	if joined, ok := impact.OneWorkspacePerClaim(broken); ok {
-		known = append(known, joined)
+	for _, fits := range []func(scenario.Cell) (impact.Candidate, bool){impact.OneWorkspacePerClaim, impact.TasksForClusterTasks} {
+		if c, ok := fits(broken); ok {
+			known = append(known, c)
+		}
 	}
 	var out []trial
 	for _, cand := range known {
