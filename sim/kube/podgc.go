@@ -118,7 +118,7 @@ func (o *orphans) schedule() {
 	}
 	o.due = true
 	sinceStart := time.Duration(o.clock.Elapsed() * float64(time.Second))
-	seen := (sinceStart/podGCPeriod + 1) * podGCPeriod
+	seen := sinceStart.Truncate(podGCPeriod) + podGCPeriod
 	o.clock.Schedule(seen-sinceStart+podGCQuarantine, clock.Work, PodGC, func() {
 		o.mu.Lock()
 		o.due = false

@@ -26,7 +26,7 @@ mod)
 	esac
 	printf '{"Dir":"%s"}' "$FAKE_MODULE" ;;
 list)
-	file=$FAKE_MODULE/go.mod
+	file=go.mod
 	for a; do case "$a" in -modfile=*) file=${a#-modfile=} ;; -mod=mod) mod=1 ;; esac; done
 	case "$FAKE" in
 	early-go) [ -n "$mod" ] && echo 'go 1.22.11' > "$file" && cat "$FAKE_MODULE/go.mod" | grep -v '^go ' >> "$file" ;;
