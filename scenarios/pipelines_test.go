@@ -37,6 +37,9 @@ func TestPipelinesPassTektonsValidation(t *testing.T) {
 	files = append(files, more...)
 	kinds := map[string]int{}
 	for _, file := range files {
+		if file == "incidents/manifests/shared-task.yaml" {
+			continue // Tekton 1.0 and later refuse it: that is the incident.
+		}
 		content, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)

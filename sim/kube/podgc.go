@@ -71,7 +71,7 @@ func (c *Controllers) podGC(ctx context.Context, f informers.SharedInformerFacto
 	if err != nil {
 		return err
 	}
-	o.look = func() { go collectPods(gc, ctx) }
+	o.look = func() { c.wg.Go(func() { collectPods(gc, ctx) }) }
 	if _, err := core.Nodes().Informer().AddEventHandler(cache.ResourceEventHandlerFuncs{DeleteFunc: func(any) { o.nodeGone() }}); err != nil {
 		return fmt.Errorf("watching nodes: %w", err)
 	}
@@ -109,7 +109,8 @@ func (o *orphans) nodeGone() {
 }
 
 // schedule has the collector look around when its own loop would find the
-// quarantine over. It is work: when a pod is gone, others may run.
+// quarantine over. A node that goes while another one's quarantine lasts is
+// looked at with that one. It is work: when a pod is gone, others may run.
 func (o *orphans) schedule() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
