@@ -349,7 +349,7 @@ func (b *Builder) source(ctx context.Context, work, module, version string) (str
 	}
 	_, err := b.gocmd(version).Output(ctx, src, "list", "-mod=readonly", "-deps", "./cmd/controller")
 	if staleGoMod(err) {
-		err = b.raiseGo(ctx, src, work, version)
+		err = b.raiseGo(ctx, src, module, work, version)
 	}
 	return src, err
 }

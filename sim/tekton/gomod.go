@@ -17,24 +17,24 @@ func staleGoMod(err error) bool {
 
 // raiseGo puts a later go version into the go.mod of the copy src of a module:
 // 0.70.0 names an earlier one than its dependencies ask for, which the go command
-// that upstream used let pass. Whatever else the go command would change is an
-// error: a release is built from what upstream required.
-func (b *Builder) raiseGo(ctx context.Context, src, work, version string) error {
+// that upstream used let pass. Whatever else the go command would change for
+// upstream's own sources is an error: a release is built from what upstream required.
+func (b *Builder) raiseGo(ctx context.Context, src, module, work, version string) error {
 	dir := filepath.Join(work, "mod")
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
 	names := []string{"go.mod", "go.sum"}
 	for _, name := range names {
-		if err := copyFile(filepath.Join(dir, name), filepath.Join(src, name)); err != nil {
+		if err := copyFile(filepath.Join(dir, name), filepath.Join(module, name)); err != nil {
 			return err
 		}
 	}
-	if _, err := b.gocmd(version).Output(ctx, src, "list", "-mod=mod", "-modfile="+filepath.Join(dir, "go.mod"), "-deps", "./cmd/controller"); err != nil {
+	if _, err := b.gocmd(version).Output(ctx, module, "list", "-mod=mod", "-modfile="+filepath.Join(dir, "go.mod"), "-deps", "./cmd/controller"); err != nil {
 		return fmt.Errorf("bringing its go.mod up to date: %w", err)
 	}
 	for _, name := range names {
-		same, err := sameButGo(filepath.Join(src, name), filepath.Join(dir, name))
+		same, err := sameButGo(filepath.Join(module, name), filepath.Join(dir, name))
 		if err != nil {
 			return err
 		}
