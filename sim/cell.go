@@ -67,6 +67,7 @@ func (w *worker) play(ctx context.Context, cell *scenario.Cell, builds builds, o
 		// What the cell left is removed even if it failed half-way; a failure
 		// to do so fails the cell, since the next one would not begin afresh.
 		w.setLog(nil)
+		w.cp.Tap().Withhold("", nil)
 		if ctx.Err() == nil {
 			err = errors.Join(err, c.clean())
 			lap("clean")
@@ -176,12 +177,12 @@ func (c *play) prepare() error {
 	if err := c.settle(); err != nil {
 		return err
 	}
+	c.plan()
 	for _, u := range c.runs {
 		if err := c.create(c.user, u); err != nil {
 			return err
 		}
 	}
-	c.plan()
 	return nil
 }
 
@@ -391,7 +392,7 @@ func (c *play) finished() (bool, error) {
 	}
 	for _, kind := range []string{"PipelineRun", "TaskRun"} {
 		for _, o := range c.state.List(kind) {
-			if !final(o) {
+			if !final(o.Field("status", "conditions")) {
 				return false, nil
 			}
 		}
@@ -399,10 +400,11 @@ func (c *play) finished() (bool, error) {
 	return true, nil
 }
 
-// final says whether a run's Succeeded condition is True or False.
-func final(o *history.Object) bool {
-	conditions, _ := o.Field("status", "conditions").([]any)
-	for _, c := range conditions {
+// final says whether among the conditions of a run's status Succeeded is True or
+// False.
+func final(conditions any) bool {
+	list, _ := conditions.([]any)
+	for _, c := range list {
 		if m, ok := c.(map[string]any); ok && m["type"] == "Succeeded" {
 			return m["status"] != "Unknown"
 		}
@@ -437,6 +439,9 @@ func (c *play) loop() error {
 			return err
 		} else if did {
 			looked, stalled = false, false
+			continue
+		}
+		if c.cp.Tap().Deliver() {
 			continue
 		}
 		if done {

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -56,14 +57,35 @@ func newInterventions(cell *scenario.Cell, builds builds) *interventions {
 	return out
 }
 
-// plan puts the interventions that have a time on the clock. The runs have just
-// been created.
+// plan puts the interventions that have a time on the clock, and has Tekton's
+// controller not be told at once of the end of those TaskRuns at which something is
+// done: it would have acted on it by the time that all is quiet. The runs are about
+// to be created.
 func (c *play) plan() {
+	ends := map[string]bool{}
 	for _, v := range c.interventions.list {
-		if v.When == nil {
+		switch {
+		case v.When == nil:
 			c.schedule(v, v.At)
+		case v.When.Phase == scenario.PhaseDone && v.After == "":
+			ends[v.When.Task] = true
 		}
 	}
+	if len(ends) == 0 {
+		return
+	}
+	c.cp.Tap().Withhold("taskruns", func(object []byte) bool {
+		var run struct {
+			Metadata struct {
+				Labels map[string]string `json:"labels"`
+			} `json:"metadata"`
+			Status struct {
+				Conditions []any `json:"conditions"`
+			} `json:"status"`
+		}
+		err := json.Unmarshal(object, &run)
+		return err == nil && ends[run.Metadata.Labels[labelPipelineTask]] && final(run.Status.Conditions)
+	})
 }
 
 // schedule has an intervention carried out after a time.
@@ -130,7 +152,7 @@ func (all *interventions) reached(s *history.State, m scenario.Moment) bool {
 		case scenario.PhaseQueued:
 			return true
 		case scenario.PhaseDone:
-			if final(run) {
+			if final(run.Field("status", "conditions")) {
 				return true
 			}
 			continue

@@ -31,6 +31,7 @@ type Tap struct {
 	recorder history.Recorder
 	events   eventStore
 	reads    reads
+	holds    holds
 	// last holds the latest recorded state of each object.
 	last map[history.Ref]*seen
 	// deleting says who has asked for the end of an object and has no answer yet.
@@ -98,17 +99,19 @@ type roundTripper struct {
 func (rt roundTripper) RoundTrip(req *http.Request) (*http.Response, error) {
 	t := rt.tap
 	t.activity.Add(1)
+	where := parsePath(req.URL.Path)
 	if w := req.URL.Query().Get("watch"); w == "true" || w == "1" {
 		resp, err := rt.next.RoundTrip(req)
 		if err == nil {
-			resp.Body = &watchBody{ReadCloser: resp.Body, tap: t}
+			body := &watchBody{ReadCloser: resp.Body, ctx: req.Context(), tap: t, actor: rt.actor, where: where}
+			t.holds.opened(body)
+			resp.Body = body
 		}
 		return resp, err
 	}
 	t.inFlight.Add(1)
 	defer t.inFlight.Add(-1)
 
-	where := parsePath(req.URL.Path)
 	if req.Method == http.MethodGet && isEvent(where) {
 		resp, _ := t.events.answer(req, where, nil)
 		return resp, nil
@@ -149,6 +152,7 @@ func (rt roundTripper) RoundTrip(req *http.Request) (*http.Response, error) {
 	if req.Method == http.MethodDelete && where.name != "" {
 		defer t.deletes(where, rt.actor)()
 	}
+	t.holds.sends(rt.actor, where, sent)
 	ended := t.reads.write(where, req)
 	resp, got, err := rt.exchange(req)
 	if err != nil {
@@ -218,18 +222,6 @@ func (rt roundTripper) exchange(req *http.Request) (*http.Response, []byte, erro
 	resp.Body = io.NopCloser(bytes.NewReader(got))
 	rt.tap.activity.Add(1)
 	return resp, got, nil
-}
-
-// watchBody counts what a watch delivers.
-type watchBody struct {
-	io.ReadCloser
-	tap *Tap
-}
-
-func (b *watchBody) Read(p []byte) (int, error) {
-	n, err := b.ReadCloser.Read(p)
-	b.tap.activity.Add(1)
-	return n, err
 }
 
 // object is as much of an API object as recording needs.

@@ -1,0 +1,127 @@
+package controlplane
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+)
+
+// pipes is an API server whose watches deliver what is written into them.
+type pipes map[string]*io.PipeWriter
+
+func (p pipes) RoundTrip(req *http.Request) (*http.Response, error) {
+	body := io.NopCloser(strings.NewReader("{}"))
+	if req.URL.Query().Has("watch") {
+		r, w := io.Pipe()
+		p[req.URL.Path], body = w, r
+	}
+	return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: body, Request: req}, nil
+}
+
+// TestWithhold writes an object that is waited for: its writer's watch of that
+// resource delivers nothing more until it is let go, and every other one does.
+func TestWithhold(t *testing.T) {
+	const runs, pods = "/apis/tekton.dev/v1/taskruns", "/api/v1/pods"
+	type watch struct {
+		server pipes
+		path   string
+		body   io.Closer
+		got    *bytes.Buffer
+		cancel func()
+	}
+	// open has an actor watch; the goroutine ends with the watch.
+	open := func(t *testing.T, tap *Tap, actor, path string) watch {
+		ctx, cancel := context.WithCancel(t.Context())
+		w := watch{server: pipes{}, path: path, got: &bytes.Buffer{}, cancel: cancel}
+		req := request(http.MethodGet, path+"?watch=true", "").WithContext(ctx)
+		resp, err := tap.Wrap(actor)(w.server).RoundTrip(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.body = resp.Body
+		go func() {
+			var buf [64]byte
+			for {
+				n, err := resp.Body.Read(buf[:])
+				if err != nil {
+					return
+				}
+				w.got.Write(buf[:n])
+			}
+		}()
+		return w
+	}
+	synctest.Test(t, func(t *testing.T) {
+		var tap Tap
+		tap.Withhold("taskruns", func(object []byte) bool { return bytes.Contains(object, []byte("ended")) })
+		held, other, another := open(t, &tap, "tekton", runs), open(t, &tap, "tekton", pods), open(t, &tap, "gc", runs)
+		news := func(text string, to ...watch) {
+			t.Helper()
+			for _, w := range to {
+				if _, err := io.WriteString(w.server[w.path], text); err != nil {
+					t.Fatal(err)
+				}
+			}
+			synctest.Wait()
+		}
+		want := func(want string, of ...watch) {
+			t.Helper()
+			for _, w := range of {
+				if w.got.String() != want {
+					t.Errorf("the watch of %s delivered %q, want %q", w.path, w.got, want)
+				}
+			}
+		}
+		send := func(body string) {
+			t.Helper()
+			req := request(http.MethodPut, runs+"/r/status", "")
+			req.Body = io.NopCloser(strings.NewReader(body))
+			resp, err := tap.Wrap("tekton")(pipes{}).RoundTrip(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			_ = resp.Body.Close()
+		}
+
+		send("runs")
+		news("1", held, other, another)
+		want("1", held, other, another)
+		if tap.Deliver() {
+			t.Error("something was held though nothing has ended")
+		}
+
+		send("ended")
+		later := open(t, &tap, "tekton", runs)
+		news("2", held, other, another, later)
+		want("1", held)
+		want("12", other, another)
+		want("2", later)
+
+		if !tap.Deliver() {
+			t.Error("nothing was held")
+		}
+		synctest.Wait()
+		want("12", held)
+		news("3", held)
+		want("123", held)
+
+		// A client that goes away is not kept.
+		send("ended")
+		news("4", held)
+		held.cancel()
+		synctest.Wait()
+		want("1234", held)
+
+		for _, w := range []watch{held, other, another, later} {
+			w.cancel()
+			_ = w.body.Close()
+		}
+		if n := len(tap.holds.watches); n != 0 {
+			t.Errorf("%d closed watches are kept", n)
+		}
+	})
+}
