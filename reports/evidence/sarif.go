@@ -24,7 +24,7 @@ var rules = []struct {
 }{
 	{verdict.InvalidConfig, "Tekton refuses its feature flags", "The controller goes on with the flags it had, and does not start again with these. Look at the ConfigMap feature-flags, or at TektonConfig, for the value named in the cause."},
 	{verdict.InvalidPipeline, "Tekton refuses the pipeline or the run", "No TaskRun is made. The condition of the PipelineRun says what is wrong with it."},
-	{verdict.NoSpace, "A task writes more than its claim has room for", "Make the claim larger, or let tasks delete what no later task reads."},
+	{verdict.NoSpace, "A task writes more than its claim, or its node's own disk, has room for", "Make the claim larger, or let tasks delete what no later task reads; have the task write to the claim, or ask for ephemeral-storage, where the node's disk is too small."},
 	{verdict.PermissionDenied, "A task may not read or write a path on its volume", "Compare the uid and the groups of the task that wrote the path with those of the task that needs it: fsGroup, runAsUser and the SCC decide them."},
 	{verdict.AdmissionDenied, "The API server's admission refuses a task's pod", "The refusal in the cause names what refused it: an SCC, PodSecurity, a quota. Change the pod's security context, or what its ServiceAccount may use."},
 	{verdict.Deadlock, "A pod waits for something that will never come", "Only the run's own machinery could supply what the pod waits for. Time-outs end the run and starting it again does not help: mend the root of the chain."},

@@ -38,7 +38,7 @@ func TestWithhold(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		w := watch{server: pipes{}, path: path, got: &bytes.Buffer{}, cancel: cancel}
 		req := request(http.MethodGet, path+"?watch=true", "").WithContext(ctx)
-		resp, err := tap.Wrap(actor)(w.server).RoundTrip(req)
+		resp, err := tap.Wrap(actor)(w.server).RoundTrip(req) //nolint:bodyclose // the test closes w.body
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -22,6 +22,7 @@ const (
 	FactFileWritten    = "FileWritten"    // [File]
 	FactFileDenied     = "FileDenied"     // [File]: permission denied; Verb read or write
 	FactContainersBusy = "ContainersBusy" // [Volume] with Node only: all images are there, containers run
+	FactDisk           = "Disk"           // [Disk]: the pod is evicted, or a step of it fails, for want of room on its node's disk
 
 	// Driver of virtual time. Object is empty.
 	FactStalled  = "Stalled"  // [Stalled]: nothing but time-outs of the runs themselves can happen any more
@@ -138,6 +139,30 @@ type Space struct {
 	Used  int64  `json:"used"`
 	Wants int64  `json:"wants"`
 	Size  int64  `json:"size"`
+}
+
+// Disk is what a node's own disk holds.
+type Disk struct {
+	Node string `json:"node"`
+	Task string `json:"task,omitempty"`
+	// Full says that there is no room at all, where the pod is not evicted.
+	Full bool `json:"full,omitempty"`
+	// Size is the disk's, Reserve what the kubelet wants to be free of it.
+	Size    int64 `json:"size"`
+	Reserve int64 `json:"reserve"`
+	// Before is what stood there from the start, Images and Pods what came since,
+	// the largest first.
+	Before int64     `json:"before"`
+	Images int64     `json:"images"`
+	Pods   []DiskUse `json:"pods,omitempty"`
+	// Wants is what the pod was to write in all.
+	Wants int64 `json:"wants"`
+}
+
+// DiskUse is what a pod has on its node's disk.
+type DiskUse struct {
+	Pod   string `json:"pod"`
+	Bytes int64  `json:"bytes"`
 }
 
 // Refusal is a kubelet's refusal of a pod.

@@ -35,6 +35,7 @@ var telling = map[string]string{
 	history.FactPodRefused:    "the kubelet refuses %s",
 	history.FactFileDenied:    "%s may not use a file",
 	history.FactNoSpace:       "%s is full",
+	history.FactDisk:          "the disk of %s's node has no room",
 	history.FactTektonExited:  "%s exits",
 	history.FactStalled:       "nothing but time-outs can happen any more",
 }

@@ -16,6 +16,9 @@
 // the scenario's task models. Any other pod - an affinity assistant - runs
 // until it is deleted.
 //
+// What is on a node's own disk is simulated too; which pod has to go when it is short
+// of room is decided by upstream's eviction manager (pkg/kubelet/eviction).
+//
 // Informers only note what changed; all work is done in events of the virtual
 // clock, in an order that depends on names alone.
 package node

@@ -90,6 +90,7 @@ type machine struct {
 	inUse []corev1.UniqueVolumeName
 	// podIPs counts the addresses given out, index is the node's.
 	podIPs, index int
+	disk          disk
 }
 
 // New checks the models and makes the kubelets; nothing happens before Start.
@@ -195,6 +196,9 @@ func (k *Kubelets) lookAtNode(obj any) {
 	}
 	slices.Sort(names)
 	matters := strings.Join(names, " ")
+	if used := n.Annotations[DiskUsed]; used != "" && k.news(n.UID+"/disk", used+n.Status.Capacity.StorageEphemeral().String()) {
+		k.list.Add("disk/" + n.Name)
+	}
 	if !k.news(n.UID+"/"+types.UID(n.Name), matters) || matters == "" {
 		return
 	}
@@ -274,7 +278,12 @@ func (k *Kubelets) lose(name string) {
 		}
 	}
 	// A machine that comes under this name is another one.
-	m.images, m.pullsUntil, m.users, m.inUse = map[string]time.Time{}, time.Time{}, map[string]map[types.UID]bool{}, nil
+	for _, e := range []*clock.Event{m.disk.check, m.disk.report} {
+		if e != nil {
+			e.Cancel()
+		}
+	}
+	m.images, m.pullsUntil, m.users, m.inUse, m.disk = map[string]time.Time{}, time.Time{}, map[string]map[types.UID]bool{}, nil, disk{}
 }
 
 // sync works through what changed, pod by pod in the order of their identities.
@@ -285,6 +294,11 @@ func (k *Kubelets) sync(ctx context.Context, keys []string) {
 	for _, key := range keys {
 		if name, lost := strings.CutPrefix(key, "lost/"); lost {
 			k.lose(name)
+		}
+	}
+	for _, key := range keys {
+		if name, disk := strings.CutPrefix(key, "disk/"); disk {
+			k.lookAtDisk(ctx, k.machine(name))
 		}
 	}
 	touched := map[types.UID]*pod{}
@@ -354,19 +368,23 @@ func (k *Kubelets) warn(ctx context.Context, p *pod, reason, message string) {
 		return
 	}
 	p.said[reason+message] = true
+	k.event(ctx, corev1.ObjectReference{APIVersion: "v1", Kind: "Pod", Namespace: p.namespace, Name: p.name, UID: p.uid}, p.m.name, reason, message)
+}
+
+// event writes a warning of a node's kubelet about an object.
+func (k *Kubelets) event(ctx context.Context, about corev1.ObjectReference, node, reason, message string) {
 	k.events++
 	now := metav1.NewTime(k.o.Clock.Now())
-	_, err := k.o.Client.CoreV1().Events(p.namespace).Create(ctx, &corev1.Event{
-		ObjectMeta: metav1.ObjectMeta{Namespace: p.namespace, Name: fmt.Sprintf("%s.%x", p.name, now.UnixNano()+int64(k.events))},
-		InvolvedObject: corev1.ObjectReference{
-			APIVersion: "v1", Kind: "Pod", Namespace: p.namespace, Name: p.name, UID: p.uid,
-		},
-		Type: corev1.EventTypeWarning, Reason: reason, Message: message,
-		Source: corev1.EventSource{Component: "kubelet", Host: p.m.name}, ReportingController: "kubelet", ReportingInstance: p.m.name,
+	namespace := cmp.Or(about.Namespace, metav1.NamespaceDefault)
+	_, err := k.o.Client.CoreV1().Events(namespace).Create(ctx, &corev1.Event{
+		ObjectMeta:     metav1.ObjectMeta{Namespace: namespace, Name: fmt.Sprintf("%s.%x", about.Name, now.UnixNano()+int64(k.events))},
+		InvolvedObject: about,
+		Type:           corev1.EventTypeWarning, Reason: reason, Message: message,
+		Source: corev1.EventSource{Component: "kubelet", Host: node}, ReportingController: "kubelet", ReportingInstance: node,
 		FirstTimestamp: now, LastTimestamp: now, Count: 1,
 	}, metav1.CreateOptions{})
 	if err != nil && ctx.Err() == nil {
-		k.o.Logger.Error(err, "Writing an event", "pod", p.namespace+"/"+p.name, "reason", reason)
+		k.o.Logger.Error(err, "Writing an event", "about", about.Kind+" "+namespace+"/"+about.Name, "reason", reason)
 	}
 }
 

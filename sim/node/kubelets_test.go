@@ -72,6 +72,10 @@ type podSpec struct {
 	Secrets         []string
 	Deadline        *int64
 	CPU             string
+	// EmptyDirs are workspaces on the node's disk with their size limits, DiskLimit
+	// each step's limit of ephemeral-storage.
+	EmptyDirs map[string]string
+	DiskLimit string
 }
 
 type stepSpec struct {
@@ -187,6 +191,13 @@ func runCase(t *testing.T, tc testCase) string {
 // tracePatch notes the writes to statuses in the trace, in short.
 func (c *cluster) tracePatch(a ktesting.Action) (bool, runtime.Object, error) {
 	p := a.(ktesting.PatchAction)
+	if a.GetResource().Resource == "nodes" {
+		var body struct{ Status corev1.NodeStatus }
+		must(c.t, json.Unmarshal(p.GetPatch(), &body))
+		for _, cond := range body.Status.Conditions {
+			fmt.Fprintf(&c.out, "%8.3f kubelet of %s reports %s %s: %s\n", c.clock.Elapsed(), p.GetName(), cond.Type, cond.Status, cond.Message)
+		}
+	}
 	if a.GetResource().Resource != "pods" || a.GetSubresource() != "status" {
 		return false, nil, nil
 	}
@@ -290,6 +301,15 @@ func (s *podSpec) object() *corev1.Pod {
 		}})
 		mounts = append(mounts, corev1.VolumeMount{Name: "ws-" + workspace, MountPath: "/workspace/" + workspace})
 	}
+	for workspace, limit := range s.EmptyDirs {
+		dir := &corev1.EmptyDirVolumeSource{}
+		if limit != "" {
+			q := resource.MustParse(limit)
+			dir.SizeLimit = &q
+		}
+		p.Spec.Volumes = append(p.Spec.Volumes, corev1.Volume{Name: "ws-" + workspace, VolumeSource: corev1.VolumeSource{EmptyDir: dir}})
+		mounts = append(mounts, corev1.VolumeMount{Name: "ws-" + workspace, MountPath: "/workspace/" + workspace})
+	}
 	for _, name := range s.Secrets {
 		p.Spec.Volumes = append(p.Spec.Volumes, corev1.Volume{Name: name, VolumeSource: corev1.VolumeSource{Secret: &corev1.SecretVolumeSource{SecretName: name}}})
 		mounts = append(mounts, corev1.VolumeMount{Name: name, MountPath: "/workspace/" + name})
@@ -313,6 +333,9 @@ func (s *podSpec) object() *corev1.Pod {
 		}
 		if s.CPU != "" {
 			container.Resources.Requests = corev1.ResourceList{corev1.ResourceCPU: resource.MustParse(s.CPU)}
+		}
+		if s.DiskLimit != "" {
+			container.Resources.Limits = corev1.ResourceList{corev1.ResourceEphemeralStorage: resource.MustParse(s.DiskLimit)}
 		}
 		p.Spec.Containers = append(p.Spec.Containers, container)
 	}

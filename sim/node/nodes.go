@@ -54,6 +54,9 @@ func Nodes(pools []scenario.NodePool) ([]*corev1.Node, error) {
 			if len(pool.Zones) > 0 {
 				n.Labels[corev1.LabelTopologyZone] = pool.Zones[i%len(pool.Zones)]
 			}
+			if pool.DiskUsed != "" {
+				n.Annotations = map[string]string{DiskUsed: string(pool.DiskUsed)}
+			}
 			for _, t := range pool.Taints {
 				n.Spec.Taints = append(n.Spec.Taints, corev1.Taint{Key: t.Key, Value: t.Value, Effect: corev1.TaintEffect(t.Effect)})
 			}

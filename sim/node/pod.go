@@ -14,6 +14,8 @@ import (
 	resourcehelper "k8s.io/component-helpers/resource"
 	corehelper "k8s.io/component-helpers/scheduling/corev1"
 	"k8s.io/component-helpers/scheduling/corev1/nodeaffinity"
+	"k8s.io/klog/v2"
+	"k8s.io/kubernetes/pkg/kubelet/lifecycle"
 
 	"simctl.dev/simctl/sim/clock"
 	"simctl.dev/simctl/sim/history"
@@ -66,10 +68,16 @@ type pod struct {
 	init, containers []*container
 	steps            []*container
 	ip               string
-	phase            corev1.PodPhase
-	reason, message  string
-	conditions       map[corev1.PodConditionType]corev1.PodCondition
-	said             map[string]bool
+	// scratch is what the pod writes to its node's disk; swept says that nothing of
+	// it is left.
+	scratch         scratch
+	swept           bool
+	phase           corev1.PodPhase
+	reason, message string
+	conditions      map[corev1.PodConditionType]corev1.PodCondition
+	// disruption is the condition that says why the pod was evicted.
+	disruption *corev1.PodCondition
+	said       map[string]bool
 	// reports counts the statuses written, so that a report that failed and is
 	// tried again never overwrites a later one.
 	reports                                  int
@@ -152,7 +160,7 @@ func (k *Kubelets) admit(ctx context.Context, p *pod) {
 	if reason, message := k.refusal(p, node); reason != "" {
 		k.fact(p, history.FactPodRefused, history.Refusal{Node: p.m.name, Reason: reason, Message: message})
 		k.warn(ctx, p, reason, message)
-		p.phase, p.reason, p.message, p.stage = corev1.PodFailed, reason, message, released
+		p.phase, p.reason, p.message, p.stage = corev1.PodFailed, reason, "Pod was rejected: "+message, released
 		k.writeStatus(ctx, p)
 		return
 	}
@@ -175,6 +183,11 @@ func (k *Kubelets) admit(ctx context.Context, p *pod) {
 
 // refusal gives the reason and message for which a kubelet refuses a pod.
 func (k *Kubelets) refusal(p *pod, node *corev1.Node) (reason, message string) {
+	if d := p.m.disk.manager; d != nil {
+		if r := d.handler.Admit(klog.NewContext(context.Background(), k.o.Logger), &lifecycle.PodAdmitAttributes{Pod: p.obj}); !r.Admit {
+			return r.Reason, r.Message
+		}
+	}
 	// A kubelet looks at extended resources only if its node has them.
 	requests := resourcehelper.PodRequests(p.obj, resourcehelper.PodResourcesOptions{})
 	requests[corev1.ResourcePods] = *one
@@ -231,18 +244,23 @@ func (k *Kubelets) volumesReady(ctx context.Context, p *pod) {
 		Node: p.m.name, AttachSeconds: p.attachSeconds, MountSeconds: p.mountSeconds, OwnershipSeconds: p.ownSeconds,
 	})
 	p.stage, p.readyToStart = pulling, true
-	var images []string
-	for _, c := range slices.Concat(p.init, p.containers) {
-		images = append(images, c.image)
-	}
 	now := k.o.Clock.Now()
-	ready, pulls := p.m.pullAll(k.registry, now, images)
+	ready, pulls := p.m.pullAll(k.registry, now, p.images())
 	p.pulls = pulls
 	if !ready.After(now) {
 		k.pulled(ctx, p)
 		return
 	}
 	k.after(ctx, p, ready.Sub(now), "pulled", func() { k.pulled(ctx, p) })
+}
+
+// images lists the images of the pod's containers.
+func (p *pod) images() []string {
+	var images []string
+	for _, c := range slices.Concat(p.init, p.containers) {
+		images = append(images, c.image)
+	}
+	return images
 }
 
 func (k *Kubelets) pulled(ctx context.Context, p *pod) {
@@ -287,6 +305,8 @@ func (k *Kubelets) startContainers(ctx context.Context, p *pod) {
 	}
 	k.fact(p, history.FactContainersBusy, history.Volume{Node: p.m.name})
 	k.makeSubPaths(p)
+	p.scratch = k.scratchOf(ctx, p)
+	k.planDisk(ctx, p.m)
 	// A first step that ends at once would overwrite this status in the same
 	// moment: then only the later one is written.
 	if !k.stepsGoOn(ctx, p) {
@@ -350,6 +370,7 @@ func (k *Kubelets) finish(ctx context.Context, p *pod, phase corev1.PodPhase) {
 	p.phase, p.stage = phase, ended
 	k.writeStatus(ctx, p)
 	k.release(ctx, p)
+	k.planDisk(ctx, p.m)
 }
 
 func (p *pod) cancelDeadline() {
@@ -457,6 +478,7 @@ func (k *Kubelets) deletePod(ctx context.Context, p *pod) {
 
 // forget cleans up after a pod that is gone from the API.
 func (k *Kubelets) forget(ctx context.Context, p *pod) {
+	defer k.planDisk(ctx, p.m)
 	p.cancelDeadline()
 	if p.stage == released || p.stage == admitted {
 		delete(k.pods, p.uid)

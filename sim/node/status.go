@@ -45,6 +45,9 @@ func (k *Kubelets) statusOf(p *pod) corev1.PodStatus {
 			st.ContainerStatuses = append(st.ContainerStatuses, p.containerStatus(c, false))
 		}
 		st.Conditions = p.conditionsNow(metav1.NewTime(k.o.Clock.Now()))
+		if p.disruption != nil {
+			st.Conditions = append(st.Conditions, *p.disruption)
+		}
 	}
 	return st
 }

@@ -227,6 +227,9 @@ func checkModels(tasks map[string]scenario.TaskModel) error {
 				return fmt.Errorf("task model %q: %s: %w", name, what, err)
 			}
 		}
+		if _, err := m.EphemeralStorage.Bytes(); err != nil {
+			return fmt.Errorf("task model %q: ephemeralStorage: %w", name, err)
+		}
 		for i, w := range m.Writes {
 			if _, _, err := writeOf(w); err != nil {
 				return fmt.Errorf("task model %q: writes[%d]: %w", name, i, err)
@@ -350,6 +353,7 @@ func (k *Kubelets) beginStep(ctx context.Context, p *pod, i int) bool {
 		k.endStep(ctx, p, i)
 		return true
 	}
+	k.planDisk(ctx, p.m)
 	k.after(ctx, p, s.turn.duration, "step-"+s.step, func() { k.endStep(ctx, p, i) })
 	return false
 }

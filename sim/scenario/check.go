@@ -129,6 +129,7 @@ func (c *checker) cluster(cl *Cluster) {
 				c.add(fmt.Sprintf("%s.zones[%d]", at, j), "%q is no valid zone name", z)
 			}
 		}
+		c.quantity(at+".diskUsed", p.DiskUsed)
 		for _, name := range sortedKeys(p.Capacity) {
 			where := at + ".capacity." + name
 			if !slices.Contains(nodeResources, name) && !strings.Contains(name, "/") && !strings.HasPrefix(name, "hugepages-") {
@@ -319,6 +320,7 @@ func (c *checker) task(at string, t *TaskModel) {
 	for i, r := range t.Deletes {
 		c.file(fmt.Sprintf("%s.deletes[%d]", at, i), r.Workspace, r.Path)
 	}
+	c.quantity(at+".ephemeralStorage", t.EphemeralStorage)
 	if t.UID != nil {
 		c.notNegative(at+".uid", *t.UID)
 	}

@@ -67,8 +67,11 @@ type NodePool struct {
 	// (label topology.kubernetes.io/zone).
 	Zones []string `json:"zones,omitempty"`
 	// Capacity is the nodes' capacity and allocatable; default 16 CPUs, 64Gi of
-	// memory, 110 pods.
+	// memory, 110 pods, 200Gi of ephemeral-storage.
 	Capacity map[string]Quantity `json:"capacity,omitempty"`
+	// DiskUsed is what stands on a node's own disk from the start; the disk's size is
+	// the capacity's ephemeral-storage. Default 0.
+	DiskUsed Quantity `json:"diskUsed,omitempty"`
 	// Unschedulable cordons the nodes.
 	Unschedulable bool `json:"unschedulable,omitempty"`
 }
@@ -209,6 +212,9 @@ type TaskModel struct {
 	Reads  []Read  `json:"reads,omitempty"`
 	// Deletes are paths freed after the writes.
 	Deletes []Read `json:"deletes,omitempty"`
+	// EphemeralStorage is what the steps write to their node's own disk, outside of
+	// workspaces: evenly while they run. It goes with the pod. Default 0.
+	EphemeralStorage Quantity `json:"ephemeralStorage,omitempty"`
 	// UID is the uid of the image's USER when nothing else sets one; default 0.
 	UID *int64 `json:"uid,omitempty"`
 	// Results are values of declared results; others get a made-up value that

@@ -11,8 +11,9 @@ import (
 	"simctl.dev/simctl/sim/history"
 )
 
-// failedPod says of a pod that met the end of its volume's space or a file it
-// may not use what came of it; an empty outcome when it met neither.
+// failedPod says of a pod that met the end of its volume's space or of its node's
+// disk, or a file it may not use, what came of it; an empty outcome when it met
+// nothing of it.
 func (t *timeline) failedPod(r *taskRun, p *pod) (Outcome, []Link, error) {
 	s, err := t.state(t.end())
 	if err != nil {
@@ -23,6 +24,9 @@ func (t *timeline) failedPod(r *taskRun, p *pod) (Outcome, []Link, error) {
 		return NoSpace, t.noSpaceCause(s, r, p, p.noSpace[0].data), nil
 	case len(p.denied) > 0:
 		return PermissionDenied, t.deniedCause(s, r, p, p.denied[0]), nil
+	}
+	if links := t.diskCause(s, r, p); links != nil {
+		return NoSpace, links, nil
 	}
 	return "", nil, nil
 }

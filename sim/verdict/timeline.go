@@ -83,6 +83,7 @@ type pod struct {
 	pull          float64
 	denied        []fact[history.File]
 	noSpace       []fact[history.Space]
+	disk          []fact[history.Disk]
 	refusals      []fact[history.Refusal]
 	holds         []hold
 }
@@ -584,6 +585,8 @@ func (t *timeline) fact(e history.Entry) error {
 		return add(&p.refusals, e)
 	case history.FactFileDenied:
 		return add(&p.denied, e)
+	case history.FactDisk:
+		return add(&p.disk, e)
 	}
 	t.went(e, p.namespace+"/"+p.pipelineRun)
 	switch e.Fact {

@@ -1,0 +1,246 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"reflect"
+	"time"
+	"unsafe"
+
+	"github.com/go-logr/logr"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/klog/v2"
+	statsapi "k8s.io/kubelet/pkg/apis/stats/v1alpha1"
+	"k8s.io/kubernetes/pkg/kubelet/eviction"
+	evictionapi "k8s.io/kubernetes/pkg/kubelet/eviction/api"
+	"k8s.io/kubernetes/pkg/kubelet/lifecycle"
+
+	"simctl.dev/simctl/sim/clock"
+	"simctl.dev/simctl/sim/internal/work"
+)
+
+// synchronize is one look of the eviction manager. Its own loop looks every 10 s of
+// real time.
+//
+//go:linkname synchronize k8s.io/kubernetes/pkg/kubelet/eviction.(*managerImpl).synchronize
+func synchronize(manager unsafe.Pointer, ctx context.Context, disks eviction.DiskInfoProvider, pods eviction.ActivePodsFunc) ([]*corev1.Pod, error) //nolint:revive // the receiver comes first
+
+// evictions is upstream's eviction manager of one kubelet, with a simulated machine
+// around it: images, containers and emptyDirs share one disk.
+type evictions struct {
+	k *Kubelets
+	m *machine
+	// looking is the context of the look that goes on.
+	looking context.Context
+	manager eviction.Manager
+	handler lifecycle.PodAdmitHandler
+	// evicted says that the last look made some room.
+	evicted bool
+}
+
+// diskThresholds are upstream's hard thresholds of the disk's room.
+func diskThresholds() []evictionapi.Threshold {
+	hard := map[string]string{}
+	for _, signal := range []evictionapi.Signal{evictionapi.SignalNodeFsAvailable, evictionapi.SignalImageFsAvailable} {
+		hard[string(signal)] = eviction.DefaultEvictionHard[string(signal)]
+	}
+	thresholds, err := eviction.ParseThresholdConfig(nil, hard, nil, nil, nil)
+	if err != nil {
+		panic(fmt.Errorf("upstream's own thresholds: %w", err))
+	}
+	return thresholds
+}
+
+// evictionsOf gives a machine's eviction manager.
+func (k *Kubelets) evictionsOf(m *machine) *evictions {
+	if m.disk.manager == nil {
+		e := &evictions{k: k, m: m}
+		config := eviction.Config{PressureTransitionPeriod: pressureLinger, Thresholds: diskThresholds()}
+		e.manager, e.handler = eviction.NewManager(e, config, e.kill, e, e, e,
+			&corev1.ObjectReference{Kind: "Node", Name: m.name, UID: types.UID(m.name)}, k.o.Clock, true)
+		m.disk.manager = e
+	}
+	return m.disk.manager
+}
+
+// lookAtDisk has the eviction manager look, and evict what it has to.
+func (k *Kubelets) lookAtDisk(ctx context.Context, m *machine) {
+	e := k.evictionsOf(m)
+	e.looking = klog.NewContext(ctx, logr.Discard())
+	before, ok := k.diskOf(m)
+	if !ok {
+		return
+	}
+	evicted, err := synchronize(reflect.ValueOf(e.manager).UnsafePointer(), e.looking, e, e.pods)
+	if err != nil {
+		k.o.Logger.Error(err, "The eviction manager could not look", "node", m.name)
+	}
+	after, _ := k.diskOf(m)
+	e.evicted = len(evicted) > 0 || after.free() > before.free()
+	if before.free() < reserve(before.size) {
+		m.disk.pressed = k.o.Clock.Now()
+	} else if !e.manager.IsUnderDiskPressure() {
+		m.disk.pressed = time.Time{}
+	}
+	k.reportPressure(ctx, m)
+	k.planDisk(ctx, m)
+}
+
+// reportPressure has the node's status say at the next report whether the kubelet
+// is under pressure.
+func (k *Kubelets) reportPressure(ctx context.Context, m *machine) {
+	d := &m.disk
+	if d.report != nil || d.manager.manager.IsUnderDiskPressure() == d.pressure {
+		return
+	}
+	phase := time.Duration(clock.Rand(k.o.Seed, "node status", m.name).Int64N(int64(reportPeriod/time.Millisecond))) * time.Millisecond
+	d.report = k.o.Clock.Schedule(k.nextTick(0, reportPeriod, phase), clock.Work, "kubelet/"+m.name+"/status", func() {
+		d.report = nil
+		pressure := d.manager.manager.IsUnderDiskPressure()
+		if ctx.Err() != nil || pressure == d.pressure {
+			return
+		}
+		d.pressure = pressure
+		// pkg/kubelet/nodestatus/setters.go
+		now := metav1.NewTime(k.o.Clock.Now())
+		condition := corev1.NodeCondition{Type: corev1.NodeDiskPressure, Status: corev1.ConditionFalse,
+			Reason: "KubeletHasNoDiskPressure", Message: "kubelet has no disk pressure", LastHeartbeatTime: now, LastTransitionTime: now}
+		if pressure {
+			condition.Status, condition.Reason, condition.Message = corev1.ConditionTrue, "KubeletHasDiskPressure", "kubelet has disk pressure"
+		}
+		patch := mustJSON(map[string]any{"status": map[string]any{"conditions": []corev1.NodeCondition{condition}}})
+		work.Retry(ctx, k.o.Clock, k.o.Logger, "kubelet/"+m.name+"/disk-pressure", func() error {
+			if d.pressure != pressure {
+				return nil // A later report has gone out since.
+			}
+			_, err := k.o.Client.CoreV1().Nodes().Patch(ctx, m.name, types.StrategicMergePatchType, patch, metav1.PatchOptions{}, "status")
+			if err != nil {
+				return fmt.Errorf("reporting the disk pressure of node %s: %w", m.name, err)
+			}
+			return nil
+		})
+	})
+}
+
+// pods implements eviction.ActivePodsFunc.
+func (e *evictions) pods() []*corev1.Pod {
+	var out []*corev1.Pod
+	for _, p := range e.k.podsOn(e.m) {
+		out = append(out, p.obj)
+	}
+	return out
+}
+
+// Get implements stats.SummaryProvider.
+func (e *evictions) Get(context.Context, bool) (*statsapi.Summary, error) {
+	s, _ := e.k.diskOf(e.m)
+	now := e.k.o.Clock.Now()
+	bytes := func(n int64) *statsapi.FsStats {
+		used := uint64(max(0, n))
+		return &statsapi.FsStats{Time: metav1.NewTime(now), UsedBytes: &used}
+	}
+	fs := bytes(s.size - s.free())
+	size, free := uint64(max(0, s.size)), uint64(s.free()) //nolint:gosec // neither is negative
+	fs.CapacityBytes, fs.AvailableBytes = &size, &free
+	out := &statsapi.Summary{Node: statsapi.NodeStats{NodeName: e.m.name, Fs: fs, Runtime: &statsapi.RuntimeStats{ImageFs: fs, ContainerFs: fs}}}
+	for _, p := range e.k.podsOn(e.m) {
+		u := p.diskUse(now)
+		pod := statsapi.PodStats{
+			PodRef:           statsapi.PodReference{Name: p.name, Namespace: p.namespace, UID: string(p.uid)},
+			EphemeralStorage: bytes(u.total),
+		}
+		for _, c := range p.containers {
+			pod.Containers = append(pod.Containers, statsapi.ContainerStats{Name: c.spec.Name, Rootfs: bytes(u.layers[c.spec.Name]), Logs: bytes(0)})
+		}
+		for _, v := range p.spec.Volumes {
+			if v.EmptyDir != nil {
+				pod.VolumeStats = append(pod.VolumeStats, statsapi.VolumeStats{Name: v.Name, FsStats: *bytes(u.volumes[v.Name])})
+			}
+		}
+		out.Pods = append(out.Pods, pod)
+	}
+	return out, nil
+}
+
+// GetCPUAndMemoryStats implements stats.SummaryProvider; nobody asks.
+func (e *evictions) GetCPUAndMemoryStats(ctx context.Context) (*statsapi.Summary, error) {
+	return e.Get(ctx, false)
+}
+
+// HasDedicatedImageFs implements eviction.DiskInfoProvider.
+func (e *evictions) HasDedicatedImageFs(context.Context) (bool, error) { return false, nil }
+
+// HasDedicatedContainerFs implements eviction.DiskInfoProvider.
+func (e *evictions) HasDedicatedContainerFs(context.Context) (bool, error) { return false, nil }
+
+// DeleteAllUnusedContainers implements eviction.ContainerGC.
+func (e *evictions) DeleteAllUnusedContainers(context.Context) error {
+	for _, p := range e.k.pods {
+		if p.m == e.m && p.stage >= ended {
+			p.swept = true
+		}
+	}
+	return nil
+}
+
+// DeleteUnusedImages implements eviction.ImageGC.
+func (e *evictions) DeleteUnusedImages(context.Context) error {
+	used := map[string]bool{}
+	for _, p := range e.k.podsOn(e.m) {
+		for _, image := range p.images() {
+			used[image] = true
+		}
+	}
+	now := e.k.o.Clock.Now()
+	for image, at := range e.m.images {
+		if !used[image] && !at.After(now) {
+			delete(e.m.images, image)
+		}
+	}
+	return nil
+}
+
+// kill implements eviction.KillPodFunc.
+func (e *evictions) kill(obj *corev1.Pod, _ bool, _ *int64, set func(*corev1.PodStatus)) error {
+	p := e.k.pods[obj.UID]
+	if p == nil {
+		return fmt.Errorf("pod %s/%s is not on node %s", obj.Namespace, obj.Name, e.m.name)
+	}
+	var status corev1.PodStatus
+	set(&status)
+	e.k.diskFact(p, false)
+	p.reason, p.message = status.Reason, status.Message
+	for i := range status.Conditions {
+		p.disruption = &status.Conditions[i]
+		p.disruption.LastTransitionTime = metav1.NewTime(e.k.o.Clock.Now())
+	}
+	e.k.kill(p)
+	p.swept = true // of an evicted pod no container is kept
+	e.k.finish(e.looking, p, status.Phase)
+	return nil
+}
+
+// Event implements record.EventRecorder.
+func (e *evictions) Event(object runtime.Object, _, reason, message string) {
+	switch o := object.(type) {
+	case *corev1.Pod:
+		if p := e.k.pods[o.UID]; p != nil {
+			e.k.warn(e.looking, p, reason, message)
+		}
+	case *corev1.ObjectReference:
+		e.k.event(e.looking, *o, e.m.name, reason, message)
+	}
+}
+
+// Eventf implements record.EventRecorder.
+func (e *evictions) Eventf(object runtime.Object, kind, reason, format string, args ...any) {
+	e.Event(object, kind, reason, fmt.Sprintf(format, args...))
+}
+
+// AnnotatedEventf implements record.EventRecorder.
+func (e *evictions) AnnotatedEventf(object runtime.Object, _ map[string]string, kind, reason, format string, args ...any) {
+	e.Event(object, kind, reason, fmt.Sprintf(format, args...))
+}

@@ -1,0 +1,113 @@
+package verdict
+
+import (
+	"cmp"
+	"fmt"
+	"strings"
+
+	"github.com/dustin/go-humanize"
+	corev1 "k8s.io/api/core/v1"
+
+	"simctl.dev/simctl/sim/history"
+)
+
+// nodeLow begins the kubelet's words about a pod that it evicts for its node's sake
+// and not for a limit of its own (nodeLowMessageFmt in pkg/kubelet/eviction).
+const nodeLow = "The node was low on resource: "
+
+// diskCause says of a pod what became of it over its node's own disk: it was
+// evicted, a step found no room, or it was not taken since the disk was too full.
+// It is nil if nothing of it was so.
+func (t *timeline) diskCause(s *history.State, r *taskRun, p *pod) []Link {
+	if len(p.disk) > 0 {
+		f := p.disk[len(p.disk)-1].data
+		if f.Full {
+			return append(t.failure(p), wroteToDisk(f), p.diskRequest(s))
+		}
+		message := ""
+		if o := s.Get(history.Ref{Kind: "Pod", Namespace: p.namespace, Name: p.name}); o != nil {
+			message = o.Text("status", "message")
+		}
+		evicted := Link{What: fmt.Sprintf("%s was evicted by the kubelet of node %s", p.title(t), f.Node), Object: p.object(), Evidence: clip(cmp.Or(message, compact(f)))}
+		if strings.HasPrefix(message, nodeLow) {
+			return []Link{evicted, wroteToDisk(f), p.diskRequest(s)}
+		}
+		return []Link{evicted, {
+			What:     fmt.Sprintf("Task %s was to write %s to its node's own disk, and a limit of its own is smaller", r.task, humanize.IBytes(uint64(f.Wants))), //nolint:gosec // sizes are not negative
+			Object:   p.object(),
+			Evidence: p.diskRequest(s).Evidence,
+		}}
+	}
+	if len(p.refusals) == 0 || !strings.Contains(p.refusals[0].data.Message, string(corev1.NodeDiskPressure)) {
+		return nil
+	}
+	links := t.failure(p)
+	var last *pod
+	for _, other := range t.pods {
+		if n := len(other.disk); n > 0 && other.disk[n-1].data.Node == p.refusals[0].data.Node && other.disk[n-1].seq < p.refusals[0].seq &&
+			(last == nil || last.disk[len(last.disk)-1].seq < other.disk[n-1].seq) {
+			last = other
+		}
+	}
+	if last == nil {
+		return links
+	}
+	f := last.disk[len(last.disk)-1]
+	links = append(links, Link{
+		What:     fmt.Sprintf("Node %s was short of room on its disk; a kubelet goes on saying so for five minutes after it has room again", f.data.Node),
+		Object:   "Node " + f.data.Node,
+		Evidence: fmt.Sprintf("%s was evicted at %.0f s", last.object(), f.t),
+	})
+	return append(links, wroteToDisk(f.data), last.diskRequest(s))
+}
+
+// wroteToDisk says what filled a node's disk.
+func wroteToDisk(f history.Disk) Link {
+	var pods int64
+	for _, u := range f.Pods {
+		pods += u.Bytes
+	}
+	free := max(0, f.Size-f.Before-f.Images-pods)
+	size := func(n int64) string { return humanize.IBytes(uint64(max(0, n))) } //nolint:gosec // not negative
+	l := Link{
+		What: fmt.Sprintf("Task %s writes %s to the own disk of node %s, which has %s of %s left; the kubelet wants %s to be free",
+			f.Task, size(f.Wants), f.Node, size(free), size(f.Size), size(f.Reserve)),
+		Object:   "Node " + f.Node,
+		Evidence: fmt.Sprintf("on the disk: %s from before, %s of images", size(f.Before), size(f.Images)),
+	}
+	for _, u := range f.Pods {
+		l.Evidence += fmt.Sprintf(", %s of Pod %s", size(u.Bytes), u.Pod)
+	}
+	return l
+}
+
+// diskRequest says what a pod asks for of a node's disk.
+func (p *pod) diskRequest(s *history.State) Link {
+	l := Link{
+		What:     p.object() + " asks for no ephemeral-storage: the scheduler does not know what it needs",
+		Object:   p.object(),
+		Evidence: "resources of its containers: no ephemeral-storage",
+	}
+	o := s.Get(history.Ref{Kind: "Pod", Namespace: p.namespace, Name: p.name})
+	var spec corev1.Pod
+	if o == nil || o.Decode(&spec) != nil {
+		return l
+	}
+	var said []string
+	for _, c := range spec.Spec.Containers {
+		asks, limits := c.Resources.Requests[corev1.ResourceEphemeralStorage], c.Resources.Limits[corev1.ResourceEphemeralStorage]
+		if !asks.IsZero() || !limits.IsZero() {
+			said = append(said, fmt.Sprintf("%s: requests %s, limits %s", c.Name, asks.String(), limits.String()))
+		}
+	}
+	for _, v := range spec.Spec.Volumes {
+		if v.EmptyDir != nil && v.EmptyDir.SizeLimit != nil {
+			said = append(said, fmt.Sprintf("volume %s: emptyDir of at most %s", v.Name, v.EmptyDir.SizeLimit))
+		}
+	}
+	if len(said) > 0 {
+		l.What = p.object() + " asks for less of the node's disk than it writes"
+		l.Evidence = strings.Join(said, "; ")
+	}
+	return l
+}
