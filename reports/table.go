@@ -49,7 +49,7 @@ func renderTable(r verdict.RunResult, width int, s style) string {
 		}
 		b.WriteString("\n")
 	}
-	list("Manifests without effect here", Inert(r.Cells))
+	list("Manifests and fields without effect here", Inert(r.Cells))
 	list("Interventions without effect", Ineffective(r.Cells))
 	list("Tekton's controller follows its own writes without end", Busy(r.Cells))
 
@@ -69,8 +69,8 @@ func renderTable(r verdict.RunResult, width int, s style) string {
 	return b.String()
 }
 
-// Inert lists the manifests of all cells that had no effect, each with the reason,
-// once.
+// Inert lists the manifests of all cells that had no effect, or whose fields had none,
+// each with the reason, once.
 func Inert(cells []verdict.Cell) []string {
 	var out []string
 	for _, c := range cells {

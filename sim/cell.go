@@ -282,7 +282,11 @@ func (c *play) create(as clients, u *unstructured.Unstructured) error {
 			c.inert(u, "its controller does not run here: it makes no pods")
 		}
 	}
+	as.warnings.unknown()
 	_, err = client.Create(c.ctx, u, metav1.CreateOptions{})
+	if as == c.user {
+		c.dropped(u, as.warnings.unknown())
+	}
 	if apierrors.IsAlreadyExists(err) {
 		var old *unstructured.Unstructured
 		if old, err = client.Get(c.ctx, u.GetName(), metav1.GetOptions{}); err == nil {
@@ -343,6 +347,12 @@ func (c *play) admit(u *unstructured.Unstructured) (admitted *unstructured.Unstr
 	if u.GroupVersionKind().Group != pipeline.GroupName {
 		return u, "", nil
 	}
+	u = u.DeepCopy()
+	var unknown []string
+	for _, field := range c.release.schemas.prune(u) {
+		unknown = append(unknown, fmt.Sprintf("%s%q", unknownField, field))
+	}
+	c.dropped(u, unknown)
 	raw, err := u.MarshalJSON()
 	if err != nil {
 		return nil, "", fmt.Errorf("writing %s %s as JSON: %w", u.GetKind(), u.GetName(), err)

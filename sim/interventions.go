@@ -552,6 +552,9 @@ func (c *play) swap(build *tekton.Build) error {
 	}
 	// What was laid out is among what the cell has written, and goes with it.
 	c.release.build, c.release.configMaps, c.release.changed = build, configMaps, true
+	if c.release.schemas, err = schemasOf(crds); err != nil {
+		return err
+	}
 	c.now().Spec.Tekton.Version = build.Version
 	if err := c.configure(); err != nil {
 		return err

@@ -66,6 +66,9 @@ func (w *worker) install(ctx context.Context, build *tekton.Build, namespace str
 		return err
 	}
 	w.release = &release{build: build, namespace: namespace, configMaps: maps}
+	if w.release.schemas, err = schemasOf(crds); err != nil {
+		return err
+	}
 	if w.release.proxy, err = w.cp.Proxy(namespace, tekton.ServiceAccount); err != nil {
 		return err
 	}

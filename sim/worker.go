@@ -94,17 +94,21 @@ type release struct {
 	configMaps []*corev1.ConfigMap
 	proxy      *controlplane.Proxy
 	controller *tekton.Controller // nil while it is stopped
+	schemas    schemas            // of the release's kinds
 	// changed says that a cell wrote to what is installed, beyond the flags.
 	changed bool
 }
 
 type clients struct {
 	kubernetes.Interface
-	dynamic dynamic.Interface
+	dynamic  dynamic.Interface
+	warnings *warnings
 }
 
 func (w *worker) clientsFor(actor string) (clients, error) {
 	cfg := w.cp.Admin(actor)
+	warnings := &warnings{}
+	cfg.WarningHandlerWithContext = warnings
 	k, err := kubernetes.NewForConfig(cfg)
 	if err != nil {
 		return clients{}, fmt.Errorf("making the client of %s: %w", actor, err)
@@ -113,7 +117,7 @@ func (w *worker) clientsFor(actor string) (clients, error) {
 	if err != nil {
 		return clients{}, fmt.Errorf("making the client of %s: %w", actor, err)
 	}
-	return clients{Interface: k, dynamic: d}, nil
+	return clients{Interface: k, dynamic: d, warnings: warnings}, nil
 }
 
 // newWorker starts a control plane with the upstream controllers and the

@@ -1,0 +1,89 @@
+package sim
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions"
+	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	structuralschema "k8s.io/apiextensions-apiserver/pkg/apiserver/schema"
+	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/pruning"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+)
+
+// schemas are those of a release's kinds.
+type schemas map[schema.GroupVersionKind]*structuralschema.Structural
+
+func schemasOf(crds []*apiextensionsv1.CustomResourceDefinition) (schemas, error) {
+	out := schemas{}
+	for _, crd := range crds {
+		for _, v := range crd.Spec.Versions {
+			if v.Schema == nil || v.Schema.OpenAPIV3Schema == nil {
+				continue
+			}
+			gvk := schema.GroupVersionKind{Group: crd.Spec.Group, Version: v.Name, Kind: crd.Spec.Names.Kind}
+			var props apiextensions.JSONSchemaProps
+			if err := apiextensionsv1.Convert_v1_JSONSchemaProps_To_apiextensions_JSONSchemaProps(v.Schema.OpenAPIV3Schema, &props, nil); err != nil {
+				return nil, fmt.Errorf("reading the schema of %s: %w", gvk, err)
+			}
+			s, err := structuralschema.NewStructural(&props)
+			if err != nil {
+				return nil, fmt.Errorf("reading the schema of %s: %w", gvk, err)
+			}
+			out[gvk] = s
+		}
+	}
+	return out, nil
+}
+
+// prune takes the fields out of an object that its kind does not have, and gives
+// their paths: the API server does so when it reads the object, before it asks any
+// webhook.
+func (s schemas) prune(u *unstructured.Unstructured) []string {
+	known := s[u.GroupVersionKind()]
+	if known == nil {
+		return nil
+	}
+	return pruning.PruneWithOptions(u.Object, known, true, structuralschema.UnknownFieldPathOptions{TrackUnknownFieldPaths: true})
+}
+
+// unknownField begins the API server's warning about a field that it drops.
+const unknownField = "unknown field "
+
+// dropped records that a manifest has fields that its kind does not have.
+func (c *play) dropped(u *unstructured.Unstructured, fields []string) {
+	if len(fields) == 0 {
+		return
+	}
+	slices.Sort(fields)
+	c.inert(u, strings.Join(slices.Compact(fields), ", ")+": the API server drops it with a warning (kubectl, unless told --validate=warn, does not send it)")
+}
+
+// warnings keeps what the API server warns a client of.
+type warnings struct {
+	mu   sync.Mutex
+	text []string
+}
+
+// HandleWarningHeaderWithContext implements rest.WarningHandlerWithContext.
+func (w *warnings) HandleWarningHeaderWithContext(_ context.Context, code int, _, text string) {
+	if code != 299 {
+		return // as rest.WarningLogger
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.text = append(w.text, text)
+}
+
+// unknown gives the warnings of unknown fields since the last call.
+func (w *warnings) unknown() []string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	all := w.text
+	w.text = nil
+	return slices.DeleteFunc(all, func(text string) bool { return !strings.HasPrefix(text, unknownField) })
+}
