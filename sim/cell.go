@@ -427,6 +427,7 @@ func (c *play) loop() error {
 	// looked says that every controller was made to try once more since the
 	// last work.
 	looked, stalled := false, false
+	stall := 0 // how long the history was then
 	var idle idling
 	for range maxSteps {
 		if err := c.quiet(c.ctx); err != nil {
@@ -485,8 +486,9 @@ func (c *play) loop() error {
 			continue
 		}
 		waiting := c.clock.Pending(clock.Timeout)
-		if !stalled {
-			stalled = true
+		// A retry, say, that a time-out has brought about comes to a stall of its own.
+		if !stalled || c.begun(stall) {
+			stalled, stall = true, len(c.log.Entries())
 			s := history.Stalled{Waiting: []history.Deadline{}}
 			for _, e := range waiting {
 				s.Waiting = append(s.Waiting, history.Deadline{Who: e.Key, T: c.clock.Seconds(e.At)})
@@ -504,6 +506,13 @@ func (c *play) loop() error {
 		c.clock.Step()
 	}
 	return fmt.Errorf("%w: %d steps, now at %.0f s of virtual time", errTooLong, maxSteps, c.clock.Elapsed())
+}
+
+// begun says whether a TaskRun or pod was made since the history had so many entries.
+func (c *play) begun(since int) bool {
+	return slices.ContainsFunc(c.log.Entries()[since:], func(e history.Entry) bool {
+		return e.Kind == history.KindObject && e.Verb == history.VerbCreate && (e.Object.Kind == "TaskRun" || e.Object.Kind == "Pod")
+	})
 }
 
 // idling counts the time-outs that change nothing, one right after the other.

@@ -691,6 +691,7 @@ func (t *timeline) judgeWaiting(run *pipelineRun, r *taskRun, p *pod) (ruling, b
 			return ruling{}, false, nil
 		}
 	}
+	out.cause = append(out.cause, t.preempted(r, before)...)
 	at := t.ownProgress(r, before)
 	if stalled {
 		at = t.lastProgress(run, before)
