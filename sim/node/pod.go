@@ -157,7 +157,7 @@ func (k *Kubelets) admit(ctx context.Context, p *pod) {
 		return // There is no such machine, and so no kubelet.
 	}
 	p.start = k.o.Clock.Now()
-	if reason, message := k.refusal(p, node); reason != "" {
+	if reason, message := k.refusal(ctx, p, node); reason != "" {
 		k.fact(p, history.FactPodRefused, history.Refusal{Node: p.m.name, Reason: reason, Message: message})
 		k.warn(ctx, p, reason, message)
 		p.phase, p.reason, p.message, p.stage = corev1.PodFailed, reason, "Pod was rejected: "+message, released
@@ -182,9 +182,9 @@ func (k *Kubelets) admit(ctx context.Context, p *pod) {
 }
 
 // refusal gives the reason and message for which a kubelet refuses a pod.
-func (k *Kubelets) refusal(p *pod, node *corev1.Node) (reason, message string) {
+func (k *Kubelets) refusal(ctx context.Context, p *pod, node *corev1.Node) (reason, message string) {
 	if d := p.m.disk.manager; d != nil {
-		if r := d.handler.Admit(klog.NewContext(context.Background(), k.o.Logger), &lifecycle.PodAdmitAttributes{Pod: p.obj}); !r.Admit {
+		if r := d.handler.Admit(klog.NewContext(ctx, k.o.Logger), &lifecycle.PodAdmitAttributes{Pod: p.obj}); !r.Admit {
 			return r.Reason, r.Message
 		}
 	}
