@@ -67,6 +67,31 @@ func Nodes(pools []scenario.NodePool) ([]*corev1.Node, error) {
 	return out, nil
 }
 
+// conditionTaints are the taints that the node lifecycle controller keeps in step with
+// the conditions of nodes (pkg/controller/nodelifecycle).
+var conditionTaints = map[string]struct {
+	condition corev1.NodeConditionType
+	status    corev1.ConditionStatus
+}{
+	corev1.TaintNodeNotReady:           {corev1.NodeReady, corev1.ConditionFalse},
+	corev1.TaintNodeUnreachable:        {corev1.NodeReady, corev1.ConditionUnknown},
+	corev1.TaintNodeMemoryPressure:     {corev1.NodeMemoryPressure, corev1.ConditionTrue},
+	corev1.TaintNodeDiskPressure:       {corev1.NodeDiskPressure, corev1.ConditionTrue},
+	corev1.TaintNodePIDPressure:        {corev1.NodePIDPressure, corev1.ConditionTrue},
+	corev1.TaintNodeNetworkUnavailable: {corev1.NodeNetworkUnavailable, corev1.ConditionTrue},
+}
+
+// tainted gives the status of a condition that a taint of the node speaks of, so that
+// a node which has it from the start keeps it; empty if none does.
+func tainted(taints []corev1.Taint, condition corev1.NodeConditionType) corev1.ConditionStatus {
+	for _, t := range taints {
+		if c, ok := conditionTaints[t.Key]; ok && c.condition == condition && t.Effect == corev1.TaintEffectNoSchedule {
+			return c.status
+		}
+	}
+	return ""
+}
+
 // Complete fills in what a kubelet would report for a node and its manifest
 // leaves out: labels, annotations, capacity, allocatable, addresses, conditions and the node
 // info. The index gives the node its address; it must differ between nodes.
@@ -111,7 +136,14 @@ func Complete(n *corev1.Node, index int) {
 			{Type: corev1.NodeMemoryPressure, Status: corev1.ConditionFalse, Reason: "KubeletHasSufficientMemory"},
 			{Type: corev1.NodeDiskPressure, Status: corev1.ConditionFalse, Reason: "KubeletHasNoDiskPressure"},
 			{Type: corev1.NodePIDPressure, Status: corev1.ConditionFalse, Reason: "KubeletHasSufficientPID"},
+			{Type: corev1.NodeNetworkUnavailable, Status: corev1.ConditionFalse, Reason: "RouteCreated"},
 		} {
+			switch status := tainted(n.Spec.Taints, c.Type); {
+			case status != "":
+				c.Status, c.Reason, c.Message = status, "Tainted", "the node has come with a taint that says so"
+			case c.Type == corev1.NodeNetworkUnavailable:
+				continue // of most clusters' nodes nobody says it
+			}
 			c.LastHeartbeatTime, c.LastTransitionTime = now, now
 			st.Conditions = append(st.Conditions, c)
 		}
