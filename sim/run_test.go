@@ -253,7 +253,7 @@ func chain(r verdict.Cell) string {
 // one after the other, in the opposite order, and in two worker processes. What
 // a cell leaves behind must not show in a later one.
 func TestSameSeedSameResult(t *testing.T) {
-	cells := load(t, "success.yaml", "multi-attach.yaml", "unschedulable.yaml", "admission-denied.yaml", "deadlock.yaml")
+	cells := load(t, "success.yaml", "multi-attach.yaml", "unschedulable.yaml", "admission-denied.yaml", "deadlock.yaml", "no-space-node-disk.yaml")
 	var runs [][]byte
 	for _, how := range []struct {
 		parallel  int
