@@ -22,7 +22,7 @@ func (t *timeline) diskCause(s *history.State, r *taskRun, p *pod) []Link {
 	if len(p.disk) > 0 {
 		f := p.disk[len(p.disk)-1].data
 		if f.Full {
-			return append(t.failure(p), wroteToDisk(f), p.diskRequest(s))
+			return append(t.failure(p), p.diskRequest(s), wroteToDisk(f))
 		}
 		message := ""
 		if o := s.Get(history.Ref{Kind: "Pod", Namespace: p.namespace, Name: p.name}); o != nil {
@@ -30,7 +30,7 @@ func (t *timeline) diskCause(s *history.State, r *taskRun, p *pod) []Link {
 		}
 		evicted := Link{What: fmt.Sprintf("%s was evicted by the kubelet of node %s", p.title(t), f.Node), Object: p.object(), Evidence: clip(cmp.Or(message, compact(f)))}
 		if strings.HasPrefix(message, nodeLow) {
-			return []Link{evicted, wroteToDisk(f), p.diskRequest(s)}
+			return []Link{evicted, p.diskRequest(s), wroteToDisk(f)}
 		}
 		return []Link{evicted, {
 			What:     fmt.Sprintf("Task %s was to write %s to its node's own disk, and a limit of its own is smaller", r.task, humanize.IBytes(uint64(f.Wants))), //nolint:gosec // sizes are not negative
@@ -58,7 +58,7 @@ func (t *timeline) diskCause(s *history.State, r *taskRun, p *pod) []Link {
 		Object:   "Node " + f.data.Node,
 		Evidence: fmt.Sprintf("%s was evicted at %.0f s", last.object(), f.t),
 	})
-	return append(links, wroteToDisk(f.data), last.diskRequest(s))
+	return append(links, last.diskRequest(s), wroteToDisk(f.data))
 }
 
 // wroteToDisk says what filled a node's disk.
@@ -74,6 +74,9 @@ func wroteToDisk(f history.Disk) Link {
 			f.Task, size(f.Wants), f.Node, size(free), size(f.Size), size(f.Reserve)),
 		Object:   "Node " + f.Node,
 		Evidence: fmt.Sprintf("on the disk: %s from before, %s of images", size(f.Before), size(f.Images)),
+	}
+	if f.Wants == 0 { // It is others' doing.
+		l.What = fmt.Sprintf("The own disk of node %s has %s of %s left; the kubelet wants %s to be free", f.Node, size(free), size(f.Size), size(f.Reserve))
 	}
 	for _, u := range f.Pods {
 		l.Evidence += fmt.Sprintf(", %s of Pod %s", size(u.Bytes), u.Pod)
