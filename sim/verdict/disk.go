@@ -70,13 +70,13 @@ func wroteToDisk(f history.Disk) Link {
 	free := max(0, f.Size-f.Before-f.Images-pods)
 	size := func(n int64) string { return humanize.IBytes(uint64(max(0, n))) } //nolint:gosec // not negative
 	l := Link{
-		What: fmt.Sprintf("Task %s writes %s to the own disk of node %s, which has %s of %s left; the kubelet wants %s to be free",
+		What: fmt.Sprintf("Task %s writes %s to the own disk of node %s, which has %s of %s left; the kubelet evicts pods below %s",
 			f.Task, size(f.Wants), f.Node, size(free), size(f.Size), size(f.Reserve)),
 		Object:   "Node " + f.Node,
 		Evidence: fmt.Sprintf("on the disk: %s from before, %s of images", size(f.Before), size(f.Images)),
 	}
 	if f.Wants == 0 { // It is others' doing.
-		l.What = fmt.Sprintf("The own disk of node %s has %s of %s left; the kubelet wants %s to be free", f.Node, size(free), size(f.Size), size(f.Reserve))
+		l.What = fmt.Sprintf("The own disk of node %s has %s of %s left; the kubelet evicts pods below %s", f.Node, size(free), size(f.Size), size(f.Reserve))
 	}
 	for _, u := range f.Pods {
 		l.Evidence += fmt.Sprintf(", %s of Pod %s", size(u.Bytes), u.Pod)

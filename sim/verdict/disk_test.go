@@ -18,8 +18,8 @@ func TestWroteToDisk(t *testing.T) {
 		disk history.Disk
 		want string
 	}{
-		{full, "The own disk of node w-0 has 14 GiB of 100 GiB left; the kubelet wants 15 GiB to be free"},
-		{writes, "Task build writes 80 GiB to the own disk of node w-0, which has 14 GiB of 100 GiB left; the kubelet wants 15 GiB to be free"},
+		{full, "The own disk of node w-0 has 14 GiB of 100 GiB left; the kubelet evicts pods below 15 GiB"},
+		{writes, "Task build writes 80 GiB to the own disk of node w-0, which has 14 GiB of 100 GiB left; the kubelet evicts pods below 15 GiB"},
 	} {
 		got := wroteToDisk(test.disk)
 		if got.What != test.want || got.Evidence != "on the disk: 40 GiB from before, 1.0 GiB of images, 45 GiB of Pod ns/other" {
