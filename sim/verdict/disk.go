@@ -3,6 +3,7 @@ package verdict
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/dustin/go-humanize"
@@ -59,6 +60,21 @@ func (t *timeline) diskCause(s *history.State, r *taskRun, p *pod) []Link {
 		Evidence: fmt.Sprintf("%s was evicted at %.0f s", last.object(), f.t),
 	})
 	return append(links, last.diskRequest(s), wroteToDisk(f.data))
+}
+
+// shortOfDisk says of a pod that waits while a node is short of room on its disk that
+// an earlier one of its TaskRun was evicted for that; nil if it is not so.
+func (t *timeline) shortOfDisk(s *history.State, r *taskRun, p *pod) []Link {
+	last := p.lastUnschedulable(t.end())
+	if last == nil || !slices.ContainsFunc(last.data.Nodes, pressed) {
+		return nil
+	}
+	for _, earlier := range slices.Backward(r.pods) {
+		if len(earlier.disk) > 0 {
+			return t.diskCause(s, r, earlier)
+		}
+	}
+	return nil
 }
 
 // wroteToDisk says what filled a node's disk.

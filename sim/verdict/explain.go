@@ -249,16 +249,25 @@ func (x *explainer) unscheduled(id int64, p *pod, spec *corev1.Pod) {
 	}
 }
 
-// lasting says that the nodes' refusals hold whatever other pods do.
+// lasting says that the nodes' refusals hold whatever other pods do and kubelets
+// report.
 func lasting(nodes []history.NodeRefusal) bool {
 	for _, n := range nodes {
 		if slices.ContainsFunc(n.Reasons, func(r string) bool {
 			return (strings.HasPrefix(r, "Insufficient ") || strings.HasPrefix(r, "Too many pods")) && !n.Unresolvable
-		}) {
+		}) || pressed(n) {
 			return false
 		}
 	}
 	return true
+}
+
+// pressed says that a node refuses a pod since its kubelet is short of something.
+func pressed(n history.NodeRefusal) bool {
+	return slices.ContainsFunc(n.Taints, func(taint string) bool {
+		key, _, _ := strings.Cut(taint, ":")
+		return key == corev1.TaintNodeDiskPressure || key == corev1.TaintNodeMemoryPressure || key == corev1.TaintNodePIDPressure
+	})
 }
 
 // nodeLinks say why nodes do not take a pod as declared, one link for the nodes
@@ -534,7 +543,7 @@ func (x *explainer) affinity(id int64, p *pod, spec *corev1.Pod, refusing []hist
 	// refuses it.
 	var why []string
 	for _, n := range refusing {
-		if n.Node == a.node {
+		if n.Node == a.node && (x.stalled || lasting([]history.NodeRefusal{n})) {
 			why = n.Reasons
 			if len(n.Taints) > 0 {
 				why = []string{"taints not tolerated: {" + strings.Join(n.Taints, "}, {") + "}"}

@@ -684,6 +684,9 @@ func (t *timeline) judgeWaiting(run *pipelineRun, r *taskRun, p *pod) (ruling, b
 		out.cause = []Link{taskLink(r)}
 		if p != nil {
 			out.cause = append(out.cause, x.symptom(p))
+			if links := t.shortOfDisk(x.s, r, p); links != nil {
+				out.outcome, out.cause = NoSpace, append(out.cause, links...)
+			}
 		} else {
 			out.cause = append(out.cause, t.unresolved(x.s, "TaskRun", r.namespace, r.name)...)
 		}
