@@ -282,10 +282,10 @@ func (c *play) create(as clients, u *unstructured.Unstructured) error {
 			c.inert(u, "its controller does not run here: it makes no pods")
 		}
 	}
-	as.warnings.unknown()
+	as.warnings.take() // of other writes
 	_, err = client.Create(c.ctx, u, metav1.CreateOptions{})
 	if as == c.user {
-		c.dropped(u, as.warnings.unknown())
+		c.dropped(u, as.warnings.take())
 	}
 	if apierrors.IsAlreadyExists(err) {
 		var old *unstructured.Unstructured
@@ -348,11 +348,7 @@ func (c *play) admit(u *unstructured.Unstructured) (admitted *unstructured.Unstr
 		return u, "", nil
 	}
 	u = u.DeepCopy()
-	var unknown []string
-	for _, field := range c.release.schemas.prune(u) {
-		unknown = append(unknown, fmt.Sprintf("%s%q", unknownField, field))
-	}
-	c.dropped(u, unknown)
+	c.dropped(u, c.release.schemas.prune(u))
 	raw, err := u.MarshalJSON()
 	if err != nil {
 		return nil, "", fmt.Errorf("writing %s %s as JSON: %w", u.GetKind(), u.GetName(), err)
@@ -425,9 +421,9 @@ func final(conditions any) bool {
 // loop steps virtual time until the runs are done or nothing can happen.
 func (c *play) loop() error {
 	// looked says that every controller was made to try once more since the
-	// last work.
-	looked, stalled := false, false
-	stall := 0 // how long the history was then
+	// last work; stall is how long the history was when nothing was left but
+	// time-outs, 0 while that is not so.
+	looked, stall := false, 0
 	var idle idling
 	for range maxSteps {
 		if err := c.quiet(c.ctx); err != nil {
@@ -449,7 +445,7 @@ func (c *play) loop() error {
 		if did, err := c.intervene(); err != nil {
 			return err
 		} else if did {
-			looked, stalled = false, false
+			looked, stall = false, 0
 			continue
 		}
 		if c.cp.Tap().Deliver() {
@@ -471,7 +467,7 @@ func (c *play) loop() error {
 			}
 		}
 		if len(c.clock.Pending(clock.Work)) > 0 {
-			looked, stalled = false, false
+			looked, stall = false, 0
 			c.logger.V(1).Info("Step", "event", c.clock.Pending(clock.Work)[0].Key, "now", c.clock.Elapsed())
 			c.clock.Step()
 			continue
@@ -487,8 +483,8 @@ func (c *play) loop() error {
 		}
 		waiting := c.clock.Pending(clock.Timeout)
 		// A retry, say, that a time-out has brought about comes to a stall of its own.
-		if !stalled || c.begun(stall) {
-			stalled, stall = true, len(c.log.Entries())
+		if stall == 0 || c.begun(stall) {
+			stall = len(c.log.Entries())
 			s := history.Stalled{Waiting: []history.Deadline{}}
 			for _, e := range waiting {
 				s.Waiting = append(s.Waiting, history.Deadline{Who: e.Key, T: c.clock.Seconds(e.At)})

@@ -41,29 +41,33 @@ func schemasOf(crds []*apiextensionsv1.CustomResourceDefinition) (schemas, error
 }
 
 // prune takes the fields out of an object that its kind does not have, and gives
-// their paths: the API server does so when it reads the object, before it asks any
-// webhook.
+// the API server's warnings of them: it does so when it reads the object, before it
+// asks any webhook.
 func (s schemas) prune(u *unstructured.Unstructured) []string {
 	known := s[u.GroupVersionKind()]
 	if known == nil {
 		return nil
 	}
-	return pruning.PruneWithOptions(u.Object, known, true, structuralschema.UnknownFieldPathOptions{TrackUnknownFieldPaths: true})
+	fields := pruning.PruneWithOptions(u.Object, known, true, structuralschema.UnknownFieldPathOptions{TrackUnknownFieldPaths: true})
+	for i, field := range fields {
+		fields[i] = fmt.Sprintf("%s%q", unknownField, field)
+	}
+	return fields
 }
 
 // unknownField begins the API server's warning about a field that it drops.
 const unknownField = "unknown field "
 
-// dropped records that a manifest has fields that its kind does not have.
-func (c *play) dropped(u *unstructured.Unstructured, fields []string) {
-	if len(fields) == 0 {
+// dropped records the warnings of fields of a manifest that its kind does not have.
+func (c *play) dropped(u *unstructured.Unstructured, unknown []string) {
+	if len(unknown) == 0 {
 		return
 	}
-	slices.Sort(fields)
-	c.inert(u, strings.Join(slices.Compact(fields), ", ")+": the API server drops it with a warning (kubectl, unless told --validate=warn, does not send it)")
+	slices.Sort(unknown)
+	c.inert(u, strings.Join(slices.Compact(unknown), ", ")+": the API server drops it with a warning (kubectl, unless told --validate=warn, does not send it)")
 }
 
-// warnings keeps what the API server warns a client of.
+// warnings keeps the API server's warnings of fields that it drops.
 type warnings struct {
 	mu   sync.Mutex
 	text []string
@@ -71,19 +75,19 @@ type warnings struct {
 
 // HandleWarningHeaderWithContext implements rest.WarningHandlerWithContext.
 func (w *warnings) HandleWarningHeaderWithContext(_ context.Context, code int, _, text string) {
-	if code != 299 {
-		return // as rest.WarningLogger
+	if code != 299 || !strings.HasPrefix(text, unknownField) {
+		return
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.text = append(w.text, text)
 }
 
-// unknown gives the warnings of unknown fields since the last call.
-func (w *warnings) unknown() []string {
+// take gives the warnings since the last call.
+func (w *warnings) take() []string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	all := w.text
 	w.text = nil
-	return slices.DeleteFunc(all, func(text string) bool { return !strings.HasPrefix(text, unknownField) })
+	return all
 }

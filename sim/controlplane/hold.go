@@ -11,8 +11,8 @@ type holds struct {
 	mu       sync.Mutex
 	resource string
 	match    func(object []byte) bool
-	watches  map[*watchBody]bool // open ones, by whether they are held
-	held     chan struct{}       // closed when what is held is let go; nil: nothing is
+	watches  map[*watchBody]chan struct{} // open ones, with what they wait for, if held
+	held     chan struct{}                // closed when what is held is let go; nil: nothing is
 }
 
 // Withhold has the tap look at what is written of a resource, as in "taskruns".
@@ -39,7 +39,7 @@ func (t *Tap) Deliver() bool {
 	close(h.held)
 	h.held = nil
 	for w := range h.watches {
-		h.watches[w] = false
+		h.watches[w] = nil
 	}
 	return true
 }
@@ -55,10 +55,10 @@ func (h *holds) sends(actor string, where target, object []byte) {
 		if w.actor != actor || w.where.resource != h.resource {
 			continue
 		}
-		h.watches[w] = true
 		if h.held == nil {
 			h.held = make(chan struct{})
 		}
+		h.watches[w] = h.held
 	}
 }
 
@@ -67,9 +67,9 @@ func (h *holds) opened(w *watchBody) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.watches == nil {
-		h.watches = map[*watchBody]bool{}
+		h.watches = map[*watchBody]chan struct{}{}
 	}
-	h.watches[w] = false
+	h.watches[w] = nil
 }
 
 func (h *holds) closed(w *watchBody) {
@@ -78,23 +78,17 @@ func (h *holds) closed(w *watchBody) {
 	delete(h.watches, w)
 }
 
-// wait returns when a watch may deliver.
+// wait returns when a watch may deliver what it has read.
 func (h *holds) wait(w *watchBody) {
-	for {
-		h.mu.Lock()
-		held := h.held
-		if !h.watches[w] {
-			held = nil
-		}
-		h.mu.Unlock()
-		if held == nil {
-			return
-		}
-		select {
-		case <-held:
-		case <-w.ctx.Done():
-			return
-		}
+	h.mu.Lock()
+	held := h.watches[w]
+	h.mu.Unlock()
+	if held == nil {
+		return
+	}
+	select {
+	case <-held:
+	case <-w.ctx.Done():
 	}
 }
 

@@ -31,6 +31,9 @@ type scratch struct {
 	work time.Duration
 }
 
+// perSecond is by how much something of so many bytes grows while a step runs.
+func (s scratch) perSecond(bytes int64) float64 { return float64(bytes) / s.work.Seconds() }
+
 // diskUse is what a pod has on its node's disk.
 type diskUse struct {
 	layers, volumes map[string]int64
@@ -67,21 +70,16 @@ func (k *Kubelets) scratchOf(ctx context.Context, p *pod) scratch {
 // emptyDir gives the name of the volume on the node's disk that a container has a
 // workspace on; empty if it is something else.
 func (k *Kubelets) emptyDir(ctx context.Context, p *pod, c *container, workspace string) string {
-	at := func(path string) string {
-		for _, vm := range c.spec.VolumeMounts {
-			if vm.MountPath == path {
-				return vm.Name
-			}
-		}
+	vm := c.mountAt("/workspace/" + workspace)
+	if vm == nil && len(p.volumes) == 0 {
+		vm = c.mountAt(k.declaration(ctx, p).mountPaths[workspace])
+	}
+	if vm == nil {
 		return ""
 	}
-	name := at("/workspace/" + workspace)
-	if name == "" && len(p.volumes) == 0 {
-		name = at(k.declaration(ctx, p).mountPaths[workspace])
-	}
 	for _, v := range p.spec.Volumes {
-		if v.Name == name && v.EmptyDir != nil && v.EmptyDir.Medium != corev1.StorageMediumMemory {
-			return name
+		if v.Name == vm.Name && v.EmptyDir != nil && v.EmptyDir.Medium != corev1.StorageMediumMemory {
+			return v.Name
 		}
 	}
 	return ""
@@ -101,10 +99,10 @@ func (c *container) worked(now time.Time) time.Duration {
 // diskUse is what a pod has on its node's disk now. Of one that has ended the
 // layers are left until the pod is deleted or the kubelet makes room.
 func (p *pod) diskUse(now time.Time) diskUse {
-	u := diskUse{layers: map[string]int64{}, volumes: map[string]int64{}}
 	if p.scratch.work <= 0 || p.swept {
-		return u
+		return diskUse{}
 	}
+	u := diskUse{layers: map[string]int64{}, volumes: map[string]int64{}}
 	var worked float64
 	for _, s := range p.steps {
 		part := s.worked(now).Seconds() / p.scratch.work.Seconds()
@@ -112,7 +110,7 @@ func (p *pod) diskUse(now time.Time) diskUse {
 		u.layers[s.spec.Name] = int64(part * float64(p.scratch.layers))
 		u.total += u.layers[s.spec.Name]
 		if p.stage == running && !s.began.IsZero() && s.finished.IsZero() {
-			u.container, u.perSecond = s.spec.Name, float64(p.scratch.layers)/p.scratch.work.Seconds()
+			u.container, u.perSecond = s.spec.Name, p.scratch.perSecond(p.scratch.layers)
 		}
 	}
 	if p.stage >= ended {
@@ -122,7 +120,7 @@ func (p *pod) diskUse(now time.Time) diskUse {
 		u.volumes[name] = int64(worked * float64(bytes))
 		u.total += u.volumes[name]
 		if u.container != "" {
-			u.perSecond += float64(bytes) / p.scratch.work.Seconds()
+			u.perSecond += p.scratch.perSecond(bytes)
 		}
 	}
 	return u
@@ -137,7 +135,7 @@ func (k *Kubelets) podsOn(m *machine) []*pod {
 			out = append(out, p)
 		}
 	}
-	slices.SortFunc(out, func(a, b *pod) int { return cmp.Or(cmp.Compare(a.key, b.key), cmp.Compare(a.name, b.name)) })
+	slices.SortFunc(out, byIdentity)
 	return out
 }
 
@@ -230,7 +228,7 @@ func (k *Kubelets) planDisk(ctx context.Context, m *machine) {
 			}
 		})
 	}
-	room := float64(s.free() - reserve(s.size))
+	room := float64(s.free() - k.reserve(s.size))
 	look := math.Inf(1)
 	switch {
 	case room < 0 && (d.pressed.IsZero() || s.perSecond > 0 || d.manager.evicted):
@@ -273,15 +271,14 @@ func (k *Kubelets) soonestLimit(m *machine) float64 {
 		if q, ok := resourcehelper.PodLimits(p.obj, resourcehelper.PodResourcesOptions{})[corev1.ResourceEphemeralStorage]; ok {
 			limit(&q, u.total, u.perSecond)
 		}
-		work := p.scratch.work.Seconds()
 		for i := range p.spec.Containers {
 			if c := &p.spec.Containers[i]; c.Name == u.container {
-				limit(c.Resources.Limits.StorageEphemeral(), u.layers[c.Name], float64(p.scratch.layers)/work)
+				limit(c.Resources.Limits.StorageEphemeral(), u.layers[c.Name], p.scratch.perSecond(p.scratch.layers))
 			}
 		}
 		for _, v := range p.spec.Volumes {
 			if v.EmptyDir != nil {
-				limit(v.EmptyDir.SizeLimit, u.volumes[v.Name], float64(p.scratch.volumes[v.Name])/work)
+				limit(v.EmptyDir.SizeLimit, u.volumes[v.Name], p.scratch.perSecond(p.scratch.volumes[v.Name]))
 			}
 		}
 	}
@@ -290,9 +287,9 @@ func (k *Kubelets) soonestLimit(m *machine) float64 {
 
 // reserve is what has to be free of a disk of a size: with less the kubelet is
 // under pressure.
-func reserve(size int64) int64 {
+func (k *Kubelets) reserve(size int64) int64 {
 	var most int64
-	for _, t := range diskThresholds() {
+	for _, t := range k.thresholds {
 		q := evictionapi.GetThresholdQuantity(t.Value, resource.NewQuantity(size, resource.BinarySI))
 		most = max(most, q.Value())
 	}
@@ -324,7 +321,7 @@ func (k *Kubelets) diskFact(p *pod, full bool) {
 		return
 	}
 	f := history.Disk{
-		Node: p.m.name, Task: p.task, Full: full, Size: s.size, Reserve: reserve(s.size), Before: s.before, Images: s.images,
+		Node: p.m.name, Task: p.task, Full: full, Size: s.size, Reserve: k.reserve(s.size), Before: s.before, Images: s.images,
 		Wants: p.scratch.layers,
 	}
 	for _, bytes := range p.scratch.volumes {

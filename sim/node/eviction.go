@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"reflect"
+	"slices"
 	"time"
 	"unsafe"
 
@@ -42,23 +43,23 @@ type evictions struct {
 }
 
 // diskThresholds are upstream's hard thresholds of the disk's room.
-func diskThresholds() []evictionapi.Threshold {
+func diskThresholds() ([]evictionapi.Threshold, error) {
 	hard := map[string]string{}
 	for _, signal := range []evictionapi.Signal{evictionapi.SignalNodeFsAvailable, evictionapi.SignalImageFsAvailable} {
 		hard[string(signal)] = eviction.DefaultEvictionHard[string(signal)]
 	}
 	thresholds, err := eviction.ParseThresholdConfig(nil, hard, nil, nil, nil)
 	if err != nil {
-		panic(fmt.Errorf("upstream's own thresholds: %w", err))
+		return nil, fmt.Errorf("reading upstream's eviction thresholds: %w", err)
 	}
-	return thresholds
+	return thresholds, nil
 }
 
 // evictionsOf gives a machine's eviction manager.
 func (k *Kubelets) evictionsOf(m *machine) *evictions {
 	if m.disk.manager == nil {
 		e := &evictions{k: k, m: m}
-		config := eviction.Config{PressureTransitionPeriod: pressureLinger, Thresholds: diskThresholds()}
+		config := eviction.Config{PressureTransitionPeriod: pressureLinger, Thresholds: slices.Clone(k.thresholds)}
 		e.manager, e.handler = eviction.NewManager(e, config, e.kill, e, e, e,
 			&corev1.ObjectReference{Kind: "Node", Name: m.name, UID: types.UID(m.name)}, k.o.Clock, true)
 		m.disk.manager = e
@@ -80,7 +81,7 @@ func (k *Kubelets) lookAtDisk(ctx context.Context, m *machine) {
 	}
 	after, _ := k.diskOf(m)
 	e.evicted = len(evicted) > 0 || after.free() > before.free()
-	if before.free() < reserve(before.size) {
+	if before.free() < k.reserve(before.size) {
 		m.disk.pressed = k.o.Clock.Now()
 	} else if !e.manager.IsUnderDiskPressure() {
 		m.disk.pressed = time.Time{}

@@ -20,6 +20,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	corelisters "k8s.io/client-go/listers/core/v1"
 	"k8s.io/client-go/tools/cache"
+	evictionapi "k8s.io/kubernetes/pkg/kubelet/eviction/api"
 
 	"simctl.dev/simctl/sim/clock"
 	"simctl.dev/simctl/sim/history"
@@ -51,6 +52,8 @@ type Options struct {
 type Kubelets struct {
 	o        Options
 	registry *registry
+	// thresholds are those of the disks' room.
+	thresholds []evictionapi.Threshold
 
 	podLister    corelisters.PodLister
 	nodeLister   corelisters.NodeLister
@@ -102,9 +105,13 @@ func New(o Options) (*Kubelets, error) {
 	if err := checkModels(o.Workload.Tasks); err != nil {
 		return nil, err
 	}
+	thresholds, err := diskThresholds()
+	if err != nil {
+		return nil, err
+	}
 	core := o.Informers.Core().V1()
 	return &Kubelets{
-		o: o, registry: reg,
+		o: o, registry: reg, thresholds: thresholds,
 		podLister: core.Pods().Lister(), nodeLister: core.Nodes().Lister(),
 		claimLister: core.PersistentVolumeClaims().Lister(), pvLister: core.PersistentVolumes().Lister(),
 		secretLister: core.Secrets().Lister(), configLister: core.ConfigMaps().Lister(),
@@ -296,11 +303,6 @@ func (k *Kubelets) sync(ctx context.Context, keys []string) {
 			k.lose(name)
 		}
 	}
-	for _, key := range keys {
-		if name, disk := strings.CutPrefix(key, "disk/"); disk {
-			k.lookAtDisk(ctx, k.machine(name))
-		}
-	}
 	touched := map[types.UID]*pod{}
 	var fresh []*corev1.Pod
 	for _, key := range keys {
@@ -336,6 +338,8 @@ func (k *Kubelets) sync(ctx context.Context, keys []string) {
 					touched[uid] = p
 				}
 			}
+		case "disk":
+			k.lookAtDisk(ctx, k.machine(rest))
 		case "rwop":
 			for uid, p := range k.pods {
 				if p.m.name == rest && p.stage == waitingForVolumes {
@@ -354,13 +358,13 @@ func (k *Kubelets) sync(ctx context.Context, keys []string) {
 		k.pods[obj.UID] = p
 		touched[obj.UID] = p
 	}
-	todo := slices.SortedFunc(maps.Values(touched), func(a, b *pod) int {
-		return cmp.Or(cmp.Compare(a.key, b.key), cmp.Compare(a.name, b.name))
-	})
-	for _, p := range todo {
+	for _, p := range slices.SortedFunc(maps.Values(touched), byIdentity) {
 		k.syncPod(ctx, p)
 	}
 }
+
+// byIdentity orders pods by what does not change from run to run.
+func byIdentity(a, b *pod) int { return cmp.Or(cmp.Compare(a.key, b.key), cmp.Compare(a.name, b.name)) }
 
 // warn writes a warning event about a pod once per reason and message.
 func (k *Kubelets) warn(ctx context.Context, p *pod, reason, message string) {

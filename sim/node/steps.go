@@ -18,7 +18,6 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -241,12 +240,8 @@ func checkModels(tasks map[string]scenario.TaskModel) error {
 
 // writeOf gives a write's bytes and mode.
 func writeOf(w scenario.Write) (size int64, mode uint32, err error) {
-	if w.Bytes != "" {
-		q, err := resource.ParseQuantity(string(w.Bytes))
-		if err != nil {
-			return 0, 0, fmt.Errorf("bytes %q: %w", w.Bytes, err)
-		}
-		size = q.Value()
+	if size, err = w.Bytes.Bytes(); err != nil {
+		return 0, 0, fmt.Errorf("bytes: %w", err)
 	}
 	mode = 0o644
 	if w.Mode != "" {

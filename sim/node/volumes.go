@@ -348,6 +348,16 @@ func (k *Kubelets) reportInUse(ctx context.Context, m *machine) {
 	})
 }
 
+// mountAt gives what a container has mounted at a path, nil if it is nothing.
+func (c *container) mountAt(path string) *corev1.VolumeMount {
+	for i := range c.spec.VolumeMounts {
+		if c.spec.VolumeMounts[i].MountPath == path {
+			return &c.spec.VolumeMounts[i]
+		}
+	}
+	return nil
+}
+
 // access says where a task's workspace is.
 type access struct {
 	mount  *mount
@@ -361,16 +371,14 @@ type access struct {
 // claim there is. The second result is false if it is on no claim.
 func (k *Kubelets) workspace(ctx context.Context, p *pod, c *container, name string) (access, bool) {
 	at := func(path string) (a access, mounted bool) {
-		for _, vm := range c.spec.VolumeMounts {
-			if vm.MountPath != path {
-				continue
-			}
-			if v := p.volume(vm.Name); v != nil {
-				a = access{mount: v, prefix: subPath(c.spec, vm), readOnly: vm.ReadOnly || v.readOnlyFS}
-			}
-			return a, true
+		vm := c.mountAt(path)
+		if vm == nil {
+			return a, false
 		}
-		return a, false
+		if v := p.volume(vm.Name); v != nil {
+			a = access{mount: v, prefix: subPath(c.spec, *vm), readOnly: vm.ReadOnly || v.readOnlyFS}
+		}
+		return a, true
 	}
 	// What is mounted there and no claim - an emptyDir, a secret - holds nothing
 	// that outlives the pod.

@@ -20,8 +20,8 @@ const nodeLow = "The node was low on resource: "
 // evicted, a step found no room, or it was not taken since the disk was too full.
 // It is nil if nothing of it was so.
 func (t *timeline) diskCause(s *history.State, r *taskRun, p *pod) []Link {
-	if len(p.disk) > 0 {
-		f := p.disk[len(p.disk)-1].data
+	if p.disk != nil {
+		f := p.disk.data
 		if f.Full {
 			return append(t.failure(p), p.diskRequest(s), wroteToDisk(f))
 		}
@@ -45,15 +45,14 @@ func (t *timeline) diskCause(s *history.State, r *taskRun, p *pod) []Link {
 	links := t.failure(p)
 	var last *pod
 	for _, other := range t.pods {
-		if n := len(other.disk); n > 0 && other.disk[n-1].data.Node == p.refusals[0].data.Node && other.disk[n-1].seq < p.refusals[0].seq &&
-			(last == nil || last.disk[len(last.disk)-1].seq < other.disk[n-1].seq) {
+		if d := other.disk; d != nil && d.data.Node == p.refusals[0].data.Node && d.seq < p.refusals[0].seq && (last == nil || last.disk.seq < d.seq) {
 			last = other
 		}
 	}
 	if last == nil {
 		return links
 	}
-	f := last.disk[len(last.disk)-1]
+	f := last.disk
 	links = append(links, Link{
 		What:     fmt.Sprintf("Node %s was short of room on its disk; a kubelet goes on saying so for five minutes after it has room again", f.data.Node),
 		Object:   "Node " + f.data.Node,
@@ -70,7 +69,7 @@ func (t *timeline) shortOfDisk(s *history.State, r *taskRun, p *pod) []Link {
 		return nil
 	}
 	for _, earlier := range slices.Backward(r.pods) {
-		if len(earlier.disk) > 0 {
+		if earlier.disk != nil {
 			return t.diskCause(s, r, earlier)
 		}
 	}

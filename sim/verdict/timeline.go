@@ -83,7 +83,7 @@ type pod struct {
 	pull          float64
 	denied        []fact[history.File]
 	noSpace       []fact[history.Space]
-	disk          []fact[history.Disk]
+	disk          *fact[history.Disk]
 	refusals      []fact[history.Refusal]
 	holds         []hold
 }
@@ -586,7 +586,9 @@ func (t *timeline) fact(e history.Entry) error {
 	case history.FactFileDenied:
 		return add(&p.denied, e)
 	case history.FactDisk:
-		return add(&p.disk, e)
+		f, err := decoded[history.Disk](e)
+		p.disk = &f
+		return err
 	}
 	t.went(e, p.namespace+"/"+p.pipelineRun)
 	switch e.Fact {
