@@ -12,7 +12,6 @@ import (
 	"go.etcd.io/etcd/server/v3/etcdmain"
 	"k8s.io/component-base/cli"
 	"k8s.io/component-base/version"
-	apiserver "k8s.io/kubernetes/cmd/kube-apiserver/app"
 )
 
 // KubernetesVersion is the release that is compiled in.
@@ -55,7 +54,7 @@ func ChildMain() {
 	case apiServerName:
 		childSetup()
 		setVersion()
-		os.Exit(cli.Run(apiserver.NewAPIServerCommand()))
+		os.Exit(cli.Run(apiServerCommand()))
 	}
 }
 

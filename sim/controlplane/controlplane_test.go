@@ -3,6 +3,7 @@ package controlplane_test
 import (
 	"bytes"
 	"context"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -18,6 +19,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
+	applycorev1 "k8s.io/client-go/applyconfigurations/core/v1"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
@@ -100,6 +102,39 @@ func TestControlPlane(t *testing.T) {
 	for i := range got {
 		if got[i] != want[i] {
 			t.Errorf("entry %d: %q, want %q", i, got[i], want[i])
+		}
+	}
+}
+
+// TestFieldManagers has the API server keep no account of who set which field, but
+// for those that apply on the server's side.
+func TestFieldManagers(t *testing.T) {
+	ctx := context.Background()
+	cp := start(t)
+	api := kubernetes.NewForConfigOrDie(cp.Admin("user")).CoreV1().ConfigMaps("default")
+	created, err := api.Create(ctx, &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: "a"}, Data: map[string]string{"mine": "1"}}, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	created.Data["mine"] = "2"
+	updated, err := api.Update(ctx, created, metav1.UpdateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(created.ManagedFields) > 0 || len(updated.ManagedFields) > 0 {
+		t.Errorf("managedFields %v, then %v; want none", created.ManagedFields, updated.ManagedFields)
+	}
+	for _, name := range []string{"a", "b"} { // one that is there, and one that is not
+		var got *corev1.ConfigMap
+		for _, data := range []map[string]string{{"x": "1", "y": "1"}, {"x": "2"}} {
+			if got, err = api.Apply(ctx, applycorev1.ConfigMap(name, "default").WithData(data), metav1.ApplyOptions{FieldManager: "test"}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		want := map[string]string{"x": "2"}
+		maps.Copy(want, map[string]map[string]string{"a": {"mine": "2"}}[name])
+		if !maps.Equal(got.Data, want) {
+			t.Errorf("%s holds %v after the second apply, want %v", name, got.Data, want)
 		}
 	}
 }

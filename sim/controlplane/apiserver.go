@@ -1,0 +1,81 @@
+package controlplane
+
+import (
+	"context"
+	"io"
+
+	"github.com/spf13/cobra"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	utilerrors "k8s.io/apimachinery/pkg/util/errors"
+	"k8s.io/apiserver/pkg/admission"
+	genericapiserver "k8s.io/apiserver/pkg/server"
+	"k8s.io/client-go/rest"
+	basecompatibility "k8s.io/component-base/compatibility"
+	logsapi "k8s.io/component-base/logs/api/v1"
+	apiserver "k8s.io/kubernetes/cmd/kube-apiserver/app"
+	"k8s.io/kubernetes/cmd/kube-apiserver/app/options"
+)
+
+// apiServerCommand is upstream's [apiserver.NewAPIServerCommand] with one admission
+// plugin more: upstream's own gives no way to its options.
+func apiServerCommand() *cobra.Command {
+	s := options.NewServerRunOptions()
+	registry := s.GenericServerRunOptions.ComponentGlobalsRegistry
+	plugins := s.Admission.GenericAdmission
+	plugins.Plugins.Register(noFieldManagersName, func(io.Reader) (admission.Interface, error) { return noFieldManagers{}, nil })
+	plugins.RecommendedPluginOrder = append(plugins.RecommendedPluginOrder, noFieldManagersName)
+
+	cmd := &cobra.Command{
+		Use:          apiServerName,
+		SilenceUsage: true,
+		PersistentPreRunE: func(*cobra.Command, []string) error {
+			rest.SetDefaultWarningHandler(rest.NoWarnings{})
+			return registry.Set()
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := logsapi.ValidateAndApply(s.Logs, registry.FeatureGateFor(basecompatibility.DefaultKubeComponent)); err != nil {
+				return err
+			}
+			completed, err := s.Complete(cmd.Context())
+			if err != nil {
+				return err
+			}
+			if errs := completed.Validate(); len(errs) != 0 {
+				return utilerrors.NewAggregate(errs)
+			}
+			return apiserver.Run(cmd.Context(), completed)
+		},
+	}
+	cmd.SetContext(genericapiserver.SetupSignalContext())
+	for _, fs := range s.Flags().FlagSets {
+		cmd.Flags().AddFlagSet(fs)
+	}
+	return cmd
+}
+
+// noFieldManagers has the API server keep no account of who set which field of an
+// object: nothing that simctl runs reads it, and to keep it takes a sixth of the
+// API server's time. An object that is made without any is not tracked until
+// somebody applies to it on the server's side, which works as ever; see
+// skipNonAppliedManager in k8s.io/apimachinery/pkg/util/managedfields/internal.
+type noFieldManagers struct{}
+
+const noFieldManagersName = "SimctlNoFieldManagers"
+
+// Handles implements admission.Interface.
+func (noFieldManagers) Handles(op admission.Operation) bool { return op == admission.Create }
+
+// Admit implements admission.MutationInterface.
+func (noFieldManagers) Admit(_ context.Context, a admission.Attributes, _ admission.ObjectInterfaces) error {
+	o, ok := a.GetObject().(metav1.Object)
+	if !ok || a.GetSubresource() != "" {
+		return nil
+	}
+	for _, m := range o.GetManagedFields() {
+		if m.Operation == metav1.ManagedFieldsOperationApply {
+			return nil
+		}
+	}
+	o.SetManagedFields(nil)
+	return nil
+}
