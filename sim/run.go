@@ -7,6 +7,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"time"
@@ -67,10 +68,13 @@ var ErrFailFast = errors.New("a cell was not as expected")
 
 // ChildMain runs one of the programs that simctl carries in itself (etcd,
 // kube-apiserver, the newest Tekton controller, a worker) if argv[0] names one,
-// and then does not return. A main calls it first.
+// and then does not return. Otherwise it sets what this process does with garbage,
+// and returns. A main calls it first.
 func ChildMain() {
 	controlplane.ChildMain()
 	tektoncontroller.ChildMain()
+	// A worker keeps little and makes much garbage, as a Tekton controller does.
+	debug.SetGCPercent(400)
 	workerMain()
 }
 

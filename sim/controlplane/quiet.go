@@ -67,7 +67,7 @@ func (c *ControlPlane) Quiet(ctx context.Context, pids []int, checks ...Check) e
 			c.logger.Info("The control plane is still busy", "with", busy, "requests", last.activity)
 			report = report.Add(reportAfter)
 		}
-		if row == 0 {
+		if busy != "" {
 			// While something goes on, looking takes processors from it.
 			time.Sleep(time.Millisecond)
 		} else {

@@ -91,6 +91,7 @@ type (
 		Forget  bool            `json:"forget,omitempty"`
 		Rest    bool            `json:"rest,omitempty"`
 		Settled bool            `json:"settled,omitempty"`
+		Wait    bool            `json:"wait,omitempty"`
 		Admit   json.RawMessage `json:"admit,omitempty"`
 	}
 	wireAnswer struct {
@@ -217,6 +218,9 @@ func environment(upstream map[string]string, namespace string) map[string]string
 	env := map[string]string{
 		// Needed by old releases even if nobody reads metrics.
 		"METRICS_DOMAIN": "tekton.dev/pipeline",
+		// It keeps little and makes much garbage: to collect that less often costs
+		// some 50 MB and saves a tenth of its time.
+		"GOGC": "400",
 	}
 	for k, v := range upstream {
 		env[k] = v
@@ -391,7 +395,7 @@ func (c *Controller) Quiet() (bool, error) {
 		return false, c.exitErr
 	default:
 	}
-	a, err := c.ask(wireRequest{})
+	a, err := c.ask(wireRequest{Wait: true})
 	if err != nil {
 		select {
 		case <-c.exited:

@@ -123,6 +123,8 @@ type Request struct {
 	// Settled: all is quiet, so that what keys are reconciled for from now on has
 	// another cause. A new time says so too.
 	Settled bool `json:"settled,omitempty"`
+	// Wait has the answer wait some milliseconds for reconcilers to come to an end.
+	Wait bool `json:"wait,omitempty"`
 	// Admit is a new object of the user's, as JSON, for the release's webhook.
 	Admit json.RawMessage `json:"admit,omitempty"`
 }
@@ -214,7 +216,7 @@ func (h *Hook) serve(first chan struct{}) {
 			close(first)
 			first = nil
 		}
-		a := h.answer(r.N)
+		a := h.answer(r)
 		if len(r.Admit) > 0 {
 			a.Admitted, a.Refused = h.admit(r.Admit)
 		}
@@ -259,8 +261,18 @@ func (h *Hook) take(r Request) {
 	}
 }
 
-func (h *Hook) answer(n int) Answer {
-	a := Answer{N: n, Runnable: runnable()}
+// How often and how long an answer waits for reconcilers to come to an end. To be
+// asked again costs more.
+const (
+	answerAfter = 300 * time.Microsecond
+	answerTries = 10
+)
+
+func (h *Hook) answer(r Request) Answer {
+	for i := 0; r.Wait && i < answerTries && h.reconciling(); i++ {
+		time.Sleep(answerAfter)
+	}
+	a := Answer{N: r.N, Runnable: runnable()}
 	// The runtime's numbers are not exact: one that says idle is right, one that
 	// does not may be late.
 	for i := 0; a.Runnable > 0 && i < 3; i++ {
@@ -283,6 +295,18 @@ func (h *Hook) answer(n int) Answer {
 	a.Idle = a.Queued == 0 && a.Active == 0 && a.Runnable == 0 && a.Unread == 0
 	a.Delays, h.delays = h.delays, nil
 	return a
+}
+
+// reconciling says whether a key is in a work queue or a reconciler.
+func (h *Hook) reconciling() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, c := range h.controllers {
+		if c.active > 0 || len(c.due) > 0 || c.queue.Len() > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // runnable counts the goroutines, the caller's aside, that run or could. Those
