@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"simctl.dev/simctl/reports"
+	"simctl.dev/simctl/sim/history"
 	"simctl.dev/simctl/sim/releases"
 	"simctl.dev/simctl/sim/verdict"
 )
@@ -312,7 +313,7 @@ func (b *builder) patches(c *Change, d delta) {
 				target += " -n " + o.namespace
 			}
 			p.Command = target + " --type merge -p " + quote(asJSON(o.patch))
-			p.Undo = target + " --type merge -p " + quote(asJSON(mergePatch(o.after, o.before)))
+			p.Undo = target + " --type merge -p " + quote(asJSON(history.MergePatch(o.after, o.before)))
 		}
 		c.Patches = append(c.Patches, p)
 	}

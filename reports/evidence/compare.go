@@ -10,6 +10,7 @@ import (
 
 	"sigs.k8s.io/yaml"
 
+	"simctl.dev/simctl/sim/history"
 	"simctl.dev/simctl/sim/scenario"
 )
 
@@ -75,7 +76,7 @@ func compare(a, b *scenario.Cell) delta {
 		kind, _ := o["kind"].(string)
 		name, namespace := nameOf(o)
 		d.objects = append(d.objects, objectDelta{kind: kind, name: name, namespace: namespace,
-			patch: mergePatch(x, y), before: x, after: y})
+			patch: history.MergePatch(x, y), before: x, after: y})
 	}
 	d.other = !reflect.DeepEqual(a.Spec.Interventions, b.Spec.Interventions) ||
 		!reflect.DeepEqual(a.Spec.Workload.Tasks, b.Spec.Workload.Tasks)
@@ -144,29 +145,6 @@ func differ(a, b map[string]string) map[string][2]string {
 	return out
 }
 
-// mergePatch gives the merge patch (RFC 7386) from one object to another.
-func mergePatch(a, b map[string]any) map[string]any {
-	out := map[string]any{}
-	for k, v := range b {
-		old, had := a[k]
-		if had && reflect.DeepEqual(old, v) {
-			continue
-		}
-		x, isMap := old.(map[string]any)
-		if y, ok := v.(map[string]any); ok && isMap {
-			out[k] = mergePatch(x, y)
-			continue
-		}
-		out[k] = v
-	}
-	for k := range a {
-		if _, ok := b[k]; !ok {
-			out[k] = nil
-		}
-	}
-	return out
-}
-
 // along gives the part of an object that a patch speaks of: what stood there.
 func along(o, patch map[string]any) map[string]any {
 	out := map[string]any{}
@@ -191,7 +169,7 @@ func along(o, patch map[string]any) map[string]any {
 // prune gives two values as YAML, without the fields that are equal in both.
 func prune(a, b any) (before, after string) {
 	x, y := asMap(a), asMap(b)
-	p := mergePatch(x, y)
+	p := history.MergePatch(x, y)
 	return asYAML(along(x, p)), asYAML(along(y, p))
 }
 

@@ -67,8 +67,7 @@ func (s *eventStore) read(where target) (int, []byte) {
 		Items      []json.RawMessage `json:"items"`
 	}{version, "EventList", map[string]string{"resourceVersion": strconv.Itoa(s.last)}, []json.RawMessage{}}
 	for _, key := range slices.Sorted(maps.Keys(s.events)) {
-		var o object
-		if json.Unmarshal(s.events[key], &o) == nil && o.APIVersion == version && (where.namespace == "" || o.Metadata.Namespace == where.namespace) {
+		if o, err := decode(s.events[key]); err == nil && o.GetAPIVersion() == version && (where.namespace == "" || o.GetNamespace() == where.namespace) {
 			list.Items = append(list.Items, s.events[key])
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/client-go/transport"
 )
@@ -135,15 +136,15 @@ func (r *reads) get(where target, req *http.Request) (body []byte, keep func(cod
 // write notes that a write begins; what it gives is to be told how it ended: the
 // status that the API server answered with, 0 if it did not, the object in the
 // answer, and the answer.
-func (r *reads) write(where target, req *http.Request) (ended func(code int, o *object, got []byte)) {
-	nothing := func(int, *object, []byte) {}
+func (r *reads) write(where target, req *http.Request) (ended func(code int, o *unstructured.Unstructured, got []byte)) {
+	nothing := func(int, *unstructured.Unstructured, []byte) {}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {
 	case where.group == "rbac.authorization.k8s.io":
 		// Once more after it, for who has read in between.
 		r.forgetReaders()
-		return func(int, *object, []byte) {
+		return func(int, *unstructured.Unstructured, []byte) {
 			r.mu.Lock()
 			defer r.mu.Unlock()
 			r.forgetReaders()
@@ -155,14 +156,14 @@ func (r *reads) write(where target, req *http.Request) (ended func(code int, o *
 	case where.name == "" && req.Method == http.MethodPost:
 		// Nothing is known of what does not exist yet.
 		before := r.forgotten
-		return func(code int, o *object, got []byte) {
+		return func(code int, o *unstructured.Unstructured, got []byte) {
 			r.mu.Lock()
 			defer r.mu.Unlock()
 			if o == nil || code != http.StatusCreated || r.forgotten != before {
 				// The new object may be gone again.
 				return
 			}
-			where.name = o.Metadata.Name
+			where.name = o.GetName()
 			r.object(keyOf(where)).learn(req.URL.Path+"/"+where.name, o, got)
 		}
 	case where.name == "":
@@ -174,7 +175,7 @@ func (r *reads) write(where target, req *http.Request) (ended func(code int, o *
 	known := r.object(keyOf(where))
 	known.writing++
 	known.writes++
-	return func(code int, o *object, got []byte) {
+	return func(code int, o *unstructured.Unstructured, got []byte) {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		known.writing--
@@ -182,7 +183,7 @@ func (r *reads) write(where target, req *http.Request) (ended func(code int, o *
 		case code >= http.StatusBadRequest && code < http.StatusInternalServerError:
 			// Refused: nothing has changed.
 		case code == 0 || o == nil || code >= http.StatusBadRequest || req.Method == http.MethodDelete ||
-			o.Metadata.DeletionTimestamp != "" || where.subresource != "" && where.subresource != "status":
+			o.GetDeletionTimestamp() != nil || where.subresource != "" && where.subresource != "status":
 			r.forgotten++
 			known.forget()
 		default:
@@ -196,8 +197,8 @@ func (r *reads) write(where target, req *http.Request) (ended func(code int, o *
 }
 
 // learn takes an answer as an object's latest state.
-func (o *known) learn(path string, obj *object, got []byte) {
-	version, err := strconv.ParseUint(obj.Metadata.ResourceVersion, 10, 64)
+func (o *known) learn(path string, obj *unstructured.Unstructured, got []byte) {
+	version, err := strconv.ParseUint(obj.GetResourceVersion(), 10, 64)
 	if err != nil {
 		o.forget()
 		return
@@ -223,9 +224,9 @@ func (r *reads) forgetReaders() {
 
 // forgetAround forgets the objects that are meant, now and when the write that
 // changes them has ended.
-func (r *reads) forgetAround(meant func(objectKey) bool) (ended func(int, *object, []byte)) {
+func (r *reads) forgetAround(meant func(objectKey) bool) (ended func(int, *unstructured.Unstructured, []byte)) {
 	r.forgetAll(meant)
-	return func(int, *object, []byte) {
+	return func(int, *unstructured.Unstructured, []byte) {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		r.forgetAll(meant)

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/client-go/transport"
 )
 
@@ -33,7 +34,7 @@ func request(method, path, user string) *http.Request {
 	return req
 }
 
-func pod(version int) (*object, []byte) {
+func pod(version int) (*unstructured.Unstructured, []byte) {
 	body := fmt.Appendf(nil, `{"kind":"Pod","apiVersion":"v1","metadata":{"name":"p","resourceVersion":"%d"}}`, version)
 	return parse(body), body
 }
@@ -46,7 +47,7 @@ func (c *readsTest) read(user string) string {
 	if body == nil {
 		return ""
 	}
-	return parse(body).Metadata.ResourceVersion
+	return parse(body).GetResourceVersion()
 }
 
 // ask has the API server answer a read.

@@ -3,7 +3,6 @@ package controlplane
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"mime"
@@ -13,9 +12,11 @@ import (
 	"sync"
 	"sync/atomic"
 
-	jsonpatch "gopkg.in/evanphx/json-patch.v4"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	utiljson "k8s.io/apimachinery/pkg/util/json"
 	"k8s.io/client-go/kubernetes/scheme"
 
 	"simctl.dev/simctl/sim/history"
@@ -40,7 +41,7 @@ type Tap struct {
 
 type seen struct {
 	version uint64
-	body    []byte
+	object  map[string]any // pruned
 }
 
 // SetRecorder starts a history: what is seen from now on goes to r. A nil r
@@ -61,16 +62,11 @@ func (t *Tap) Found(actor string, raw []byte) error {
 	if t.recorder == nil {
 		return nil
 	}
-	var o object
-	if err := json.Unmarshal(raw, &o); err != nil {
+	o, err := decode(raw)
+	if err != nil {
 		return fmt.Errorf("reading an object: %w", err)
 	}
-	body, err := prune(raw, o.Kind)
-	if err != nil {
-		return err
-	}
-	ref := history.Ref{APIVersion: o.APIVersion, Kind: o.Kind, Namespace: o.Metadata.Namespace, Name: o.Metadata.Name}
-	t.state(actor, history.VerbCreate, ref, 0, body)
+	t.state(actor, history.VerbCreate, refOf(o), 0, prune(o))
 	return nil
 }
 
@@ -199,12 +195,23 @@ func isJSON(resp *http.Response) bool {
 }
 
 // parse gives the object of an answer; nil if it has none.
-func parse(got []byte) *object {
-	var o object
-	if err := json.Unmarshal(got, &o); err != nil || o.Kind == "" || o.Kind == "Status" || strings.HasSuffix(o.Kind, "List") {
+func parse(got []byte) *unstructured.Unstructured {
+	o, err := decode(got)
+	if err != nil || o.GetKind() == "" || o.GetKind() == "Status" || strings.HasSuffix(o.GetKind(), "List") {
 		return nil
 	}
-	return &o
+	return o
+}
+
+// decode reads a JSON object, of a kind or not.
+func decode(raw []byte) (*unstructured.Unstructured, error) {
+	o := &unstructured.Unstructured{}
+	err := utiljson.Unmarshal(raw, &o.Object)
+	return o, err
+}
+
+func refOf(o *unstructured.Unstructured) history.Ref {
+	return history.Ref{APIVersion: o.GetAPIVersion(), Kind: o.GetKind(), Namespace: o.GetNamespace(), Name: o.GetName()}
 }
 
 // exchange has the API server answer and reads the answer whole: a request is
@@ -222,22 +229,6 @@ func (rt roundTripper) exchange(req *http.Request) (*http.Response, []byte, erro
 	resp.Body = io.NopCloser(bytes.NewReader(got))
 	rt.tap.activity.Add(1)
 	return resp, got, nil
-}
-
-// object is as much of an API object as recording needs.
-type object struct {
-	APIVersion string `json:"apiVersion"`
-	Kind       string `json:"kind"`
-	Metadata   struct {
-		Name                       string   `json:"name"`
-		GenerateName               string   `json:"generateName"`
-		Namespace                  string   `json:"namespace"`
-		UID                        string   `json:"uid"`
-		ResourceVersion            string   `json:"resourceVersion"`
-		DeletionTimestamp          string   `json:"deletionTimestamp"`
-		DeletionGracePeriodSeconds *int64   `json:"deletionGracePeriodSeconds"`
-		Finalizers                 []string `json:"finalizers"`
-	} `json:"metadata"`
 }
 
 // status is the API server's refusal.
@@ -286,8 +277,9 @@ func notRecorded(t target) bool {
 	return t.resource == "" || t.subresource == "token"
 }
 
-// record records a write by its answer and the object in it, if it has one.
-func (t *Tap) record(actor string, req *http.Request, where target, code int, sent, got []byte, o *object) {
+// record records a write by its answer and the object in it, if it has one, of which
+// it takes hold.
+func (t *Tap) record(actor string, req *http.Request, where target, code int, sent, got []byte, o *unstructured.Unstructured) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.recorder == nil || notRecorded(where) {
@@ -312,26 +304,22 @@ func (t *Tap) record(actor string, req *http.Request, where target, code int, se
 		}
 		return
 	}
-	ref := history.Ref{APIVersion: o.APIVersion, Kind: o.Kind, Namespace: o.Metadata.Namespace, Name: o.Metadata.Name}
-	over := len(o.Metadata.Finalizers) == 0 &&
-		(verb == history.VerbDelete || o.Metadata.DeletionTimestamp != "") &&
-		(o.Metadata.DeletionGracePeriodSeconds == nil || *o.Metadata.DeletionGracePeriodSeconds == 0)
+	ref, grace := refOf(o), o.GetDeletionGracePeriodSeconds()
+	over := len(o.GetFinalizers()) == 0 &&
+		(verb == history.VerbDelete || o.GetDeletionTimestamp() != nil) &&
+		(grace == nil || *grace == 0)
 	if verb == history.VerbDelete && !over {
 		// A graceful deletion only sets the timestamp.
 		verb = history.VerbUpdate
 	}
-	if last := t.last[ref]; over && last != nil && another(last.body, o.Metadata.UID) {
+	if last := t.last[ref]; over && last != nil && last.another(o.GetUID()) {
 		// The answer was overtaken by that to the creation of the next object
 		// of this name.
 		return
 	}
-	version, _ := strconv.ParseUint(o.Metadata.ResourceVersion, 10, 64)
-	body, err := prune(got, o.Kind)
-	if err != nil {
-		return
-	}
+	version, _ := strconv.ParseUint(o.GetResourceVersion(), 10, 64)
 	if verb != history.VerbDelete {
-		t.state(actor, verb, ref, version, body)
+		t.state(actor, verb, ref, version, prune(o))
 	}
 	if over {
 		t.recorder.Record(history.Entry{Kind: history.KindObject, Actor: actor, Verb: history.VerbDelete, Object: ref})
@@ -340,10 +328,10 @@ func (t *Tap) record(actor string, req *http.Request, where target, code int, se
 }
 
 // state records an object's new state.
-func (t *Tap) state(actor, verb string, ref history.Ref, version uint64, body []byte) {
+func (t *Tap) state(actor, verb string, ref history.Ref, version uint64, object map[string]any) {
 	e := history.Entry{Kind: history.KindObject, Actor: actor, Verb: verb, Object: ref}
 	last := t.last[ref]
-	if verb == history.VerbCreate && last != nil && another(last.body, uidOf(body)) {
+	if verb == history.VerbCreate && last != nil && last.another(uidOf(object)) {
 		// The one before is gone, and the answer to its deletion is still on its
 		// way.
 		by := t.deleting[target{resource: resourceOf(ref.Kind), namespace: ref.Namespace, name: ref.Name, group: schema.FromAPIVersionAndKind(ref.APIVersion, ref.Kind).Group}]
@@ -354,20 +342,24 @@ func (t *Tap) state(actor, verb string, ref history.Ref, version uint64, body []
 		delete(t.last, ref)
 		last = nil
 	}
+	var err error
 	switch {
 	case last == nil:
-		e.Body = body
+		e.Body, err = json.Marshal(object)
 	case version != 0 && version < last.version:
 		// Answers overtook each other: the later state is recorded already.
 		return
 	default:
-		patch, err := jsonpatch.CreateMergePatch(last.body, body)
-		if err != nil || string(patch) == "{}" {
+		patch := history.MergePatch(last.object, object)
+		if len(patch) == 0 {
 			return
 		}
-		e.Patch = patch
+		e.Patch, err = json.Marshal(patch)
 	}
-	t.last[ref] = &seen{version: version, body: body}
+	if err != nil {
+		return
+	}
+	t.last[ref] = &seen{version: version, object: object}
 	t.recorder.Record(e)
 }
 
@@ -380,14 +372,12 @@ func (t *Tap) refused(actor, verb string, where target, code int, sent, got []by
 	var s status
 	_ = json.Unmarshal(got, &s)
 	e := history.Entry{Kind: history.KindRefused, Actor: actor, Verb: verb, Code: code, Reason: s.Reason, Message: s.Message}
-	var o object
-	sent = toJSON(sent)
-	if json.Unmarshal(sent, &o) == nil && o.Kind != "" {
-		e.Object = history.Ref{APIVersion: o.APIVersion, Kind: o.Kind, Namespace: o.Metadata.Namespace, Name: o.Metadata.Name}
+	if o, err := decode(toJSON(sent)); err == nil && o.GetKind() != "" {
+		e.Object = refOf(o)
 		if e.Object.Name == "" {
-			e.Object.Name = o.Metadata.GenerateName
+			e.Object.Name = o.GetGenerateName()
 		}
-		e.Body, _ = prune(sent, o.Kind)
+		e.Body, _ = json.Marshal(prune(o))
 	}
 	if e.Object.Kind == "" {
 		e.Object.Kind = where.resource
@@ -434,10 +424,7 @@ func (t *Tap) bind(actor string, where target, sent []byte) {
 	if last == nil {
 		return
 	}
-	var pod map[string]any
-	if json.Unmarshal(last.body, &pod) != nil {
-		return
-	}
+	pod := runtime.DeepCopyJSON(last.object)
 	spec, _ := pod["spec"].(map[string]any)
 	if spec == nil {
 		return
@@ -457,23 +444,17 @@ func (t *Tap) bind(actor string, where target, sent []byte) {
 		}
 	}
 	st["conditions"] = kept
-	body, err := json.Marshal(pod)
-	if err != nil {
-		return
-	}
-	t.state(actor, history.VerbBind, ref, last.version, body)
+	t.state(actor, history.VerbBind, ref, last.version, pod)
 }
 
-// another says whether a uid is known and not that of the object in body.
-func another(body []byte, uid string) bool {
-	have := uidOf(body)
+// another says whether a uid is known and not the object's.
+func (s *seen) another(uid types.UID) bool {
+	have := uidOf(s.object)
 	return uid != "" && have != "" && uid != have
 }
 
-func uidOf(body []byte) string {
-	var o object
-	_ = json.Unmarshal(body, &o)
-	return o.Metadata.UID
+func uidOf(object map[string]any) types.UID {
+	return (&unstructured.Unstructured{Object: object}).GetUID()
 }
 
 // gone records the end of an object that a request's path names. The answer may
@@ -481,13 +462,13 @@ func uidOf(body []byte) string {
 func (t *Tap) gone(actor string, where target, got []byte) {
 	var answer struct {
 		Details struct {
-			UID string `json:"uid"`
+			UID types.UID `json:"uid"`
 		} `json:"details"`
 	}
 	_ = json.Unmarshal(got, &answer)
 	for ref, last := range t.last {
 		if ref.Name == where.name && ref.Namespace == where.namespace && resourceOf(ref.Kind) == where.resource {
-			if another(last.body, answer.Details.UID) {
+			if last.another(answer.Details.UID) {
 				return
 			}
 			t.recorder.Record(history.Entry{Kind: history.KindObject, Actor: actor, Verb: history.VerbDelete, Object: ref})
@@ -510,21 +491,13 @@ func resourceOf(kind string) string {
 }
 
 // prune takes out what would only make a history longer, and secrets.
-func prune(raw []byte, kind string) ([]byte, error) {
-	var o map[string]any
-	if err := json.Unmarshal(raw, &o); err != nil {
-		return nil, err
+func prune(o *unstructured.Unstructured) map[string]any {
+	for _, field := range []string{"managedFields", "resourceVersion", "generation"} {
+		unstructured.RemoveNestedField(o.Object, "metadata", field)
 	}
-	meta, ok := o["metadata"].(map[string]any)
-	if !ok {
-		return nil, errors.New("an object without metadata")
+	if o.GetKind() == "Secret" {
+		delete(o.Object, "data")
+		delete(o.Object, "stringData")
 	}
-	delete(meta, "managedFields")
-	delete(meta, "resourceVersion")
-	delete(meta, "generation")
-	if kind == "Secret" {
-		delete(o, "data")
-		delete(o, "stringData")
-	}
-	return json.Marshal(o)
+	return o.Object
 }

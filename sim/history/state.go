@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"strings"
 )
@@ -158,6 +159,34 @@ func merge(target, patch map[string]any) map[string]any {
 			out[name] = merge(inner, v)
 		default:
 			out[name] = v
+		}
+	}
+	return out
+}
+
+// MergePatch gives the merge patch (RFC 7386) that makes the JSON object to of the
+// object from; it is empty if they are equal. A field that is null counts as one
+// that is not there.
+func MergePatch(from, to map[string]any) map[string]any {
+	out := map[string]any{}
+	for name, value := range to {
+		old := from[name]
+		if reflect.DeepEqual(old, value) {
+			continue
+		}
+		before, wasObject := old.(map[string]any)
+		after, isObject := value.(map[string]any)
+		if !wasObject || !isObject {
+			out[name] = value
+			continue
+		}
+		if inner := MergePatch(before, after); len(inner) > 0 {
+			out[name] = inner
+		}
+	}
+	for name, value := range from {
+		if _, ok := to[name]; !ok && value != nil {
+			out[name] = nil
 		}
 	}
 	return out

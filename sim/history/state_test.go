@@ -152,3 +152,36 @@ func TestReplayShowsWhatWasBefore(t *testing.T) {
 		t.Errorf("seen %q", seen)
 	}
 }
+
+func TestMergePatch(t *testing.T) {
+	for name, c := range map[string]struct{ from, to, want string }{
+		"equal":                      {`{"a":{"b":1},"c":[1]}`, `{"a":{"b":1},"c":[1]}`, `{}`},
+		"a value":                    {`{"a":{"b":1,"c":2}}`, `{"a":{"b":1,"c":3}}`, `{"a":{"c":3}}`},
+		"a field more":               {`{"a":1}`, `{"a":1,"b":{"c":1}}`, `{"b":{"c":1}}`},
+		"a field less":               {`{"a":{"b":1,"c":2}}`, `{"a":{"b":1}}`, `{"a":{"c":null}}`},
+		"a list is one value":        {`{"a":[1,2]}`, `{"a":[1]}`, `{"a":[1]}`},
+		"an object for a value":      {`{"a":1}`, `{"a":{"b":1}}`, `{"a":{"b":1}}`},
+		"a value for an object":      {`{"a":{"b":1}}`, `{"a":1}`, `{"a":1}`},
+		"an empty object":            {`{"a":{"b":1}}`, `{"a":{}}`, `{"a":{"b":null}}`},
+		"null is as good as nothing": {`{"a":null}`, `{"b":null}`, `{}`},
+		"null for a value":           {`{"a":1}`, `{"a":null}`, `{"a":null}`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			object := func(raw string) map[string]any {
+				var o map[string]any
+				if err := json.Unmarshal([]byte(raw), &o); err != nil {
+					t.Fatal(err)
+				}
+				return o
+			}
+			from, to := object(c.from), object(c.to)
+			patch := MergePatch(from, to)
+			if got, err := json.Marshal(patch); err != nil || string(got) != c.want {
+				t.Errorf("got %s, want %s (%v)", got, c.want, err)
+			}
+			if again := MergePatch(merge(from, patch), to); len(again) > 0 {
+				t.Errorf("what the patch makes still differs by %v", again)
+			}
+		})
+	}
+}
