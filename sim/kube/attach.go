@@ -81,9 +81,9 @@ func (p *passes) over(volume corev1.UniqueVolumeName, node types.NodeName, err e
 	p.mu.Lock()
 	p.settling++
 	p.mu.Unlock()
-	p.executor.ended(volume, node, err)
+	off := p.executor.ended(volume, node, err)
 	go func() {
-		for p.executor.IsOperationPending(volume, "", "") || p.executor.IsOperationPending(volume, "", node) {
+		for !off() {
 			time.Sleep(20 * time.Microsecond)
 		}
 		p.want()
@@ -281,7 +281,7 @@ func attachDetach(ctx context.Context, client kubernetes.Interface, f informers.
 		patience: timers.ReconcilerMaxWaitForUnmountDuration, made: map[target]*detachRequest{}}
 	*updater = &lastStep{NodeStatusUpdater: *updater, passes: p}
 	p.executor = &executor{OperationExecutor: *books, clock: c, want: p.want,
-		started: map[target]operation{}, failed: map[operation]*failure{}}
+		started: map[target]begun{}, latest: map[target]int{}, failed: map[operation]*failure{}}
 	*books, *again = p.executor, p.executor
 	p.reconciler = *inner
 	*inner = p

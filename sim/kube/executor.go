@@ -33,9 +33,20 @@ type executor struct {
 	want func()
 
 	mu sync.Mutex
+	// begun counts the operations that were to start.
+	begun int
 	// started tells which operation was started for a volume and a node.
-	started map[target]operation
-	failed  map[operation]*failure
+	started map[target]begun
+	// latest is the number of the operation that was put on upstream's books last,
+	// by what may have one operation at a time there.
+	latest map[target]int
+	failed map[operation]*failure
+}
+
+// begun is an operation with its number.
+type begun struct {
+	operation
+	n int
 }
 
 // target is a volume and a node.
@@ -65,10 +76,7 @@ func (e *executor) AttachVolume(logger klog.Logger, v operationexecutor.VolumeTo
 	if util.IsMultiAttachAllowed(v.VolumeSpec) {
 		op.node = v.NodeName
 	}
-	if err := e.start(op, v.NodeName); err != nil {
-		return err
-	}
-	return e.OperationExecutor.AttachVolume(logger, v, asw)
+	return e.start(op, v.NodeName, func() error { return e.OperationExecutor.AttachVolume(logger, v, asw) })
 }
 
 // DetachVolume implements operationexecutor.OperationExecutor.
@@ -77,10 +85,7 @@ func (e *executor) DetachVolume(logger klog.Logger, v operationexecutor.Attached
 	if util.IsMultiAttachAllowed(v.VolumeSpec) {
 		op.node = v.NodeName
 	}
-	if err := e.start(op, v.NodeName); err != nil {
-		return err
-	}
-	return e.OperationExecutor.DetachVolume(logger, v, verify, asw)
+	return e.start(op, v.NodeName, func() error { return e.OperationExecutor.DetachVolume(logger, v, verify, asw) })
 }
 
 // IsOperationSafeToRetry implements operationexecutor.OperationExecutor.
@@ -88,15 +93,23 @@ func (e *executor) IsOperationSafeToRetry(volume corev1.UniqueVolumeName, pod vo
 	return e.OperationExecutor.IsOperationSafeToRetry(volume, pod, node, name) && !e.backsOff(operation{target{volume, node}, name})
 }
 
-// start takes an operation down, or refuses it in words that the reconciler
-// does not log.
-func (e *executor) start(op operation, node types.NodeName) error {
+// start has upstream start an operation, and takes it down; or refuses it in words
+// that the reconciler does not log.
+func (e *executor) start(op operation, node types.NodeName, upstream func() error) error {
 	if e.backsOff(op) {
 		return exponentialbackoff.NewExponentialBackoffError(op.name, exponentialbackoff.ExponentialBackoff{})
 	}
 	e.mu.Lock()
+	e.begun++
+	n := e.begun
+	e.started[target{op.volume, node}] = begun{op, n}
+	e.mu.Unlock()
+	if err := upstream(); err != nil {
+		return err
+	}
+	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.started[target{op.volume, node}] = op
+	e.latest[op.target] = n
 	return nil
 }
 
@@ -108,15 +121,31 @@ func (e *executor) backsOff(op operation) bool {
 }
 
 // ended takes down how an operation ended, and has it tried again later if it
-// failed.
-func (e *executor) ended(volume corev1.UniqueVolumeName, node types.NodeName, err error) {
+// failed. What it gives says whether the operation is off upstream's books: it stays
+// there for a moment after its end, and the next one of the volume may be on them
+// right after.
+func (e *executor) ended(volume corev1.UniqueVolumeName, node types.NodeName, err error) (off func() bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	op, ok := e.started[target{volume, node}]
+	was, ok := e.started[target{volume, node}]
 	if !ok {
-		return
+		return func() bool { return true }
 	}
 	delete(e.started, target{volume, node})
+	off = func() bool {
+		if !e.IsOperationPending(was.volume, "", was.node) {
+			return true
+		}
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		return e.latest[was.target] > was.n
+	}
+	e.backOff(was.operation, err)
+	return off
+}
+
+// backOff has an operation that failed tried again later.
+func (e *executor) backOff(op operation, err error) {
 	f := e.failed[op]
 	if err == nil {
 		if f != nil {
@@ -171,4 +200,5 @@ func (e *executor) reset() {
 		f.event.Cancel()
 		delete(e.failed, op)
 	}
+	clear(e.latest)
 }
