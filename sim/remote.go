@@ -203,6 +203,6 @@ func (r *remote) stop() {
 // than one core busy and wants about 1.5 GiB. It also takes some seconds to
 // start, which pays only for a good number of cells.
 func workersFor(cells int) int {
-	const cellsEach = 20
+	const cellsEach = 12
 	return max(1, min(machine.Fit(machine.Share{Cores: 1, Memory: 3 << 29}), cells/cellsEach))
 }
