@@ -30,8 +30,7 @@ func (c *ControlPlane) Quiet(ctx context.Context, pids []int, checks ...Check) e
 	// The moment guards against the gap between two wake-ups of one chain.
 	const inARow = 2
 	all := append(append([]int(nil), c.pids...), pids...)
-	row, last := 0, c.progress(all)
-	pause()
+	row, last := 0, progress{activity: -1}
 	report := time.Now().Add(reportAfter)
 	for {
 		if err := ctx.Err(); err != nil {
