@@ -481,6 +481,10 @@ func (c *play) loop() error {
 			c.kube.Nudge()
 			continue
 		}
+		if !c.still() {
+			looked = false
+			continue
+		}
 		waiting := c.clock.Pending(clock.Timeout)
 		// A retry, say, that a time-out has brought about comes to a stall of its own.
 		if stall == 0 || c.begun(stall) {
@@ -502,6 +506,24 @@ func (c *play) loop() error {
 		c.clock.Step()
 	}
 	return fmt.Errorf("%w: %d steps, now at %.0f s of virtual time", errTooLong, maxSteps, c.clock.Elapsed())
+}
+
+// patience is how long, in real time, nothing may come before a run is called stuck
+// or a time-out is played.
+const patience = 100 * time.Millisecond
+
+// still says whether nothing comes for a while. All may seem quiet while news is
+// under way in the kernel, or in a process that a loaded machine keeps waiting. Work
+// that comes a little early for it does little harm; a run whose time runs out for
+// it gets a wrong verdict.
+func (c *play) still() bool {
+	before := c.cp.Tap().Activity()
+	select {
+	case <-c.ctx.Done():
+		return false
+	case <-time.After(patience):
+		return c.cp.Tap().Activity() == before
+	}
 }
 
 // begun says whether a TaskRun or pod was made since the history had so many entries.
