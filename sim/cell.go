@@ -23,6 +23,7 @@ import (
 	"k8s.io/client-go/dynamic"
 
 	"simctl.dev/simctl/sim/clock"
+	"simctl.dev/simctl/sim/controlplane"
 	"simctl.dev/simctl/sim/history"
 	"simctl.dev/simctl/sim/node"
 	"simctl.dev/simctl/sim/scenario"
@@ -327,7 +328,7 @@ func inertIfUnknown(u *unstructured.Unstructured) bool {
 // manifestRef names an object that has not been made: what is to have a name made up
 // goes by the beginning of it.
 func manifestRef(u *unstructured.Unstructured) history.Ref {
-	ref := refOf(u)
+	ref := controlplane.RefOf(u)
 	if ref.Name == "" {
 		ref.Name = u.GetGenerateName()
 	}

@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 
+	"simctl.dev/simctl/sim/controlplane"
 	"simctl.dev/simctl/sim/history"
 	"simctl.dev/simctl/sim/node"
 	"simctl.dev/simctl/sim/openshift"
@@ -223,12 +224,8 @@ func (c *play) found(o runtime.Object) error {
 	if err != nil {
 		return err
 	}
-	c.cluster.refs = append(c.cluster.refs, refOf(u))
+	c.cluster.refs = append(c.cluster.refs, controlplane.RefOf(u))
 	return c.create(c.simctl, u)
-}
-
-func refOf(u *unstructured.Unstructured) history.Ref {
-	return history.Ref{APIVersion: u.GetAPIVersion(), Kind: u.GetKind(), Namespace: u.GetNamespace(), Name: u.GetName()}
 }
 
 // get gives an object as it is now; nil if it is gone.

@@ -8,6 +8,8 @@ import (
 	"slices"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"simctl.dev/simctl/sim/controlplane"
 )
 
 // definitionsOf gives the objects of a workload that only say how runs are to go:
@@ -101,7 +103,7 @@ func (c *play) ensureDefinitions(definitions []*unstructured.Unstructured) error
 			all = false // of a kind that is not served
 			continue
 		}
-		k.refs = append(k.refs, refOf(u))
+		k.refs = append(k.refs, controlplane.RefOf(u))
 	}
 	if err := c.look(&k); err != nil {
 		return err

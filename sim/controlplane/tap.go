@@ -66,7 +66,7 @@ func (t *Tap) Found(actor string, raw []byte) error {
 	if err != nil {
 		return fmt.Errorf("reading an object: %w", err)
 	}
-	t.state(actor, history.VerbCreate, refOf(o), 0, prune(o))
+	t.state(actor, history.VerbCreate, RefOf(o), 0, prune(o))
 	return nil
 }
 
@@ -210,7 +210,8 @@ func decode(raw []byte) (*unstructured.Unstructured, error) {
 	return o, err
 }
 
-func refOf(o *unstructured.Unstructured) history.Ref {
+// RefOf names an object as histories do.
+func RefOf(o *unstructured.Unstructured) history.Ref {
 	return history.Ref{APIVersion: o.GetAPIVersion(), Kind: o.GetKind(), Namespace: o.GetNamespace(), Name: o.GetName()}
 }
 
@@ -304,7 +305,7 @@ func (t *Tap) record(actor string, req *http.Request, where target, code int, se
 		}
 		return
 	}
-	ref, grace := refOf(o), o.GetDeletionGracePeriodSeconds()
+	ref, grace := RefOf(o), o.GetDeletionGracePeriodSeconds()
 	over := len(o.GetFinalizers()) == 0 &&
 		(verb == history.VerbDelete || o.GetDeletionTimestamp() != nil) &&
 		(grace == nil || *grace == 0)
@@ -373,7 +374,7 @@ func (t *Tap) refused(actor, verb string, where target, code int, sent, got []by
 	_ = json.Unmarshal(got, &s)
 	e := history.Entry{Kind: history.KindRefused, Actor: actor, Verb: verb, Code: code, Reason: s.Reason, Message: s.Message}
 	if o, err := decode(toJSON(sent)); err == nil && o.GetKind() != "" {
-		e.Object = refOf(o)
+		e.Object = RefOf(o)
 		if e.Object.Name == "" {
 			e.Object.Name = o.GetGenerateName()
 		}

@@ -269,7 +269,7 @@ const (
 )
 
 func (h *Hook) answer(r Request) Answer {
-	for i := 0; r.Wait && i < answerTries && h.reconciling(); i++ {
+	for i := 0; r.Wait && i < answerTries && h.working(); i++ {
 		time.Sleep(answerAfter)
 	}
 	a := Answer{N: r.N, Runnable: runnable()}
@@ -282,13 +282,10 @@ func (h *Hook) answer(r Request) Answer {
 	a.Unread = sockets()
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	a.Queued, a.Active = h.load()
 	a.Ready = len(h.controllers) == h.expected && h.expected > 0
 	for _, c := range h.controllers {
 		a.Ready = a.Ready && c.started
-		// A key that the parent had enqueued counts until its reconciler has
-		// it: on its way through the queue's lanes Len does not see it.
-		a.Queued += c.queue.Len() + len(c.due)
-		a.Active += c.active
 		a.Parked = a.Parked || len(c.parked) > 0
 	}
 	a.Reconciles = h.reconciles
@@ -297,16 +294,23 @@ func (h *Hook) answer(r Request) Answer {
 	return a
 }
 
-// reconciling says whether a key is in a work queue or a reconciler.
-func (h *Hook) reconciling() bool {
+// working says whether a key is in a work queue or a reconciler.
+func (h *Hook) working() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	queued, active := h.load()
+	return queued+active > 0
+}
+
+// load counts the keys in work queues and in reconcilers. Callers hold the lock.
+func (h *Hook) load() (queued, active int) {
 	for _, c := range h.controllers {
-		if c.active > 0 || len(c.due) > 0 || c.queue.Len() > 0 {
-			return true
-		}
+		// A key that the parent had enqueued counts until its reconciler has
+		// it: on its way through the queue's lanes Len does not see it.
+		queued += c.queue.Len() + len(c.due)
+		active += c.active
 	}
-	return false
+	return queued, active
 }
 
 // runnable counts the goroutines, the caller's aside, that run or could. Those
