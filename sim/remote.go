@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"syscall"
 	"time"
@@ -33,8 +34,10 @@ import (
 const workerName = "simctl-worker"
 
 type workerSetup struct {
-	Dir      string `json:"dir"`
-	Index    int    `json:"index"`
+	Dir   string `json:"dir"`
+	Index int    `json:"index"`
+	// Cores is how many each process of the control plane may use at a time.
+	Cores    int    `json:"cores"`
 	CacheDir string `json:"cacheDir"`
 }
 
@@ -83,6 +86,11 @@ func serveWorker(in io.Reader, out io.Writer) error {
 	if err := json.Unmarshal(<-lines, &setup); err != nil {
 		return fmt.Errorf("reading a worker's set-up: %w", err)
 	}
+	// For the worker's children. Its own runtime has begun by now and keeps all cores:
+	// somebody must take what comes in while it waits for quiet.
+	if err := os.Setenv("GOMAXPROCS", strconv.Itoa(setup.Cores)); err != nil {
+		return fmt.Errorf("setting a worker up: %w", err)
+	}
 	// What upstream code logs goes to a file, as it does in one process: standard
 	// error is the run's progress.
 	log, err := os.OpenFile(filepath.Join(setup.Dir, "logs", strconv.Itoa(setup.Index)+"-simctl.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o640)
@@ -126,7 +134,8 @@ type remote struct {
 	done    chan error
 }
 
-func newRemote(dir string, index int, cacheDir string) (*remote, error) {
+// newRemote starts the worker with an index among so many workers.
+func newRemote(dir string, index, workers int, cacheDir string) (*remote, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, fmt.Errorf("finding simctl's own executable: %w", err)
@@ -140,7 +149,7 @@ func newRemote(dir string, index int, cacheDir string) (*remote, error) {
 	if err != nil {
 		return nil, fmt.Errorf("starting a worker: %w", err)
 	}
-	if err := r.cmd.Start(); err != nil {
+	if err := machine.Unhurried(r.cmd.Start); err != nil {
 		return nil, fmt.Errorf("starting a worker: %w", err)
 	}
 	go func() {
@@ -155,7 +164,9 @@ func newRemote(dir string, index int, cacheDir string) (*remote, error) {
 			r.answers <- a
 		}
 	}()
-	err = json.NewEncoder(r.in).Encode(workerSetup{Dir: dir, Index: index, CacheDir: cacheDir})
+	err = json.NewEncoder(r.in).Encode(workerSetup{
+		Dir: dir, Index: index, Cores: max(1, runtime.GOMAXPROCS(0)/workers), CacheDir: cacheDir,
+	})
 	if err == nil {
 		_, err = r.answer(context.Background())
 	}

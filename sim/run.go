@@ -295,7 +295,7 @@ func (r *run) newRunner(ctx context.Context, worker, workers int) (cellRunner, e
 			r.tell(Event{Kind: EventBuild, Message: line})
 		})
 	}
-	return newRemote(r.o.OutDir, worker, r.o.CacheDir)
+	return newRemote(r.o.OutDir, worker, workers, r.o.CacheDir)
 }
 
 func (r *run) done(index int, res verdict.Cell) {

@@ -213,7 +213,7 @@ func start(ctx context.Context, b *Build, o ControllerOptions) (*Controller, err
 }
 
 // environment is what the process gets: nothing of simctl's own but where to
-// put files, and nothing that leads out of this machine.
+// put files and how many cores to use, and nothing that leads out of this machine.
 func environment(upstream map[string]string, namespace string) map[string]string {
 	env := map[string]string{
 		// Needed by old releases even if nobody reads metrics.
@@ -225,8 +225,10 @@ func environment(upstream map[string]string, namespace string) map[string]string
 	for k, v := range upstream {
 		env[k] = v
 	}
-	if v, ok := os.LookupEnv("TMPDIR"); ok {
-		env["TMPDIR"] = v
+	for _, name := range []string{"TMPDIR", "GOMAXPROCS"} {
+		if v, ok := os.LookupEnv(name); ok {
+			env[name] = v
+		}
 	}
 	const nowhere = "/nonexistent"
 	env["HOME"], env["PATH"] = nowhere, nowhere

@@ -1,4 +1,5 @@
-// Package machine says how much of a kind this machine takes side by side.
+// Package machine says how much of a kind this machine takes side by side, and has it
+// share the processors well.
 package machine
 
 import (
