@@ -258,7 +258,11 @@ func TestSameSeedSameResult(t *testing.T) {
 	for _, how := range []struct {
 		parallel  int
 		backwards bool
-	}{{1, false}, {1, true}, {2, false}} {
+		cores     string // for every process; all if empty
+	}{{1, false, ""}, {1, true, ""}, {2, false, ""}, {2, false, "1"}} {
+		if how.cores != "" {
+			t.Setenv("GOMAXPROCS", how.cores)
+		}
 		order := slices.Clone(cells)
 		if how.backwards {
 			slices.Reverse(order)
@@ -284,7 +288,7 @@ func TestSameSeedSameResult(t *testing.T) {
 		}
 		runs = append(runs, raw)
 	}
-	for i, name := range []string{"in the opposite order", "in two processes"} {
+	for i, name := range []string{"in the opposite order", "in two processes", "in two processes on one core each"} {
 		if !bytes.Equal(runs[0], runs[i+1]) {
 			t.Errorf("the same seed gave\n%s\nand %s\n%s", runs[0], name, runs[i+1])
 		}

@@ -79,8 +79,13 @@ func TestDeployment(t *testing.T) {
 	if want := map[string]string{"CONFIG_DEFAULTS_NAME": "config-defaults"}; !reflect.DeepEqual(env, want) {
 		t.Errorf("environment %v, want %v", env, want)
 	}
+	t.Setenv("GOMAXPROCS", "3")
+	t.Setenv("SIMCTL_OUT", "/somewhere")
 	got := environment(env, corev1.NamespaceDefault)
-	for name, want := range map[string]string{"SYSTEM_NAMESPACE": "default", "CONFIG_DEFAULTS_NAME": "config-defaults", "PROBES_PORT": "0"} {
+	for name, want := range map[string]string{
+		"SYSTEM_NAMESPACE": "default", "CONFIG_DEFAULTS_NAME": "config-defaults", "PROBES_PORT": "0",
+		"GOMAXPROCS": "3", "SIMCTL_OUT": "",
+	} {
 		if got[name] != want {
 			t.Errorf("%s is %q, want %q", name, got[name], want)
 		}
