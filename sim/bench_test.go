@@ -17,8 +17,9 @@ import (
 	"simctl.dev/simctl/sim/verdict"
 )
 
-// BenchmarkCells runs the five-task success cell on one control plane and on two
-// side by side, which is what a run of many cells takes on two cores. It reports
+// BenchmarkCells runs the five-task success cell on one control plane, on two and on
+// three side by side, which is what a run takes on two cores if it has few cells,
+// some, or many. It reports
 // cells a second after the first (which pays for the start), the seconds until the
 // first cell could begin and until everything had stopped, and the memory of the
 // process tree.
@@ -27,7 +28,7 @@ func BenchmarkCells(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	for name, c := range map[string]struct{ workers, repeats int }{"one": {1, 10}, "two": {2, 30}} {
+	for name, c := range map[string]struct{ workers, repeats int }{"one": {1, 10}, "two": {2, 30}, "three": {3, 48}} {
 		cells, err := f.Cells(scenario.Options{Repeats: &c.repeats})
 		if err != nil {
 			b.Fatal(err)

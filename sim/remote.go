@@ -210,10 +210,18 @@ func (r *remote) stop() {
 	_ = <-r.done // how it ended does not matter any more
 }
 
-// workersFor chooses how many control planes run side by side. Each keeps more
-// than one core busy and wants about 1.5 GiB. It also takes some seconds to
-// start, which pays only for a good number of cells.
-func workersFor(cells int) int {
-	const cellsEach = 12
-	return max(1, min(machine.Fit(machine.Share{Cores: 1, Memory: 3 << 29}), cells/cellsEach))
+// workersFor chooses how many control planes run side by side, where fit says how
+// many of a kind the machine takes. Each wants about 1.5 GiB, and takes some seconds
+// to start, which pays only for some cells. One waits for itself a good part of the
+// time, so that three get more out of two cores than two do: a tenth, which takes
+// more cells to pay.
+func workersFor(cells int, fit func(machine.Share) int) int {
+	const (
+		cellsEach       = 6
+		cellsEachBeyond = 16
+		memory          = 3 << 29
+	)
+	byCores := min(fit(machine.Share{Cores: 1, Memory: memory}), cells/cellsEach)
+	beyond := min(fit(machine.Share{Cores: 2.0 / 3, Memory: memory}), cells/cellsEachBeyond)
+	return max(1, byCores, beyond)
 }

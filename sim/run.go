@@ -16,6 +16,7 @@ import (
 
 	"simctl.dev/simctl/sim/controlplane"
 	"simctl.dev/simctl/sim/history"
+	"simctl.dev/simctl/sim/internal/machine"
 	"simctl.dev/simctl/sim/openshift"
 	"simctl.dev/simctl/sim/scenario"
 	"simctl.dev/simctl/sim/tekton"
@@ -93,7 +94,7 @@ func Run(ctx context.Context, cells []scenario.Cell, o Options) ([]verdict.Cell,
 	q := r.build(ctx)
 	n := o.Parallel
 	if n <= 0 {
-		n = workersFor(len(cells))
+		n = workersFor(len(cells), machine.Fit)
 	}
 	var wg sync.WaitGroup
 	errs := make([]error, n)

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"simctl.dev/simctl/sim/internal/machine"
 )
 
 // A Check says whether a part of the system has nothing to do. Idle is asked
@@ -85,7 +87,8 @@ func idleUse(while time.Duration) time.Duration { return while / 5 }
 // at least.
 func pause() {
 	t := unix.NsecToTimespec(int64(300 * time.Microsecond))
-	_ = unix.Nanosleep(&t, nil)
+	// A cell takes hundreds of pauses, each of which would be as long again.
+	_ = machine.Hurried(func() error { return unix.Nanosleep(&t, nil) })
 }
 
 // reportAfter is how long Quiet waits before it says in the log what for.

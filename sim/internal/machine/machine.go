@@ -13,7 +13,7 @@ import (
 
 // Share is what one of several equal things running side by side keeps busy.
 type Share struct {
-	Cores  int
+	Cores  float64
 	Memory uint64 // bytes
 }
 
@@ -25,7 +25,7 @@ func Fit(s Share) int {
 // fit divides a machine with so many cores and so many bytes free; 0 bytes means
 // that it is not known.
 func fit(s Share, cores int, free uint64) int {
-	n := cores / s.Cores
+	n := int(float64(cores) / s.Cores)
 	if free > 0 {
 		n = min(n, int(free/s.Memory))
 	}

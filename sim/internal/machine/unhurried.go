@@ -7,8 +7,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// slack is how late a timer may be in processes that are started without hurry.
-const slack = time.Millisecond
+// How late timers may be in processes that are started without hurry, and on a
+// thread that is in one: the kernel's default.
+const (
+	slack = time.Millisecond
+	hurry = 50 * time.Microsecond
+)
 
 // Unhurried runs f. The processes that f starts, and theirs, may be woken by their
 // timers a millisecond late. The runtime of a Go program that has something to do
@@ -18,10 +22,19 @@ const slack = time.Millisecond
 // start them on the goroutine that it is called on.
 func Unhurried(f func() error) error {
 	// A process inherits the slack of the thread that starts it.
+	return withSlack(slack, f)
+}
+
+// Hurried runs f with a thread whose timers are on time even in a process that was
+// started without hurry: for a short sleep in a system call of its own.
+func Hurried(f func() error) error { return withSlack(hurry, f) }
+
+// withSlack runs f on a thread whose timers may be that late.
+func withSlack(late time.Duration, f func() error) error {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	was, err := unix.PrctlRetInt(unix.PR_GET_TIMERSLACK, 0, 0, 0, 0)
-	if err == nil && unix.Prctl(unix.PR_SET_TIMERSLACK, uintptr(slack), 0, 0, 0) == nil {
+	if err == nil && unix.Prctl(unix.PR_SET_TIMERSLACK, uintptr(late), 0, 0, 0) == nil {
 		defer func() { _ = unix.Prctl(unix.PR_SET_TIMERSLACK, uintptr(was), 0, 0, 0) }()
 	}
 	return f()

@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-// TestUnhurried looks at what a child of a child is told, and one started afterwards.
+// TestUnhurried looks at what a child of a child is told, what one of a thread that is
+// in a hurry all the same, and one started afterwards.
 func TestUnhurried(t *testing.T) {
 	runtime.LockOSThread() // the thread is left as it was
 	defer runtime.UnlockOSThread()
@@ -18,14 +19,20 @@ func TestUnhurried(t *testing.T) {
 			return err
 		}
 	}
-	var before, during, after string
-	for _, err := range []error{ask(&before)(), Unhurried(ask(&during)), ask(&after)()} {
+	var before, during, hurried, after string
+	for _, err := range []error{
+		ask(&before)(), Unhurried(ask(&during)),
+		Unhurried(func() error { return Hurried(ask(&hurried)) }), ask(&after)(),
+	} {
 		if err != nil {
 			t.Fatal(err)
 		}
 	}
 	if during != "1000000" {
 		t.Errorf("a process of an unhurried one has a slack of %s ns", during)
+	}
+	if hurried != "50000" {
+		t.Errorf("a thread that is in a hurry has a slack of %s ns", hurried)
 	}
 	if after != before {
 		t.Errorf("one started afterwards has %s ns, before it was %s", after, before)
