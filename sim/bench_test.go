@@ -19,10 +19,9 @@ import (
 
 // BenchmarkCells runs the five-task success cell on one control plane, on two and on
 // three side by side, which is what a run takes on two cores if it has few cells,
-// some, or many. It reports
-// cells a second after the first (which pays for the start), the seconds until the
-// first cell could begin and until everything had stopped, and the memory of the
-// process tree.
+// some, or many. It reports cells a second after the first (which pays for the
+// start), the seconds until the first cell could begin and until everything had
+// stopped, and the memory of the process tree.
 func BenchmarkCells(b *testing.B) {
 	f, err := scenario.Load(filepath.Join("testdata", "bench", "five-tasks.yaml"))
 	if err != nil {

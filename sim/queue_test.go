@@ -5,7 +5,6 @@ import (
 	"slices"
 	"testing"
 
-	"simctl.dev/simctl/sim/internal/machine"
 	"simctl.dev/simctl/sim/scenario"
 )
 
@@ -119,28 +118,24 @@ func TestQueueWaits(t *testing.T) {
 // TestWorkersFor: a control plane is started only where there is enough for it to do.
 func TestWorkersFor(t *testing.T) {
 	for _, c := range []struct {
-		name         string
-		cells, cores int
-		memory       uint64 // GiB
-		want         int
+		name              string
+		cells, cores, fit int
+		want              int
 	}{
-		{"no cells", 0, 2, 24, 1},
-		{"few cells", 11, 2, 24, 1},
-		{"one for each core", 12, 2, 24, 2},
-		{"not yet worth a third", 47, 2, 24, 2},
-		{"three on two cores", 48, 2, 24, 3},
-		{"no more than that", 1000, 2, 24, 3},
-		{"memory for two", 1000, 2, 4, 2},
-		{"one core", 1000, 1, 24, 1},
-		{"many cores, few cells", 30, 16, 64, 5},
-		{"many cores", 1000, 16, 64, 24},
+		{"no cells", 0, 2, 3, 1},
+		{"few cells", 11, 2, 3, 1},
+		{"one for each core", 12, 2, 3, 2},
+		{"not yet worth a third", 47, 2, 3, 2},
+		{"three on two cores", 48, 2, 3, 3},
+		{"no more than that", 1000, 2, 3, 3},
+		{"memory for two", 1000, 2, 2, 2},
+		{"one core", 1000, 1, 1, 1},
+		{"many cores, few cells", 30, 16, 24, 5},
+		{"many cores", 1000, 16, 24, 24},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			got := workersFor(c.cells, func(s machine.Share) int {
-				return max(1, min(int(float64(c.cores)/s.Cores), int(c.memory<<30/s.Memory)))
-			})
-			if got != c.want {
-				t.Errorf("%d cells on %d cores with %d GiB take %d control planes, want %d", c.cells, c.cores, c.memory, got, c.want)
+			if got := workersFor(c.cells, c.cores, c.fit); got != c.want {
+				t.Errorf("%d cells on %d cores, where %d fit, take %d control planes, want %d", c.cells, c.cores, c.fit, got, c.want)
 			}
 		})
 	}

@@ -210,18 +210,19 @@ func (r *remote) stop() {
 	_ = <-r.done // how it ended does not matter any more
 }
 
-// workersFor chooses how many control planes run side by side, where fit says how
-// many of a kind the machine takes. Each wants about 1.5 GiB, and takes some seconds
-// to start, which pays only for some cells. One waits for itself a good part of the
-// time, so that three get more out of two cores than two do: a tenth, which takes
-// more cells to pay.
-func workersFor(cells int, fit func(machine.Share) int) int {
+// oneWorker is what one of several control planes side by side keeps busy. It waits
+// for itself a good part of the time, so that three get more out of two cores than
+// two do.
+var oneWorker = machine.Share{Cores: 2.0 / 3, Memory: 3 << 29}
+
+// workersFor chooses how many control planes run side by side on so many cores,
+// where at most so many fit. Each takes some seconds to start, which pays only for
+// some cells; one beyond the number of cores gains a tenth, which takes more.
+func workersFor(cells, cores, fit int) int {
 	const (
 		cellsEach       = 6
 		cellsEachBeyond = 16
-		memory          = 3 << 29
 	)
-	byCores := min(fit(machine.Share{Cores: 1, Memory: memory}), cells/cellsEach)
-	beyond := min(fit(machine.Share{Cores: 2.0 / 3, Memory: memory}), cells/cellsEachBeyond)
-	return max(1, byCores, beyond)
+	pay := max(min(cells/cellsEach, cores), cells/cellsEachBeyond)
+	return max(1, min(pay, fit))
 }

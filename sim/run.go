@@ -7,6 +7,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"runtime"
 	"runtime/debug"
 	"slices"
 	"sync"
@@ -94,7 +95,7 @@ func Run(ctx context.Context, cells []scenario.Cell, o Options) ([]verdict.Cell,
 	q := r.build(ctx)
 	n := o.Parallel
 	if n <= 0 {
-		n = workersFor(len(cells), machine.Fit)
+		n = workersFor(len(cells), runtime.GOMAXPROCS(0), machine.Fit(oneWorker))
 	}
 	var wg sync.WaitGroup
 	errs := make([]error, n)
