@@ -260,7 +260,11 @@ func (r *run) work(ctx context.Context, worker, workers int, q *queue) error {
 			continue
 		}
 		if runner == nil {
-			r.tell(Event{Kind: EventControlPlane, Message: "starting the control plane"})
+			starting := "starting the control plane"
+			if workers > 1 {
+				starting = fmt.Sprintf("starting control plane %d of %d", worker+1, workers)
+			}
+			r.tell(Event{Kind: EventControlPlane, Message: starting})
 			var err error
 			if runner, err = r.newRunner(ctx, worker, workers); err != nil {
 				if ctx.Err() != nil {
