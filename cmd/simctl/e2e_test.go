@@ -1,10 +1,13 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -37,7 +40,47 @@ import (
 
 func TestMain(m *testing.M) {
 	sim.ChildMain()
+	if os.Getenv(asProgram) != "" {
+		os.Exit(run())
+	}
 	os.Exit(m.Run())
+}
+
+// asProgram has the test binary be simctl.
+const asProgram = "SIMCTL_TEST_AS_PROGRAM"
+
+// TestProgressUnread: whoever reads the progress goes away. The run ends, and nothing
+// is left of its control planes, in this process or in those of workers.
+func TestProgressUnread(t *testing.T) {
+	for _, parallel := range []string{"1", "2"} {
+		t.Run(parallel, func(t *testing.T) {
+			tmp := t.TempDir()
+			cmd := exec.Command(os.Args[0], "run", "--parallel", parallel, "--repeats", "20", "--out", filepath.Join(t.TempDir(), "out"),
+				"../../sim/testdata/bench/five-tasks.yaml")
+			cmd.Env = append(os.Environ(), asProgram+"=1", "TMPDIR="+tmp)
+			progress, err := cmd.StderrPipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			in := bufio.NewScanner(progress)
+			for in.Scan() && !strings.Contains(in.Text(), "success") {
+			}
+			if err := progress.Close(); err != nil {
+				t.Fatal(err)
+			}
+			err = cmd.Wait()
+			if exit := (*exec.ExitError)(nil); !errors.As(err, &exit) || exit.ExitCode() != cli.StatusError {
+				t.Errorf("simctl ended with %v, want exit status %d", err, cli.StatusError)
+			}
+			left, err := filepath.Glob(filepath.Join(tmp, "*"))
+			if err != nil || len(left) > 0 {
+				t.Errorf("left behind: %v %v", left, err)
+			}
+		})
+	}
 }
 
 // simctl runs a command line as main does.

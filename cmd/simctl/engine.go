@@ -3,6 +3,8 @@ package main
 import (
 	"context"
 	"errors"
+	"os/signal"
+	"syscall"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/klog/v2"
@@ -23,6 +25,10 @@ var _ cli.Engine = engine{}
 func (engine) Run(ctx context.Context, cells []scenario.Cell, o cli.RunOptions) ([]verdict.Cell, error) {
 	// Upstream code that is handed no logger says it to this one.
 	klog.SetLogger(o.Logger)
+	// Nobody reads the progress any more: that must not end this process while its
+	// control planes stand.
+	signal.Ignore(syscall.SIGPIPE)
+	defer signal.Reset(syscall.SIGPIPE)
 	results, err := sim.Run(ctx, cells, sim.Options{
 		Parallel: o.Parallel, OutDir: o.OutDir, FailFast: o.FailFast, CacheDir: o.CacheDir, Logger: o.Logger,
 		Progress: func(e sim.Event) {

@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"os"
 	"os/signal"
 	"runtime"
@@ -37,9 +38,28 @@ func run() int {
 			Tekton: tekton.BuiltIn, Go: runtime.Version(),
 		},
 		Stdout: os.Stdout,
-		Stderr: os.Stderr,
+		Stderr: watched{os.Stderr, stop},
 	}
 	return app.Main(ctx, os.Args[1:])
+}
+
+// watched is a writer with a reader who may go away, as `| head` does: that ends a
+// run as a Ctrl-C does; see [engine.Run].
+type watched struct {
+	file *os.File
+	end  func()
+}
+
+// Fd gives the file's descriptor, by which a terminal is known.
+func (w watched) Fd() uintptr { return w.file.Fd() }
+
+// Write implements io.Writer.
+func (w watched) Write(p []byte) (int, error) {
+	n, err := w.file.Write(p)
+	if errors.Is(err, syscall.EPIPE) {
+		w.end()
+	}
+	return n, err
 }
 
 // moduleVersion is the version of a module that simctl is built from; an empty
