@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -203,6 +204,22 @@ func (c *checker) cluster(cl *Cluster) {
 	c.quantity("cluster.registry.imageSize", cl.Registry.ImageSize)
 	for _, name := range sortedKeys(cl.Registry.Images) {
 		c.quantity("cluster.registry.images."+name, cl.Registry.Images[name])
+	}
+	c.kubelet(&cl.Kubelet)
+}
+
+func (c *checker) kubelet(k *Kubelet) {
+	const at = "cluster.kubelet"
+	c.distribution(at+".sandbox", k.Sandbox)
+	c.distribution(at+".containerStart", k.ContainerStart)
+	c.distribution(at+".initContainer", k.InitContainer)
+	c.distribution(at+".downwardAPI", k.DownwardAPI)
+	c.distribution(at+".podEnd", k.PodEnd)
+	c.distribution(at+".termination", k.Termination)
+	if text := k.NodeStatusUpdateFrequency; text != "" {
+		if d, err := time.ParseDuration(text); err != nil || d <= 0 {
+			c.add(at+".nodeStatusUpdateFrequency", "%s.nodeStatusUpdateFrequency: %q is no duration above 0; write it as 10s", at, text)
+		}
 	}
 }
 

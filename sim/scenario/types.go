@@ -54,6 +54,38 @@ type Cluster struct {
 	OpenShift      OpenShift      `json:"openshift,omitzero"`
 	// Registry says how fast images come.
 	Registry Registry `json:"registry,omitzero"`
+	// Kubelet says how the kubelets of all nodes are set and how long they take.
+	Kubelet Kubelet `json:"kubelet,omitzero"`
+}
+
+// Kubelet is how the kubelets of all nodes are set, and how long they and the
+// container runtime take over the stages of a pod's life. What a duration is not
+// given for is what a kubelet of Kubernetes 1.37 took on a quiet machine.
+type Kubelet struct {
+	// Sandbox is from the pod's volumes to its sandbox; default 500ms.
+	Sandbox *Distribution `json:"sandbox,omitempty"`
+	// ContainerStart is how long it takes to create and start one container; default
+	// 300ms. They start one after another.
+	ContainerStart *Distribution `json:"containerStart,omitempty"`
+	// InitContainer is from the start of an init container until the kubelet has seen
+	// its end and goes on; default 1s.
+	InitContainer *Distribution `json:"initContainer,omitempty"`
+	// DownwardAPI is how long it takes until a container sees an annotation that
+	// has changed; default 1s. The first step of a task waits for one.
+	DownwardAPI *Distribution `json:"downwardAPI,omitempty"`
+	// PodEnd is from the end of a pod's last container to its phase Succeeded or
+	// Failed; default 1500ms. Until then the pod counts on its node, in quotas and
+	// for its volumes.
+	PodEnd *Distribution `json:"podEnd,omitempty"`
+	// Termination is how long a container takes to end once it has been sent SIGTERM,
+	// unless its task's model says otherwise; default 1s.
+	Termination *Distribution `json:"termination,omitempty"`
+	// NodeStatusUpdateFrequency is how often a kubelet reports its node's status, with
+	// the volumes in use; default 10s.
+	NodeStatusUpdateFrequency string `json:"nodeStatusUpdateFrequency,omitempty"`
+	// SingleProcessOOMKill has the kernel kill the one process that asks for too much,
+	// and not all of the container's, as on nodes with cgroup v1.
+	SingleProcessOOMKill bool `json:"singleProcessOOMKill,omitempty"`
 }
 
 // NodePool is a number of equal nodes, named POOL-0, POOL-1 and so on. Node
