@@ -22,6 +22,7 @@ const (
 	FactFileWritten    = "FileWritten"    // [File]
 	FactFileDenied     = "FileDenied"     // [File]: permission denied; Verb read or write
 	FactContainersBusy = "ContainersBusy" // [Volume] with Node only: all images are there, containers run
+	FactResultMadeUp   = "ResultMadeUp"   // [MadeUp]: a step leaves a result whose value no model gives
 	FactDisk           = "Disk"           // [Disk]: the pod is evicted, or a step of it fails, for want of room on its node's disk
 
 	// Driver of virtual time. Object is empty.
@@ -130,6 +131,14 @@ type File struct {
 	ReadOnly bool   `json:"readOnly,omitempty"`
 	Bytes    int64  `json:"bytes,omitempty"`
 	Task     string `json:"task,omitempty"`
+}
+
+// MadeUp is the value of a result that no task model gives.
+type MadeUp struct {
+	Result string `json:"result"`
+	// Step is the step whose own result it is; empty for one of the task.
+	Step  string `json:"step,omitempty"`
+	Value string `json:"value"`
 }
 
 // Space is a write that did not fit.

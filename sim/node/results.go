@@ -13,9 +13,13 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/google/cel-go/cel"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"simctl.dev/simctl/sim/history"
+	"simctl.dev/simctl/sim/internal/resultref"
 )
 
 // resultType is a declared result.
@@ -42,8 +46,9 @@ func (k *Kubelets) resultsOf(ctx context.Context, p *pod, s *container, last boo
 	return out
 }
 
-// resultValue gives the model's value of a result, or makes one up that has
-// the declared type.
+// resultValue gives the model's value of a result. Where there is none it makes one up
+// that has the declared type and, as far as one value can, lets the tasks run whose
+// when expressions read it; the history says that it did.
 func (k *Kubelets) resultValue(ctx context.Context, p *pod, name, step string) string {
 	if raw, ok := k.model(p).Results[name]; ok {
 		var text string
@@ -56,45 +61,197 @@ func (k *Kubelets) resultValue(ctx context.Context, p *pod, name, step string) s
 		}
 		return string(raw)
 	}
-	t := k.declaration(ctx, p).results[name]
+	d := k.declaration(ctx, p)
+	key := name
 	if step != "" {
-		t = k.declaration(ctx, p).results[step+"/"+name]
+		key = step + "/" + name
+	}
+	value, met := d.madeUp[key]
+	if !met {
+		value = k.madeUpResult(ctx, p, name, step, d.results[key])
+		d.madeUp[key] = value
+		k.fact(p, history.FactResultMadeUp, history.MadeUp{Result: name, Step: step, Value: value})
+	}
+	return value
+}
+
+func (k *Kubelets) madeUpResult(ctx context.Context, p *pod, name, step string, t resultType) string {
+	var pipeline pipelineSpec
+	if step == "" {
+		pipeline = k.pipelineOf(ctx, p)
+	}
+	part := func(made, part string) string {
+		return pipeline.passing(made, func(r resultref.Ref) bool {
+			return r.Task == p.task && r.Result == name && (r.Part == part || r.Part == "*" && part == "0")
+		})
 	}
 	switch t.kind {
 	case "array":
-		value := []string{p.madeUp(name)}
-		for i, n := 1, k.elements(ctx, p, name); i < n; i++ {
-			value = append(value, p.madeUp(fmt.Sprintf("%s-%d", name, i)))
+		value := []string{part(p.madeUp(name), "0")}
+		for i, n := 1, pipeline.elements(p.task, name); i < n; i++ {
+			value = append(value, part(p.madeUp(fmt.Sprintf("%s-%d", name, i)), strconv.Itoa(i)))
 		}
 		return string(mustJSON(value))
 	case "object":
 		value := map[string]string{}
 		for _, prop := range t.properties {
-			value[prop] = p.madeUp(prop)
+			value[prop] = part(p.madeUp(prop), prop)
 		}
 		return string(mustJSON(value))
 	}
-	return p.madeUp(name)
+	return part(p.madeUp(name), "")
 }
 
-// indexed finds the elements of array results that a pipeline names.
-var indexed = regexp.MustCompile(`\btasks\.([^.$()\s]+)\.results\.([^.$()\s\[]+)\[(\d+)\]`)
+// pipelineSpec is as much of a Pipeline as reads results.
+type pipelineSpec struct {
+	whens []whenExpression
+	refs  []resultref.Ref
+}
 
-// elements is how many elements the pod's Pipeline takes an array result to have at
-// least, by the index with which it names them.
-func (k *Kubelets) elements(ctx context.Context, p *pod, result string) int {
+// pipelineOf reads the Pipeline of a pod's run; it is empty if there is none.
+func (k *Kubelets) pipelineOf(ctx context.Context, p *pod) pipelineSpec {
+	var out pipelineSpec
 	run := k.ownerOf(ctx, p, "pipelineruns", labelPipelineRun)
 	if run == nil {
-		return 1
+		return out
 	}
 	spec, _, _ := unstructured.NestedMap(run.Object, "status", "pipelineSpec")
+	out.refs = resultref.Find(string(mustJSON(spec)))
+	for _, task := range slices.Concat(objects(spec, "tasks"), objects(spec, "finally")) {
+		var whens []whenExpression
+		// What does not decode no value can make true.
+		if json.Unmarshal(mustJSON(task["when"]), &whens) == nil {
+			out.whens = append(out.whens, whens...)
+		}
+	}
+	return out
+}
+
+// elements is how many elements the Pipeline takes an array result to have at least,
+// by the index with which it names them.
+func (s pipelineSpec) elements(task, result string) int {
 	n := 1
-	for _, m := range indexed.FindAllStringSubmatch(string(mustJSON(spec)), -1) {
-		if i, err := strconv.Atoi(m[3]); err == nil && m[1] == p.task && m[2] == result && i < maxMadeUp {
+	for _, r := range s.refs {
+		if i, err := strconv.Atoi(r.Part); err == nil && r.Task == task && r.Result == result && i < maxMadeUp {
 			n = max(n, i+1)
 		}
 	}
 	return n
+}
+
+// passing gives a value for a part of a result with which most of the when expressions
+// that read it are true; the one that was made up if it does as well as any.
+func (s pipelineSpec) passing(made string, mine func(resultref.Ref) bool) string {
+	candidates := []string{made}
+	var reading []whenExpression
+	for _, w := range s.whens {
+		if slices.ContainsFunc(resultref.Find(w.text()), mine) {
+			reading = append(reading, w)
+			candidates = append(candidates, w.candidates(mine)...)
+		}
+	}
+	best, most := made, -1
+	for _, c := range candidates {
+		n := 0
+		for _, w := range reading {
+			if w.replaced(mine, c).isTrue() {
+				n++
+			}
+		}
+		if n > most {
+			best, most = c, n
+		}
+	}
+	return best
+}
+
+// text is all of an expression's text.
+func (w whenExpression) text() string {
+	return strings.Join(append([]string{w.Input, w.CEL}, w.Values...), "\n")
+}
+
+// literal finds the strings and whole numbers in an expression of CEL.
+var literal = regexp.MustCompile(`'([^']*)'|"([^"]*)"|\b(\d{1,9})\b`)
+
+// candidates are values that may make an expression true.
+func (w whenExpression) candidates(mine func(resultref.Ref) bool) []string {
+	var out []string
+	for _, m := range literal.FindAllStringSubmatch(w.CEL, -1) {
+		out = append(out, m[1]+m[2]+m[3])
+		if n, err := strconv.Atoi(m[3]); err == nil {
+			out = append(out, strconv.Itoa(n+1), strconv.Itoa(n-1))
+		}
+	}
+	if w.CEL != "" {
+		return slices.DeleteFunc(append(out, "true", "false"), func(c string) bool { return strings.Contains(c, "$(") })
+	}
+	for _, v := range w.Values {
+		for _, pair := range [][2]string{{w.Input, v}, {v, w.Input}} {
+			if c, ok := fit(pair[0], pair[1], mine); ok {
+				out = append(out, c)
+			}
+		}
+	}
+	return out
+}
+
+// fit gives what a pattern's only reference has to be for the pattern to be a text.
+func fit(pattern, text string, mine func(resultref.Ref) bool) (string, bool) {
+	refs := resultref.Find(pattern)
+	if len(refs) != 1 || !mine(refs[0]) || strings.Contains(text, "$(") {
+		return "", false
+	}
+	before, after, _ := strings.Cut(pattern, refs[0].Text)
+	rest, begins := strings.CutPrefix(text, before)
+	value, ends := strings.CutSuffix(rest, after)
+	return value, begins && ends
+}
+
+// replaced puts a value in the place of references.
+func (w whenExpression) replaced(mine func(resultref.Ref) bool, value string) whenExpression {
+	put := func(text string) string {
+		for _, r := range resultref.Find(text) {
+			if mine(r) {
+				text = strings.ReplaceAll(text, r.Text, value)
+			}
+		}
+		return text
+	}
+	out := whenExpression{Input: put(w.Input), Operator: w.Operator, CEL: put(w.CEL)}
+	for _, v := range w.Values {
+		out.Values = append(out.Values, put(v))
+	}
+	return out
+}
+
+// isTrue says whether an expression is known to be true, as Tekton evaluates it
+// (pkg/apis/pipeline/v1/when_types.go, EvaluateCEL of its PipelineRun reconciler).
+func (w whenExpression) isTrue() bool {
+	if strings.Contains(w.text(), "$(") {
+		return false // Another result decides too.
+	}
+	if w.CEL == "" {
+		in := slices.Contains(w.Values, w.Input)
+		return w.Operator == "in" && in || w.Operator == "notin" && !in
+	}
+	env, err := cel.NewEnv()
+	if err != nil {
+		return false
+	}
+	ast, issues := env.Compile(w.CEL)
+	if issues.Err() != nil {
+		return false
+	}
+	program, err := env.Program(ast)
+	if err != nil {
+		return false
+	}
+	out, _, err := program.Eval(map[string]any{})
+	if err != nil {
+		return false
+	}
+	holds, _ := out.Value().(bool)
+	return holds
 }
 
 // maxMadeUp bounds an array that is made up.
@@ -121,6 +278,8 @@ type declared struct {
 	results map[string]resultType
 	// mountPaths are those of workspaces that are not at /workspace/NAME.
 	mountPaths map[string]string
+	// madeUp are the values of results that were made up, by name as in results.
+	madeUp map[string]string
 }
 
 // declaration reads the Task of a pod from its TaskRun, once. What cannot be
@@ -129,7 +288,7 @@ func (k *Kubelets) declaration(ctx context.Context, p *pod) *declared {
 	if p.declared != nil {
 		return p.declared
 	}
-	p.declared = &declared{results: map[string]resultType{}, mountPaths: map[string]string{}}
+	p.declared = &declared{results: map[string]resultType{}, mountPaths: map[string]string{}, madeUp: map[string]string{}}
 	tr := k.ownerOf(ctx, p, "taskruns", labelTaskRun)
 	if tr == nil {
 		return p.declared

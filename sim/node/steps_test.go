@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	dynamicfake "k8s.io/client-go/dynamic/fake"
 
+	"simctl.dev/simctl/sim/history"
 	"simctl.dev/simctl/sim/scenario"
 )
 
@@ -70,7 +71,7 @@ func TestDeclaration(t *testing.T) {
 	var tr unstructured.Unstructured
 	if err := json.Unmarshal([]byte(`{"apiVersion": "tekton.dev/v1", "kind": "TaskRun", "metadata": {"namespace": "ns", "name": "tr"},
 		"status": {"taskSpec": {
-			"results": [{"name": "list", "type": "array"}, {"name": "longer", "type": "array"}, {"name": "pair", "type": "object", "properties": {"y": {}, "x": {}}}, {"name": "url", "type": "string"}],
+			"results": [{"name": "list", "type": "array"}, {"name": "longer", "type": "array"}, {"name": "pair", "type": "object", "properties": {"y": {}, "x": {}}}, {"name": "url", "type": "string"}, {"name": "flag", "type": "string"}],
 			"steps": [{"name": "one", "results": [{"name": "list", "type": "string"}]}],
 			"workspaces": [{"name": "cache", "mountPath": "/var/cache"}, {"name": "shared"}]}}}`), &tr.Object); err != nil {
 		t.Fatal(err)
@@ -79,7 +80,8 @@ func TestDeclaration(t *testing.T) {
 	if err := json.Unmarshal([]byte(`{"apiVersion": "tekton.dev/v1", "kind": "PipelineRun", "metadata": {"namespace": "ns", "name": "pr"},
 		"status": {"pipelineSpec": {"tasks": [{"name": "next", "params": [
 			{"name": "a", "value": "$(tasks.task.results.longer[1]) $(tasks.task.results.longer[0])"},
-			{"name": "b", "value": "$(tasks.other.results.longer[5]) $(tasks.task.results.list[*])"}]}]}}}`), &pr.Object); err != nil {
+			{"name": "b", "value": "$(tasks.other.results.longer[5]) $(tasks.task.results.list[*])"}]}],
+			"finally": [{"name": "end", "when": [{"input": "$(tasks.task.results.flag)", "operator": "in", "values": ["yes"]}]}]}}}`), &pr.Object); err != nil {
 		t.Fatal(err)
 	}
 	k := &Kubelets{o: Options{
@@ -92,9 +94,11 @@ func TestDeclaration(t *testing.T) {
 		}}}},
 		Logger: logr.Discard(),
 	}}
-	p := &pod{namespace: "ns", labels: map[string]string{labelTaskRun: "tr", labelPipelineRun: "pr"}, identity: identity{key: "ns/run/task/1", task: "task", models: []string{"task"}}}
+	log := history.NewLog(func() float64 { return 0 }, nil)
+	k.o.Recorder = log
+	p := &pod{namespace: "ns", m: &machine{name: "worker-0"}, labels: map[string]string{labelTaskRun: "tr", labelPipelineRun: "pr"}, identity: identity{key: "ns/run/task/1", task: "task", models: []string{"task"}}}
 	for name, want := range map[string]string{
-		"list": `["task-list"]`, "longer": `["task-longer","task-longer-1"]`, "pair": `{"x":"task-x","y":"task-y"}`, "url": "https://registry.example.com/task", "unknown": "task-unknown",
+		"list": `["task-list"]`, "longer": `["task-longer","task-longer-1"]`, "pair": `{"x":"task-x","y":"task-y"}`, "url": "https://registry.example.com/task", "flag": "yes", "unknown": "task-unknown",
 		"given": "text", "number": "7", "array": `["a","b"]`,
 	} {
 		if got := k.resultValue(t.Context(), p, name, ""); got != want {
@@ -103,6 +107,19 @@ func TestDeclaration(t *testing.T) {
 	}
 	if got := k.resultValue(t.Context(), p, "list", "one"); got != "task-list" {
 		t.Errorf("the step's result list is %s", got)
+	}
+	// What is made up is said, once; what the model gives is not.
+	madeUp := map[string]string{}
+	k.resultValue(t.Context(), p, "flag", "")
+	for _, e := range log.Entries() {
+		var m history.MadeUp
+		if err := e.Decode(&m); err != nil || e.Fact != history.FactResultMadeUp {
+			t.Fatalf("%s: %v", e.Fact, err)
+		}
+		madeUp[m.Step+"/"+m.Result] = m.Value
+	}
+	if len(log.Entries()) != 7 || madeUp["/flag"] != "yes" || madeUp["one/list"] != "task-list" || madeUp["/given"] != "" {
+		t.Errorf("%d results are said to be made up: %v", len(log.Entries()), madeUp)
 	}
 
 	p.volumes = []*mount{{volume: "v1", claim: "a"}, {volume: "v2", claim: "b", readOnlyFS: true}}
