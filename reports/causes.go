@@ -2,7 +2,6 @@ package reports
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
 
 	"simctl.dev/simctl/sim/verdict"
@@ -59,17 +58,6 @@ func causes(cells []verdict.Cell) ([]*cause, map[int]int) {
 	return sorted, numbers
 }
 
-var (
-	// What Kubernetes and Tekton append to generated names: five characters of
-	// its alphabet without vowels, hashes in hex, UIDs.
-	generatedSuffix = regexp.MustCompile(`-[bcdfghjklmnpqrstvwxz2456789]{5}\b`)
-	hexHash         = regexp.MustCompile(`\b[0-9a-f]{8,64}\b`)
-	// The hash of a StatefulSet's revision has as many characters as its number
-	// has digits, seldom fewer than eight; ten of the alphabet stand for digits.
-	shortRevision = regexp.MustCompile(`-[4-9bcdf]{6,7}\b`)
-	uid           = regexp.MustCompile(`\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b`)
-)
-
 // chainKey is equal for chains that say the same of objects whose generated
 // names differ.
 func chainKey(o verdict.Outcome, recovered bool, links []verdict.Link) string {
@@ -78,16 +66,7 @@ func chainKey(o verdict.Outcome, recovered bool, links []verdict.Link) string {
 	for _, l := range links {
 		fmt.Fprintf(&b, "%q %q %q\n", l.What, l.Object, l.Evidence)
 	}
-	return Canonical(b.String())
-}
-
-// Canonical gives a text with a star for every generated name in it, so that
-// texts of two runs of the same can be compared.
-func Canonical(text string) string {
-	text = uid.ReplaceAllString(text, "*")
-	text = generatedSuffix.ReplaceAllString(text, "-*")
-	text = shortRevision.ReplaceAllString(text, "-*")
-	return hexHash.ReplaceAllString(text, "*")
+	return verdict.Canonical(b.String())
 }
 
 // render shows a chain: who has it, then the links from the symptom to the root.

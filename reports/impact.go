@@ -111,7 +111,11 @@ func reviewText(r impact.Review, w writing) string {
 		b.WriteString(w.title(s.From.String() + " → " + s.To.String()))
 		for _, c := range s.Changes {
 			b.WriteString(w.heading(cellName(c.Scenario, c.Axes, c.Values)+": "+c.String(), moodOf(c)))
-			for _, x := range c.Reasons {
+			reasons := slices.Clone(c.Reasons)
+			for _, d := range c.Conduct {
+				reasons = append(reasons, d.Reason)
+			}
+			for _, x := range reasons {
 				b.WriteString(w.item(x.What))
 				b.WriteString(w.verbatim("before", x.Before))
 				b.WriteString(w.verbatim("after", x.After))

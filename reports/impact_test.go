@@ -37,6 +37,8 @@ func review() impact.Review {
 		from = append(from, cell("other", "0.68.1", verdict.Success, 100+float64(i)))
 		to = append(to, cell("other", "1.0.0", verdict.Success, 200+float64(i)))
 	}
+	from, to = append(from, cell("late", "0.68.1", verdict.Timeout, 0)), append(to, cell("late", "1.0.0", verdict.Timeout, 0))
+	to[len(to)-1].Cell.Conduct.NotRun = []verdict.NotRun{{PipelineRun: "ns/run", Task: "clean", Finally: true}}
 	to[1].Cell.Busy = []string{"TaskRun of task build"}
 	before, after := impact.ReleaseOf("0.68.1"), impact.ReleaseOf("1.0.0")
 	s := impact.Compare(from, to, before, after)

@@ -39,6 +39,14 @@ func renderTable(r verdict.RunResult, width int, s style) string {
 	section("What deviates from what was expected, and why", true)
 	section("Why the others did not succeed, as expected", false)
 
+	if remarks := Remarks(r.Cells); len(remarks) > 0 {
+		fmt.Fprintf(&b, "%s\n\n", s.head(ConductTitle))
+		for _, m := range remarks {
+			b.WriteString(m.render(groups, width, s))
+		}
+		b.WriteString("\n")
+	}
+
 	list := func(title string, lines []string) {
 		if len(lines) == 0 {
 			return

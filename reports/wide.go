@@ -26,7 +26,7 @@ func renderWide(r verdict.RunResult, s style) string {
 		}
 		t.AppendHeader(append(header, "repeat", "outcome", "recovered", "expected", "as expected",
 			"makespan", "stopped at", "nodes", "attaches", "detaches",
-			"attaching", "mounting", "ownership", "pulling", "tasks", "wall", "history", "root cause"))
+			"attaching", "mounting", "ownership", "pulling", "tasks", "wall", "history", "root cause", "refused, not run, done again, left behind"))
 		for _, c := range g.cells {
 			row := table.Row{c.Scenario}
 			for _, a := range axes {
@@ -40,7 +40,7 @@ func renderWide(r verdict.RunResult, s style) string {
 				orNone(strings.Join(c.Timing.Nodes, ",")), c.Timing.Attaches, c.Timing.Detaches,
 				Duration(c.Timing.AttachSeconds), Duration(c.Timing.MountSeconds),
 				Duration(c.Timing.OwnershipSeconds), Duration(c.Timing.PullSeconds),
-				orNone(tasks(c.Timing.Tasks)), Duration(c.WallSeconds), orNone(c.History), orNone(root(c))))
+				orNone(tasks(c.Timing)), Duration(c.WallSeconds), orNone(c.History), orNone(root(c)), orNone(conduct(c))))
 		}
 		b.WriteString(t.Render())
 		b.WriteString("\n\n")
@@ -67,10 +67,10 @@ func asExpected(c verdict.Cell) string {
 }
 
 // tasks names every task with how long its steps ran.
-func tasks(all []verdict.TaskTiming) string {
+func tasks(timing verdict.Timing) string {
 	var parts []string
-	for _, t := range all {
-		parts = append(parts, t.Task+" "+durationOrNone(t.Running))
+	for _, t := range timing.Tasks {
+		parts = append(parts, timing.Title(t)+" "+durationOrNone(t.Running))
 	}
 	return strings.Join(parts, ", ")
 }

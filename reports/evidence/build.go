@@ -34,6 +34,7 @@ func New(in Input) (*Report, error) {
 	b := &builder{in: in, r: &Report{}}
 	b.cells()
 	b.causes()
+	b.remarks()
 	for _, s := range b.r.Scenarios {
 		for _, c := range b.r.Causes {
 			b.findChanges(s, c)
@@ -176,7 +177,7 @@ func (b *builder) causes() {
 			// The evidence of a root may hold what was changed and made no
 			// difference, so what it says decides.
 			fatal := c.Result.MakespanSeconds == nil
-			k := fmt.Sprintf("%s\x00%t\x00%s\x00%s", c.Result.Outcome, fatal, reports.Canonical(root.What), reports.Canonical(root.Object))
+			k := fmt.Sprintf("%s\x00%t\x00%s\x00%s", c.Result.Outcome, fatal, verdict.Canonical(root.What), verdict.Canonical(root.Object))
 			if c.Result.Outcome == verdict.Error {
 				k = "error\x00" + root.Evidence
 			}
@@ -197,6 +198,23 @@ func (b *builder) causes() {
 	})
 	for i, c := range b.r.Causes {
 		c.Number = i + 1
+	}
+}
+
+// remarks says of each cell what its outcome does not tell.
+func (b *builder) remarks() {
+	byIndex := map[int]*Cell{}
+	for _, s := range b.r.Scenarios {
+		for _, c := range s.Cells {
+			byIndex[c.index] = c
+		}
+	}
+	for _, m := range reports.Remarks(b.in.Result.Cells) {
+		r := Remark{Text: m.Text}
+		for _, i := range m.Cells {
+			r.Cells = append(r.Cells, byIndex[i])
+		}
+		b.r.Remarks = append(b.r.Remarks, r)
 	}
 }
 

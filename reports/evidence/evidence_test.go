@@ -232,6 +232,68 @@ func TestNothingWrong(t *testing.T) {
 	}
 }
 
+// TestNothingRan: of cells that could not be run nothing is said but that.
+func TestNothingRan(t *testing.T) {
+	all := matrix([][]string{{"x", "y"}, {"only"}}, func([]string) verdict.Finding { return finding(verdict.Error, "") })
+	if r := build(t, all); r.Summary.Verdict != "simctl could not run any of 2 cells, so nothing is known of them." {
+		t.Errorf("the verdict is %q", r.Summary.Verdict)
+	}
+	some := matrix([][]string{{"x", "y"}, {"only"}}, func(values []string) verdict.Finding {
+		if values[0] == "x" {
+			return finding(verdict.Error, "")
+		}
+		return finding(verdict.Success, "")
+	})
+	if r := build(t, some); r.Summary.Verdict != "simctl could not run 1 cell. Of those that ran, all did their work." {
+		t.Errorf("the verdict is %q", r.Summary.Verdict)
+	}
+}
+
+// TestConduct: what the outcome does not tell is in every format, once, with the cells
+// that it holds of.
+func TestConduct(t *testing.T) {
+	in := matrix([][]string{{"x", "y"}, {"only"}}, func(values []string) verdict.Finding {
+		f := finding(verdict.Success, "")
+		if values[0] == "y" {
+			f.Conduct.NotRun = []verdict.NotRun{{PipelineRun: "ns/run", Task: "clean", Finally: true}}
+		}
+		return f
+	})
+	r := build(t, in)
+	const said = "Finally task clean of PipelineRun ns/run was not run: the run ended without it"
+	if len(r.Remarks) != 1 || r.Remarks[0].Text != said || len(r.Remarks[0].Cells) != 1 || r.Remarks[0].Cells[0].Values[0] != "y" {
+		t.Errorf("the remarks are %+v", r.Remarks)
+	}
+	var page, doc strings.Builder
+	if err := errors.Join(r.HTML(&page), r.JSON(&doc)); err != nil {
+		t.Fatal(err)
+	}
+	for format, text := range map[string]string{"Markdown": r.Markdown(), "HTML": page.String(), "JSON": doc.String()} {
+		if strings.Count(text, said) != 1 {
+			t.Errorf("%s says it %d times", format, strings.Count(text, said))
+		}
+	}
+}
+
+// TestSeveralRuns: a time line of two runs tells whose a task and an assistant is.
+func TestSeveralRuns(t *testing.T) {
+	assistant := history.Entry{Kind: history.KindObject, Verb: history.VerbCreate, Object: history.Ref{Kind: "Pod", Namespace: "ns", Name: "affinity-assistant-1-0"},
+		Body: json.RawMessage(`{"metadata": {"labels": {"tekton.dev/pipelineRun": "second"}}}`)}
+	length := 5.0
+	for _, first := range []string{"first", "second"} {
+		c := verdict.Cell{}
+		for _, run := range []string{first, "second"} {
+			c.Timing.Tasks = append(c.Timing.Tasks, verdict.TaskTiming{Task: "a", TaskRun: run + "-a", PipelineRun: run, Queued: &length})
+		}
+		text := NewTimeLine(c, []history.Entry{assistant}).Text()
+		for _, name := range []string{"task first: a ", "task second: a ", "affinity assistant of second "} {
+			if strings.Contains(text, name) != (first == "first") {
+				t.Errorf("of runs %s and second:\n%s", first, text)
+			}
+		}
+	}
+}
+
 // TestBusy: a controller that does not come to rest is among what was done to real
 // code.
 func TestBusy(t *testing.T) {

@@ -47,7 +47,7 @@ var page = template.Must(template.New("report").Funcs(template.FuncMap{
 func own(c *Cell) []verdict.Link {
 	out := slices.Clone(c.Result.Cause)
 	for i := range out {
-		if i < len(c.Cause.Chain) && reports.Canonical(out[i].Evidence) == reports.Canonical(c.Cause.Chain[i].Evidence) {
+		if i < len(c.Cause.Chain) && verdict.Canonical(out[i].Evidence) == verdict.Canonical(c.Cause.Chain[i].Evidence) {
 			out[i].Evidence = ""
 		}
 	}

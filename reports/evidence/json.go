@@ -12,21 +12,22 @@ import (
 // The JSON document of a report; docs/report.md describes it.
 type (
 	document struct {
-		APIVersion   string         `json:"apiVersion"`
-		Kind         string         `json:"kind"`
-		Title        string         `json:"title"`
-		Run          string         `json:"run"`
-		Verdict      string         `json:"verdict"`
-		Severity     string         `json:"severity"`
-		SeverityWhy  string         `json:"severityWhy"`
-		Act          string         `json:"act"`
-		Cells        []documentCell `json:"cells"`
-		Causes       []documentRoot `json:"causes"`
-		Changes      []documentMend `json:"changes"`
-		Alternatives []documentMend `json:"alternatives"`
-		Message      string         `json:"message"`
-		Command      string         `json:"command"`
-		Simulated    []string       `json:"simulated"`
+		APIVersion   string           `json:"apiVersion"`
+		Kind         string           `json:"kind"`
+		Title        string           `json:"title"`
+		Run          string           `json:"run"`
+		Verdict      string           `json:"verdict"`
+		Severity     string           `json:"severity"`
+		SeverityWhy  string           `json:"severityWhy"`
+		Act          string           `json:"act"`
+		Cells        []documentCell   `json:"cells"`
+		Causes       []documentRoot   `json:"causes"`
+		Changes      []documentMend   `json:"changes"`
+		Alternatives []documentMend   `json:"alternatives"`
+		Conduct      []documentRemark `json:"conduct"`
+		Message      string           `json:"message"`
+		Command      string           `json:"command"`
+		Simulated    []string         `json:"simulated"`
 	}
 	documentCell struct {
 		ID                  string            `json:"id"`
@@ -39,6 +40,10 @@ type (
 		Cause               int               `json:"cause,omitempty"`
 		MakespanSeconds     *float64          `json:"makespanSeconds"`
 		BlockedSinceSeconds *float64          `json:"blockedSinceSeconds"`
+	}
+	documentRemark struct {
+		What  string   `json:"what"`
+		Cells []string `json:"cells"`
 	}
 	documentRoot struct {
 		Number   int               `json:"number"`
@@ -94,7 +99,7 @@ func (r *Report) JSON(w io.Writer) error {
 	d := document{
 		APIVersion: reports.APIVersion, Kind: ReportKind, Title: r.Title, Run: r.Summary.Run, Verdict: r.Summary.Verdict,
 		Severity: r.Summary.Severity, SeverityWhy: r.Summary.Why, Act: r.Summary.Act,
-		Cells: []documentCell{}, Causes: []documentRoot{}, Changes: mends(r.Changes), Alternatives: mends(r.Alternatives),
+		Cells: []documentCell{}, Causes: []documentRoot{}, Conduct: []documentRemark{}, Changes: mends(r.Changes), Alternatives: mends(r.Alternatives),
 		Message: r.Message, Command: r.Reproduce.Command, Simulated: r.Simulated,
 	}
 	for _, s := range r.Scenarios {
@@ -107,6 +112,13 @@ func (r *Report) JSON(w io.Writer) error {
 			}
 			d.Cells = append(d.Cells, x)
 		}
+	}
+	for _, m := range r.Remarks {
+		x := documentRemark{What: m.Text}
+		for _, cell := range m.Cells {
+			x.Cells = append(x.Cells, cell.ID)
+		}
+		d.Conduct = append(d.Conduct, x)
 	}
 	for _, c := range r.Causes {
 		x := documentRoot{Number: c.Number, Outcome: c.Outcome, Fatal: c.Fatal, Chain: append([]verdict.Link{}, c.Chain...), RuledOut: []documentRuleOut{}}

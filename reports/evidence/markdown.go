@@ -58,6 +58,15 @@ func (r *Report) Markdown() string {
 	for _, c := range r.Causes {
 		c.markdown(p)
 	}
+	if len(r.Remarks) > 0 {
+		p("## %s\n\n", reports.ConductTitle)
+	}
+	for i, m := range r.Remarks {
+		m.markdown(p)
+		if i == len(r.Remarks)-1 {
+			p("\n")
+		}
+	}
 	if len(r.Changes) > 0 {
 		p("## Proposed change\n\n")
 		split(r.Changes).markdown(p)
@@ -85,6 +94,19 @@ func (r *Report) Markdown() string {
 		p("- %s\n", md(line))
 	}
 	return b.String()
+}
+
+// markdown is a line of a list; of many cells the first are named.
+func (m Remark) markdown(p printf) {
+	p("- %s:", md(m.Text))
+	for i, cell := range m.Cells {
+		if i == most {
+			p(" and %d more", len(m.Cells)-most)
+			break
+		}
+		p(" %s", ref(cell))
+	}
+	p("\n")
 }
 
 type printf func(format string, args ...any)

@@ -34,11 +34,20 @@ type Report struct {
 	Changes   []*Change
 	// Alternatives are changes with which the runs end, at a price.
 	Alternatives []*Change
-	Message      string
-	Reproduce    Reproduce
-	Simulated    []string
+	// Remarks are what the outcomes do not tell: what was refused, not run, done again
+	// and left behind.
+	Remarks   []Remark
+	Message   string
+	Reproduce Reproduce
+	Simulated []string
 	// Omitted is how many cells have no section of their own.
 	Omitted int
+}
+
+// Remark is a sentence of one or more cells' conduct.
+type Remark struct {
+	Text  string
+	Cells []*Cell
 }
 
 // Summary is what somebody reads who has a minute.

@@ -129,7 +129,7 @@ func fingerprints(c verdict.Cell) map[string]string {
 	}
 	return map[string]string{
 		"cell/v1":     digest(cell),
-		"cellRoot/v1": digest(cell + "\n" + string(c.Outcome) + "\n" + reports.Canonical(root)),
+		"cellRoot/v1": digest(cell + "\n" + string(c.Outcome) + "\n" + verdict.Canonical(root)),
 	}
 }
 

@@ -73,6 +73,11 @@ func (b *builder) summarize() {
 		s.Severity, s.Why, s.Act = "none", "every run succeeded", "nobody"
 		b.message(nil, nil)
 		return
+	case broken == total && broken > 0:
+		s.Verdict = fmt.Sprintf("simctl could not run any of %s, so nothing is known of them.", count(total, "cell", "cells"))
+		s.Severity, s.Why, s.Act = "unknown", "no cell was run", "whoever ran simctl"
+		b.message(nil, nil)
+		return
 	case main == nil && held == 0:
 		s.Verdict = fmt.Sprintf("simctl could not run %s. Of those that ran, all did their work.", count(broken, "cell", "cells"))
 		s.Severity, s.Why, s.Act = "unknown", "cells are missing", "whoever ran simctl"

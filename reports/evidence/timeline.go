@@ -74,9 +74,11 @@ func NewTimeLine(c verdict.Cell, entries []history.Entry) TimeLine {
 		tl.End = max(tl.End, *c.MakespanSeconds)
 	}
 	for _, t := range c.Timing.Tasks {
-		tl.Bars = append(tl.Bars, tl.pod(t, entries))
+		bar := tl.pod(t, entries)
+		bar.Name = c.Timing.Title(t)
+		tl.Bars = append(tl.Bars, bar)
 	}
-	tl.Bars = append(tl.Bars, assistants(entries, tl.End)...)
+	tl.Bars = append(tl.Bars, assistants(entries, tl.End, c.Timing.SeveralRuns())...)
 	slices.SortStableFunc(tl.Bars, func(a, b Bar) int {
 		if a.Node == "" != (b.Node == "") {
 			// Pods that came to no node stand last.
@@ -154,9 +156,10 @@ func (tl *TimeLine) pod(t verdict.TaskTiming, entries []history.Entry) Bar {
 }
 
 // assistants gives a bar for each affinity assistant's pod, and for each that the
-// API server refused.
-func assistants(entries []history.Entry, end float64) []Bar {
+// API server refused; with its run's name if there are several.
+func assistants(entries []history.Entry, end float64, several bool) []Bar {
 	var bars []Bar
+	of := map[string]string{}
 	at := map[string]int{}
 	refused := map[string]int{}
 	// set ends the span that is open and begins the next one.
@@ -188,13 +191,16 @@ func assistants(entries []history.Entry, end float64) []Bar {
 		if !met {
 			i = len(bars)
 			at[name] = i
-			bars = append(bars, Bar{Name: "affinity assistant", Object: name, Assistant: true})
+			if run := runOf(e); several && run != "" {
+				of[name] = " of " + run
+			}
+			bars = append(bars, Bar{Name: "affinity assistant" + of[name], Object: name, Assistant: true})
 			set(i, e.T, Scheduling)
 		}
 		switch {
 		case e.Kind == history.KindRefused && e.Verb == history.VerbCreate:
 			refused[name]++
-			bars[i].Name = fmt.Sprintf("assistant, refused ×%d", refused[name])
+			bars[i].Name = fmt.Sprintf("assistant%s, refused ×%d", of[name], refused[name])
 		case e.Verb == history.VerbBind:
 			var patch struct {
 				Spec struct {
@@ -214,6 +220,19 @@ func assistants(entries []history.Entry, end float64) []Bar {
 		}
 	}
 	return bars
+}
+
+// runOf is the PipelineRun that the label of the object in an entry names.
+func runOf(e history.Entry) string {
+	var o struct {
+		Metadata struct {
+			Labels map[string]string `json:"labels"`
+		} `json:"metadata"`
+	}
+	if json.Unmarshal(e.Body, &o) != nil {
+		return "" // It has no body, or one that is no object.
+	}
+	return o.Metadata.Labels["tekton.dev/pipelineRun"]
 }
 
 // volumes gives a bar for each time that a volume was attached to a node.

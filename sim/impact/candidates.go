@@ -170,10 +170,32 @@ func (c *Change) Tried(tried []Candidate, runs [][]Run) {
 
 // Broken says whether a cell's work is not done on the new side though it was on
 // the old one: what remedies are for.
-func (c Change) Broken() bool { return c.Regression && severity(c.To) > 1 }
+func (c Change) Broken() bool { return severity(c.To) > severity(c.From) && severity(c.To) > 1 }
+
+// sameEnd says that the outcome is the same: only the conduct differs.
+func (c Change) sameEnd() bool {
+	return c.From.Outcome == c.To.Outcome && c.From.Recovered == c.To.Recovered
+}
+
+// effect is what a change is for the user: the outcome decides, and of those that are
+// as bad the conduct.
+func (c Change) effect() Effect {
+	switch before, after := severity(c.From), severity(c.To); {
+	case after > before:
+		return Worse
+	case after < before:
+		return Better
+	case c.sameEnd():
+		return conductOf(c.Conduct)
+	}
+	return Other
+}
 
 // String gives a sentence for a heading.
 func (c Change) String() string {
+	if c.sameEnd() {
+		return c.To.Text() + " as before, and not the same was done"
+	}
 	return fmt.Sprintf("%s → %s", c.From.Text(), c.To.Text())
 }
 
@@ -186,4 +208,4 @@ func (e Ended) Text() string {
 }
 
 // Improvement says that a cell ends better than before.
-func (c Change) Improvement() bool { return severity(c.To) < severity(c.From) }
+func (c Change) Improvement() bool { return c.effect() == Better }

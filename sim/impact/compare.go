@@ -70,14 +70,15 @@ func Compare(from, to []Run, before, after Release) Step {
 		s.Busy = more(s.Busy, x.busy(), y.busy())
 		s.Rested = more(s.Rested, y.busy(), x.busy())
 		ex, ey := x.ended(), y.ended()
-		if ex.Outcome == ey.Outcome && ex.Recovered == ey.Recovered {
+		conduct := differences(x, y)
+		if ex.Outcome == ey.Outcome && ex.Recovered == ey.Recovered && len(conduct) == 0 {
 			s.Unchanged++
 			if severity(ey) > 1 {
 				s.Still++
 			}
 			continue
 		}
-		s.Changes = append(s.Changes, change(x, y, before, after))
+		s.Changes = append(s.Changes, change(x, y, before, after, conduct))
 	}
 	for _, id := range slices.Sorted(maps.Keys(flags)) {
 		s.Flags = append(s.Flags, *flags[id])
@@ -165,11 +166,20 @@ func (g group) worst() Run {
 	return g[0]
 }
 
-func change(x, y group, before, after Release) Change {
+func change(x, y group, before, after Release, conduct []Difference) Change {
 	ex, ey := x.ended(), y.ended()
 	c := Change{
 		Scenario: x[0].Cell.Scenario, Values: without(x[0].Cell.Values, tektonAxis), Axes: axes(x[0].Cell),
-		From: ex, To: ey, Regression: severity(ey) > severity(ex),
+		From: ex, To: ey, Conduct: conduct,
+	}
+	c.Regression = c.effect() == Worse
+	if c.sameEnd() {
+		// What brought about the end is no news.
+		c.Reasons, c.Chain = []Reason{}, []verdict.Link{}
+		if a, b := x.worst(), y.worst(); a.Observed != nil && b.Observed != nil {
+			c.Reasons = append(c.Reasons, assistants(a, b, before, after)...)
+		}
+		return c
 	}
 	bad := y.worst()
 	if severity(ey) < severity(ex) {

@@ -49,7 +49,7 @@ func (r Review) Regressions() int {
 type Step struct {
 	From Release `json:"from"`
 	To   Release `json:"to"`
-	// Changes are of outcomes, worst first; Flags of feature flags that the
+	// Changes are of outcomes and of conduct, worst first; Flags of feature flags that the
 	// scenarios set; Timing of what was compared.
 	Changes []Change       `json:"changes"`
 	Flags   []FlagChange   `json:"flags"`
@@ -106,7 +106,7 @@ func (m MidRun) Lost() int {
 	return n
 }
 
-// Change is a cell whose outcome is another one.
+// Change is a cell whose outcome or conduct is another one.
 type Change struct {
 	Scenario string            `json:"scenario"`
 	Values   map[string]string `json:"values"`
@@ -115,9 +115,12 @@ type Change struct {
 	To       Ended             `json:"to"`
 	// Regression says that it is for the worse.
 	Regression bool `json:"regression"`
+	// Conduct is what was refused, not run, done twice or left behind on one side only.
+	Conduct []Difference `json:"conduct,omitempty"`
 	// Reasons are differences between the two histories that bear on it.
 	Reasons []Reason `json:"reasons"`
-	// Chain is the causal chain of the side that is worse off.
+	// Chain is the causal chain of the side that is worse off; empty where the outcome is
+	// the same.
 	Chain []verdict.Link `json:"chain"`
 	// Remedies are the candidates that were run, those that mend it first, then
 	// by cost. Nil if none was tried.

@@ -127,6 +127,10 @@ func (x *explainer) symptom(p *pod) Link {
 	}
 	if p.boundSeq != 0 && p.boundSeq < x.before {
 		l.What = fmt.Sprintf("%s is on node %s and its containers do not start", p.title(x.t), p.node)
+		if p.startedSeq != 0 {
+			// They did, later on.
+			l.What = fmt.Sprintf("%s is on node %s and its containers have not started yet", p.title(x.t), p.node)
+		}
 		return l
 	}
 	l.What = p.title(x.t) + " is Pending: no node takes it"

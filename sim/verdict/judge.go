@@ -33,6 +33,9 @@ func Judge(entries []history.Entry) (Finding, error) {
 	if err != nil {
 		return Finding{}, err
 	}
+	if f.Conduct, err = t.conduct(); err != nil {
+		return Finding{}, fmt.Errorf("reading the history: %w", err)
+	}
 	if len(rulings) == 0 {
 		return Finding{}, ErrNoRun
 	}
@@ -44,7 +47,7 @@ func Judge(entries []history.Entry) (Finding, error) {
 	}
 	f.Outcome = worst.outcome
 	if worst.cause != nil {
-		f.Cause = worst.cause
+		f.Cause = t.refusedRoot(worst.cause)
 	}
 	f.BlockedSinceSeconds = worst.blockedSince
 	if first, last, ok := t.span(); ok {
@@ -106,7 +109,7 @@ var configWords = regexp.MustCompile(`Error (?:initializing|updating) \S+ config
 // the old one or does not start. Empty if the entry says nothing like it.
 func RefusedConfig(e history.Entry) string {
 	switch {
-	case e.Kind == history.KindRefused && (e.Object.Kind == "ConfigMap" || e.Object.Kind == "TektonConfig") && (e.Code == 400 || e.Code == 422 || e.Code == 403),
+	case e.Kind == history.KindRefused && tektonConfig(e.Object) && (e.Code == 400 || e.Code == 422 || e.Code == 403),
 		e.Kind == history.KindLog && configWords.MatchString(e.Message):
 		return e.Message
 	case e.Kind == history.KindFact && e.Fact == history.FactTektonExited:
@@ -116,6 +119,12 @@ func RefusedConfig(e history.Entry) string {
 		}
 	}
 	return ""
+}
+
+// tektonConfig says whether an object is Tekton's configuration: any of the ConfigMaps
+// in upstream's config folder, or what OpenShift's operator makes them of.
+func tektonConfig(o history.Ref) bool {
+	return o.Kind == "TektonConfig" || o.Kind == "ConfigMap" && (o.Name == "feature-flags" || strings.HasPrefix(o.Name, "config-"))
 }
 
 // invalidConfig looks for a configuration that Tekton refuses.

@@ -1,6 +1,7 @@
 package verdict
 
 import (
+	"slices"
 	"time"
 
 	"simctl.dev/simctl/sim/history"
@@ -64,6 +65,8 @@ type Finding struct {
 	// Busy are the runs with which a reconciler of Tekton was busy without end: it
 	// followed its own writes.
 	Busy []string `json:"busy,omitempty"`
+	// Conduct is what was refused, not run, done twice and left behind.
+	Conduct Conduct `json:"conduct,omitzero"`
 }
 
 // Intervention is something that the scenario did in the middle of the runs.
@@ -88,14 +91,30 @@ type Timing struct {
 	PullSeconds      float64 `json:"pullSeconds"`
 }
 
+// SeveralRuns says that the tasks are of more than one PipelineRun, so that a task's
+// name alone does not tell whose it is.
+func (t Timing) SeveralRuns() bool {
+	return slices.ContainsFunc(t.Tasks, func(x TaskTiming) bool { return x.PipelineRun != t.Tasks[0].PipelineRun })
+}
+
+// Title names one of the tasks, with its run where there are several.
+func (t Timing) Title(task TaskTiming) string {
+	if task.PipelineRun == "" || !t.SeveralRuns() {
+		return task.Task
+	}
+	return task.PipelineRun + ": " + task.Task
+}
+
 // TaskTiming is the life of one attempt of a TaskRun in virtual seconds. A phase
 // that was not reached is nil.
 type TaskTiming struct {
-	// Task is the pipeline task's name, TaskRun the object's.
-	Task    string `json:"task"`
-	TaskRun string `json:"taskRun"`
-	Pod     string `json:"pod,omitempty"`
-	Node    string `json:"node,omitempty"`
+	// Task is the pipeline task's name, TaskRun the object's, PipelineRun its run's
+	// name; empty for a TaskRun of its own.
+	Task        string `json:"task"`
+	TaskRun     string `json:"taskRun"`
+	PipelineRun string `json:"pipelineRun,omitempty"`
+	Pod         string `json:"pod,omitempty"`
+	Node        string `json:"node,omitempty"`
 	// Start is when the TaskRun was made, or the attempt before given up, counted
 	// from the cell's start; the phases are lengths: Queued from there to the pod's creation, Scheduled
 	// to its binding, Attached until its volumes were attached, Mounted until

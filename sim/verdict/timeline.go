@@ -153,13 +153,18 @@ type timeline struct {
 	// interventions are what the scenario did in the middle of the runs.
 	interventions []fact[history.Intervention]
 	inert, busy   []string
-	attaches      int
-	detaches      int
-	finished      *fact[history.Finished]
-	written       []fact[history.File]
-	progress      []progress
-	lastState     *history.State
-	states        map[int]*history.State
+	// madeUp are results that no model gives, deletions who asked for the deletion of
+	// a TaskRun that is there or was last, remade the TaskRuns that were made again.
+	madeUp    []madeUp
+	deletions map[history.Ref]deletion
+	remade    []remade
+	attaches  int
+	detaches  int
+	finished  *fact[history.Finished]
+	written   []fact[history.File]
+	progress  []progress
+	lastState *history.State
+	states    map[int]*history.State
 }
 
 // progress is an entry with which something of a run went on; run is empty for
@@ -301,7 +306,7 @@ var multiAttach = regexp.MustCompile(`^(Multi-Attach error|Waiting for detach) f
 
 // readTimeline reads a history.
 func readTimeline(entries []history.Entry) (*timeline, error) {
-	t := &timeline{entries: entries, states: map[int]*history.State{}}
+	t := &timeline{entries: entries, deletions: map[history.Ref]deletion{}, states: map[int]*history.State{}}
 	var failed error
 	s, err := history.Replay(entries, func(e history.Entry, before *history.Object, s *history.State) {
 		if failed == nil {
@@ -349,6 +354,8 @@ func (t *timeline) object(e history.Entry, before *history.Object, o *history.Ob
 			r.status, r.doneT, r.doneSeq = final(status), e.T, e.Seq
 		}
 	case "TaskRun":
+		t.taskRunMadeAgain(e, before)
+		t.asked(e, before, o)
 		return t.taskRunWritten(e, o)
 	case "Pod":
 		return t.podWritten(e, before, o)
@@ -589,6 +596,8 @@ func (t *timeline) fact(e history.Entry) error {
 		f, err := decoded[history.Disk](e)
 		p.disk = &f
 		return err
+	case history.FactResultMadeUp:
+		return t.resultMadeUp(e, p)
 	}
 	t.went(e, p.namespace+"/"+p.pipelineRun)
 	switch e.Fact {

@@ -11,7 +11,7 @@ func timing(t *timeline) Timing {
 	nodes := map[string]bool{}
 	for _, r := range t.taskRuns {
 		if len(r.pods) == 0 {
-			out.Tasks = append(out.Tasks, TaskTiming{Task: r.task, TaskRun: r.name, Start: r.created})
+			out.Tasks = append(out.Tasks, TaskTiming{Task: r.task, TaskRun: r.name, PipelineRun: r.pipelineRun, Start: r.created})
 			continue
 		}
 		for i, p := range r.pods {
@@ -43,7 +43,7 @@ func timing(t *timeline) Timing {
 }
 
 func podTiming(r *taskRun, p *pod, start float64) TaskTiming {
-	out := TaskTiming{Task: r.task, TaskRun: r.name, Pod: p.name, Node: p.node, Start: start}
+	out := TaskTiming{Task: r.task, TaskRun: r.name, PipelineRun: r.pipelineRun, Pod: p.name, Node: p.node, Start: start}
 	out.Queued = seconds(p.created - start)
 	if p.boundSeq == 0 {
 		return out

@@ -76,6 +76,9 @@ func (r *keptRun) explain(w io.Writer, i int) error {
 	if len(c.Busy) > 0 {
 		fmt.Fprintf(&b, "Busy      Tekton's controller follows its own writes without end: %s\n", strings.Join(c.Busy, ", "))
 	}
+	for _, text := range c.Conduct.Sentences() {
+		fmt.Fprintf(&b, "Besides   %s\n", oneLine(text))
+	}
 	if c.Outcome == verdict.Error {
 		fmt.Fprintf(&b, "\nsimctl could not run the cell: %s\n", c.Error)
 	}

@@ -1,0 +1,714 @@
+package verdict
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"simctl.dev/simctl/sim/history"
+	"simctl.dev/simctl/sim/internal/resultref"
+)
+
+// Conduct is what an outcome does not tell of a cell: what was refused, what was
+// not run, what was done twice, and what the runs left behind at its end.
+type Conduct struct {
+	// Refused are manifests that the API server, or Tekton's webhook, did not take.
+	Refused []Refused `json:"refused,omitempty"`
+	// NotRun are tasks that Tekton skipped, and finally tasks that it never came to.
+	NotRun []NotRun `json:"notRun,omitempty"`
+	// MadeAgain are TaskRuns, and pods of TaskRuns, that were made a second time
+	// since the first was deleted.
+	MadeAgain []MadeAgain `json:"madeAgain,omitempty"`
+	// Retried are the TaskRuns that used retries.
+	Retried []Retried `json:"retried,omitempty"`
+	// Claims are those that were made from a run's templates.
+	Claims []Claim `json:"claims,omitempty"`
+	// Left is what runs that are over left behind.
+	Left []Left `json:"left,omitempty"`
+}
+
+// Refused is a manifest that was not taken.
+type Refused struct {
+	// T is when, in virtual seconds since the cell began.
+	T      float64 `json:"t"`
+	Object string  `json:"object"`
+	// Message is the API server's or the webhook's.
+	Message string `json:"message"`
+}
+
+// String gives a sentence.
+func (r Refused) String() string { return fmt.Sprintf("%s is refused: %s", r.Object, r.Message) }
+
+// NotRun is a task of a pipeline that has no run.
+type NotRun struct {
+	// PipelineRun is NAMESPACE/NAME.
+	PipelineRun string `json:"pipelineRun"`
+	Task        string `json:"task"`
+	// Finally says that it is one of the pipeline's finally tasks.
+	Finally bool `json:"finally,omitempty"`
+	// Reason is Tekton's, from status.skippedTasks; empty for a finally task of
+	// which the status says nothing.
+	Reason string `json:"reason,omitempty"`
+	// When are those of the task's expressions that kept it from running.
+	When []When `json:"when,omitempty"`
+}
+
+// String gives a sentence.
+func (n NotRun) String() string {
+	return notRunText(n.PipelineRun, n.Finally, []string{n.Task}, n.why())
+}
+
+func notRunText(run string, finally bool, tasks []string, why string) string {
+	what, was := "Task", "was"
+	if finally {
+		what = "Finally task"
+	}
+	if len(tasks) > 1 {
+		what, was = what+"s", "were"
+	}
+	return fmt.Sprintf("%s %s of PipelineRun %s %s not run: %s", what, strings.Join(tasks, ", "), run, was, why)
+}
+
+func (n NotRun) why() string {
+	if n.Reason == "" {
+		return "the run ended without it"
+	}
+	var said []string
+	for _, w := range n.When {
+		said = append(said, w.String())
+	}
+	return strings.Join(append([]string{n.Reason}, said...), ": ")
+}
+
+// When is a when expression as Tekton evaluated it.
+type When struct {
+	// Expression is as the pipeline has it, Evaluated with its references replaced.
+	Expression string `json:"expression"`
+	Evaluated  string `json:"evaluated"`
+	// MadeUp are the results in it (TASK.RESULT) that no model gives: their values were
+	// made up, and decided.
+	MadeUp []string `json:"madeUp,omitempty"`
+}
+
+// String gives the expression and what decided it.
+func (w When) String() string {
+	text := w.Evaluated
+	if w.Expression != w.Evaluated {
+		text = fmt.Sprintf("%s, which was %s", w.Expression, w.Evaluated)
+	}
+	switch len(w.MadeUp) {
+	case 0:
+		return text
+	case 1:
+		return fmt.Sprintf("%s; the value of result %s was made up (workload.tasks can give it)", text, w.MadeUp[0])
+	}
+	return fmt.Sprintf("%s; the values of results %s were made up (workload.tasks can give them)", text, strings.Join(w.MadeUp, ", "))
+}
+
+// MadeAgain is an object of a task that was deleted and made again.
+type MadeAgain struct {
+	PipelineRun string `json:"pipelineRun,omitempty"`
+	Task        string `json:"task"`
+	// Object is the TaskRun, or the pod of a TaskRun that stayed.
+	Object string `json:"object"`
+	// DeletedT and DeletedBy are when and by whom its deletion was asked for, T is
+	// when it was made again.
+	DeletedT  float64 `json:"deletedT"`
+	DeletedBy string  `json:"deletedBy"`
+	T         float64 `json:"t"`
+	// Had is the status that the deleted TaskRun had reached, "True" or "False";
+	// empty if it had not ended, and for a pod.
+	Had string `json:"had,omitempty"`
+}
+
+// String gives a sentence, without the moments, so that it is the same in cells that
+// differ in them.
+func (m MadeAgain) String() string { return m.text(1) }
+
+func (m MadeAgain) text(times int) string {
+	what := m.Object
+	switch m.Had {
+	case "True":
+		what += ", which had done its work,"
+	case "False":
+		what += ", which had failed,"
+	}
+	often := ""
+	if times > 1 {
+		often = fmt.Sprintf(" %d times", times)
+	}
+	return fmt.Sprintf("Task %s was begun again%s: %s was deleted by %s", m.Task, often, what, m.DeletedBy)
+}
+
+// Retried is a TaskRun that used retries.
+type Retried struct {
+	PipelineRun string `json:"pipelineRun,omitempty"`
+	Task        string `json:"task"`
+	TaskRun     string `json:"taskRun"`
+	// Used is how many retries it used, Of how many it was given.
+	Used int `json:"used"`
+	Of   int `json:"of"`
+}
+
+// String gives a sentence.
+func (r Retried) String() string {
+	return fmt.Sprintf("Task %s used %d of %d retries", r.Task, r.Used, max(r.Of, r.Used))
+}
+
+// Claim is a PersistentVolumeClaim that was made from a template of a run.
+type Claim struct {
+	PipelineRun string `json:"pipelineRun"`
+	Object      string `json:"object"`
+	// Kept says that it is there at the end of the cell; otherwise it was deleted.
+	Kept bool `json:"kept"`
+	// Owned says that it goes when the run's object is deleted; one that nobody owns
+	// stays.
+	Owned bool `json:"owned"`
+}
+
+// String gives a sentence.
+func (c Claim) String() string {
+	switch {
+	case !c.Kept:
+		return fmt.Sprintf("%s of PipelineRun %s was deleted", c.Object, c.PipelineRun)
+	case c.Owned:
+		return fmt.Sprintf("%s of PipelineRun %s is kept until the PipelineRun is deleted", c.Object, c.PipelineRun)
+	}
+	return fmt.Sprintf("%s of PipelineRun %s is kept, and nobody owns it", c.Object, c.PipelineRun)
+}
+
+// Left is something that a run has no more use for and that nobody takes away.
+type Left struct {
+	PipelineRun string `json:"pipelineRun"`
+	Object      string `json:"object"`
+	// What says what it does there.
+	What string `json:"what"`
+}
+
+// String gives a sentence.
+func (l Left) String() string {
+	return fmt.Sprintf("%s of PipelineRun %s is left behind: %s", l.Object, l.PipelineRun, l.What)
+}
+
+// Sentences says all of it, tasks that were not run for the same reason together, and
+// once what was done again several times.
+func (c Conduct) Sentences() []string {
+	var out []string
+	for _, r := range c.Refused {
+		out = append(out, r.String())
+	}
+	for i, n := range c.NotRun {
+		same := func(o NotRun) bool {
+			return o.PipelineRun == n.PipelineRun && o.Finally == n.Finally && o.why() == n.why()
+		}
+		if slices.IndexFunc(c.NotRun, same) < i {
+			continue
+		}
+		var tasks []string
+		for _, o := range c.NotRun[i:] {
+			if same(o) {
+				tasks = append(tasks, o.Task)
+			}
+		}
+		out = append(out, notRunText(n.PipelineRun, n.Finally, tasks, n.why()))
+	}
+	for i, m := range c.MadeAgain {
+		same := func(o MadeAgain) bool { return o.String() == m.String() }
+		if slices.IndexFunc(c.MadeAgain, same) < i {
+			continue
+		}
+		times := 0
+		for _, o := range c.MadeAgain {
+			if same(o) {
+				times++
+			}
+		}
+		out = append(out, m.text(times))
+	}
+	for _, r := range c.Retried {
+		out = append(out, r.String())
+	}
+	for _, l := range c.Left {
+		out = append(out, l.String())
+	}
+	for _, l := range c.Claims {
+		out = append(out, l.String())
+	}
+	return out
+}
+
+// actorUser is under whose name the scenario's own objects are written.
+const actorUser = "user"
+
+// refusedManifests are the user's objects that were not taken as they were written.
+// A conflict or what is not there is no word about the object.
+func (t *timeline) refusedManifests() []Refused {
+	var out []Refused
+	for _, e := range t.refused {
+		if e.Actor != actorUser || e.Verb != history.VerbCreate && e.Verb != history.VerbUpdate || e.Code != 400 && e.Code != 403 && e.Code != 422 {
+			continue
+		}
+		r := Refused{T: e.T, Object: e.Object.String(), Message: clip(e.Message)}
+		if !slices.ContainsFunc(out, func(o Refused) bool { return o.Object == r.Object && o.Message == r.Message }) {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+// whenReason is how Tekton says that a when expression was false.
+const whenReason = "When Expressions evaluated to false"
+
+// ofPipeline is as much of a PipelineRun's status as tells which tasks were not run.
+// The v1beta1 of older releases has the same fields.
+type ofPipeline struct {
+	Status struct {
+		PipelineSpec struct {
+			Tasks   []pipelineTask `json:"tasks"`
+			Finally []pipelineTask `json:"finally"`
+		} `json:"pipelineSpec"`
+		SkippedTasks []struct {
+			Name            string           `json:"name"`
+			Reason          string           `json:"reason"`
+			WhenExpressions []whenExpression `json:"whenExpressions"`
+		} `json:"skippedTasks"`
+	} `json:"status"`
+}
+
+type pipelineTask struct {
+	Name string           `json:"name"`
+	When []whenExpression `json:"when"`
+}
+
+type whenExpression struct {
+	Input    string   `json:"input"`
+	Operator string   `json:"operator"`
+	Values   []string `json:"values"`
+	CEL      string   `json:"cel"`
+}
+
+func (w whenExpression) String() string {
+	if w.CEL != "" {
+		return w.CEL
+	}
+	return fmt.Sprintf("%q %s %s", w.Input, w.Operator, compact(w.Values))
+}
+
+// holds says whether an evaluated expression is known to be true.
+func (w whenExpression) holds() bool {
+	in := slices.Contains(w.Values, w.Input)
+	return w.CEL == "" && (w.Operator == "in" && in || w.Operator == "notin" && !in)
+}
+
+// notRun lists the tasks of a run that have none, once it is known that they will not.
+func (t *timeline) notRun(run *pipelineRun, s *history.State) []NotRun {
+	o := s.Get(history.Ref{Kind: "PipelineRun", Namespace: run.namespace, Name: run.name})
+	var p ofPipeline
+	if o == nil || o.Decode(&p) != nil || run.status == "" && !o.Deleted && t.finished == nil {
+		return nil
+	}
+	spec := p.Status.PipelineSpec
+	isFinally := func(task string) bool {
+		return slices.ContainsFunc(spec.Finally, func(f pipelineTask) bool { return f.Name == task })
+	}
+	var out []NotRun
+	for _, skipped := range p.Status.SkippedTasks {
+		n := NotRun{PipelineRun: run.namespace + "/" + run.name, Task: skipped.Name, Finally: isFinally(skipped.Name), Reason: skipped.Reason}
+		if n.Reason == "" && len(skipped.WhenExpressions) > 0 {
+			n.Reason = whenReason // Up to 0.37 Tekton gave no reasons.
+		}
+		if n.Reason == whenReason {
+			var written []whenExpression
+			for _, task := range slices.Concat(spec.Tasks, spec.Finally) {
+				if task.Name == skipped.Name {
+					written = task.When
+				}
+			}
+			n.When = t.decided(run, written, skipped.WhenExpressions)
+		}
+		out = append(out, n)
+	}
+	for _, f := range spec.Finally {
+		if !hasRun(s, run, f.Name) && !slices.ContainsFunc(out, func(n NotRun) bool { return n.Task == f.Name }) {
+			out = append(out, NotRun{PipelineRun: run.namespace + "/" + run.name, Task: f.Name, Finally: true})
+		}
+	}
+	return out
+}
+
+// hasRun says whether there was ever a run of a pipeline's task.
+func hasRun(s *history.State, run *pipelineRun, task string) bool {
+	for _, kind := range []string{"TaskRun", "CustomRun", "Run", "PipelineRun"} {
+		for _, o := range s.All(kind) {
+			if o.Ref.Namespace == run.namespace && o.Text("metadata", "labels", labelPipelineRun) == run.name &&
+				o.Text("metadata", "labels", labelPipelineTask) == task {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// decided gives the expressions that are not known to be true, with the results in
+// them whose values were made up.
+func (t *timeline) decided(run *pipelineRun, written, evaluated []whenExpression) []When {
+	var out []When
+	for i, e := range evaluated {
+		if e.holds() {
+			continue
+		}
+		w := When{Expression: e.String(), Evaluated: e.String()}
+		if len(written) == len(evaluated) {
+			w.Expression = written[i].String()
+			for _, m := range t.madeUp {
+				if m.run == run.namespace+"/"+run.name && resultref.Names(w.Expression, m.task, m.result) && !slices.Contains(w.MadeUp, m.task+"."+m.result) {
+					w.MadeUp = append(w.MadeUp, m.task+"."+m.result)
+				}
+			}
+		}
+		out = append(out, w)
+	}
+	return out
+}
+
+// madeUp is a task's result whose value nobody gave.
+type madeUp struct{ run, task, result string }
+
+// resultMadeUp notes a result of a pod's task that the kubelet made up.
+func (t *timeline) resultMadeUp(e history.Entry, p *pod) error {
+	f, err := decoded[history.MadeUp](e)
+	if err != nil {
+		return err
+	}
+	if r := t.taskRun(p.namespace, p.taskRun); r != nil && f.data.Step == "" {
+		t.madeUp = append(t.madeUp, madeUp{run: r.namespace + "/" + r.pipelineRun, task: r.task, result: f.data.Result})
+	}
+	return nil
+}
+
+// asked notes who asked for an object's deletion first, so long as it is there.
+func (t *timeline) asked(e history.Entry, before, o *history.Object) {
+	ref := history.Ref{Kind: e.Object.Kind, Namespace: e.Object.Namespace, Name: e.Object.Name}
+	stamped := o.Text("metadata", "deletionTimestamp") != ""
+	if before != nil && !before.Deleted && (before.Text("metadata", "deletionTimestamp") != "" || !stamped && e.Verb != history.VerbDelete) {
+		return
+	}
+	delete(t.deletions, ref)
+	if stamped || e.Verb == history.VerbDelete {
+		t.deletions[ref] = deletion{t: e.T, by: e.Actor}
+	}
+}
+
+// deletion is who asked for an object's deletion, and when.
+type deletion struct {
+	t  float64
+	by string
+}
+
+// taskRunMadeAgain notes a TaskRun that was deleted and is made again.
+func (t *timeline) taskRunMadeAgain(e history.Entry, before *history.Object) {
+	if e.Verb != history.VerbCreate || before == nil || !before.Deleted {
+		return
+	}
+	r := t.taskRun(e.Object.Namespace, e.Object.Name)
+	if r == nil {
+		return
+	}
+	gone := deletion{t: before.DeletedAt, by: before.DeletedBy}
+	if first, ok := t.deletions[history.Ref{Kind: "TaskRun", Namespace: r.namespace, Name: r.name}]; ok {
+		gone = first
+	}
+	status, _, _ := succeeded(before)
+	t.remade = append(t.remade, remade{seq: e.Seq, taskRun: r, MadeAgain: MadeAgain{
+		PipelineRun: r.of(), Task: r.task, Object: r.object(), DeletedT: gone.t, DeletedBy: gone.by, T: e.T, Had: final(status),
+	}})
+}
+
+// remade is a TaskRun that was made again, and with which entry.
+type remade struct {
+	seq     int
+	taskRun *taskRun
+	MadeAgain
+}
+
+// of is the TaskRun's PipelineRun, NAMESPACE/NAME; empty if it has none.
+func (t *taskRun) of() string {
+	if t.pipelineRun == "" {
+		return ""
+	}
+	return t.namespace + "/" + t.pipelineRun
+}
+
+// madeAgain lists TaskRuns that were made again, and pods that were while their
+// TaskRun stayed.
+func (t *timeline) madeAgain() []MadeAgain {
+	var out []MadeAgain
+	for _, a := range t.remade {
+		out = append(out, a.MadeAgain)
+	}
+	for _, r := range t.taskRuns {
+		for i, p := range r.pods {
+			if i == 0 || r.pods[i-1].name != p.name || r.pods[i-1].stopSeq == 0 {
+				continue
+			}
+			old := r.pods[i-1]
+			if slices.ContainsFunc(t.remade, func(a remade) bool { return a.taskRun == r && a.seq > old.createdSeq && a.seq < p.createdSeq }) {
+				continue
+			}
+			at, found := slices.BinarySearchFunc(t.entries, old.stopSeq, func(e history.Entry, seq int) int { return cmp.Compare(e.Seq, seq) })
+			if !found {
+				continue
+			}
+			stop := t.entries[at]
+			out = append(out, MadeAgain{PipelineRun: r.of(), Task: r.task, Object: p.object(), DeletedT: stop.T, DeletedBy: stop.Actor, T: p.created})
+		}
+	}
+	slices.SortStableFunc(out, func(a, b MadeAgain) int { return cmp.Compare(a.T, b.T) })
+	return out
+}
+
+// retried lists the TaskRuns that used retries.
+func (t *timeline) retried(s *history.State) []Retried {
+	var out []Retried
+	for _, r := range t.taskRuns {
+		if len(r.attempts) < 2 {
+			continue
+		}
+		x := Retried{PipelineRun: r.of(), Task: r.task, TaskRun: r.namespace + "/" + r.name, Used: len(r.attempts) - 1}
+		if o := s.Get(history.Ref{Kind: "TaskRun", Namespace: r.namespace, Name: r.name}); o != nil {
+			if of, ok := o.Field("spec", "retries").(float64); ok {
+				x.Of = int(of)
+			}
+		}
+		out = append(out, x)
+	}
+	return out
+}
+
+// over says whether a PipelineRun is done, or gone: nobody works for it any more.
+func (t *timeline) over(namespace, name string, s *history.State) bool {
+	if run := t.run(namespace, name); run != nil && run.status != "" {
+		return true
+	}
+	return s.Live("PipelineRun", namespace, name) == nil
+}
+
+// going says that an object's deletion was asked for, or that it goes with an owner
+// that is gone: it is being taken away.
+func going(o *history.Object, s *history.State) bool {
+	if o.Deleted || o.Text("metadata", "deletionTimestamp") != "" {
+		return true
+	}
+	var m meta
+	if o.Decode(&m) != nil || len(m.Metadata.OwnerReferences) == 0 {
+		return false
+	}
+	for _, owner := range m.Metadata.OwnerReferences {
+		if of := s.Get(history.Ref{Kind: owner.Kind, Namespace: o.Ref.Namespace, Name: owner.Name}); of == nil || !going(of, s) {
+			return false
+		}
+	}
+	return true
+}
+
+// claims lists the claims that were made from runs' templates: by Tekton, which owns
+// them by the run, or by an assistant's StatefulSet, whose claims nobody owns.
+func (t *timeline) claims(s *history.State) []Claim {
+	sets := map[string]string{} // claim -> run
+	for _, set := range s.All("StatefulSet") {
+		var spec struct {
+			meta
+			Spec struct {
+				VolumeClaimTemplates []struct {
+					Metadata struct {
+						Name string `json:"name"`
+					} `json:"metadata"`
+				} `json:"volumeClaimTemplates"`
+			} `json:"spec"`
+		}
+		if !isAssistant(set) || set.Decode(&spec) != nil {
+			continue
+		}
+		for _, v := range spec.Spec.VolumeClaimTemplates {
+			sets[set.Ref.Namespace+"/"+v.Metadata.Name+"-"+set.Ref.Name+"-0"] = spec.ownedBy("PipelineRun", labelPipelineRun)
+		}
+	}
+	var out []Claim
+	for _, o := range s.All("PersistentVolumeClaim") {
+		var m meta
+		if o.Decode(&m) != nil {
+			continue
+		}
+		run, owned := m.ownedBy("PipelineRun", ""), true
+		if run == "" {
+			run, owned = sets[o.Ref.Namespace+"/"+o.Ref.Name], false
+		}
+		if run == "" {
+			continue
+		}
+		out = append(out, Claim{PipelineRun: o.Ref.Namespace + "/" + run, Object: o.Ref.String(), Kept: !going(o, s), Owned: owned})
+	}
+	return out
+}
+
+// isAssistant says whether a StatefulSet or pod is an affinity assistant's.
+func isAssistant(o *history.Object) bool {
+	return o.Text("metadata", "labels", labelComponent) == assistantName
+}
+
+// left lists what runs that are over left behind: what nobody is taking away. A pod
+// whose containers have ended, and a volume that no pod on its node uses any more, are
+// on their way.
+func (t *timeline) left(s *history.State) []Left {
+	var out []Left
+	for _, o := range s.List("StatefulSet") {
+		var m meta
+		if !isAssistant(o) || going(o, s) || o.Decode(&m) != nil {
+			continue
+		}
+		if run := m.ownedBy("PipelineRun", labelPipelineRun); run != "" && t.over(o.Ref.Namespace, run, s) {
+			out = append(out, Left{PipelineRun: o.Ref.Namespace + "/" + run, Object: o.Ref.String(), What: "the run is over, and Tekton does not delete it"})
+		}
+	}
+	for _, o := range s.List("Pod") {
+		p := t.pod(o.Ref.Namespace, o.Ref.Name, t.end())
+		if p == nil || p.pipelineRun == "" || p.overSeq != 0 || going(o, s) || !t.over(p.namespace, p.pipelineRun, s) || !busy(o) {
+			continue
+		}
+		l := Left{PipelineRun: p.namespace + "/" + p.pipelineRun, Object: p.object(), What: "no node takes it"}
+		if p.node != "" {
+			l.What = "it is on node " + p.node
+		}
+		out = append(out, l)
+		out = append(out, t.leftAttached(l, o, p, s)...)
+	}
+	return out
+}
+
+// leftAttached lists the volumes that a pod which is left behind keeps on its node.
+func (t *timeline) leftAttached(by Left, o *history.Object, p *pod, s *history.State) []Left {
+	var spec struct {
+		Spec struct {
+			Volumes []struct {
+				PersistentVolumeClaim *struct {
+					ClaimName string `json:"claimName"`
+				} `json:"persistentVolumeClaim"`
+			} `json:"volumes"`
+		} `json:"spec"`
+	}
+	if p.node == "" || o.Decode(&spec) != nil {
+		return nil
+	}
+	var out []Left
+	for _, v := range spec.Spec.Volumes {
+		if v.PersistentVolumeClaim == nil {
+			continue
+		}
+		claim := s.Live("PersistentVolumeClaim", p.namespace, v.PersistentVolumeClaim.ClaimName)
+		if claim == nil || claim.Text("spec", "volumeName") == "" {
+			continue
+		}
+		for _, a := range s.List("VolumeAttachment") {
+			if a.Text("spec", "nodeName") == p.node && a.Text("spec", "source", "persistentVolumeName") == claim.Text("spec", "volumeName") && !going(a, s) {
+				out = append(out, Left{PipelineRun: by.PipelineRun, Object: a.Ref.String(),
+					What: fmt.Sprintf("%s keeps the volume of claim %s on node %s", p.object(), claim.Ref.Name, p.node)})
+			}
+		}
+	}
+	return out
+}
+
+// busy says whether one of a pod's containers has not ended and is not being replaced:
+// Tekton stops a sidecar by giving it another image.
+func busy(o *history.Object) bool {
+	var p struct {
+		Spec struct {
+			Containers []image `json:"containers"`
+		} `json:"spec"`
+		Status struct {
+			ContainerStatuses []struct {
+				image
+				State map[string]json.RawMessage `json:"state"`
+			} `json:"containerStatuses"`
+		} `json:"status"`
+	}
+	if o.Decode(&p) != nil {
+		return false
+	}
+	for _, c := range p.Spec.Containers {
+		ended := false
+		for _, status := range p.Status.ContainerStatuses {
+			if status.Name != c.Name {
+				continue
+			}
+			terminated := len(status.State["terminated"]) > 0 && string(status.State["terminated"]) != "null"
+			ended = terminated || status.Image != "" && status.Image != c.Image
+		}
+		if !ended {
+			return true
+		}
+	}
+	return false
+}
+
+type image struct {
+	Name  string `json:"name"`
+	Image string `json:"image"`
+}
+
+// conduct says what the outcome does not tell. What is there at the end of the cell is
+// known only of a history that has an end.
+func (t *timeline) conduct() (Conduct, error) {
+	s := t.lastState
+	if t.finished != nil && t.finished.seq+1 < t.end() {
+		var err error
+		if s, err = t.state(t.finished.seq + 1); err != nil {
+			return Conduct{}, err
+		}
+	}
+	c := Conduct{Refused: t.refusedManifests(), MadeAgain: t.madeAgain(), Retried: t.retried(s)}
+	for _, run := range t.runs {
+		c.NotRun = append(c.NotRun, t.notRun(run, s)...)
+	}
+	if t.finished != nil {
+		c.Claims, c.Left = t.claims(s), t.left(s)
+	}
+	return c, nil
+}
+
+// refusedRoot ends a chain that comes to something that is not there with why it is
+// not: it was refused when it was to be made.
+func (t *timeline) refusedRoot(cause []Link) []Link {
+	for _, e := range t.refused {
+		if e.Actor != actorUser || e.Verb != history.VerbCreate || e.Code != 400 && e.Code != 403 && e.Code != 422 {
+			continue
+		}
+		for _, l := range cause {
+			if l.Evidence == clip(e.Message) || !misses(l, e.Object) {
+				continue
+			}
+			return append(slices.Clone(cause), Link{
+				What:     e.Object.String() + " was refused when it was to be made",
+				Object:   e.Object.String(),
+				Evidence: clip(e.Message),
+			})
+		}
+	}
+	return cause
+}
+
+// misses says whether a link is about an object that is not there, in the words of the
+// API server, the kubelet and the scheduler: `secret "a" not found`.
+func misses(l Link, o history.Ref) bool {
+	said := strings.ToLower(l.What + "\n" + l.Evidence)
+	for _, kind := range []string{strings.ToLower(o.Kind), strings.ToLower(o.Kind) + "s"} {
+		for _, name := range []string{fmt.Sprintf("%q", o.Name), fmt.Sprintf("%q", o.Namespace+"/"+o.Name)} {
+			if strings.Contains(said, kind+" "+name+" not found") {
+				return true
+			}
+		}
+	}
+	return false
+}
