@@ -111,6 +111,10 @@ type play struct {
 
 	interventions *interventions
 	resolutions   resolutions
+
+	// lingering says that the runs have ended and the cell's linger has begun,
+	// lingered that it is over.
+	lingering, lingered bool
 }
 
 // prepare sets up the cluster and creates the workload, the runs last.
@@ -452,7 +456,7 @@ func (c *play) loop() error {
 		if c.cp.Tap().Deliver() {
 			continue
 		}
-		if done {
+		if done && c.over() {
 			c.record(history.FactFinished, history.Finished{Done: true, Reason: "done"})
 			return nil
 		}
@@ -507,6 +511,16 @@ func (c *play) loop() error {
 		c.clock.Step()
 	}
 	return fmt.Errorf("%w: %d steps, now at %.0f s of virtual time", errTooLong, maxSteps, c.clock.Elapsed())
+}
+
+// over says whether a cell whose runs have ended is over: at once, unless it is to
+// linger.
+func (c *play) over() bool {
+	if c.cell.Linger > 0 && !c.lingering {
+		c.lingering = true
+		c.clock.Schedule(c.cell.Linger, clock.Work, "linger", func() { c.lingered = true })
+	}
+	return c.cell.Linger == 0 || c.lingered
 }
 
 // patience is how long, in real time, nothing may come before a run is called stuck

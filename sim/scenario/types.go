@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 )
 
 // APIVersion and Kind of a scenario file.
@@ -538,4 +539,8 @@ type Cell struct {
 	// Objects are the workload's manifests with the overrides applied, in the
 	// order in which they are to be created.
 	Objects []json.RawMessage `json:"objects"`
+	// Linger is for how long, in virtual time, the cell goes on after its runs have
+	// ended. No scenario says so: it is for who wants to see what becomes of what is
+	// left.
+	Linger time.Duration `json:"linger,omitempty"`
 }

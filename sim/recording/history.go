@@ -1,0 +1,45 @@
+package recording
+
+import (
+	"fmt"
+	"slices"
+
+	"simctl.dev/simctl/sim/history"
+)
+
+// FromHistory gives what was seen in a namespace while a cell ran, up to a time of
+// the history.
+func FromHistory(entries []history.Entry, namespace string, until float64) (*Recording, error) {
+	r := NewRecorder(namespace)
+	_, err := history.Replay(entries, func(e history.Entry, before *history.Object, s *history.State) {
+		if e.Kind != history.KindObject || e.T > until || !slices.Contains(kinds, e.Object.Kind) {
+			return
+		}
+		if e.Verb == history.VerbDelete {
+			if before != nil {
+				r.Gone(e.T, fieldsOf(before))
+			}
+			return
+		}
+		if o := s.Get(e.Object); o != nil && !o.Deleted {
+			r.See(e.T, fieldsOf(o))
+		}
+	})
+	if err != nil {
+		return nil, fmt.Errorf("making a recording of a history: %w", err)
+	}
+	return r.Recording(), nil
+}
+
+// fieldsOf gives an object with its kind, which an API server may leave out.
+func fieldsOf(o *history.Object) map[string]any {
+	m, _ := o.Field().(map[string]any)
+	if text(m, "kind") != "" {
+		return m
+	}
+	out := map[string]any{"kind": o.Ref.Kind}
+	for k, v := range m {
+		out[k] = v
+	}
+	return out
+}
