@@ -18,6 +18,7 @@ const (
 	DifferentDuration  = "duration"  // a duration that is by design
 	DifferentNodes     = "nodes"     // two pods together on one side only
 	DifferentField     = "field"     // a field of an object's last state
+	DifferentClock     = "clock"     // a time of a last state that is not virtual
 )
 
 // Difference is one thing that is not the same in two recordings.

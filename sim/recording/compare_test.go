@@ -62,7 +62,9 @@ func (c cluster) recording(t *testing.T) *Recording {
 }
 
 func TestCompare(t *testing.T) {
-	names := func(c *cluster) { c.node, c.second, c.volume, c.driver = "worker-7", "worker-7", "pvc-00000000-0000-4000-8000-000000000001", "block.csi.example" }
+	names := func(c *cluster) {
+		c.node, c.second, c.volume, c.driver = "worker-7", "worker-7", "pvc-00000000-0000-4000-8000-000000000001", "block.csi.example"
+	}
 	for name, c := range map[string]struct {
 		change func(*cluster)
 		want   []Difference

@@ -2,7 +2,9 @@ package recording
 
 import (
 	"fmt"
+	"maps"
 	"slices"
+	"time"
 
 	"simctl.dev/simctl/sim/history"
 )
@@ -29,6 +31,34 @@ func FromHistory(entries []history.Entry, namespace string, until float64) (*Rec
 		return nil, fmt.Errorf("making a recording of a history: %w", err)
 	}
 	return r.Recording(), nil
+}
+
+// RealTimes gives the times in specs and statuses of last states that are not of the
+// years of virtual time.
+func RealTimes(r *Recording, virtual func(time.Time) bool) []Difference {
+	n := normalize(r)
+	var out []Difference
+	for _, of := range slices.Sorted(maps.Keys(n.finals)) {
+		for _, part := range []string{"spec", "status"} {
+			realTimes(n.finals[of][part], part, virtual, func(path string) {
+				out = append(out, Difference{DifferentClock, of + ": " + path + ": real time in simctl"})
+			})
+		}
+	}
+	return out
+}
+
+func realTimes(v any, path string, virtual func(time.Time) bool, found func(path string)) {
+	if s, ok := v.(string); ok {
+		if at, err := time.Parse(time.RFC3339, s); err == nil && !virtual(at) {
+			found(path)
+		}
+		return
+	}
+	inner := keyed(v)
+	for _, name := range slices.Sorted(maps.Keys(inner)) {
+		realTimes(inner[name], path+"."+name, virtual, found)
+	}
 }
 
 // fieldsOf gives an object with its kind, which an API server may leave out.

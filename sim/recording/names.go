@@ -13,6 +13,8 @@ type names struct {
 	// nodes gives each node a letter by the pods that were on it, taken by name: so
 	// letters are the same where the pods are together in the same way.
 	nodes map[string]string
+	// cleaned are the texts that were cleaned so far: most come often.
+	cleaned map[string]string
 	// pods are the nodes' names by the pods'.
 	pods map[string]string
 }
@@ -35,7 +37,7 @@ var madeUp = []struct {
 
 // namesOf finds what a recording's cluster made up.
 func namesOf(r *Recording) *names {
-	n := &names{nodes: map[string]string{}, pods: map[string]string{}}
+	n := &names{cleaned: map[string]string{}, nodes: map[string]string{}, pods: map[string]string{}}
 	var pairs []string
 	add := func(from, to string) {
 		if from != "" {
@@ -101,14 +103,18 @@ func byKind(r *Recording, kind string) []Last {
 // clean gives a text without what is made up. Nodes are alike in it: which pods
 // share one is looked at by itself.
 func (n *names) clean(s string) string {
-	s = n.replacer.Replace(s)
+	if out, ok := n.cleaned[s]; ok {
+		return out
+	}
+	out := n.replacer.Replace(s)
 	for _, m := range madeUp {
-		s = m.form.ReplaceAllString(s, m.as)
+		out = m.form.ReplaceAllString(out, m.as)
 	}
 	for name := range n.nodes {
-		s = word(s, name, "NODE")
+		out = word(out, name, "NODE")
 	}
-	return s
+	n.cleaned[s] = out
+	return out
 }
 
 // word replaces a name where it stands by itself.

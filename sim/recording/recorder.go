@@ -35,11 +35,6 @@ func NewRecorder(namespace string) *Recorder {
 	return &Recorder{namespace: namespace, begun: math.NaN(), seen: map[object]map[string]any{}, volumes: map[string]bool{}, attachments: map[string]bool{}}
 }
 
-// Mark notes something that was done by hand.
-func (r *Recorder) Mark(t float64, text string) {
-	r.lines = append(r.lines, Change{T: t, Kind: KindMark, Fields: map[string]any{"text": text}})
-}
-
 // Gone says that an object has gone.
 func (r *Recorder) Gone(t float64, state map[string]any) {
 	id := object{text(state, "kind"), text(state, "metadata", "name")}

@@ -143,28 +143,6 @@ func readGzip(folder fs.FS, name string, read func(io.Reader) error) error {
 	return nil
 }
 
-// WriteTimeline writes the time line as [TimelineFile] has it.
-func (r *Recording) WriteTimeline(to io.Writer) error {
-	z := gzip.NewWriter(to)
-	lines := json.NewEncoder(z)
-	lines.SetEscapeHTML(false)
-	for _, c := range r.Timeline {
-		if err := lines.Encode(c); err != nil {
-			return fmt.Errorf("writing a time line: %w", err)
-		}
-	}
-	return z.Close()
-}
-
-// WriteFinal writes the last states as [FinalFile] has them.
-func (r *Recording) WriteFinal(to io.Writer) error {
-	z := gzip.NewWriter(to)
-	if err := json.NewEncoder(z).Encode(r.Final); err != nil {
-		return fmt.Errorf("writing the last states: %w", err)
-	}
-	return z.Close()
-}
-
 // End gives when the last of the runs ended, and whether all of them did.
 func (r *Recording) End() (at float64, all bool) {
 	ended, runs := map[string]bool{}, map[string]bool{}

@@ -2,6 +2,7 @@ package recording
 
 import (
 	"bytes"
+	"compress/gzip"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -31,21 +32,35 @@ func recorded(t *testing.T) map[string]*Recording {
 	return out
 }
 
-func TestReadsWhatItWrites(t *testing.T) {
-	for name, r := range recorded(t) {
-		var timeline, final bytes.Buffer
-		if err := r.WriteTimeline(&timeline); err != nil {
+func TestReadRefusesWhatIsNoRecording(t *testing.T) {
+	zip := func(s string) *fstest.MapFile {
+		var b bytes.Buffer
+		z := gzip.NewWriter(&b)
+		if _, err := z.Write([]byte(s)); err != nil {
 			t.Fatal(err)
 		}
-		if err := r.WriteFinal(&final); err != nil {
+		if err := z.Close(); err != nil {
 			t.Fatal(err)
 		}
-		again, err := Read(fstest.MapFS{TimelineFile: {Data: timeline.Bytes()}, FinalFile: {Data: final.Bytes()}})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !reflect.DeepEqual(r, again) {
-			t.Errorf("%s is another one when it was written and read", name)
+		return &fstest.MapFile{Data: b.Bytes()}
+	}
+	line := `{"t":1.5,"kind":"Pod","namespace":"ns","name":"a","op":"changed","node":"n0","nominatedNodeName":null}`
+	r, err := Read(fstest.MapFS{TimelineFile: zip(line + "\n"), FinalFile: zip(`[{"goneAt":2,"object":{"kind":"Pod"}}]`)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Change{T: 1.5, Kind: "Pod", Namespace: "ns", Name: "a", Op: OpChanged, Fields: map[string]any{"node": "n0", "nominatedNodeName": nil}}
+	if len(r.Timeline) != 1 || !reflect.DeepEqual(r.Timeline[0], want) || len(r.Final) != 1 || *r.Final[0].GoneAt != 2 {
+		t.Errorf("read %+v", r)
+	}
+	for name, folder := range map[string]fstest.MapFS{
+		"no last states":     {TimelineFile: zip(line)},
+		"a line is cut off":  {TimelineFile: zip(line + "\n" + `{"t":`), FinalFile: zip(`[]`)},
+		"it is not gzipped":  {TimelineFile: {Data: []byte(line)}, FinalFile: zip(`[]`)},
+		"no list of objects": {TimelineFile: zip(line), FinalFile: zip(`{}`)},
+	} {
+		if _, err := Read(folder); err == nil {
+			t.Errorf("%s: it was read", name)
 		}
 	}
 }
