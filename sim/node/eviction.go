@@ -218,6 +218,7 @@ func (e *evictions) kill(obj *corev1.Pod, _ bool, _ *int64, set func(*corev1.Pod
 		p.disruption = &status.Conditions[i]
 		p.disruption.LastTransitionTime = metav1.NewTime(e.k.o.Clock.Now())
 	}
+	e.k.sayStopping(e.looking, p)
 	e.k.kill(p)
 	p.swept = true // of an evicted pod no container is kept
 	e.k.finish(e.looking, p, status.Phase)
@@ -225,14 +226,14 @@ func (e *evictions) kill(obj *corev1.Pod, _ bool, _ *int64, set func(*corev1.Pod
 }
 
 // Event implements record.EventRecorder.
-func (e *evictions) Event(object runtime.Object, _, reason, message string) {
+func (e *evictions) Event(object runtime.Object, kind, reason, message string) {
 	switch o := object.(type) {
 	case *corev1.Pod:
 		if p := e.k.pods[o.UID]; p != nil {
-			e.k.warn(e.looking, p, reason, message)
+			e.k.event(e.looking, p.about(), e.m.name, kind, reason, message)
 		}
 	case *corev1.ObjectReference:
-		e.k.event(e.looking, *o, e.m.name, reason, message)
+		e.k.event(e.looking, *o, e.m.name, kind, reason, message)
 	}
 }
 

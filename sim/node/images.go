@@ -125,7 +125,10 @@ type pull struct {
 	image  string
 	bytes  int64
 	cached bool
-	took   time.Duration
+	// took is how long the image is on its way, whole with the wait for others.
+	took, whole time.Duration
+	// announced and told: the events about it have been written.
+	announced, told bool
 }
 
 // pullAll gives the moment at which all images are on the machine, with what
@@ -145,6 +148,7 @@ func (m *machine) pullAll(r *registry, now time.Time, images []string) (time.Tim
 			p.cached = true
 			if at.After(now) {
 				p.took = at.Sub(now)
+				p.whole = p.took
 			}
 		} else {
 			start := now
@@ -155,6 +159,7 @@ func (m *machine) pullAll(r *registry, now time.Time, images []string) (time.Tim
 			p.took = time.Duration(math.Round(seconds*1000)) * time.Millisecond
 			m.pullsUntil = start.Add(p.took)
 			m.images[image] = m.pullsUntil
+			p.whole = m.pullsUntil.Sub(now)
 		}
 		if at := m.images[image]; at.After(ready) {
 			ready = at

@@ -13,7 +13,6 @@ import (
 
 	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/informers"
@@ -55,6 +54,11 @@ type Kubelets struct {
 	// thresholds are those of the disks' room.
 	thresholds []evictionapi.Threshold
 
+	// statusEvery is how often a kubelet looks at its node's status; began is when
+	// the kubelets were made.
+	statusEvery time.Duration
+	began       time.Time
+
 	podLister    corelisters.PodLister
 	nodeLister   corelisters.NodeLister
 	claimLister  corelisters.PersistentVolumeClaimLister
@@ -78,7 +82,7 @@ type Kubelets struct {
 	pods     map[types.UID]*pod
 	machines map[string]*machine
 	ids      identities
-	events   int
+	events   *work.Events
 }
 
 // machine is what a kubelet knows of its node.
@@ -87,10 +91,15 @@ type machine struct {
 	// images are the images on the node with the moment they came or will come.
 	images     map[string]time.Time
 	pullsUntil time.Time
-	// users are the pods that use a volume, by PersistentVolume name; inUse is
+	// volumes are those that pods on the node use, by PersistentVolume name; inUse is
 	// the volumesInUse last reported.
-	users map[string]map[types.UID]bool
-	inUse []corev1.UniqueVolumeName
+	volumes map[string]*volumeUse
+	inUse   []corev1.UniqueVolumeName
+	// status is the next report of the node's status, if it will say something new;
+	// statusFrom is a moment at which one is made. generation counts the reports.
+	status     *clock.Event
+	statusFrom time.Time
+	generation int
 	// podIPs counts the addresses given out, index is the node's.
 	podIPs, index int
 	disk          disk
@@ -111,12 +120,13 @@ func New(o Options) (*Kubelets, error) {
 	}
 	core := o.Informers.Core().V1()
 	return &Kubelets{
-		o: o, registry: reg, thresholds: thresholds,
+		o: o, registry: reg, thresholds: thresholds, statusEvery: nodeStatusUpdateFrequency, began: o.Clock.Now(),
 		podLister: core.Pods().Lister(), nodeLister: core.Nodes().Lister(),
 		claimLister: core.PersistentVolumeClaims().Lister(), pvLister: core.PersistentVolumes().Lister(),
 		secretLister: core.Secrets().Lister(), configLister: core.ConfigMaps().Lister(),
 		seen: map[types.UID]string{}, wanted: map[string]map[types.UID]bool{},
 		logs: map[string]string{}, pods: map[types.UID]*pod{}, machines: map[string]*machine{}, ids: identities{},
+		events: work.NewEvents(o.Client, o.Clock, o.Logger),
 	}, nil
 }
 
@@ -263,7 +273,11 @@ func (k *Kubelets) want(key string, uid types.UID) {
 func (k *Kubelets) machine(name string) *machine {
 	m := k.machines[name]
 	if m == nil {
-		m = &machine{name: name, images: map[string]time.Time{}, users: map[string]map[types.UID]bool{}, index: len(k.machines)}
+		phase := clock.Rand(k.o.Seed, "node-status", name).Int64N(int64(k.statusEvery))
+		m = &machine{
+			name: name, images: map[string]time.Time{}, volumes: map[string]*volumeUse{}, index: len(k.machines),
+			statusFrom: k.began.Add(time.Duration(phase) - k.statusEvery),
+		}
 		k.machines[name] = m
 	}
 	return m
@@ -280,17 +294,19 @@ func (k *Kubelets) lose(name string) {
 		if p.m == m {
 			p.cancelNext()
 			p.cancelDeadline()
-			p.cancelComplaint()
+			p.cancelTries()
 			delete(k.pods, uid)
 		}
 	}
 	// A machine that comes under this name is another one.
-	for _, e := range []*clock.Event{m.disk.check, m.disk.report} {
+	for _, e := range []*clock.Event{m.disk.check, m.disk.report, m.status} {
 		if e != nil {
 			e.Cancel()
 		}
 	}
-	m.images, m.pullsUntil, m.users, m.inUse, m.disk = map[string]time.Time{}, time.Time{}, map[string]map[types.UID]bool{}, nil, disk{}
+	m.images, m.pullsUntil, m.volumes, m.inUse, m.disk = map[string]time.Time{}, time.Time{}, map[string]*volumeUse{}, nil, disk{}
+	m.status = nil
+	m.generation++
 }
 
 // sync works through what changed, pod by pod in the order of their identities.
@@ -365,32 +381,6 @@ func (k *Kubelets) sync(ctx context.Context, keys []string) {
 
 // byIdentity orders pods by what does not change from run to run.
 func byIdentity(a, b *pod) int { return cmp.Or(cmp.Compare(a.key, b.key), cmp.Compare(a.name, b.name)) }
-
-// warn writes a warning event about a pod once per reason and message.
-func (k *Kubelets) warn(ctx context.Context, p *pod, reason, message string) {
-	if p.said[reason+message] {
-		return
-	}
-	p.said[reason+message] = true
-	k.event(ctx, corev1.ObjectReference{APIVersion: "v1", Kind: "Pod", Namespace: p.namespace, Name: p.name, UID: p.uid}, p.m.name, reason, message)
-}
-
-// event writes a warning of a node's kubelet about an object.
-func (k *Kubelets) event(ctx context.Context, about corev1.ObjectReference, node, reason, message string) {
-	k.events++
-	now := metav1.NewTime(k.o.Clock.Now())
-	namespace := cmp.Or(about.Namespace, metav1.NamespaceDefault)
-	_, err := k.o.Client.CoreV1().Events(namespace).Create(ctx, &corev1.Event{
-		ObjectMeta:     metav1.ObjectMeta{Namespace: namespace, Name: fmt.Sprintf("%s.%x", about.Name, now.UnixNano()+int64(k.events))},
-		InvolvedObject: about,
-		Type:           corev1.EventTypeWarning, Reason: reason, Message: message,
-		Source: corev1.EventSource{Component: "kubelet", Host: node}, ReportingController: "kubelet", ReportingInstance: node,
-		FirstTimestamp: now, LastTimestamp: now, Count: 1,
-	}, metav1.CreateOptions{})
-	if err != nil && ctx.Err() == nil {
-		k.o.Logger.Error(err, "Writing an event", "about", about.Kind+" "+namespace+"/"+about.Name, "reason", reason)
-	}
-}
 
 func (k *Kubelets) fact(p *pod, fact string, data any) {
 	k.o.Recorder.Record(history.NewFact("kubelet/"+p.m.name,

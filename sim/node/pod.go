@@ -57,8 +57,10 @@ type pod struct {
 	stage           stage
 
 	// next is the one event the pod waits for, deadline its
-	// activeDeadlineSeconds, complaint the event about volumes that do not come.
-	next, deadline, complaint *clock.Event
+	// activeDeadlineSeconds.
+	next, deadline *clock.Event
+	// tries are the volumes that could not be mounted.
+	tries map[string]*mountTry
 	// terminating: the pod is being deleted.
 	terminating bool
 
@@ -77,7 +79,6 @@ type pod struct {
 	conditions      map[corev1.PodConditionType]corev1.PodCondition
 	// disruption is the condition that says why the pod was evicted.
 	disruption *corev1.PodCondition
-	said       map[string]bool
 	// reports counts the statuses written, so that a report that failed and is
 	// tried again never overwrites a later one.
 	reports                                  int
@@ -91,7 +92,7 @@ func (k *Kubelets) newPod(obj *corev1.Pod) *pod {
 		identity: k.ids.of(obj), obj: obj, spec: &obj.Spec,
 		namespace: obj.Namespace, name: obj.Name, labels: obj.Labels, uid: obj.UID, generation: obj.Generation,
 		m: k.machine(obj.Spec.NodeName), phase: corev1.PodPending,
-		conditions: map[corev1.PodConditionType]corev1.PodCondition{}, said: map[string]bool{},
+		conditions: map[corev1.PodConditionType]corev1.PodCondition{}, tries: map[string]*mountTry{},
 	}
 	for i := range obj.Spec.InitContainers {
 		p.init = append(p.init, newContainer(&obj.Spec.InitContainers[i]))
@@ -247,6 +248,9 @@ func (k *Kubelets) volumesReady(ctx context.Context, p *pod) {
 	now := k.o.Clock.Now()
 	ready, pulls := p.m.pullAll(k.registry, now, p.images())
 	p.pulls = pulls
+	for _, c := range slices.Concat(p.init, p.containers) {
+		k.sayPulling(ctx, p, c)
+	}
 	if !ready.After(now) {
 		k.pulled(ctx, p)
 		return
@@ -285,7 +289,7 @@ func (k *Kubelets) startContainers(ctx context.Context, p *pod) {
 			}
 			p.stage = misconfigured
 			c.waitingReason, c.waitingMessage = "CreateContainerConfigError", message
-			k.warn(ctx, p, "Failed", "Error: "+message)
+			k.sayOf(ctx, p, c, containerNotCreated, message)
 			k.writeStatus(ctx, p)
 			return
 		}
@@ -295,12 +299,16 @@ func (k *Kubelets) startContainers(ctx context.Context, p *pod) {
 	p.m.podIPs++
 	p.ip = fmt.Sprintf("10.%d.%d.%d", 128+p.m.index/250, p.m.index%250, p.m.podIPs)
 	for _, c := range p.init {
+		k.sayPulled(ctx, p, c)
+		k.sayStarted(ctx, p, c)
 		c.begin(now)
 		if !c.native {
 			c.end(now, 0, "Completed", "")
 		}
 	}
 	for _, c := range p.containers {
+		k.sayPulled(ctx, p, c)
+		k.sayStarted(ctx, p, c)
 		c.begin(now)
 	}
 	k.fact(p, history.FactContainersBusy, history.Volume{Node: p.m.name})
@@ -331,7 +339,10 @@ func (k *Kubelets) podUpdated(ctx context.Context, p *pod) {
 		if c.step == "" && c.finished.IsZero() && i < len(p.obj.Spec.Containers) && p.obj.Spec.Containers[i].Image != c.image {
 			// The kubelet restarts a container whose image changed, whatever the
 			// restart policy; nop then ends at once.
+			k.sayOf(ctx, p, c, containerRedefined, c.spec.Name)
 			c.image = p.obj.Spec.Containers[i].Image
+			k.sayPulled(ctx, p, c)
+			k.sayStarted(ctx, p, c)
 			c.end(now, 0, "Completed", "")
 			k.containerFact(p, c)
 			changed = true
@@ -387,6 +398,8 @@ func (k *Kubelets) deadlineExceeded(ctx context.Context, p *pod) {
 		return
 	}
 	p.reason, p.message = "DeadlineExceeded", "Pod was active on the node longer than the specified deadline"
+	k.say(ctx, p, saying{corev1.EventTypeNormal, p.reason, p.message})
+	k.sayStopping(ctx, p)
 	k.kill(p)
 	k.finish(ctx, p, corev1.PodFailed)
 }
@@ -430,6 +443,7 @@ func (k *Kubelets) terminate(ctx context.Context, p *pod) {
 		k.release(ctx, p)
 		return
 	}
+	k.sayStopping(ctx, p)
 	k.after(ctx, p, killTime, "killed", func() {
 		k.kill(p)
 		k.release(ctx, p)

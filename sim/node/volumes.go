@@ -6,12 +6,15 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	utilerrors "k8s.io/apimachinery/pkg/util/errors"
 
 	"simctl.dev/simctl/sim/clock"
 	"simctl.dev/simctl/sim/history"
@@ -69,48 +72,38 @@ func (k *Kubelets) claimsOf(p *pod) []*mount {
 // otherwise notes what the pod waits for. What the kubelet mounts one by one is
 // done here in one go once all of it can be.
 func (k *Kubelets) tryVolumes(ctx context.Context, p *pod) {
+	if p.stage != waitingForVolumes {
+		return
+	}
 	ready := k.objectsReady(ctx, p)
-	for _, v := range p.volumes {
-		if v.pv != nil {
-			continue
-		}
-		claim, err := k.claimLister.PersistentVolumeClaims(p.namespace).Get(v.claim)
-		if err == nil && claim.Spec.VolumeName != "" {
-			if pv, err := k.pvLister.Get(claim.Spec.VolumeName); err == nil {
-				v.pv = pv
-				v.readOnlyFS = v.readOnly || !slices.ContainsFunc(pv.Spec.AccessModes, func(m corev1.PersistentVolumeAccessMode) bool { return m != corev1.ReadOnlyMany })
-				continue
-			}
-		}
-		k.want(wantedKey("claim", p.namespace, v.claim), p.uid)
+	if !k.claimsReady(ctx, p) {
 		ready = false
 	}
-	// volumesInUse is reported before the volume counts as attached, so that
-	// the attach/detach controller does not take it away meanwhile.
+	for _, v := range p.volumes {
+		if v.pv != nil {
+			p.m.use(v.pv, p.uid)
+		}
+	}
+	k.planNodeStatus(ctx, p.m)
 	for _, v := range p.volumes {
 		if v.pv == nil {
 			continue
 		}
-		if k.usedByOther(p, v.pv) {
-			k.warn(ctx, p, "FailedMount",
-				fmt.Sprintf("MountVolume.SetUp failed for volume %q : volume uses the ReadWriteOncePod access mode and is already in use by another pod", v.pv.Name))
+		if !k.attached(p.m, v.pv) {
 			ready = false
 			continue
 		}
-		if p.m.users[v.pv.Name] == nil {
-			p.m.users[v.pv.Name] = map[types.UID]bool{}
+		problem := ""
+		if k.mountedByOther(p, v.pv) {
+			problem = "volume uses the ReadWriteOncePod access mode and is already in use by another pod"
 		}
-		p.m.users[v.pv.Name][p.uid] = true
-	}
-	k.reportInUse(ctx, p.m)
-	if !k.attached(p) {
-		ready = false
+		if !k.mountable(ctx, p, v.pv.Name, problem) {
+			ready = false
+		}
 	}
 	if !ready {
-		k.complainLater(ctx, p)
 		return
 	}
-	p.cancelComplaint()
 	now := k.o.Clock.Now()
 	p.attachSeconds = now.Sub(p.start).Seconds()
 	p.stage = mounting
@@ -127,66 +120,195 @@ func (k *Kubelets) tryVolumes(ctx context.Context, p *pod) {
 	k.after(ctx, p, took, "mounted", func() { k.mounted(ctx, p) })
 }
 
-// mountTimeout is how long a kubelet waits for a pod's volumes before it says
-// so (podAttachAndMountTimeout in pkg/kubelet/volumemanager).
-const mountTimeout = 2*time.Minute + 3*time.Second
-
-func (p *pod) cancelComplaint() {
-	if p.complaint != nil {
-		p.complaint.Cancel()
-		p.complaint = nil
-	}
-}
-
-// complainLater writes the kubelet's event about volumes that do not come. It
-// is upkeep: a pod that waits for ever does not keep time going.
-func (k *Kubelets) complainLater(ctx context.Context, p *pod) {
-	if p.complaint != nil {
-		return
-	}
-	p.complaint = k.o.Clock.Schedule(mountTimeout, clock.Housekeeping, p.eventKey("volumes"), func() {
-		if ctx.Err() != nil || p.stage != waitingForVolumes {
-			return
+// claimsReady finds the volumes behind the pod's claims. A claim that gives none
+// fails the kubelet's whole look at the pod, which comes again some seconds later
+// (pkg/kubelet/volumemanager/populator).
+func (k *Kubelets) claimsReady(ctx context.Context, p *pod) bool {
+	var failed, problems []string
+	for _, v := range p.volumes {
+		if v.pv != nil {
+			continue
 		}
-		var unattached, all []string
-		for _, v := range p.spec.Volumes {
-			all = append(all, v.Name)
-		}
-		for _, v := range p.volumes {
-			if v.pv == nil || k.o.Storage.Attachable(v.pv) && !k.onNode(p.m, v.pv) {
-				unattached = append(unattached, v.volume)
+		claim, err := k.claimLister.PersistentVolumeClaims(p.namespace).Get(v.claim)
+		why := ""
+		switch {
+		case err != nil:
+			why = fmt.Sprintf("failed to fetch PVC from API server: %v", err)
+		case claim.DeletionTimestamp != nil && !slices.Contains(claim.Finalizers, "kubernetes.io/pvc-protection"):
+			why = "PVC is being deleted"
+		case claim.Status.Phase != corev1.ClaimBound:
+			why = "PVC is not bound"
+		default:
+			v.pv, err = k.pvLister.Get(claim.Spec.VolumeName)
+			if err != nil {
+				v.pv, why = nil, fmt.Sprintf("failed to fetch PV %s from API server: %v", claim.Spec.VolumeName, err)
 			}
 		}
-		if len(unattached) > 0 {
-			all = unattached
+		if v.pv != nil {
+			v.readOnlyFS = v.readOnly || !slices.ContainsFunc(v.pv.Spec.AccessModes, func(m corev1.PersistentVolumeAccessMode) bool { return m != corev1.ReadOnlyMany })
+			continue
 		}
-		k.warn(ctx, p, "FailedMount", fmt.Sprintf(
-			"Unable to attach or mount volumes: unmounted volumes=%v, unattached volumes=%v, failed to process volumes=[]: context deadline exceeded", all, unattached))
-	})
+		k.want(wantedKey("claim", p.namespace, v.claim), p.uid)
+		failed = append(failed, v.volume)
+		problems = append(problems, fmt.Sprintf("error processing PVC %s/%s: %s", p.namespace, v.claim, why))
+	}
+	if len(failed) == 0 {
+		return k.tried(ctx, p, "", saying{})
+	}
+	unattached := []string{}
+	for _, v := range p.volumes {
+		if v.pv != nil && k.o.Storage.Attachable(v.pv) && !k.onNode(p.m, v.pv) {
+			unattached = append(unattached, v.volume)
+		}
+	}
+	unmounted := slices.Sorted(slices.Values(slices.Concat(failed, unattached)))
+	slices.Sort(failed)
+	slices.Sort(unattached)
+	return k.tried(ctx, p, "", volumesNotProcessed, unmounted, unattached, failed, strings.Join(problems, "; "))
 }
 
-// usedByOther says whether a ReadWriteOncePod volume is another pod's on the
-// same node.
-func (k *Kubelets) usedByOther(p *pod, pv *corev1.PersistentVolume) bool {
-	if !slices.Contains(pv.Spec.AccessModes, corev1.ReadWriteOncePod) {
+// A kubelet tries a volume again after a time that doubles from the first of these
+// to the second (pkg/util/goroutinemap/exponentialbackoff), and a pod that it cannot
+// look at whole after the third, and up to half as much again (pkg/kubelet/pod_workers.go).
+const (
+	firstMountRetry = 500 * time.Millisecond
+	lastMountRetry  = 2*time.Minute + 2*time.Second
+	podRetry        = 10 * time.Second
+)
+
+// mountTry is something about a pod's volumes that failed and is tried again.
+type mountTry struct {
+	// due is when it is tried next, wait how long that is after the try before.
+	due  time.Time
+	wait time.Duration
+	n    int
+	// next is that try on the clock: upkeep as long as it is known to fail, so that
+	// a pod that waits for ever does not keep time going.
+	next *clock.Event
+	kind clock.Kind
+}
+
+// backOff moves a failed try on.
+func (t *mountTry) backOff(seed int64, p *pod, what string) {
+	t.n++
+	switch {
+	case what == "":
+		t.wait = podRetry + time.Duration(clock.Rand(seed, "pod-retry", p.key, strconv.Itoa(t.n)).Int64N(int64(podRetry/2)))
+	case t.wait == 0:
+		t.wait = firstMountRetry
+	default:
+		t.wait = min(2*t.wait, lastMountRetry)
+	}
+	t.due = t.due.Add(t.wait)
+}
+
+// mountable says whether a volume that stands in the way of nothing but a problem of
+// its own is mounted at this try.
+func (k *Kubelets) mountable(ctx context.Context, p *pod, volume, problem string) bool {
+	if problem == "" {
+		return k.tried(ctx, p, volume, saying{})
+	}
+	return k.tried(ctx, p, volume, mountFailed, volume, problem)
+}
+
+// tried says whether what a pod's volumes need is done at this try; if not, and a
+// try is due, the kubelet says why. What has become possible is done at the next
+// try, which is then work; one that would fail again is not.
+func (k *Kubelets) tried(ctx context.Context, p *pod, what string, problem saying, args ...any) bool {
+	now := k.o.Clock.Now()
+	try := p.tries[what]
+	fails := problem != saying{}
+	switch {
+	case try == nil && !fails:
+		return true
+	case try == nil:
+		try = &mountTry{due: now}
+		p.tries[what] = try
+	case !fails && !try.due.After(now):
+		try.cancel()
+		delete(p.tries, what)
+		return true
+	}
+	var moments []time.Time
+	for !try.due.After(now) {
+		moments = append(moments, try.due)
+		try.backOff(k.o.Seed, p, what)
+	}
+	if len(moments) > 0 {
+		k.repeat(ctx, p, problem, moments, args...)
+	}
+	kind := clock.Work
+	if fails {
+		kind = clock.Housekeeping
+	}
+	if try.next == nil || try.kind != kind || len(moments) > 0 {
+		try.cancel()
+		try.kind = kind
+		try.next = k.o.Clock.Schedule(try.due.Sub(now), kind, p.eventKey("mount/"+what), func() {
+			try.next = nil
+			if ctx.Err() == nil {
+				k.tryVolumes(ctx, p)
+			}
+		})
+	}
+	return false
+}
+
+func (t *mountTry) cancel() {
+	if t.next != nil {
+		t.next.Cancel()
+		t.next = nil
+	}
+}
+
+// cancelTries ends the tries of a pod that goes.
+func (p *pod) cancelTries() {
+	for _, t := range p.tries {
+		t.cancel()
+	}
+}
+
+// volumeUse is a node's use of a volume.
+type volumeUse struct {
+	pv *corev1.PersistentVolume
+	// users are the pods that are to have it or have it still.
+	users map[types.UID]bool
+	// reported: it stood in a report of the volumes in use since the first of the
+	// users came. Before that no kubelet mounts it, or the attach/detach controller
+	// might take it away meanwhile (VerifyControllerAttachedVolume in
+	// pkg/volume/util/operationexecutor).
+	reported bool
+}
+
+// use has a pod use a volume.
+func (m *machine) use(pv *corev1.PersistentVolume, uid types.UID) {
+	u := m.volumes[pv.Name]
+	if u == nil {
+		u = &volumeUse{pv: pv, users: map[types.UID]bool{}}
+		m.volumes[pv.Name] = u
+	}
+	u.users[uid] = true
+}
+
+// mountedByOther says whether a ReadWriteOncePod volume is mounted for another pod
+// on the same node.
+func (k *Kubelets) mountedByOther(p *pod, pv *corev1.PersistentVolume) bool {
+	if !slices.Equal(pv.Spec.AccessModes, []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOncePod}) {
 		return false
 	}
-	for uid := range p.m.users[pv.Name] {
-		if uid != p.uid {
+	for uid := range p.m.volumes[pv.Name].users {
+		other := k.pods[uid]
+		if other != nil && other != p && slices.ContainsFunc(other.volumes, func(v *mount) bool { return v.mounted && v.pv.Name == pv.Name }) {
 			return true
 		}
 	}
 	return false
 }
 
-// attached says whether every volume of the pod that has to be attached is.
-func (k *Kubelets) attached(p *pod) bool {
-	for _, v := range p.volumes {
-		if v.pv != nil && k.o.Storage.Attachable(v.pv) && !k.onNode(p.m, v.pv) {
-			return false
-		}
-	}
-	return true
+// attached says whether a volume may be mounted on a node: it is attached if it has
+// to be, and the controller that attaches knows that it is in use.
+func (k *Kubelets) attached(m *machine, pv *corev1.PersistentVolume) bool {
+	return !k.o.Storage.Attachable(pv) || m.volumes[pv.Name].reported && k.onNode(m, pv)
 }
 
 // onNode says whether the node's status lists the volume as attached, which is
@@ -201,51 +323,91 @@ func (k *Kubelets) onNode(m *machine, pv *corev1.PersistentVolume) bool {
 }
 
 // objectsReady says whether the secrets and config maps that the pod mounts are
-// there; an event says which is not.
+// there; events say which are not.
 func (k *Kubelets) objectsReady(ctx context.Context, p *pod) bool {
 	ready := true
-	secret := func(volume, name string, optional *bool) {
-		if name == "" || optional != nil && *optional {
-			return
-		}
-		if _, err := k.secretLister.Secrets(p.namespace).Get(name); err != nil {
-			ready = false
-			k.want(wantedKey("secret", p.namespace, name), p.uid)
-			k.warn(ctx, p, "FailedMount", fmt.Sprintf("MountVolume.SetUp failed for volume %q : secret %q not found", volume, name))
-		}
-	}
-	config := func(volume, name string, optional *bool) {
-		// The root CA's config map comes from a controller that this control
-		// plane may do without; no pod depends on what is in it.
-		if name == "" || name == "kube-root-ca.crt" || optional != nil && *optional {
-			return
-		}
-		if _, err := k.configLister.ConfigMaps(p.namespace).Get(name); err != nil {
-			ready = false
-			k.want(wantedKey("configmap", p.namespace, name), p.uid)
-			k.warn(ctx, p, "FailedMount", fmt.Sprintf("MountVolume.SetUp failed for volume %q : configmap %q not found", volume, name))
-		}
-	}
 	mounted := mountedVolumes(p.spec)
 	for _, v := range p.spec.Volumes {
+		var problems []string
 		switch {
 		case !mounted[v.Name]:
+			continue
 		case v.Secret != nil:
-			secret(v.Name, v.Secret.SecretName, v.Secret.Optional)
+			problems = append(problems, k.secretProblem(p, v.Secret.SecretName, v.Secret.Items, v.Secret.Optional))
 		case v.ConfigMap != nil:
-			config(v.Name, v.ConfigMap.Name, v.ConfigMap.Optional)
+			problems = append(problems, k.configProblem(p, v.ConfigMap.Name, v.ConfigMap.Items, v.ConfigMap.Optional))
 		case v.Projected != nil:
 			for _, s := range v.Projected.Sources {
 				if s.Secret != nil {
-					secret(v.Name, s.Secret.Name, s.Secret.Optional)
+					problems = append(problems, k.secretProblem(p, s.Secret.Name, s.Secret.Items, s.Secret.Optional))
 				}
 				if s.ConfigMap != nil {
-					config(v.Name, s.ConfigMap.Name, s.ConfigMap.Optional)
+					problems = append(problems, k.configProblem(p, s.ConfigMap.Name, s.ConfigMap.Items, s.ConfigMap.Optional))
 				}
 			}
+		default:
+			continue
+		}
+		if !k.mountable(ctx, p, v.Name, aggregate(problems)) {
+			ready = false
 		}
 	}
 	return ready
+}
+
+// aggregate words several problems as Kubernetes words a list of errors.
+func aggregate(problems []string) string {
+	var errs []error
+	for _, p := range problems {
+		if p != "" {
+			errs = append(errs, errors.New(p))
+		}
+	}
+	if err := utilerrors.NewAggregate(errs); err != nil {
+		return err.Error()
+	}
+	return ""
+}
+
+// secretProblem says why a secret cannot be mounted (pkg/volume/secret).
+func (k *Kubelets) secretProblem(p *pod, name string, items []corev1.KeyToPath, optional *bool) string {
+	if name == "" || isTrue(optional) {
+		return ""
+	}
+	secret, err := k.secretLister.Secrets(p.namespace).Get(name)
+	if err != nil {
+		k.want(wantedKey("secret", p.namespace, name), p.uid)
+		return fmt.Sprintf("secret %q not found", name)
+	}
+	for _, item := range items {
+		if _, ok := secret.Data[item.Key]; !ok {
+			k.want(wantedKey("secret", p.namespace, name), p.uid)
+			return "references non-existent secret key: " + item.Key
+		}
+	}
+	return ""
+}
+
+// configProblem says why a config map cannot be mounted (pkg/volume/configmap).
+func (k *Kubelets) configProblem(p *pod, name string, items []corev1.KeyToPath, optional *bool) string {
+	// The root CA's config map comes from a controller that this control plane may
+	// do without; no pod depends on what is in it.
+	if name == "" || name == "kube-root-ca.crt" || isTrue(optional) {
+		return ""
+	}
+	config, err := k.configLister.ConfigMaps(p.namespace).Get(name)
+	if err != nil {
+		k.want(wantedKey("configmap", p.namespace, name), p.uid)
+		return fmt.Sprintf("configmap %q not found", name)
+	}
+	for _, item := range items {
+		_, text := config.Data[item.Key]
+		if _, binary := config.BinaryData[item.Key]; !text && !binary {
+			k.want(wantedKey("configmap", p.namespace, name), p.uid)
+			return "configmap references non-existent config key: " + item.Key
+		}
+	}
+	return ""
 }
 
 // mounted changes the ownership of the volumes that fsGroup applies to.
@@ -300,50 +462,105 @@ func (p *pod) volume(name string) *mount {
 
 // dropVolumes ends the pod's use of its volumes.
 func (k *Kubelets) dropVolumes(ctx context.Context, p *pod) {
+	p.cancelTries()
 	freed := false
 	for _, v := range p.volumes {
 		v.mounted = false
-		if v.pv == nil || !p.m.users[v.pv.Name][p.uid] {
+		if v.pv == nil {
 			continue
 		}
-		delete(p.m.users[v.pv.Name], p.uid)
-		if len(p.m.users[v.pv.Name]) == 0 {
-			delete(p.m.users, v.pv.Name)
+		u := p.m.volumes[v.pv.Name]
+		if u == nil || !u.users[p.uid] {
+			continue
+		}
+		delete(u.users, p.uid)
+		if len(u.users) == 0 {
+			delete(p.m.volumes, v.pv.Name)
 		}
 		freed = freed || slices.Contains(v.pv.Spec.AccessModes, corev1.ReadWriteOncePod)
 	}
-	k.reportInUse(ctx, p.m)
+	k.planNodeStatus(ctx, p.m)
 	if freed {
 		k.list.Add("rwop/" + p.m.name)
 	}
 }
 
-// reportInUse writes the node's volumesInUse if it has changed: the volumes
-// that were attached for this node and that a pod on it uses.
-func (k *Kubelets) reportInUse(ctx context.Context, m *machine) {
-	var names []corev1.UniqueVolumeName
-	for _, name := range slices.Sorted(maps.Keys(m.users)) {
-		pv, err := k.pvLister.Get(name)
-		if err == nil && k.o.Storage.Attachable(pv) {
-			names = append(names, storage.UniqueName(pv))
+// inUse lists the volumes that are attached or to be attached for pods on a node; the
+// second result says that one of them has not been reported yet.
+func (k *Kubelets) inUse(m *machine) (names []corev1.UniqueVolumeName, unreported bool) {
+	for _, pv := range slices.Sorted(maps.Keys(m.volumes)) {
+		if u := m.volumes[pv]; k.o.Storage.Attachable(u.pv) {
+			names = append(names, storage.UniqueName(u.pv))
+			unreported = unreported || !u.reported
+		}
+	}
+	return names, unreported
+}
+
+// nodeStatusUpdateFrequency is how often a kubelet looks at its node's status if its
+// configuration says nothing else.
+const nodeStatusUpdateFrequency = 10 * time.Second
+
+// planNodeStatus puts the next report of a node's status on the clock if it would say
+// something new about the volumes in use. A kubelet looks at its node's status every
+// ten seconds (nodeStatusUpdateFrequency), each at moments of its own; what comes in
+// between waits.
+func (k *Kubelets) planNodeStatus(ctx context.Context, m *machine) {
+	names, unreported := k.inUse(m)
+	if !unreported && slices.Equal(names, m.inUse) {
+		if m.status != nil {
+			m.status.Cancel()
+			m.status = nil
+		}
+		return
+	}
+	if m.status != nil {
+		return
+	}
+	wait := k.statusEvery - k.o.Clock.Now().Sub(m.statusFrom)%k.statusEvery
+	m.status = k.o.Clock.Schedule(wait, clock.Work, "kubelet/"+m.name+"/status", func() {
+		m.status = nil
+		if ctx.Err() == nil {
+			k.reportNodeStatus(ctx, m)
+		}
+	})
+}
+
+// reportNodeStatus writes the node's volumesInUse if they have changed, and has the
+// pods go on that waited for it.
+func (k *Kubelets) reportNodeStatus(ctx context.Context, m *machine) {
+	names, _ := k.inUse(m)
+	generation := m.generation
+	reported := func() {
+		m.inUse = names
+		for _, u := range m.volumes {
+			u.reported = u.reported || k.o.Storage.Attachable(u.pv) && slices.Contains(names, storage.UniqueName(u.pv))
+		}
+		for _, p := range slices.SortedFunc(maps.Values(k.pods), byIdentity) {
+			if p.m == m {
+				k.tryVolumes(ctx, p)
+			}
 		}
 	}
 	if slices.Equal(names, m.inUse) {
+		reported()
 		return
 	}
-	m.inUse = names
-	if names == nil {
-		names = []corev1.UniqueVolumeName{}
+	list := names
+	if list == nil {
+		list = []corev1.UniqueVolumeName{}
 	}
-	patch := mustJSON(map[string]any{"status": map[string]any{"volumesInUse": names}})
+	patch := mustJSON(map[string]any{"status": map[string]any{"volumesInUse": list}})
 	work.Retry(ctx, k.o.Clock, k.o.Logger, "kubelet/"+m.name+"/volumes-in-use", func() error {
-		if !slices.Equal(m.inUse, names) {
-			return nil // A later report has gone out since.
+		if m.generation != generation {
+			return nil // The machine is gone, or a later report has been written.
 		}
 		_, err := k.o.Client.CoreV1().Nodes().Patch(ctx, m.name, types.MergePatchType, patch, metav1.PatchOptions{}, "status")
 		if err != nil {
 			return fmt.Errorf("reporting the volumes in use on node %s: %w", m.name, err)
 		}
+		m.generation++
+		reported()
 		return nil
 	})
 }

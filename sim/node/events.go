@@ -1,0 +1,142 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	kubeletevents "k8s.io/kubernetes/pkg/kubelet/events"
+)
+
+// saying is one of the things that a kubelet says: an Event's type, its reason, and
+// the format of its message.
+type saying struct{ kind, reason, words string }
+
+// What a kubelet says of a pod's containers (pkg/kubelet/images/image_manager.go,
+// pkg/kubelet/kuberuntime) and of its volumes (pkg/volume/util/operationexecutor).
+var (
+	pullingImage = saying{corev1.EventTypeNormal, kubeletevents.PullingImage, "Pulling image %q"}
+	pulledImage  = saying{corev1.EventTypeNormal, kubeletevents.PulledImage, "Successfully pulled image %q in %v (%v including waiting). Image size: %v bytes."}
+	imagePresent = saying{corev1.EventTypeNormal, kubeletevents.PulledImage, "Container image %q already present on machine and can be accessed by the pod"}
+
+	containerCreated    = saying{corev1.EventTypeNormal, kubeletevents.CreatedContainer, "Container created"}
+	containerStarted    = saying{corev1.EventTypeNormal, kubeletevents.StartedContainer, "Container started"}
+	containerNotCreated = saying{corev1.EventTypeWarning, kubeletevents.FailedToCreateContainer, "Error: %v"}
+	containerStopped    = saying{corev1.EventTypeNormal, kubeletevents.KillingContainer, "Stopping container %s"}
+	containerRedefined  = saying{corev1.EventTypeNormal, kubeletevents.KillingContainer, "Container %s definition changed, will be restarted"}
+
+	mountFailed         = saying{corev1.EventTypeWarning, kubeletevents.FailedMountVolume, "MountVolume.SetUp failed for volume %q : %v"}
+	volumesNotProcessed = saying{
+		corev1.EventTypeWarning, kubeletevents.FailedMountVolume,
+		"Unable to attach or mount volumes: unmounted volumes=%v, unattached volumes=%v, failed to process volumes=%v: %v",
+	}
+)
+
+// about names a pod in its events.
+func (p *pod) about() corev1.ObjectReference {
+	return corev1.ObjectReference{APIVersion: "v1", Kind: "Pod", Namespace: p.namespace, Name: p.name, UID: p.uid}
+}
+
+// fieldPath says where in the pod's spec a container stands, as events have it.
+func (p *pod) fieldPath(c *container) string {
+	for _, init := range p.init {
+		if init == c {
+			return "spec.initContainers{" + c.spec.Name + "}"
+		}
+	}
+	return "spec.containers{" + c.spec.Name + "}"
+}
+
+// say writes an event of the node's kubelet about a pod.
+func (k *Kubelets) say(ctx context.Context, p *pod, s saying, args ...any) {
+	k.event(ctx, p.about(), p.m.name, s.kind, s.reason, fmt.Sprintf(s.words, args...))
+}
+
+// repeat writes what the node's kubelet has said of a pod at several moments.
+func (k *Kubelets) repeat(ctx context.Context, p *pod, s saying, moments []time.Time, args ...any) {
+	k.events.Repeat(ctx, source(p.m.name), p.about(), s.kind, s.reason, fmt.Sprintf(s.words, args...), moments...)
+}
+
+// sayOf writes an event of the node's kubelet about a container of a pod.
+func (k *Kubelets) sayOf(ctx context.Context, p *pod, c *container, s saying, args ...any) {
+	about := p.about()
+	about.FieldPath = p.fieldPath(c)
+	k.event(ctx, about, p.m.name, s.kind, s.reason, fmt.Sprintf(s.words, args...))
+}
+
+// warn writes a warning about a pod whose reason and words are others'.
+func (k *Kubelets) warn(ctx context.Context, p *pod, reason, message string) {
+	k.event(ctx, p.about(), p.m.name, corev1.EventTypeWarning, reason, message)
+}
+
+// event writes an event of a node's kubelet about an object.
+func (k *Kubelets) event(ctx context.Context, about corev1.ObjectReference, node, kind, reason, message string) {
+	k.events.Say(ctx, source(node), about, kind, reason, message)
+}
+
+// source is who speaks in the events of a node's kubelet.
+func source(node string) corev1.EventSource {
+	return corev1.EventSource{Component: "kubelet", Host: node}
+}
+
+// pullOf gives the pull of a container's image, nil if none was begun.
+func (p *pod) pullOf(c *container) *pull {
+	for i := range p.pulls {
+		if p.pulls[i].image == c.image {
+			return &p.pulls[i]
+		}
+	}
+	return nil
+}
+
+// sayPulling says that a container's image is pulled, unless it is there or a
+// container before this one has said so.
+func (k *Kubelets) sayPulling(ctx context.Context, p *pod, c *container) {
+	if pl := p.pullOf(c); pl.fetched(c) && !pl.announced {
+		pl.announced = !always(c)
+		k.sayOf(ctx, p, c, pullingImage, c.image)
+	}
+}
+
+// sayPulled says how a container's image came to be on the node.
+func (k *Kubelets) sayPulled(ctx context.Context, p *pod, c *container) {
+	pl := p.pullOf(c)
+	if !pl.fetched(c) || pl.told && !always(c) {
+		k.sayOf(ctx, p, c, imagePresent, c.image)
+		return
+	}
+	took, whole := pl.took, pl.whole
+	if pl.cached {
+		took = 0 // The pull was another pod's.
+	}
+	if pl.told {
+		took, whole = 0, 0
+	}
+	pl.told = true
+	k.sayOf(ctx, p, c, pulledImage, c.image, took, whole, pl.bytes)
+}
+
+// fetched says whether the registry is asked for a container's image: because it is
+// not on the node when the pod comes, or the container wants the newest.
+func (pl *pull) fetched(c *container) bool {
+	return pl != nil && (!pl.cached || pl.whole > 0 || always(c))
+}
+
+func always(c *container) bool { return c.spec.ImagePullPolicy == corev1.PullAlways }
+
+// sayStarted says that a container was created and started.
+func (k *Kubelets) sayStarted(ctx context.Context, p *pod, c *container) {
+	k.sayOf(ctx, p, c, containerCreated)
+	k.sayOf(ctx, p, c, containerStarted)
+}
+
+// sayStopping says of each container that still runs that it is stopped.
+func (k *Kubelets) sayStopping(ctx context.Context, p *pod) {
+	for _, c := range slices.Concat(p.init, p.containers) {
+		if !c.started.IsZero() && c.finished.IsZero() {
+			k.sayOf(ctx, p, c, containerStopped, c.spec.Name)
+		}
+	}
+}
