@@ -130,7 +130,7 @@ func (c *play) prepare() error {
 	kubelets, err := node.New(node.Options{
 		Client: c.machines, Dynamic: c.machines.dynamic, Informers: c.informers, Clock: c.clock, Seed: c.seed.Load(),
 		Recorder: c.log, Storage: disks, Workload: spec.Workload, Registry: spec.Cluster.Registry,
-		Logger: c.logger.WithName("node"),
+		Kubelet: spec.Cluster.Kubelet, Logger: c.logger.WithName("node"),
 	})
 	if err != nil {
 		return err

@@ -191,9 +191,9 @@ func (k *Kubelets) diskOf(m *machine) (diskState, bool) {
 // kubelet.go): how often it looks at its resources and reports its node's status,
 // and for how long it goes on saying that there is pressure.
 const (
-	lookPeriod     = 10 * time.Second
-	reportPeriod   = 10 * time.Second
-	pressureLinger = 5 * time.Minute
+	lookPeriod                = 10 * time.Second
+	nodeStatusUpdateFrequency = 10 * time.Second
+	pressureLinger            = 5 * time.Minute
 )
 
 // nextTick is how long it is to the first moment of a period, counted from the

@@ -97,8 +97,7 @@ func (k *Kubelets) reportPressure(ctx context.Context, m *machine) {
 	if d.report != nil || d.manager.manager.IsUnderDiskPressure() == d.pressure {
 		return
 	}
-	phase := time.Duration(clock.Rand(k.o.Seed, "node status", m.name).Int64N(int64(reportPeriod/time.Millisecond))) * time.Millisecond
-	d.report = k.o.Clock.Schedule(k.nextTick(0, reportPeriod, phase), clock.Work, "kubelet/"+m.name+"/status", func() {
+	d.report = k.o.Clock.Schedule(k.nextTick(0, k.statusEvery, m.statusPhase), clock.Work, "kubelet/"+m.name+"/status", func() {
 		d.report = nil
 		pressure := d.manager.manager.IsUnderDiskPressure()
 		if ctx.Err() != nil || pressure == d.pressure {
@@ -109,9 +108,13 @@ func (k *Kubelets) reportPressure(ctx context.Context, m *machine) {
 		now := metav1.NewTime(k.o.Clock.Now())
 		condition := corev1.NodeCondition{Type: corev1.NodeDiskPressure, Status: corev1.ConditionFalse,
 			Reason: "KubeletHasNoDiskPressure", Message: "kubelet has no disk pressure", LastHeartbeatTime: now, LastTransitionTime: now}
+		says := "NodeHasNoDiskPressure"
 		if pressure {
+			says = "NodeHasDiskPressure"
 			condition.Status, condition.Reason, condition.Message = corev1.ConditionTrue, "KubeletHasDiskPressure", "kubelet has disk pressure"
 		}
+		k.event(ctx, corev1.ObjectReference{APIVersion: "v1", Kind: "Node", Name: m.name, UID: types.UID(m.name)}, m.name,
+			corev1.EventTypeNormal, says, fmt.Sprintf("Node %s status is now: %s", m.name, says))
 		patch := mustJSON(map[string]any{"status": map[string]any{"conditions": []corev1.NodeCondition{condition}}})
 		work.Retry(ctx, k.o.Clock, k.o.Logger, "kubelet/"+m.name+"/disk-pressure", func() error {
 			if d.pressure != pressure {

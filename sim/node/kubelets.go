@@ -44,6 +44,7 @@ type Options struct {
 	// Workload gives the task models.
 	Workload scenario.Workload
 	Registry scenario.Registry
+	Kubelet  scenario.Kubelet
 	Logger   logr.Logger
 }
 
@@ -54,10 +55,8 @@ type Kubelets struct {
 	// thresholds are those of the disks' room.
 	thresholds []evictionapi.Threshold
 
-	// statusEvery is how often a kubelet looks at its node's status; began is when
-	// the kubelets were made.
+	// statusEvery is how often a kubelet looks at its node's status.
 	statusEvery time.Duration
-	began       time.Time
 
 	podLister    corelisters.PodLister
 	nodeLister   corelisters.NodeLister
@@ -95,11 +94,12 @@ type machine struct {
 	// the volumesInUse last reported.
 	volumes map[string]*volumeUse
 	inUse   []corev1.UniqueVolumeName
-	// status is the next report of the node's status, if it will say something new;
-	// statusFrom is a moment at which one is made. generation counts the reports.
-	status     *clock.Event
-	statusFrom time.Time
-	generation int
+	// status is the next report of the volumes in use, if it will say something new,
+	// generation counts them. statusPhase is when in its period the kubelet reports
+	// its node's status.
+	status      *clock.Event
+	generation  int
+	statusPhase time.Duration
 	// podIPs counts the addresses given out, index is the node's.
 	podIPs, index int
 	disk          disk
@@ -119,8 +119,14 @@ func New(o Options) (*Kubelets, error) {
 		return nil, err
 	}
 	core := o.Informers.Core().V1()
+	statusEvery := nodeStatusUpdateFrequency
+	if text := o.Kubelet.NodeStatusUpdateFrequency; text != "" {
+		if statusEvery, err = time.ParseDuration(text); err != nil || statusEvery < time.Millisecond {
+			return nil, fmt.Errorf("kubelet: nodeStatusUpdateFrequency %q is no duration of a millisecond or more", text)
+		}
+	}
 	return &Kubelets{
-		o: o, registry: reg, thresholds: thresholds, statusEvery: nodeStatusUpdateFrequency, began: o.Clock.Now(),
+		o: o, registry: reg, thresholds: thresholds, statusEvery: statusEvery,
 		podLister: core.Pods().Lister(), nodeLister: core.Nodes().Lister(),
 		claimLister: core.PersistentVolumeClaims().Lister(), pvLister: core.PersistentVolumes().Lister(),
 		secretLister: core.Secrets().Lister(), configLister: core.ConfigMaps().Lister(),
@@ -273,10 +279,9 @@ func (k *Kubelets) want(key string, uid types.UID) {
 func (k *Kubelets) machine(name string) *machine {
 	m := k.machines[name]
 	if m == nil {
-		phase := clock.Rand(k.o.Seed, "node-status", name).Int64N(int64(k.statusEvery))
 		m = &machine{
 			name: name, images: map[string]time.Time{}, volumes: map[string]*volumeUse{}, index: len(k.machines),
-			statusFrom: k.began.Add(time.Duration(phase) - k.statusEvery),
+			statusPhase: time.Duration(clock.Rand(k.o.Seed, "node status", name).Int64N(int64(k.statusEvery/time.Millisecond))) * time.Millisecond,
 		}
 		k.machines[name] = m
 	}

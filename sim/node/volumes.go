@@ -497,10 +497,6 @@ func (k *Kubelets) inUse(m *machine) (names []corev1.UniqueVolumeName, unreporte
 	return names, unreported
 }
 
-// nodeStatusUpdateFrequency is how often a kubelet looks at its node's status if its
-// configuration says nothing else.
-const nodeStatusUpdateFrequency = 10 * time.Second
-
 // planNodeStatus puts the next report of a node's status on the clock if it would say
 // something new about the volumes in use. A kubelet looks at its node's status every
 // ten seconds (nodeStatusUpdateFrequency), each at moments of its own; what comes in
@@ -517,8 +513,7 @@ func (k *Kubelets) planNodeStatus(ctx context.Context, m *machine) {
 	if m.status != nil {
 		return
 	}
-	wait := k.statusEvery - k.o.Clock.Now().Sub(m.statusFrom)%k.statusEvery
-	m.status = k.o.Clock.Schedule(wait, clock.Work, "kubelet/"+m.name+"/status", func() {
+	m.status = k.o.Clock.Schedule(k.nextTick(0, k.statusEvery, m.statusPhase), clock.Work, "kubelet/"+m.name+"/volumes-in-use", func() {
 		m.status = nil
 		if ctx.Err() == nil {
 			k.reportNodeStatus(ctx, m)

@@ -130,6 +130,7 @@ func (d *Driver) attach(ctx context.Context, c *class, va *storagev1.VolumeAttac
 		d.mu.Lock()
 		d.attaching[va.UID] = a
 		d.mu.Unlock()
+		d.markPV(ctx, c, pv, a)
 		d.mark(ctx, c, va, a)
 	}
 	if on := d.elsewhere(pv, a.node); on != "" {
@@ -144,6 +145,45 @@ func (d *Driver) attach(ctx context.Context, c *class, va *storagev1.VolumeAttac
 	a.attach = d.o.Clock.Schedule(took, clock.Work, key, func() {
 		a.attach = nil
 		work.Retry(ctx, d.o.Clock, d.o.Logger, key, func() error { return d.attachDone(ctx, va, a, took) })
+	})
+}
+
+// markPV puts the finalizer on a volume, so that it is not gone before it is detached.
+// It stays there until the volume is deleted.
+func (d *Driver) markPV(ctx context.Context, c *class, pv *corev1.PersistentVolume, a *attachment) {
+	fin := finalizer(c.driver)
+	if slices.Contains(pv.Finalizers, fin) {
+		return
+	}
+	work.Retry(ctx, d.o.Clock, d.o.Logger, "csi/mark-volume/"+a.stable+"/"+a.pv, func() error {
+		return d.changeFinalizers(ctx, pv.Name, func(now []string) []string { return append(without(now, fin), fin) })
+	})
+}
+
+// changeFinalizers changes the finalizers of a volume as it is now.
+func (d *Driver) changeFinalizers(ctx context.Context, pv string, change func(now []string) []string) error {
+	api := d.o.Client.CoreV1().PersistentVolumes()
+	now, err := api.Get(ctx, pv, metav1.GetOptions{})
+	if err == nil {
+		_, err = api.Patch(ctx, pv, types.MergePatchType, finalizersPatch(now.ResourceVersion, change(now.Finalizers)), metav1.PatchOptions{})
+	}
+	if err != nil && !apierrors.IsNotFound(err) {
+		return fmt.Errorf("changing the finalizers of PersistentVolume %s: %w", pv, err)
+	}
+	return nil
+}
+
+// letGo takes the finalizer off a volume that is being deleted and attached nowhere.
+func (d *Driver) letGo(ctx context.Context, pv *corev1.PersistentVolume) {
+	all, err := d.attachments.List(everything)
+	if err != nil || slices.ContainsFunc(all, func(va *storagev1.VolumeAttachment) bool {
+		name := va.Spec.Source.PersistentVolumeName
+		return name != nil && *name == pv.Name
+	}) {
+		return // A detach looks at the volume again.
+	}
+	work.Retry(ctx, d.o.Clock, d.o.Logger, "csi/let-go/"+d.volumeName(pv)+"/"+pv.Name, func() error {
+		return d.changeFinalizers(ctx, pv.Name, func(now []string) []string { return without(now, finalizer(pv.Spec.CSI.Driver)) })
 	})
 }
 

@@ -96,7 +96,7 @@ type Driver struct {
 	// draws counts the draws made under one name, so that the second attach of
 	// a volume to a node is drawn anew.
 	draws  map[string]int
-	events int
+	events *work.Events
 }
 
 // New checks the classes and makes a driver; it does nothing before Start.
@@ -111,6 +111,7 @@ func New(o Options) (*Driver, error) {
 		names:        map[string]string{},
 		attached:     map[string]map[string]bool{},
 		draws:        map[string]int{},
+		events:       work.NewEvents(o.Client, o.Clock, o.Logger),
 	}
 	for _, sc := range o.Classes {
 		c, err := newClass(sc)

@@ -34,6 +34,10 @@ const (
 	// deleteTime is how long a driver takes to delete a volume; nothing in a
 	// run waits for it.
 	deleteTime = time.Second
+
+	// The external-provisioner's back-off (--retry-interval-start, -max).
+	firstProvisionRetry = time.Second
+	lastProvisionRetry  = 5 * time.Minute
 )
 
 // claimClass gives the class whose driver is to provision the claim, nil if it
@@ -93,11 +97,12 @@ func (d *Driver) syncClaim(ctx context.Context, key string) {
 	eventKey := "csi/provision/" + stable + "/" + name
 	for _, m := range claim.Spec.AccessModes {
 		if len(c.modes) > 0 && !slices.Contains(c.modes, m) {
-			d.claimEvent(ctx, claim, corev1.EventTypeWarning, "ProvisioningFailed",
-				fmt.Sprintf("failed to provision volume with StorageClass %q: rpc error: code = InvalidArgument desc = access mode %s is not supported by %s", c.Name, m, c.driver))
+			d.refuseClaim(ctx, claim, eventKey, fmt.Sprintf("failed to provision volume with StorageClass %q: rpc error: code = InvalidArgument desc = access mode %s is not supported by %s", c.Name, m, c.driver),
+				d.o.Clock.Now(), firstProvisionRetry)
 			return
 		}
 	}
+	d.claimEvent(ctx, claim, corev1.EventTypeNormal, "Provisioning", provisioning(claim), d.o.Clock.Now())
 	took := d.sample(c.Provision, defaultProvision, "provision", c.Name, stable)
 	d.o.Clock.Schedule(took, clock.Work, eventKey, func() {
 		work.Retry(ctx, d.o.Clock, d.o.Logger, eventKey, func() error {
@@ -159,8 +164,31 @@ func (d *Driver) provision(ctx context.Context, c *class, claim *corev1.Persiste
 	}
 	d.o.Recorder.Record(history.NewFact(actor, claimRef(claim.Namespace, claim.Name), history.FactProvisioned,
 		history.Volume{Claim: claim.Name, PV: pv.Name, Zone: zone, Seconds: took.Seconds()}))
-	d.claimEvent(ctx, claim, corev1.EventTypeNormal, "ProvisioningSucceeded", "Successfully provisioned volume "+pv.Name)
+	d.claimEvent(ctx, claim, corev1.EventTypeNormal, "ProvisioningSucceeded", "Successfully provisioned volume "+pv.Name, d.o.Clock.Now())
 	return nil
+}
+
+// refuseClaim says that a claim cannot be provisioned, and again at each of the
+// provisioner's tries, which are upkeep: they come to nothing.
+func (d *Driver) refuseClaim(ctx context.Context, claim *corev1.PersistentVolumeClaim, key, message string, due time.Time, wait time.Duration) {
+	var moments []time.Time
+	for now := d.o.Clock.Now(); !due.After(now); wait = min(2*wait, lastProvisionRetry) {
+		moments = append(moments, due)
+		due = due.Add(wait)
+	}
+	d.claimEvent(ctx, claim, corev1.EventTypeNormal, "Provisioning", provisioning(claim), moments...)
+	d.claimEvent(ctx, claim, corev1.EventTypeWarning, "ProvisioningFailed", message, moments...)
+	d.o.Clock.Schedule(due.Sub(d.o.Clock.Now()), clock.Housekeeping, key, func() {
+		now, err := d.claims.PersistentVolumeClaims(claim.Namespace).Get(claim.Name)
+		if ctx.Err() == nil && err == nil && now.UID == claim.UID && d.wants(now) {
+			d.refuseClaim(ctx, now, key, message, due, wait)
+		}
+	})
+}
+
+// provisioning is what the external-provisioner says before each try.
+func provisioning(claim *corev1.PersistentVolumeClaim) string {
+	return fmt.Sprintf("External provisioner is provisioning volume for claim %q", claim.Namespace+"/"+claim.Name)
 }
 
 // zone picks the zone a volume is made in: the selected node's, or one of the
@@ -201,23 +229,24 @@ func claimRef(namespace, name string) history.Ref {
 	return history.Ref{APIVersion: "v1", Kind: "PersistentVolumeClaim", Namespace: namespace, Name: name}
 }
 
-func (d *Driver) claimEvent(ctx context.Context, claim *corev1.PersistentVolumeClaim, kind, reason, message string) {
-	d.events++
-	now := metav1.NewTime(d.o.Clock.Now())
-	source := claim.Annotations[annProvisioner]
-	_, err := d.o.Client.CoreV1().Events(claim.Namespace).Create(ctx, &corev1.Event{
-		ObjectMeta: metav1.ObjectMeta{Namespace: claim.Namespace, Name: fmt.Sprintf("%s.%x", claim.Name, now.UnixNano()+int64(d.events))},
-		InvolvedObject: corev1.ObjectReference{
-			APIVersion: "v1", Kind: "PersistentVolumeClaim",
-			Namespace: claim.Namespace, Name: claim.Name, UID: claim.UID, ResourceVersion: claim.ResourceVersion,
-		},
-		Type: kind, Reason: reason, Message: message,
-		Source: corev1.EventSource{Component: source}, ReportingController: source,
-		FirstTimestamp: now, LastTimestamp: now, Count: 1,
-	}, metav1.CreateOptions{})
-	if err != nil && ctx.Err() == nil {
-		d.o.Logger.Error(err, "Writing an event", "claim", claim.Namespace+"/"+claim.Name, "reason", reason)
-	}
+// claimEvent writes what a class's external-provisioner has said of a claim at some
+// moments.
+func (d *Driver) claimEvent(ctx context.Context, claim *corev1.PersistentVolumeClaim, kind, reason, message string, moments ...time.Time) {
+	d.events.Repeat(ctx, corev1.EventSource{Component: d.provisioner(d.claimClass(claim))}, corev1.ObjectReference{
+		APIVersion: "v1", Kind: "PersistentVolumeClaim",
+		Namespace: claim.Namespace, Name: claim.Name, UID: claim.UID, ResourceVersion: claim.ResourceVersion,
+	}, kind, reason, message, moments...)
+}
+
+// provisionerHost is where the external-provisioners of all drivers run.
+const provisionerHost = "csi-controller-0"
+
+// provisioner is what the external-provisioner of a class calls itself in events:
+// DRIVER_HOST_UUID (sig-storage-lib-external-provisioner).
+func (d *Driver) provisioner(c *class) string {
+	r := clock.Rand(d.o.Seed, "provisioner", c.driver)
+	high, low := r.Uint64(), r.Uint64()
+	return fmt.Sprintf("%s_%s_%08x-%04x-4%03x-8%03x-%012x", c.driver, provisionerHost, high>>32, high>>16&0xffff, high&0xfff, low>>48&0xfff, low&0xffffffffffff)
 }
 
 // reclaimable says whether a released volume of ours is to be deleted.
@@ -229,7 +258,7 @@ func (d *Driver) reclaimable(pv *corev1.PersistentVolume) bool {
 
 func (d *Driver) lookAtPV(obj any) {
 	pv, ok := obj.(*corev1.PersistentVolume)
-	if !ok || !d.reclaimable(pv) {
+	if !ok || !d.reclaimable(pv) && !d.held(pv) {
 		return
 	}
 	d.mu.Lock()
@@ -240,9 +269,19 @@ func (d *Driver) lookAtPV(obj any) {
 	}
 }
 
-// syncPV deletes a released volume once it is attached nowhere.
+// held says whether a volume that somebody has deleted waits for its external-attacher.
+func (d *Driver) held(pv *corev1.PersistentVolume) bool {
+	return pv.DeletionTimestamp != nil && d.classOf(pv) != nil && slices.Contains(pv.Finalizers, finalizer(pv.Spec.CSI.Driver))
+}
+
+// syncPV deletes a released volume once it is attached nowhere, and lets one go that
+// somebody else has deleted.
 func (d *Driver) syncPV(ctx context.Context, name string) {
 	pv, err := d.pvs.Get(name)
+	if err == nil && d.held(pv) && !d.reclaimable(pv) {
+		d.letGo(ctx, pv)
+		return
+	}
 	if err != nil || !d.reclaimable(pv) || len(d.attached[name]) > 0 {
 		return // A detach looks at the volume again.
 	}
@@ -267,16 +306,8 @@ func (d *Driver) deletePV(ctx context.Context, pv *corev1.PersistentVolume) erro
 	if err := api.Delete(ctx, pv.Name, metav1.DeleteOptions{}); err != nil {
 		return fmt.Errorf("deleting PersistentVolume %s: %w", pv.Name, err)
 	}
-	now, err := api.Get(ctx, pv.Name, metav1.GetOptions{})
-	if apierrors.IsNotFound(err) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("deleting PersistentVolume %s: %w", pv.Name, err)
-	}
-	patch := finalizersPatch(now.ResourceVersion, without(now.Finalizers, provisionerFinalizer))
-	if _, err := api.Patch(ctx, pv.Name, types.MergePatchType, patch, metav1.PatchOptions{}); err != nil && !apierrors.IsNotFound(err) {
-		return fmt.Errorf("taking the finalizer off PersistentVolume %s: %w", pv.Name, err)
-	}
-	return nil
+	// Nothing is attached, so that the external-attacher lets go of it too.
+	return d.changeFinalizers(ctx, pv.Name, func(now []string) []string {
+		return without(without(now, provisionerFinalizer), finalizer(pv.Spec.CSI.Driver))
+	})
 }
