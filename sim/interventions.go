@@ -49,7 +49,7 @@ type intervention struct {
 
 func newInterventions(cell *scenario.Cell, builds builds) *interventions {
 	out := &interventions{builds: builds, facts: map[string]map[history.Ref]bool{
-		history.FactVolumesReady: {}, history.FactImagePulled: {}, history.FactContainersBusy: {},
+		history.FactVolumesAttached: {}, history.FactVolumesReady: {}, history.FactImagePulled: {}, history.FactContainersBusy: {},
 	}}
 	for i := range cell.Spec.Interventions {
 		out.list = append(out.list, &intervention{Intervention: &cell.Spec.Interventions[i], index: i})
@@ -173,7 +173,7 @@ func (all *interventions) podReached(s *history.State, pod *history.Object, phas
 	case scenario.PhaseScheduled:
 		return pod.Text("spec", "nodeName") != ""
 	case scenario.PhaseAttached:
-		return all.facts[history.FactVolumesReady][ref] || attached(s, pod)
+		return all.facts[history.FactVolumesAttached][ref] || attached(s, pod)
 	case scenario.PhaseMounted:
 		return all.facts[history.FactVolumesReady][ref]
 	case scenario.PhasePulled:

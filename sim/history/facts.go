@@ -13,17 +13,18 @@ const (
 	FactNoSpace     = "NoSpace"     // [Space]: a write past the claim's size
 
 	// Kubelet. Object is the Pod.
-	FactPodAdmitted    = "PodAdmitted"    // [Volume] with Node only: the kubelet took the pod
-	FactPodRefused     = "PodRefused"     // [Refusal]: the kubelet refused the pod
-	FactVolumesReady   = "VolumesReady"   // [VolumesReady]: every volume attached and mounted
-	FactOwnership      = "Ownership"      // [Ownership]: fsGroup ownership change of one volume
-	FactImagePulled    = "ImagePulled"    // [ImagePull]
-	FactContainer      = "Container"      // [Container]: a container ended
-	FactFileWritten    = "FileWritten"    // [File]
-	FactFileDenied     = "FileDenied"     // [File]: permission denied; Verb read or write
-	FactContainersBusy = "ContainersBusy" // [Volume] with Node only: all images are there, containers run
-	FactResultMadeUp   = "ResultMadeUp"   // [MadeUp]: a step leaves a result whose value no model gives
-	FactDisk           = "Disk"           // [Disk]: the pod is evicted, or a step of it fails, for want of room on its node's disk
+	FactPodAdmitted     = "PodAdmitted"     // [Volume] with Node only: the kubelet took the pod
+	FactPodRefused      = "PodRefused"      // [Refusal]: the kubelet refused the pod
+	FactVolumesAttached = "VolumesAttached" // [Volume] with Node and Seconds: every volume that has to be attached is
+	FactVolumesReady    = "VolumesReady"    // [VolumesReady]: every volume attached and mounted
+	FactOwnership       = "Ownership"       // [Ownership]: fsGroup ownership change of one volume
+	FactImagePulled     = "ImagePulled"     // [ImagePull]
+	FactContainer       = "Container"       // [Container]: a container ended
+	FactFileWritten     = "FileWritten"     // [File]
+	FactFileDenied      = "FileDenied"      // [File]: permission denied; Verb read or write
+	FactContainersBusy  = "ContainersBusy"  // [Volume] with Node only: all images are there, containers run
+	FactDisk            = "Disk"            // [Disk]: the pod is evicted, or a step of it fails, for want of room on its node's disk
+	FactResultMadeUp    = "ResultMadeUp"    // [MadeUp]: a step leaves a result whose value no model gives
 
 	// Driver of virtual time. Object is empty.
 	FactStalled  = "Stalled"  // [Stalled]: nothing but time-outs of the runs themselves can happen any more

@@ -81,50 +81,51 @@ func source(node string) corev1.EventSource {
 	return corev1.EventSource{Component: "kubelet", Host: node}
 }
 
-// pullOf gives the pull of a container's image, nil if none was begun.
-func (p *pod) pullOf(c *container) *pull {
-	for i := range p.pulls {
-		if p.pulls[i].image == c.image {
-			return &p.pulls[i]
-		}
-	}
-	return nil
-}
-
-// sayPulling says that a container's image is pulled, unless it is there or a
-// container before this one has said so.
-func (k *Kubelets) sayPulling(ctx context.Context, p *pod, c *container) {
-	if pl := p.pullOf(c); pl.fetched(c) && !pl.announced {
-		pl.announced = !always(c)
+// sayPulling says that a container's image is pulled, if it is.
+func (k *Kubelets) sayPulling(ctx context.Context, p *pod, c *container, pl pull) {
+	if pl.asks(c) {
 		k.sayOf(ctx, p, c, pullingImage, c.image)
 	}
 }
 
 // sayPulled says how a container's image came to be on the node.
-func (k *Kubelets) sayPulled(ctx context.Context, p *pod, c *container) {
-	pl := p.pullOf(c)
-	if !pl.fetched(c) || pl.told && !always(c) {
+func (k *Kubelets) sayPulled(ctx context.Context, p *pod, c *container, pl pull) {
+	if !pl.asks(c) {
 		k.sayOf(ctx, p, c, imagePresent, c.image)
 		return
 	}
-	took, whole := pl.took, pl.whole
+	took := pl.took
 	if pl.cached {
 		took = 0 // The pull was another pod's.
 	}
-	if pl.told {
-		took, whole = 0, 0
+	k.sayOf(ctx, p, c, pulledImage, c.image, took, pl.whole, pl.bytes)
+}
+
+// asks says whether the registry is asked for a container's image: because it is not
+// on the node when the pod comes, or the container wants the newest.
+func (pl pull) asks(c *container) bool {
+	return !pl.cached || pl.whole > 0 || c.spec.ImagePullPolicy == corev1.PullAlways
+}
+
+// pullOf gives the pull of a container's image; for the containers of a pod that come
+// after its first with that image, it is on the node.
+func (p *pod) pullOf(c *container) pull {
+	pl := pull{image: c.image, cached: true}
+	for _, known := range p.pulls {
+		if known.image == c.image {
+			pl = known
+		}
 	}
-	pl.told = true
-	k.sayOf(ctx, p, c, pulledImage, c.image, took, whole, pl.bytes)
+	for _, other := range slices.Concat(p.init, p.containers) {
+		if other == c {
+			break
+		}
+		if other.image == c.image {
+			pl.cached, pl.took, pl.whole = true, 0, 0
+		}
+	}
+	return pl
 }
-
-// fetched says whether the registry is asked for a container's image: because it is
-// not on the node when the pod comes, or the container wants the newest.
-func (pl *pull) fetched(c *container) bool {
-	return pl != nil && (!pl.cached || pl.whole > 0 || always(c))
-}
-
-func always(c *container) bool { return c.spec.ImagePullPolicy == corev1.PullAlways }
 
 // sayStarted says that a container was created and started.
 func (k *Kubelets) sayStarted(ctx context.Context, p *pod, c *container) {

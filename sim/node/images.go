@@ -127,8 +127,6 @@ type pull struct {
 	cached bool
 	// took is how long the image is on its way, whole with the wait for others.
 	took, whole time.Duration
-	// announced and told: the events about it have been written.
-	announced, told bool
 }
 
 // pullAll gives the moment at which all images are on the machine, with what

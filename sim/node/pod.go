@@ -59,8 +59,10 @@ type pod struct {
 	// next is the one event the pod waits for, deadline its
 	// activeDeadlineSeconds.
 	next, deadline *clock.Event
-	// tries are the volumes that could not be mounted.
-	tries map[string]*mountTry
+	// attachedAt is when its volumes were attached, tries are those that could not
+	// be mounted.
+	attachedAt time.Time
+	tries      map[string]*mountTry
 	// terminating: the pod is being deleted.
 	terminating bool
 
@@ -249,7 +251,7 @@ func (k *Kubelets) volumesReady(ctx context.Context, p *pod) {
 	ready, pulls := p.m.pullAll(k.registry, now, p.images())
 	p.pulls = pulls
 	for _, c := range slices.Concat(p.init, p.containers) {
-		k.sayPulling(ctx, p, c)
+		k.sayPulling(ctx, p, c, p.pullOf(c))
 	}
 	if !ready.After(now) {
 		k.pulled(ctx, p)
@@ -299,7 +301,7 @@ func (k *Kubelets) startContainers(ctx context.Context, p *pod) {
 	p.m.podIPs++
 	p.ip = fmt.Sprintf("10.%d.%d.%d", 128+p.m.index/250, p.m.index%250, p.m.podIPs)
 	for _, c := range p.init {
-		k.sayPulled(ctx, p, c)
+		k.sayPulled(ctx, p, c, p.pullOf(c))
 		k.sayStarted(ctx, p, c)
 		c.begin(now)
 		if !c.native {
@@ -307,7 +309,7 @@ func (k *Kubelets) startContainers(ctx context.Context, p *pod) {
 		}
 	}
 	for _, c := range p.containers {
-		k.sayPulled(ctx, p, c)
+		k.sayPulled(ctx, p, c, p.pullOf(c))
 		k.sayStarted(ctx, p, c)
 		c.begin(now)
 	}
@@ -341,7 +343,7 @@ func (k *Kubelets) podUpdated(ctx context.Context, p *pod) {
 			// restart policy; nop then ends at once.
 			k.sayOf(ctx, p, c, containerRedefined, c.spec.Name)
 			c.image = p.obj.Spec.Containers[i].Image
-			k.sayPulled(ctx, p, c)
+			k.sayPulled(ctx, p, c, p.pullOf(c))
 			k.sayStarted(ctx, p, c)
 			c.end(now, 0, "Completed", "")
 			k.containerFact(p, c)

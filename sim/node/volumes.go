@@ -85,11 +85,9 @@ func (k *Kubelets) tryVolumes(ctx context.Context, p *pod) {
 		}
 	}
 	k.planNodeStatus(ctx, p.m)
+	k.noteAttached(p)
 	for _, v := range p.volumes {
-		if v.pv == nil {
-			continue
-		}
-		if !k.attached(p.m, v.pv) {
+		if v.pv == nil || !k.attached(p.m, v.pv) {
 			ready = false
 			continue
 		}
@@ -104,20 +102,27 @@ func (k *Kubelets) tryVolumes(ctx context.Context, p *pod) {
 	if !ready {
 		return
 	}
-	now := k.o.Clock.Now()
-	p.attachSeconds = now.Sub(p.start).Seconds()
 	p.stage = mounting
 	var took time.Duration
 	for _, v := range p.volumes {
 		v.mounted = true
 		took = max(took, k.o.Storage.MountTime(v.pv, p.m.name, p.key))
 	}
-	p.mountSeconds = took.Seconds()
 	if took == 0 {
 		k.mounted(ctx, p)
 		return
 	}
 	k.after(ctx, p, took, "mounted", func() { k.mounted(ctx, p) })
+}
+
+// noteAttached records that everything is attached that has to be for the pod.
+func (k *Kubelets) noteAttached(p *pod) {
+	if !p.attachedAt.IsZero() || slices.ContainsFunc(p.volumes, func(v *mount) bool { return v.pv == nil || !k.attached(p.m, v.pv) }) {
+		return
+	}
+	p.attachedAt = k.o.Clock.Now()
+	p.attachSeconds = p.attachedAt.Sub(p.start).Seconds()
+	k.fact(p, history.FactVolumesAttached, history.Volume{Node: p.m.name, Seconds: p.attachSeconds})
 }
 
 // claimsReady finds the volumes behind the pod's claims. A claim that gives none
@@ -412,6 +417,7 @@ func (k *Kubelets) configProblem(p *pod, name string, items []corev1.KeyToPath, 
 
 // mounted changes the ownership of the volumes that fsGroup applies to.
 func (k *Kubelets) mounted(ctx context.Context, p *pod) {
+	p.mountSeconds = k.o.Clock.Since(p.attachedAt).Seconds()
 	var took time.Duration
 	sc := p.spec.SecurityContext
 	for _, v := range p.volumes {

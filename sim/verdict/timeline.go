@@ -73,19 +73,21 @@ type pod struct {
 	goneSeq                      int
 
 	unschedulable []unschedulable
-	volumes       *history.VolumesReady
-	volumesT      float64
-	volumesSeq    int
-	busyT         float64
-	busySeq       int
-	containers    []container
-	ownership     float64
-	pull          float64
-	denied        []fact[history.File]
-	noSpace       []fact[history.Space]
-	disk          *fact[history.Disk]
-	refusals      []fact[history.Refusal]
-	holds         []hold
+	// attached is how long it waited until its volumes were attached.
+	attached   *float64
+	volumes    *history.VolumesReady
+	volumesT   float64
+	volumesSeq int
+	busyT      float64
+	busySeq    int
+	containers []container
+	ownership  float64
+	pull       float64
+	denied     []fact[history.File]
+	noSpace    []fact[history.Space]
+	disk       *fact[history.Disk]
+	refusals   []fact[history.Refusal]
+	holds      []hold
 }
 
 func (p *pod) object() string { return "Pod " + p.namespace + "/" + p.name }
@@ -601,6 +603,10 @@ func (t *timeline) fact(e history.Entry) error {
 	}
 	t.went(e, p.namespace+"/"+p.pipelineRun)
 	switch e.Fact {
+	case history.FactVolumesAttached:
+		f, err := decoded[history.Volume](e)
+		p.attached = &f.data.Seconds
+		return err
 	case history.FactVolumesReady:
 		f, err := decoded[history.VolumesReady](e)
 		p.volumes, p.volumesT, p.volumesSeq = &f.data, e.T, e.Seq

@@ -50,6 +50,7 @@ func podTiming(r *taskRun, p *pod, start float64) TaskTiming {
 	}
 	out.Scheduled = seconds(p.boundT - p.created)
 	if p.volumes == nil {
+		out.Attached = p.attached
 		return out
 	}
 	out.Attached = seconds(p.volumes.AttachSeconds)
