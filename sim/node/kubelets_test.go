@@ -2,6 +2,7 @@ package node
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"flag"
@@ -483,7 +484,15 @@ func (c *cluster) summary() {
 	}
 	events, err := core.Events("ns").List(c.ctx, metav1.ListOptions{})
 	must(c.t, err)
+	slices.SortFunc(events.Items, func(a, b corev1.Event) int {
+		return cmp.Or(a.FirstTimestamp.Compare(b.FirstTimestamp.Time), strings.Compare(a.Name, b.Name))
+	})
 	for _, e := range events.Items {
-		fmt.Fprintf(&c.out, "  event %s %s: %s\n", e.InvolvedObject.Name, e.Reason, e.Message)
+		times := fmt.Sprintf("%.3f", c.clock.Seconds(e.FirstTimestamp.Time))
+		if e.Count > 1 {
+			times += fmt.Sprintf(" to %.3f, %d times", c.clock.Seconds(e.LastTimestamp.Time), e.Count)
+		}
+		about := strings.TrimSpace(e.InvolvedObject.Name + " " + e.InvolvedObject.FieldPath)
+		fmt.Fprintf(&c.out, "  event %s %s %s (%s %s, %s): %s\n", about, e.Type, e.Reason, e.Source.Component, e.Source.Host, times, e.Message)
 	}
 }

@@ -3,10 +3,12 @@ package storage
 import (
 	"context"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/go-logr/logr/testr"
 	corev1 "k8s.io/api/core/v1"
@@ -112,9 +114,13 @@ func (b *bench) pv(claim string) *corev1.PersistentVolume {
 func (b *bench) eventMessages() string {
 	list, err := b.client.CoreV1().Events("ns").List(b.ctx, metav1.ListOptions{})
 	b.must(err)
+	slices.SortFunc(list.Items, func(a, b corev1.Event) int { return strings.Compare(a.Name, b.Name) })
 	var out []string
 	for _, e := range list.Items {
-		out = append(out, e.Reason+": "+e.Message)
+		if !regexp.MustCompile(`^[a-z]+\.csi\.simctl\.dev_csi-controller-0_[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-8[0-9a-f]{3}-[0-9a-f]{12}$`).MatchString(e.Source.Component) {
+			b.Errorf("the event %s is of %q", e.Reason, e.Source.Component)
+		}
+		out = append(out, fmt.Sprintf("%s %s x%d: %s", e.Type, e.Reason, e.Count, e.Message))
 	}
 	return strings.Join(out, "\n")
 }
@@ -135,7 +141,9 @@ func TestProvision(t *testing.T) {
 		if want := []string{"3 Provisioned a  "}; !slices.Equal(b.facts, want) {
 			t.Errorf("facts %q, want %q", b.facts, want)
 		}
-		if got := b.eventMessages(); got != "ProvisioningSucceeded: Successfully provisioned volume pvc-uid-a" {
+		want := `Normal Provisioning x1: External provisioner is provisioning volume for claim "ns/a"
+Normal ProvisioningSucceeded x1: Successfully provisioned volume pvc-uid-a`
+		if got := b.eventMessages(); got != want {
 			t.Errorf("events: %s", got)
 		}
 	})
@@ -186,7 +194,15 @@ func TestProvisionRefusesAccessMode(t *testing.T) {
 		if b.pv("a") != nil || len(b.facts) > 0 {
 			t.Error("a volume was made")
 		}
-		if got := b.eventMessages(); !strings.HasPrefix(got, "ProvisioningFailed: ") || !strings.Contains(got, "ReadWriteMany") {
+		// The provisioner tries again after 1, 2, 4 and 8 s, which keeps no time going.
+		if at := b.clock.Elapsed(); at != 0 {
+			t.Errorf("the tries took %g s", at)
+		}
+		b.clock.Schedule(20*time.Second, clock.Work, "test", func() {})
+		b.run()
+		want := `Normal Provisioning x5: External provisioner is provisioning volume for claim "ns/a"
+Warning ProvisioningFailed x5: failed to provision volume with StorageClass "single": rpc error: code = InvalidArgument desc = access mode ReadWriteMany is not supported by single.csi.simctl.dev`
+		if got := b.eventMessages(); got != want {
 			t.Errorf("events: %s", got)
 		}
 	})
@@ -226,6 +242,9 @@ func TestAttachDetach(t *testing.T) {
 		va := b.attachment(name)
 		if !va.Status.Attached || !slices.Contains(va.Finalizers, "external-attacher/plain-csi-simctl-dev") {
 			t.Errorf("attached %v, finalizers %v", va.Status.Attached, va.Finalizers)
+		}
+		if fin := b.pv("a").Finalizers; !slices.Contains(fin, "external-attacher/plain-csi-simctl-dev") {
+			t.Errorf("the volume's finalizers are %v", fin)
 		}
 		// A second node has to wait until the disk is free.
 		other := b.attachTo("a", "n2")
@@ -288,6 +307,37 @@ func TestReleasedVolumeIsDeleted(t *testing.T) {
 		b.run()
 		if b.pv("a") != nil {
 			t.Error("the released volume is still there")
+		}
+	})
+}
+
+// TestDeletedVolumeWaitsForDetach: a volume that somebody deletes keeps the attacher's
+// finalizer as long as it is attached.
+func TestDeletedVolumeWaitsForDetach(t *testing.T) {
+	with(t, func(b *bench) {
+		b.claim("a", "plain", corev1.ReadWriteOnce)
+		b.run()
+		name := b.attachTo("a", "n1")
+		b.run()
+		pv := b.pv("a")
+		now := metav1.NewTime(b.clock.Now())
+		pv.DeletionTimestamp = &now
+		_, err := b.client.CoreV1().PersistentVolumes().Update(b.ctx, pv, metav1.UpdateOptions{})
+		b.must(err)
+		b.run()
+		fin := "external-attacher/plain-csi-simctl-dev"
+		if !slices.Contains(b.pv("a").Finalizers, fin) {
+			t.Error("the volume was let go while it was attached")
+		}
+		b.detach(name)
+		synctest.Wait()
+		b.clock.Step() // The driver begins.
+		synctest.Wait()
+		b.clock.Step() // The volume is detached.
+		b.must(b.client.StorageV1().VolumeAttachments().Delete(b.ctx, name, metav1.DeleteOptions{}))
+		b.run()
+		if got := b.pv("a").Finalizers; slices.Contains(got, fin) {
+			t.Errorf("finalizers %v are left after the detach", got)
 		}
 	})
 }
