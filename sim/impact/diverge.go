@@ -48,9 +48,13 @@ type subject struct {
 	Metadata struct {
 		Labels map[string]string `json:"labels"`
 	} `json:"metadata"`
-	Reason         string      `json:"reason"`
-	Message        string      `json:"message"`
-	Note           string      `json:"note"`
+	Reason  string `json:"reason"`
+	Message string `json:"message"`
+	Note    string `json:"note"`
+	Type    string `json:"type"`
+	Source  struct {
+		Component string `json:"component"`
+	} `json:"source"`
 	InvolvedObject history.Ref `json:"involvedObject"`
 	Regarding      history.Ref `json:"regarding"`
 }
@@ -73,6 +77,8 @@ func happened(entries []history.Entry) events {
 			_ = json.Unmarshal(e.Body, &s)
 		}
 		switch {
+		case e.Kind == history.KindObject && e.Object.Kind == "Event" && s.Type == "Normal" && s.Source.Component == "kubelet":
+			// What a kubelet does all day.
 		case e.Kind == history.KindObject && e.Object.Kind == "Event":
 			about := s.InvolvedObject
 			if about.Kind == "" {

@@ -42,6 +42,10 @@ func TestDivergence(t *testing.T) {
 		return history.Entry{T: at, Kind: history.KindObject, Verb: history.VerbCreate, Object: history.Ref{Kind: "Event", Namespace: "n", Name: name + ".1"},
 			Body: json.RawMessage(`{"reason":"` + reason + `","message":"` + message + `","involvedObject":{"kind":"` + kind + `","namespace":"n","name":"` + name + `"}}`)}
 	}
+	kubelet := func(at float64, kind, reason string) history.Entry {
+		return history.Entry{T: at, Kind: history.KindObject, Verb: history.VerbCreate, Object: history.Ref{Kind: "Event", Namespace: "n", Name: "p.2"},
+			Body: json.RawMessage(`{"type":"` + kind + `","reason":"` + reason + `","source":{"component":"kubelet"},"involvedObject":{"kind":"Pod","namespace":"n","name":"p"}}`)}
+	}
 	refused := func(at float64, kind, message string) history.Entry {
 		return history.Entry{T: at, Kind: history.KindRefused, Object: history.Ref{Kind: kind, Namespace: "n"}, Reason: "Forbidden", Message: message,
 			Body: json.RawMessage(`{"metadata":{"labels":{"tekton.dev/pipelineTask":"build"}}}`)}
@@ -72,7 +76,9 @@ func TestDivergence(t *testing.T) {
 			"the histories part at 0s: the API server refuses Pod of task build|did not happen|exceeded quota"},
 		{"a fact", []history.Entry{create(0, "Pod", "p", "build")}, []history.Entry{create(0, "Pod", "p", "build"), fact(1, history.FactUnschedulable, "p", "0/3 nodes")},
 			"the histories part at 1s: no node takes Pod of task build|did not happen|0/3 nodes"},
-		{"what a kubelet does all day does not part them", nil, []history.Entry{fact(1, history.FactImagePulled, "p", "")}, ""},
+		{"what a kubelet does all day does not part them", nil, []history.Entry{fact(1, history.FactImagePulled, "p", ""), kubelet(2, "Normal", "Pulled")}, ""},
+		{"what a kubelet warns of does", nil, []history.Entry{kubelet(2, "Warning", "FailedMount")},
+			"the histories part at 2s: Pod: FailedMount|did not happen|Event n/p.2"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			got := ""
