@@ -7,7 +7,10 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/types"
 	kubeletevents "k8s.io/kubernetes/pkg/kubelet/events"
+
+	"simctl.dev/simctl/sim/clock"
 )
 
 // saying is one of the things that a kubelet says: an Event's type, its reason, and
@@ -140,4 +143,47 @@ func (k *Kubelets) sayStopping(ctx context.Context, p *pod) {
 			k.sayOf(ctx, p, c, containerStopped, c.spec.Name)
 		}
 	}
+}
+
+// statusPhase is when in its period a node's kubelet reports the node's status.
+func (k *Kubelets) statusPhase(node string) time.Duration {
+	return time.Duration(clock.Rand(k.o.Seed, "node status", node).Int64N(int64(k.statusEvery/time.Millisecond))) * time.Millisecond
+}
+
+// cordoned says whether a node was made unschedulable, or schedulable again, since its
+// kubelet has said so last.
+func (k *Kubelets) cordoned(n *corev1.Node) bool {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	said, known := k.schedulable[n.UID]
+	if !known {
+		k.schedulable[n.UID] = !n.Spec.Unschedulable
+	}
+	return known && said == n.Spec.Unschedulable
+}
+
+// planSchedulable has a node's kubelet say with the next report of its status that the
+// node is or is no longer schedulable. Nothing waits for that.
+func (k *Kubelets) planSchedulable(ctx context.Context, node string) {
+	key := "kubelet/" + node + "/schedulable"
+	k.o.Clock.Schedule(k.nextTick(0, k.statusEvery, k.statusPhase(node)), clock.Housekeeping, key, func() {
+		n, err := k.nodeLister.Get(node)
+		if ctx.Err() != nil || err != nil || !k.cordoned(n) {
+			return
+		}
+		k.mu.Lock()
+		k.schedulable[n.UID] = !n.Spec.Unschedulable
+		k.mu.Unlock()
+		says := kubeletevents.NodeSchedulable
+		if n.Spec.Unschedulable {
+			says = kubeletevents.NodeNotSchedulable
+		}
+		k.nodeStatusIs(ctx, node, says)
+	})
+}
+
+// nodeStatusIs writes a kubelet's event about its own node.
+func (k *Kubelets) nodeStatusIs(ctx context.Context, node, says string) {
+	k.event(ctx, corev1.ObjectReference{APIVersion: "v1", Kind: "Node", Name: node, UID: types.UID(node)}, node,
+		corev1.EventTypeNormal, says, fmt.Sprintf("Node %s status is now: %s", node, says))
 }

@@ -74,6 +74,8 @@ type Kubelets struct {
 	// wanted are the claims, secrets and config maps that pods wait for, as
 	// KIND/NAMESPACE/NAME, with the pods.
 	wanted map[string]map[types.UID]bool
+	// schedulable are the nodes that pods may come to as far as their kubelets have said.
+	schedulable map[types.UID]bool
 	// logs is what the results sidecars of pods have printed, by NAMESPACE/NAME.
 	logs map[string]string
 
@@ -131,7 +133,7 @@ func New(o Options) (*Kubelets, error) {
 		claimLister: core.PersistentVolumeClaims().Lister(), pvLister: core.PersistentVolumes().Lister(),
 		secretLister: core.Secrets().Lister(), configLister: core.ConfigMaps().Lister(),
 		seen: map[types.UID]string{}, wanted: map[string]map[types.UID]bool{},
-		logs: map[string]string{}, pods: map[types.UID]*pod{}, machines: map[string]*machine{}, ids: identities{},
+		schedulable: map[types.UID]bool{}, logs: map[string]string{}, pods: map[types.UID]*pod{}, machines: map[string]*machine{}, ids: identities{},
 		events: work.NewEvents(o.Client, o.Clock, o.Logger),
 	}, nil
 }
@@ -218,6 +220,9 @@ func (k *Kubelets) lookAtNode(obj any) {
 		names = append(names, string(v.Name))
 	}
 	slices.Sort(names)
+	if k.cordoned(n) {
+		k.list.Add("cordon/" + n.Name)
+	}
 	matters := strings.Join(names, " ")
 	if used := n.Annotations[DiskUsed]; used != "" && k.news(n.UID+"/disk", used+n.Status.Capacity.StorageEphemeral().String()) {
 		k.list.Add("disk/" + n.Name)
@@ -281,7 +286,7 @@ func (k *Kubelets) machine(name string) *machine {
 	if m == nil {
 		m = &machine{
 			name: name, images: map[string]time.Time{}, volumes: map[string]*volumeUse{}, index: len(k.machines),
-			statusPhase: time.Duration(clock.Rand(k.o.Seed, "node status", name).Int64N(int64(k.statusEvery/time.Millisecond))) * time.Millisecond,
+			statusPhase: k.statusPhase(name),
 		}
 		k.machines[name] = m
 	}
@@ -359,6 +364,8 @@ func (k *Kubelets) sync(ctx context.Context, keys []string) {
 					touched[uid] = p
 				}
 			}
+		case "cordon":
+			k.planSchedulable(ctx, rest)
 		case "disk":
 			k.lookAtDisk(ctx, k.machine(rest))
 		case "rwop":

@@ -57,6 +57,8 @@ type action struct {
 	// Delete is a pod to be deleted, Cancel one whose cancel annotation is set,
 	// StopSidecars one whose sidecars get the nop image.
 	Delete, Cancel, StopSidecars string
+	// Cordon and Uncordon are nodes.
+	Cordon, Uncordon string
 }
 
 type claimSpec struct {
@@ -257,6 +259,12 @@ func (c *cluster) do(a action) {
 		must(c.t, err)
 	case a.Pod != nil:
 		_, err := core.Pods("ns").Create(c.ctx, a.Pod.object(), metav1.CreateOptions{})
+		must(c.t, err)
+	case a.Cordon != "" || a.Uncordon != "":
+		n, err := core.Nodes().Get(c.ctx, a.Cordon+a.Uncordon, metav1.GetOptions{})
+		must(c.t, err)
+		n.Spec.Unschedulable = a.Cordon != ""
+		_, err = core.Nodes().Update(c.ctx, n, metav1.UpdateOptions{})
 		must(c.t, err)
 	case a.Delete != "":
 		c.changePod(a.Delete, func(p *corev1.Pod) {
@@ -482,7 +490,7 @@ func (c *cluster) summary() {
 			fmt.Fprintf(&c.out, "    %s /%s %d:%d %d bytes %d files\n", storage.ModeString(e.Mode), e.Path, e.UID, e.GID, e.Bytes, e.Files)
 		}
 	}
-	events, err := core.Events("ns").List(c.ctx, metav1.ListOptions{})
+	events, err := core.Events("").List(c.ctx, metav1.ListOptions{})
 	must(c.t, err)
 	slices.SortFunc(events.Items, func(a, b corev1.Event) int {
 		return cmp.Or(a.FirstTimestamp.Compare(b.FirstTimestamp.Time), strings.Compare(a.Name, b.Name))
