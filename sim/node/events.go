@@ -110,36 +110,10 @@ func (pl pull) asks(c *container) bool {
 	return !pl.cached || pl.whole > 0 || c.spec.ImagePullPolicy == corev1.PullAlways
 }
 
-// pullOf gives the pull of a container's image; for the containers of a pod that come
-// after its first with that image, it is on the node.
-func (p *pod) pullOf(c *container) pull {
-	pl := pull{image: c.image, cached: true}
-	for _, known := range p.pulls {
-		if known.image == c.image {
-			pl = known
-		}
-	}
-	for _, other := range slices.Concat(p.init, p.containers) {
-		if other == c {
-			break
-		}
-		if other.image == c.image {
-			pl.cached, pl.took, pl.whole = true, 0, 0
-		}
-	}
-	return pl
-}
-
-// sayStarted says that a container was created and started.
-func (k *Kubelets) sayStarted(ctx context.Context, p *pod, c *container) {
-	k.sayOf(ctx, p, c, containerCreated)
-	k.sayOf(ctx, p, c, containerStarted)
-}
-
 // sayStopping says of each container that still runs that it is stopped.
 func (k *Kubelets) sayStopping(ctx context.Context, p *pod) {
 	for _, c := range slices.Concat(p.init, p.containers) {
-		if !c.started.IsZero() && c.finished.IsZero() {
+		if c.runs() {
 			k.sayOf(ctx, p, c, containerStopped, c.spec.Name)
 		}
 	}

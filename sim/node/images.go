@@ -129,40 +129,25 @@ type pull struct {
 	took, whole time.Duration
 }
 
-// pullAll gives the moment at which all images are on the machine, with what
-// had to be pulled. Images come one at a time (serializeImagePulls), in the
-// order in which pods ask for them; one that is on its way is waited for.
-func (m *machine) pullAll(r *registry, now time.Time, images []string) (time.Time, []pull) {
-	ready := now
-	var pulls []pull
-	seen := map[string]bool{}
-	for _, image := range images {
-		if seen[image] {
-			continue
-		}
-		seen[image] = true
-		p := pull{image: image, bytes: r.bytes(image)}
-		if at, ok := m.images[image]; ok {
-			p.cached = true
-			if at.After(now) {
-				p.took = at.Sub(now)
-				p.whole = p.took
-			}
-		} else {
-			start := now
-			if m.pullsUntil.After(now) {
-				start = m.pullsUntil
-			}
-			seconds := float64(p.bytes) / r.bandwidth
-			p.took = time.Duration(math.Round(seconds*1000)) * time.Millisecond
-			m.pullsUntil = start.Add(p.took)
-			m.images[image] = m.pullsUntil
-			p.whole = m.pullsUntil.Sub(now)
-		}
-		if at := m.images[image]; at.After(ready) {
-			ready = at
-		}
-		pulls = append(pulls, p)
+// pull has an image come to the machine: m.images says when it is there. Images come
+// one at a time (serializeImagePulls), in the order in which containers ask for them;
+// one that is on its way is waited for.
+func (m *machine) pull(r *registry, now time.Time, image string) pull {
+	p := pull{image: image, bytes: r.bytes(image)}
+	if at, ok := m.images[image]; ok {
+		p.cached = true
+		p.took = max(0, at.Sub(now))
+		p.whole = p.took
+		return p
 	}
-	return ready, pulls
+	start := now
+	if m.pullsUntil.After(now) {
+		start = m.pullsUntil
+	}
+	seconds := float64(p.bytes) / r.bandwidth
+	p.took = time.Duration(math.Round(seconds*1000)) * time.Millisecond
+	m.pullsUntil = start.Add(p.took)
+	m.images[image] = m.pullsUntil
+	p.whole = m.pullsUntil.Sub(now)
+	return p
 }

@@ -302,9 +302,7 @@ func (k *Kubelets) lose(name string) {
 	}
 	for uid, p := range k.pods {
 		if p.m == m {
-			p.cancelNext()
-			p.cancelDeadline()
-			p.cancelTries()
+			p.cancelAll()
 			delete(k.pods, uid)
 		}
 	}

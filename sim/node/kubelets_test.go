@@ -43,6 +43,7 @@ type testCase struct {
 	Nodes          []scenario.NodePool
 	StorageClasses []scenario.StorageClass
 	Registry       scenario.Registry
+	Kubelet        scenario.Kubelet
 	Tasks          map[string]scenario.TaskModel
 	Volumes        map[string]scenario.VolumeModel
 	Do             []action
@@ -157,7 +158,7 @@ func runCase(t *testing.T, tc testCase) string {
 	c.csi = csi
 	kubelets, err := New(Options{
 		Client: c.client, Informers: factory, Clock: c.clock, Seed: seed, Recorder: c, Storage: csi,
-		Workload: scenario.Workload{Tasks: tc.Tasks}, Registry: tc.Registry, Logger: log,
+		Workload: scenario.Workload{Tasks: tc.Tasks}, Registry: tc.Registry, Kubelet: tc.Kubelet, Logger: log,
 	})
 	must(t, err)
 	nodes, err := Nodes(tc.Nodes)
@@ -206,11 +207,33 @@ func (c *cluster) tracePatch(a ktesting.Action) (bool, runtime.Object, error) {
 	}
 	old, err := c.client.Tracker().Get(a.GetResource(), a.GetNamespace(), p.GetName())
 	must(c.t, err)
-	validateStatus(c.t, old.(*corev1.Pod), p.GetPatch())
-	var body struct{ Status corev1.PodStatus }
-	must(c.t, json.Unmarshal(p.GetPatch(), &body))
-	fmt.Fprintf(&c.out, "%8.3f kubelet %s writes %s\n", c.clock.Elapsed(), p.GetName(), phaseLine(body.Status))
+	updated := validateStatus(c.t, old.(*corev1.Pod), p.GetPatch())
+	fmt.Fprintf(&c.out, "%8.3f kubelet %s writes %s%s\n", c.clock.Elapsed(), p.GetName(), phaseLine(updated.Status),
+		conditionsLine(old.(*corev1.Pod).Status.Conditions, updated.Status.Conditions))
 	return false, nil, nil
+}
+
+// conditionsLine lists the conditions that have changed.
+func conditionsLine(old, updated []corev1.PodCondition) string {
+	var out []string
+	for _, c := range updated {
+		text := fmt.Sprintf("%s=%s", c.Type, c.Status)
+		for _, more := range []string{c.Reason, c.Message} {
+			if more != "" {
+				text += " " + more
+			}
+		}
+		same := func(o corev1.PodCondition) bool {
+			return o.Type == c.Type && o.Status == c.Status && o.Reason == c.Reason && o.Message == c.Message
+		}
+		if !slices.ContainsFunc(old, same) {
+			out = append(out, text)
+		}
+	}
+	if len(out) == 0 {
+		return ""
+	}
+	return " [" + strings.Join(out, "; ") + "]"
 }
 
 func phaseLine(st corev1.PodStatus) string {

@@ -67,7 +67,7 @@ func TestImageSizes(t *testing.T) {
 	}
 }
 
-func TestPullAll(t *testing.T) {
+func TestPull(t *testing.T) {
 	r, err := newRegistry(scenario.Registry{Bandwidth: "10Mi", ImageSize: "20Mi", Images: map[string]scenario.Quantity{"example.com/big": "100Mi", "example.com/big:small": "10Mi"}})
 	if err != nil {
 		t.Fatal(err)
@@ -75,27 +75,24 @@ func TestPullAll(t *testing.T) {
 	m := &machine{images: map[string]time.Time{}}
 	at := clock.Epoch
 	for _, step := range []struct {
-		after  time.Duration
-		images []string
-		// ready is when all images are there, from now.
-		ready  time.Duration
-		cached []bool
+		after time.Duration
+		image string
+		// ready is when the image is there, from now; took is how long its own pull takes.
+		ready, took time.Duration
+		cached      bool
 	}{
-		{0, []string{"example.com/big:1", "other", "other"}, 12 * time.Second, []bool{false, false}},
+		{0, "example.com/big:1", 10 * time.Second, 10 * time.Second, false},
+		{0, "other", 12 * time.Second, 2 * time.Second, false},
 		// One image is on its way, the other queues behind what is being pulled.
-		{time.Second, []string{"example.com/big:1", "example.com/big:small"}, 12 * time.Second, []bool{true, false}},
-		{time.Minute, []string{"other", "example.com/big:1"}, 0, []bool{true, true}},
-		{time.Minute, []string{"example.com/big@sha256:00"}, 10 * time.Second, []bool{false}},
+		{time.Second, "example.com/big:1", 9 * time.Second, 9 * time.Second, true},
+		{0, "example.com/big:small", 12 * time.Second, time.Second, false},
+		{time.Minute, "other", -49 * time.Second, 0, true},
+		{time.Minute, "example.com/big@sha256:00", 10 * time.Second, 10 * time.Second, false},
 	} {
 		at = at.Add(step.after)
-		ready, pulls := m.pullAll(r, at, step.images)
-		if ready.Sub(at) != step.ready || len(pulls) != len(step.cached) {
-			t.Fatalf("%v: ready in %v, %d images, want %v, %d", step.images, ready.Sub(at), len(pulls), step.ready, len(step.cached))
-		}
-		for i, p := range pulls {
-			if p.cached != step.cached[i] {
-				t.Errorf("%s: cached %v", p.image, p.cached)
-			}
+		p := m.pull(r, at, step.image)
+		if ready := m.images[step.image].Sub(at); ready != step.ready || p.took != step.took || p.cached != step.cached {
+			t.Errorf("%s: ready in %v, took %v, cached %v, want %v, %v, %v", step.image, ready, p.took, p.cached, step.ready, step.took, step.cached)
 		}
 	}
 }

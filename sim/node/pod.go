@@ -20,10 +20,8 @@ import (
 	"simctl.dev/simctl/sim/clock"
 	"simctl.dev/simctl/sim/history"
 	"simctl.dev/simctl/sim/internal/work"
+	"simctl.dev/simctl/sim/scenario"
 )
-
-// killTime is how long the processes of a pod that is deleted take to end.
-const killTime = time.Second
 
 // stage is how far a pod has come on its node.
 type stage int
@@ -32,11 +30,14 @@ const (
 	admitted stage = iota
 	waitingForVolumes
 	mounting
-	pulling
-	// misconfigured: a container cannot be made (CreateContainerConfigError).
-	misconfigured
+	// starting: the sandbox is made, then one container after another.
+	starting
+	// running: every container was started, or cannot be as it is configured.
 	running
-	// ended: every container has ended; volumes are still mounted.
+	// ending: every container has ended. The kubelet ends the sandbox before it
+	// reports a final phase; until then the pod counts as one that runs.
+	ending
+	// ended: the phase is final; volumes are still mounted.
 	ended
 	// released: nothing of the pod is left on the node.
 	released
@@ -57,18 +58,21 @@ type pod struct {
 	stage           stage
 
 	// next is the one event the pod waits for, deadline its
-	// activeDeadlineSeconds.
-	next, deadline *clock.Event
+	// activeDeadlineSeconds, retry the next try of containers that could not be made,
+	// downward the moment at which containers see the annotations as they are.
+	next, deadline, retry, downward *clock.Event
 	// attachedAt is when its volumes were attached, tries are those that could not
 	// be mounted.
 	attachedAt time.Time
 	tries      map[string]*mountTry
-	// terminating: the pod is being deleted.
-	terminating bool
+	// terminating: the pod is being deleted; stopping: its containers are being ended.
+	terminating, stopping bool
+	// annotations are those last seen, visible those that the containers see.
+	annotations, visible marks
 
 	start            time.Time
 	volumes          []*mount
-	pulls            []pull
+	pulls            []string // the images asked for
 	init, containers []*container
 	steps            []*container
 	ip               string
@@ -78,23 +82,41 @@ type pod struct {
 	swept           bool
 	phase           corev1.PodPhase
 	reason, message string
-	conditions      map[corev1.PodConditionType]corev1.PodCondition
+	// reported is the status that the API server has from this kubelet.
+	reported corev1.PodStatus
 	// disruption is the condition that says why the pod was evicted.
 	disruption *corev1.PodCondition
 	// reports counts the statuses written, so that a report that failed and is
 	// tried again never overwrites a later one.
-	reports                                  int
-	declared                                 *declared
-	attachSeconds, mountSeconds, ownSeconds  float64
-	readyToStart, initialized, containersRun bool
+	reports                                 int
+	declared                                *declared
+	attachSeconds, mountSeconds, ownSeconds float64
+	sandbox                                 sandbox
+}
+
+// sandbox is how far a pod's sandbox is.
+type sandbox int
+
+const (
+	noSandbox sandbox = iota
+	sandboxReady
+	sandboxEnded
+)
+
+// marks are the annotations with which Tekton speaks to the entrypoints of a pod.
+type marks struct{ ready, cancel bool }
+
+func marksOf(obj *corev1.Pod) marks {
+	return marks{ready: obj.Annotations[readyAnnotation] == readyValue, cancel: obj.Annotations[cancelAnnotation] == cancelValue}
 }
 
 func (k *Kubelets) newPod(obj *corev1.Pod) *pod {
 	p := &pod{
 		identity: k.ids.of(obj), obj: obj, spec: &obj.Spec,
 		namespace: obj.Namespace, name: obj.Name, labels: obj.Labels, uid: obj.UID, generation: obj.Generation,
-		m: k.machine(obj.Spec.NodeName), phase: corev1.PodPending,
-		conditions: map[corev1.PodConditionType]corev1.PodCondition{}, tries: map[string]*mountTry{},
+		m: k.machine(obj.Spec.NodeName), phase: corev1.PodPending, tries: map[string]*mountTry{},
+		annotations: marksOf(obj), visible: marksOf(obj),
+		reported: corev1.PodStatus{Phase: obj.Status.Phase, QOSClass: obj.Status.QOSClass, Conditions: scheduledOf(obj)},
 	}
 	for i := range obj.Spec.InitContainers {
 		p.init = append(p.init, newContainer(&obj.Spec.InitContainers[i]))
@@ -113,6 +135,33 @@ func (k *Kubelets) newPod(obj *corev1.Pod) *pod {
 // stands last: it only parts pods that nothing else parts.
 func (p *pod) eventKey(what string) string { return "kubelet/" + p.key + "/" + what + "/" + p.name }
 
+// What a kubelet takes for each stage of a pod's life where the scenario says
+// nothing: what one of 1.37 took on a quiet machine.
+const (
+	sandboxTime        = 500 * time.Millisecond
+	containerStartTime = 300 * time.Millisecond
+	initContainerTime  = time.Second
+	downwardTime       = time.Second
+	podEndTime         = 1500 * time.Millisecond
+	terminationTime    = time.Second
+)
+
+// retryTime is how long after a container could not be made the kubelet tries again:
+// the end of a container before it, or the start of one after it, has it look at the
+// pod. The first try that failed shows in the pod's status then.
+const retryTime = 2 * time.Second
+
+// takes draws how long something about a pod takes.
+func (k *Kubelets) takes(p *pod, d *scenario.Distribution, fallback time.Duration, what ...string) time.Duration {
+	v, err := d.Sample(clock.Rand(k.o.Seed, append([]string{"kubelet", p.key}, what...)...), fallback)
+	if err != nil {
+		// New has checked every distribution.
+		k.o.Logger.Error(err, "Drawing a duration", "pod", p.key)
+		return fallback
+	}
+	return v
+}
+
 // after schedules the one thing the pod does next.
 func (k *Kubelets) after(ctx context.Context, p *pod, d time.Duration, what string, f func()) {
 	p.next = k.o.Clock.Schedule(d, clock.Work, p.eventKey(what), func() {
@@ -123,10 +172,20 @@ func (k *Kubelets) after(ctx context.Context, p *pod, d time.Duration, what stri
 	})
 }
 
-func (p *pod) cancelNext() {
-	if p.next != nil {
-		p.next.Cancel()
-		p.next = nil
+func (p *pod) cancelNext() { cancelEvent(&p.next) }
+
+// cancelAll takes everything that a pod waits for off the clock.
+func (p *pod) cancelAll() {
+	for _, e := range []**clock.Event{&p.next, &p.deadline, &p.retry, &p.downward} {
+		cancelEvent(e)
+	}
+	p.cancelTries()
+}
+
+func cancelEvent(e **clock.Event) {
+	if *e != nil {
+		(*e).Cancel()
+		*e = nil
 	}
 }
 
@@ -145,9 +204,7 @@ func (k *Kubelets) syncPod(ctx context.Context, p *pod) {
 		k.admit(ctx, p)
 	case waitingForVolumes:
 		k.tryVolumes(ctx, p)
-	case misconfigured:
-		k.startContainers(ctx, p)
-	case running:
+	case starting, running:
 		k.podUpdated(ctx, p)
 	}
 }
@@ -179,7 +236,7 @@ func (k *Kubelets) admit(ctx context.Context, p *pod) {
 	p.stage = waitingForVolumes
 	p.volumes = k.claimsOf(p)
 	k.tryVolumes(ctx, p)
-	if p.stage == waitingForVolumes || p.stage == mounting || p.stage == pulling {
+	if p.stage >= waitingForVolumes && p.stage <= starting {
 		k.writeStatus(ctx, p)
 	}
 }
@@ -241,132 +298,266 @@ func (k *Kubelets) refusal(ctx context.Context, p *pod, node *corev1.Node) (reas
 	return "", ""
 }
 
-// volumesReady has the images pulled once every volume is there.
+// volumesReady has the sandbox made once every volume is there.
 func (k *Kubelets) volumesReady(ctx context.Context, p *pod) {
 	k.fact(p, history.FactVolumesReady, history.VolumesReady{
 		Node: p.m.name, AttachSeconds: p.attachSeconds, MountSeconds: p.mountSeconds, OwnershipSeconds: p.ownSeconds,
 	})
-	p.stage, p.readyToStart = pulling, true
-	now := k.o.Clock.Now()
-	ready, pulls := p.m.pullAll(k.registry, now, p.images())
-	p.pulls = pulls
-	for _, c := range slices.Concat(p.init, p.containers) {
-		k.sayPulling(ctx, p, c, p.pullOf(c))
-	}
-	if !ready.After(now) {
-		k.pulled(ctx, p)
-		return
-	}
-	k.after(ctx, p, ready.Sub(now), "pulled", func() { k.pulled(ctx, p) })
+	p.stage = starting
+	k.after(ctx, p, k.takes(p, k.o.Kubelet.Sandbox, sandboxTime, "sandbox"), "sandbox", func() {
+		p.sandbox = sandboxReady
+		p.m.podIPs++
+		p.ip = fmt.Sprintf("10.%d.%d.%d", 128+p.m.index/250, p.m.index%250, p.m.podIPs)
+		k.makeSubPaths(p)
+		k.writeStatus(ctx, p)
+		k.startNext(ctx, p)
+	})
 }
+
+// all lists the pod's containers in the order in which they are started.
+func (p *pod) all() []*container { return slices.Concat(p.init, p.containers) }
 
 // images lists the images of the pod's containers.
 func (p *pod) images() []string {
 	var images []string
-	for _, c := range slices.Concat(p.init, p.containers) {
+	for _, c := range p.all() {
 		images = append(images, c.image)
 	}
 	return images
 }
 
-func (k *Kubelets) pulled(ctx context.Context, p *pod) {
-	for _, pl := range p.pulls {
-		k.fact(p, history.FactImagePulled, history.ImagePull{
-			Image: pl.image, Node: p.m.name, Bytes: pl.bytes, Cached: pl.cached, Seconds: pl.took.Seconds(),
-		})
-	}
-	k.startContainers(ctx, p)
-}
-
-// startContainers runs the init containers, which take no time, and starts all
-// others together.
-func (k *Kubelets) startContainers(ctx context.Context, p *pod) {
-	now := k.o.Clock.Now()
-	for _, c := range slices.Concat(p.init, p.containers) {
-		if message := k.configError(p, c); message != "" {
-			// The kubelet tries again and again; it helps only if what is missing
-			// is made, which wakes the pod.
-			if p.stage == misconfigured && c.waitingMessage == message {
-				return
-			}
-			p.stage = misconfigured
-			c.waitingReason, c.waitingMessage = "CreateContainerConfigError", message
-			k.sayOf(ctx, p, c, containerNotCreated, message)
-			k.writeStatus(ctx, p)
+// startNext has the first container made that has not had its turn: its image comes,
+// it is started, and an init container ends before the next one has its turn
+// (SyncPod in pkg/kubelet/kuberuntime). A container that cannot be made keeps those
+// after it from being made only if it is an init container.
+func (k *Kubelets) startNext(ctx context.Context, p *pod) {
+	for i, c := range p.all() {
+		if !c.tried {
+			c.tried = true
+			k.pull(ctx, p, c, func() { k.start(ctx, p, c, i < len(p.init)) })
 			return
 		}
-		c.waitingReason, c.waitingMessage = "", ""
 	}
-	p.stage, p.phase, p.initialized, p.containersRun = running, corev1.PodRunning, true, true
-	p.m.podIPs++
-	p.ip = fmt.Sprintf("10.%d.%d.%d", 128+p.m.index/250, p.m.index%250, p.m.podIPs)
-	for _, c := range p.init {
-		k.sayPulled(ctx, p, c, p.pullOf(c))
-		k.sayStarted(ctx, p, c)
-		c.begin(now)
-		if !c.native {
-			c.end(now, 0, "Completed", "")
+	k.started(ctx, p)
+}
+
+// pull has a container's image come, and then goes on. One that a container of the pod
+// before it has is there.
+func (k *Kubelets) pull(ctx context.Context, p *pod, c *container, then func()) {
+	pl := pull{image: c.image, cached: true}
+	first := !slices.Contains(p.pulls, c.image)
+	if first {
+		pl = p.m.pull(k.registry, k.o.Clock.Now(), c.image)
+		p.pulls = append(p.pulls, c.image)
+	}
+	k.sayPulling(ctx, p, c, pl)
+	done := func() {
+		if first {
+			k.fact(p, history.FactImagePulled, history.ImagePull{
+				Image: pl.image, Node: p.m.name, Bytes: pl.bytes, Cached: pl.cached, Seconds: pl.took.Seconds(),
+			})
+		}
+		k.sayPulled(ctx, p, c, pl)
+		then()
+	}
+	if pl.whole == 0 {
+		done()
+		return
+	}
+	k.after(ctx, p, pl.whole, "pulled", done)
+}
+
+// start makes a container whose image is there.
+func (k *Kubelets) start(ctx context.Context, p *pod, c *container, init bool) {
+	if message := k.configError(p, c); message != "" {
+		k.notMade(ctx, p, c, message)
+		if !init {
+			k.startNext(ctx, p)
+		}
+		return
+	}
+	k.sayOf(ctx, p, c, containerCreated)
+	k.after(ctx, p, k.takes(p, k.o.Kubelet.ContainerStart, containerStartTime, "start", c.spec.Name), "start", func() {
+		k.sayOf(ctx, p, c, containerStarted)
+		k.begin(p, c)
+		if !init {
+			k.startNext(ctx, p)
+			return
+		}
+		k.writeStatus(ctx, p)
+		if c.native {
+			k.startNext(ctx, p)
+			return
+		}
+		k.after(ctx, p, k.takes(p, k.o.Kubelet.InitContainer, initContainerTime, "init", c.spec.Name), "init", func() {
+			c.end(k.o.Clock.Now(), 0, "Completed", "")
+			k.writeStatus(ctx, p)
+			k.startNext(ctx, p)
+		})
+	})
+}
+
+// begin has a container run.
+func (k *Kubelets) begin(p *pod, c *container) {
+	c.configError = ""
+	c.begin(k.o.Clock.Now())
+}
+
+// notMade notes that a container cannot be made as it is configured. The kubelet tries
+// again and again; that helps only if what is missing is made, which wakes the pod.
+func (k *Kubelets) notMade(ctx context.Context, p *pod, c *container, message string) {
+	c.configError = message
+	k.sayOf(ctx, p, c, containerNotCreated, message)
+	if p.retry != nil {
+		return
+	}
+	p.retry = k.o.Clock.Schedule(retryTime, clock.Work, p.eventKey("retry"), func() {
+		p.retry = nil
+		if ctx.Err() == nil {
+			k.tryAgain(ctx, p, true)
+		}
+	})
+}
+
+// tryAgain makes the containers that could not be made and can be now. What is still
+// wrong with the others shows in the status if told is true, and whenever it is
+// something else than before.
+func (k *Kubelets) tryAgain(ctx context.Context, p *pod, told bool) {
+	changed := false
+	for i, c := range p.all() {
+		if c.configError == "" {
+			continue
+		}
+		message := k.configError(p, c)
+		switch {
+		case message == "" && i < len(p.init):
+			k.start(ctx, p, c, true)
+			return
+		case message == "":
+			k.sayPulled(ctx, p, c, pull{image: c.image, cached: true})
+			k.sayOf(ctx, p, c, containerCreated)
+			k.sayOf(ctx, p, c, containerStarted)
+			k.begin(p, c)
+			changed = true
+		case told && c.waitingMessage != message || c.waitingMessage != "" && c.waitingMessage != message:
+			c.configError, c.waitingReason, c.waitingMessage = message, "CreateContainerConfigError", message
+			k.sayPulled(ctx, p, c, pull{image: c.image, cached: true})
+			k.sayOf(ctx, p, c, containerNotCreated, message)
+			changed = true
+		default:
+			c.configError = message
 		}
 	}
-	for _, c := range p.containers {
-		k.sayPulled(ctx, p, c, p.pullOf(c))
-		k.sayStarted(ctx, p, c)
-		c.begin(now)
+	if !changed {
+		return
 	}
+	if p.stage == running && p.phase == corev1.PodPending && p.made() {
+		k.run(ctx, p)
+		return
+	}
+	k.writeStatus(ctx, p)
+}
+
+// made says whether all containers have been started.
+func (p *pod) made() bool {
+	return !slices.ContainsFunc(p.containers, func(c *container) bool { return c.started.IsZero() })
+}
+
+// started is when every container has had its turn.
+func (k *Kubelets) started(ctx context.Context, p *pod) {
+	p.stage = running
+	if p.made() {
+		k.run(ctx, p)
+	}
+}
+
+// run is when all containers run.
+func (k *Kubelets) run(ctx context.Context, p *pod) {
+	p.phase = corev1.PodRunning
 	k.fact(p, history.FactContainersBusy, history.Volume{Node: p.m.name})
-	k.makeSubPaths(p)
 	p.scratch = k.scratchOf(ctx, p)
 	k.planDisk(ctx, p.m)
 	// A first step that ends at once would overwrite this status in the same
 	// moment: then only the later one is written.
-	if !k.stepsGoOn(ctx, p) {
+	if !k.listen(ctx, p) {
 		k.writeStatus(ctx, p)
 	}
 }
 
-// podUpdated does what an update asks of a running pod: start the first step
-// when Tekton says that sidecars are ready, stop sidecars whose image became
-// the nop image, cancel.
+// podUpdated does what an update asks of a pod: have the containers see its
+// annotations, make what could not be made, stop sidecars whose image became the nop
+// image.
 func (k *Kubelets) podUpdated(ctx context.Context, p *pod) {
-	if len(p.steps) == 0 {
+	if p.stopping {
 		return
 	}
-	if p.obj.Annotations[cancelAnnotation] == cancelValue && k.cancelSteps(ctx, p) {
-		return
+	if seen := marksOf(p.obj); seen != p.annotations {
+		p.annotations = seen
+		cancelEvent(&p.downward)
+		// The kubelet renews the file of the downward API when it next looks at the
+		// pod, and the entrypoint looks at it once a second.
+		p.downward = k.o.Clock.Schedule(k.takes(p, k.o.Kubelet.DownwardAPI, downwardTime, "downward"), clock.Work, p.eventKey("downward"), func() {
+			p.downward = nil
+			if ctx.Err() == nil {
+				p.visible = seen
+				k.listen(ctx, p)
+			}
+		})
 	}
-	wrote := k.stepsGoOn(ctx, p)
+	if p.retry == nil {
+		k.tryAgain(ctx, p, false)
+	}
+	if p.stage == running && len(p.steps) > 0 {
+		k.restartChanged(ctx, p)
+	}
+}
+
+// listen has a running pod's steps do what the annotations that they see ask for; it
+// reports whether the pod's status was written.
+func (k *Kubelets) listen(ctx context.Context, p *pod) bool {
+	if p.stage != running || p.stopping {
+		return false
+	}
+	if p.visible.cancel && k.cancelSteps(ctx, p) {
+		return true
+	}
+	return k.stepsGoOn(ctx, p)
+}
+
+// restartChanged restarts the containers whose image has changed, as a kubelet does
+// whatever the restart policy: Tekton stops sidecars so, with an image that ends at
+// once.
+func (k *Kubelets) restartChanged(ctx context.Context, p *pod) {
 	changed := false
 	now := k.o.Clock.Now()
 	for i, c := range p.containers {
-		if c.step == "" && c.finished.IsZero() && i < len(p.obj.Spec.Containers) && p.obj.Spec.Containers[i].Image != c.image {
-			// The kubelet restarts a container whose image changed, whatever the
-			// restart policy; nop then ends at once.
+		if c.step == "" && c.runs() && i < len(p.obj.Spec.Containers) && p.obj.Spec.Containers[i].Image != c.image {
 			k.sayOf(ctx, p, c, containerRedefined, c.spec.Name)
 			c.image = p.obj.Spec.Containers[i].Image
-			k.sayPulled(ctx, p, c, p.pullOf(c))
-			k.sayStarted(ctx, p, c)
+			k.sayPulled(ctx, p, c, pull{image: c.image, cached: true})
+			k.sayOf(ctx, p, c, containerCreated)
+			k.sayOf(ctx, p, c, containerStarted)
 			c.end(now, 0, "Completed", "")
 			k.containerFact(p, c)
 			changed = true
 		}
 	}
-	if changed && !k.finishIfDone(ctx, p) && !wrote {
+	if changed && !k.finishIfDone(ctx, p) {
 		k.writeStatus(ctx, p)
 	}
 }
 
-// finishIfDone ends the pod once every container has ended.
+// finishIfDone begins the end of a pod once every container has ended: what it leaves
+// shows at once, its phase is final when the sandbox has ended too.
 func (k *Kubelets) finishIfDone(ctx context.Context, p *pod) bool {
-	phase := corev1.PodSucceeded
-	for _, c := range p.containers {
-		if c.finished.IsZero() {
-			return false
-		}
-		if c.exit != 0 {
-			phase = corev1.PodFailed
-		}
+	if slices.ContainsFunc(p.containers, func(c *container) bool { return c.finished.IsZero() }) {
+		return false
 	}
-	k.finish(ctx, p, phase)
+	p.cancelAll()
+	p.stage = ending
+	k.writeStatus(ctx, p)
+	k.planDisk(ctx, p.m)
+	k.after(ctx, p, k.takes(p, k.o.Kubelet.PodEnd, podEndTime, "end"), "end", func() { k.finish(ctx, p, p.computed()) })
 	return true
 }
 
@@ -374,82 +565,54 @@ func (k *Kubelets) finishIfDone(ctx context.Context, p *pod) bool {
 func (k *Kubelets) finish(ctx context.Context, p *pod, phase corev1.PodPhase) {
 	now := k.o.Clock.Now()
 	for _, c := range p.init {
-		if c.finished.IsZero() && !c.started.IsZero() {
+		if c.runs() {
 			c.end(now, 0, "Completed", "")
 		}
 	}
-	p.cancelNext()
-	p.cancelDeadline()
+	p.cancelAll()
+	if p.sandbox == sandboxReady {
+		p.sandbox = sandboxEnded
+	}
 	p.phase, p.stage = phase, ended
 	k.writeStatus(ctx, p)
 	k.release(ctx, p)
 	k.planDisk(ctx, p.m)
 }
 
-func (p *pod) cancelDeadline() {
-	if p.deadline != nil {
-		p.deadline.Cancel()
-		p.deadline = nil
-	}
-}
+// deadlineMessage is what a kubelet says of a pod at its activeDeadlineSeconds.
+const deadlineMessage = "Pod was active on the node longer than the specified deadline"
 
 // deadlineExceeded is the end of a pod at its activeDeadlineSeconds
 // (pkg/kubelet/active_deadline.go).
 func (k *Kubelets) deadlineExceeded(ctx context.Context, p *pod) {
-	if p.stage >= ended || p.terminating {
+	if p.stage >= ending || p.stopping {
 		return
 	}
-	p.reason, p.message = "DeadlineExceeded", "Pod was active on the node longer than the specified deadline"
-	k.say(ctx, p, saying{corev1.EventTypeNormal, p.reason, p.message})
-	k.sayStopping(ctx, p)
-	k.kill(p)
-	k.finish(ctx, p, corev1.PodFailed)
+	k.say(ctx, p, saying{corev1.EventTypeNormal, "DeadlineExceeded", deadlineMessage})
+	k.stop(ctx, p, func() {
+		p.reason, p.message = "DeadlineExceeded", deadlineMessage
+		k.finish(ctx, p, corev1.PodFailed)
+	})
 }
 
-// kill ends every container that runs, by SIGTERM.
-func (k *Kubelets) kill(p *pod) {
-	now := k.o.Clock.Now()
-	for _, c := range slices.Concat(p.init, p.containers) {
-		if !c.started.IsZero() && c.finished.IsZero() {
-			c.end(now, 143, "Error", "")
-			if c.step != "" {
-				k.containerFact(p, c)
-			}
-		}
-	}
-}
-
-// terminate takes a pod that is being deleted down: processes, volumes, then
-// the object.
+// terminate takes a pod that is being deleted down: processes, the final status,
+// volumes, then the object.
 func (k *Kubelets) terminate(ctx context.Context, p *pod) {
 	if p.terminating {
 		return
 	}
 	p.terminating = true
-	p.cancelDeadline()
-	switch p.stage {
-	case ended:
-		return // The volumes are being unmounted; release goes on from there.
-	case released:
+	switch {
+	case p.stage == released:
 		k.deletePod(ctx, p)
-		return
-	case admitted:
+	case p.stage == admitted:
 		p.stage = released
 		k.deletePod(ctx, p)
-		return
+	case p.stage >= ending, p.stopping:
+		// What has begun goes on, and takes the object with it.
+	default:
+		k.stop(ctx, p, func() { k.finish(ctx, p, p.terminated()) })
 	}
-	p.cancelNext()
-	wasRunning := p.stage == running
-	p.stage = ended
-	if !wasRunning {
-		k.release(ctx, p)
-		return
-	}
-	k.sayStopping(ctx, p)
-	k.after(ctx, p, killTime, "killed", func() {
-		k.kill(p)
-		k.release(ctx, p)
-	})
 }
 
 // release unmounts the pod's volumes and, if the pod is being deleted, deletes
@@ -495,20 +658,18 @@ func (k *Kubelets) deletePod(ctx context.Context, p *pod) {
 // forget cleans up after a pod that is gone from the API.
 func (k *Kubelets) forget(ctx context.Context, p *pod) {
 	defer k.planDisk(ctx, p.m)
-	p.cancelDeadline()
-	if p.stage == released || p.stage == admitted {
+	switch {
+	case p.stage == released, p.stage == admitted:
+		p.cancelAll()
 		delete(k.pods, p.uid)
-		return
+	case p.stage >= ending, p.stopping:
+		p.terminating = true
+	default:
+		// Deleted by force: the processes are ended all the same, beside a pod that may
+		// have its name by then.
+		p.terminating = true
+		k.stop(ctx, p, func() { k.finish(ctx, p, p.terminated()) })
 	}
-	if p.stage != ended {
-		// Deleted by force: the processes are killed all the same.
-		p.cancelNext()
-		k.kill(p)
-		p.stage, p.terminating = ended, true
-		k.release(ctx, p)
-		return
-	}
-	p.terminating = true
 }
 
 // trimStep gives a step's name from its container's.

@@ -5,10 +5,16 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/strategicpatch"
+	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
+	podutil "k8s.io/kubernetes/pkg/api/v1/pod"
+	kubecontainer "k8s.io/kubernetes/pkg/kubelet/container"
+	"k8s.io/kubernetes/pkg/kubelet/status"
 
 	"simctl.dev/simctl/sim/internal/work"
 )
@@ -36,18 +42,18 @@ func (k *Kubelets) statusOf(p *pod) corev1.PodStatus {
 		st.PodIP = p.ip
 		st.PodIPs = []corev1.PodIP{{IP: p.ip}}
 	}
-	refused := p.stage == released && !p.containersRun && p.phase == corev1.PodFailed
-	if !refused {
-		for _, c := range p.init {
-			st.InitContainerStatuses = append(st.InitContainerStatuses, p.containerStatus(c, true))
-		}
-		for _, c := range p.containers {
-			st.ContainerStatuses = append(st.ContainerStatuses, p.containerStatus(c, false))
-		}
-		st.Conditions = p.conditionsNow(metav1.NewTime(k.o.Clock.Now()))
-		if p.disruption != nil {
-			st.Conditions = append(st.Conditions, *p.disruption)
-		}
+	if p.stage == released && p.sandbox == noSandbox && p.phase == corev1.PodFailed {
+		return st // The kubelet refused the pod.
+	}
+	for _, c := range p.init {
+		st.InitContainerStatuses = append(st.InitContainerStatuses, p.containerStatus(c, true))
+	}
+	for _, c := range p.containers {
+		st.ContainerStatuses = append(st.ContainerStatuses, p.containerStatus(c, false))
+	}
+	st.Conditions = p.conditionsNow(&st, metav1.NewTime(k.o.Clock.Now()))
+	if p.disruption != nil {
+		st.Conditions = append(st.Conditions, *p.disruption)
 	}
 	return st
 }
@@ -56,6 +62,9 @@ func (p *pod) containerStatus(c *container, init bool) corev1.ContainerStatus {
 	st := corev1.ContainerStatus{Name: c.spec.Name, Image: c.image}
 	no, yes := false, true
 	switch {
+	case c.lost:
+		st.State.Terminated = &corev1.ContainerStateTerminated{ExitCode: exitUnknown, Reason: reasonUnknown, Message: messageUnknown}
+		st.Started = &no
 	case !c.finished.IsZero():
 		st.State.Terminated = &corev1.ContainerStateTerminated{
 			ExitCode: c.exit, Reason: c.reason, Message: c.message,
@@ -65,7 +74,7 @@ func (p *pod) containerStatus(c *container, init bool) corev1.ContainerStatus {
 		st.Started = &no
 	case !c.started.IsZero():
 		st.State.Running = &corev1.ContainerStateRunning{StartedAt: metav1.NewTime(c.started)}
-		st.Ready, st.Started = true, &yes
+		st.Ready, st.Started = !init || c.native, &yes
 	default:
 		reason := c.waitingReason
 		if reason == "" {
@@ -95,89 +104,77 @@ func imageID(image string) string {
 	return untag(image, false) + "@sha256:" + hex.EncodeToString(sum[:])
 }
 
-// conditionsNow gives the pod's conditions, with transition times.
-func (p *pod) conditionsNow(now metav1.Time) []corev1.PodCondition {
-	done := p.phase == corev1.PodSucceeded || p.phase == corev1.PodFailed
-	initialized := corev1.PodCondition{Type: corev1.PodInitialized, Status: corev1.ConditionTrue}
-	ready := corev1.PodCondition{Type: corev1.PodReady, Status: corev1.ConditionTrue}
-	sandbox := corev1.PodCondition{Type: corev1.PodReadyToStartContainers, Status: corev1.ConditionFalse}
-	switch {
-	case done:
-		if p.phase == corev1.PodSucceeded {
-			initialized.Reason = "PodCompleted"
-			ready.Reason = "PodCompleted"
-		} else {
-			ready.Reason = "PodFailed"
+// conditionsNow gives the conditions that a kubelet owns for a status, made by
+// upstream's code, with transition times (generateAPIPodStatus in
+// pkg/kubelet/kubelet_pods.go).
+func (p *pod) conditionsNow(st *corev1.PodStatus, now metav1.Time) []corev1.PodCondition {
+	// A phase that is final is reported later than the conditions that follow from it.
+	phase := p.computed()
+	old := &p.reported
+	containers := slices.Concat(st.InitContainerStatuses, st.ContainerStatuses)
+	sandboxes := &kubecontainer.PodStatus{}
+	if p.sandbox != noSandbox {
+		state := runtimeapi.PodSandboxState_SANDBOX_READY
+		if p.sandbox == sandboxEnded {
+			state = runtimeapi.PodSandboxState_SANDBOX_NOTREADY
 		}
-		ready.Status = corev1.ConditionFalse
-	case p.containersRun:
-		sandbox.Status = corev1.ConditionTrue
-		var unready []string
-		for _, c := range p.containers {
-			if !c.finished.IsZero() {
-				unready = append(unready, c.spec.Name)
-			}
-		}
-		if len(unready) > 0 {
-			ready.Status, ready.Reason = corev1.ConditionFalse, "ContainersNotReady"
-			ready.Message = fmt.Sprintf("containers with unready status: %s", list(unready))
-		}
-	default:
-		if p.readyToStart {
-			sandbox.Status = corev1.ConditionTrue
-		}
-		var unready, uninitialized []string
-		for _, c := range p.containers {
-			unready = append(unready, c.spec.Name)
-		}
-		for _, c := range p.init {
-			uninitialized = append(uninitialized, c.spec.Name)
-		}
-		if len(uninitialized) > 0 {
-			initialized.Status, initialized.Reason = corev1.ConditionFalse, "ContainersNotInitialized"
-			initialized.Message = fmt.Sprintf("containers with incomplete status: %s", list(uninitialized))
-		}
-		ready.Status, ready.Reason = corev1.ConditionFalse, "ContainersNotReady"
-		ready.Message = fmt.Sprintf("containers with unready status: %s", list(unready))
+		sandboxes.SandboxStatuses = []*runtimeapi.PodSandboxStatus{{Metadata: &runtimeapi.PodSandboxMetadata{}, State: state,
+			Network: &runtimeapi.PodSandboxNetworkStatus{Ip: p.ip}}}
 	}
-	containers := ready
-	containers.Type = corev1.ContainersReady
-	out := []corev1.PodCondition{sandbox, initialized, ready, containers}
+	out := []corev1.PodCondition{
+		status.GeneratePodReadyToStartContainersCondition(p.obj, old, sandboxes),
+		status.GeneratePodInitializedCondition(p.obj, old, containers, phase),
+		status.GeneratePodReadyCondition(p.obj, old, nil, containers, phase),
+		status.GenerateContainersReadyCondition(p.obj, old, containers, phase),
+		{Type: corev1.PodScheduled, Status: corev1.ConditionTrue, ObservedGeneration: p.generation},
+	}
 	for i := range out {
 		c := &out[i]
-		c.ObservedGeneration = p.generation
 		c.LastTransitionTime = now
-		if old, ok := p.conditions[c.Type]; ok && old.Status == c.Status {
-			c.LastTransitionTime = old.LastTransitionTime
+		if c.Type == corev1.PodScheduled {
+			// The API server takes the moment from the machine's clock.
+			c.LastTransitionTime = metav1.NewTime(p.start)
 		}
-		p.conditions[c.Type] = *c
+		if _, before := podutil.GetPodConditionFromList(old.Conditions, c.Type); before != nil && before.Status == c.Status && c.Type != corev1.PodScheduled {
+			c.LastTransitionTime = before.LastTransitionTime
+		}
 	}
 	return out
 }
 
-// list writes names as Go prints a slice, which is how the kubelet words them.
-func list(names []string) string { return fmt.Sprint(names) }
+// scheduledOf gives the condition that says that a pod has its node, as it is before
+// its kubelet reports.
+func scheduledOf(obj *corev1.Pod) []corev1.PodCondition {
+	if _, c := podutil.GetPodCondition(&obj.Status, corev1.PodScheduled); c != nil {
+		return []corev1.PodCondition{*c}
+	}
+	return nil
+}
 
-// writeStatus reports the pod's status: a strategic merge patch, as the
-// kubelet's own, so that conditions of others stay and nothing conflicts.
+// writeStatus reports the pod's status as a kubelet does: by a patch that makes what
+// it reported last into what it reports now. So conditions of others stay, nothing
+// conflicts, and what is no longer said goes away (PatchPodStatus in pkg/util/pod).
 func (k *Kubelets) writeStatus(ctx context.Context, p *pod) {
 	if p.obj == nil {
 		return
 	}
-	patch := mustJSON(map[string]any{
-		"metadata": map[string]any{"uid": p.uid},
-		"status":   k.statusOf(p),
-	})
+	st := k.statusOf(p)
 	p.reports++
 	report := p.reports
 	work.Retry(ctx, k.o.Clock, k.o.Logger, p.eventKey("status"), func() error {
 		if p.reports != report || p.obj == nil {
 			return nil // A later report went out, or there is nothing to report on.
 		}
-		_, err := k.o.Client.CoreV1().Pods(p.namespace).Patch(ctx, p.name, types.StrategicMergePatchType, patch, metav1.PatchOptions{}, "status")
+		before := mustJSON(corev1.Pod{Status: p.reported})
+		after := mustJSON(corev1.Pod{ObjectMeta: metav1.ObjectMeta{UID: p.uid}, Status: st})
+		patch, err := strategicpatch.CreateTwoWayMergePatch(before, after, corev1.Pod{})
 		if err != nil {
+			return fmt.Errorf("making a patch of the status of pod %s/%s: %w", p.namespace, p.name, err)
+		}
+		if _, err := k.o.Client.CoreV1().Pods(p.namespace).Patch(ctx, p.name, types.StrategicMergePatchType, patch, metav1.PatchOptions{}, "status"); err != nil {
 			return fmt.Errorf("writing the status of pod %s/%s: %w", p.namespace, p.name, err)
 		}
+		p.reported = st
 		return nil
 	})
 }

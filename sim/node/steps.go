@@ -62,10 +62,17 @@ type container struct {
 	// native: an init container that goes on running.
 	native bool
 
-	waitingReason, waitingMessage string
-	started, finished             time.Time
-	exit                          int32
-	reason, message               string
+	// tried: the container has had its turn to be made; configError is why it could
+	// not be, waitingReason and waitingMessage what the status says of it.
+	tried                                      bool
+	configError, waitingReason, waitingMessage string
+	started, finished                          time.Time
+	exit                                       int32
+	reason, message                            string
+	// death is how the container will end that was sent a signal; lost: it never was
+	// there when its pod ended.
+	death *death
+	lost  bool
 
 	// For a step: when its own turn began, what the turn will come to, and for
 	// facts why it ended and what its log said last.
@@ -84,6 +91,9 @@ type turn struct {
 	duration time.Duration
 	// skipped: its when expressions are false.
 	skipped bool
+	// killed: the entrypoint goes with its program, so that nobody tells the steps
+	// after it.
+	killed bool
 }
 
 func newContainer(spec *corev1.Container) *container {
@@ -96,7 +106,12 @@ func newContainer(spec *corev1.Container) *container {
 	return c
 }
 
-func (c *container) begin(now time.Time) { c.started = now }
+func (c *container) begin(now time.Time) {
+	c.started, c.waitingReason, c.waitingMessage = now, "", ""
+}
+
+// runs says whether the container was started and has not ended.
+func (c *container) runs() bool { return !c.started.IsZero() && c.finished.IsZero() }
 
 func (c *container) end(now time.Time, exit int32, reason, message string) {
 	c.finished, c.exit, c.reason, c.message = now, exit, reason, message
@@ -327,7 +342,7 @@ func (k *Kubelets) stepsGoOn(ctx context.Context, p *pod) bool {
 	if len(p.steps) == 0 || !p.steps[0].began.IsZero() {
 		return false
 	}
-	if p.steps[0].args.waitsForReady && p.obj.Annotations[readyAnnotation] != readyValue {
+	if p.steps[0].args.waitsForReady && !p.visible.ready {
 		return false
 	}
 	return k.beginStep(ctx, p, 0)
@@ -379,12 +394,18 @@ func (k *Kubelets) outcome(ctx context.Context, p *pod, i int) *turn {
 			t.exit = int32(f.ExitCode)
 		}
 		if f.OOMKilled {
-			t.exit, t.reason = 137, "OOMKilled"
+			// The kernel kills all that runs in the container's cgroup, or the one
+			// process that asked for too much: then the entrypoint is left to end as
+			// after any program that died of a signal.
+			t.exit, t.reason, t.killed = exitSIGKILL, "OOMKilled", true
+			if k.o.Kubelet.SingleProcessOOMKill {
+				t.exit, t.killed = exitChildSignalled, false
+			}
 		}
 		break
 	}
 	if d := s.args.timeout; d > 0 && t.duration > d {
-		t.exit, t.reason, t.word, t.duration = 1, "Error", reasonTimeout, d
+		t.exit, t.reason, t.word, t.duration, t.killed = 1, "Error", reasonTimeout, d, false
 		t.log = "context deadline exceeded"
 	}
 	return t
@@ -477,6 +498,16 @@ func (k *Kubelets) writes(ctx context.Context, p *pod, c *container, m scenario.
 // next.
 func (k *Kubelets) endStep(ctx context.Context, p *pod, i int) {
 	s, t := p.steps[i], p.steps[i].turn
+	if t.killed {
+		s.lastLogLine = t.log
+		s.end(k.o.Clock.Now(), t.exit, t.reason, "")
+		k.containerFact(p, s)
+		if !k.finishIfDone(ctx, p) {
+			k.writeStatus(ctx, p)
+		}
+		k.planDisk(ctx, p.m)
+		return
+	}
 	last := i == len(p.steps)-1
 	var results []runResult
 	if t.exit == 0 && !t.skipped {

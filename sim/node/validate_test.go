@@ -13,7 +13,7 @@ import (
 
 // validateStatus applies a status patch to a pod and has the API server's own
 // validation look at the update: what it refuses would be lost on a real one.
-func validateStatus(t *testing.T, old *corev1.Pod, patch []byte) {
+func validateStatus(t *testing.T, old *corev1.Pod, patch []byte) *corev1.Pod {
 	t.Helper()
 	raw, err := json.Marshal(old)
 	must(t, err)
@@ -33,4 +33,5 @@ func validateStatus(t *testing.T, old *corev1.Pod, patch []byte) {
 	for _, e := range validation.ValidatePodStatusUpdate(&after, &before, validation.PodValidationOptions{}) {
 		t.Errorf("pod %s: the API server would refuse the status: %v", old.Name, e)
 	}
+	return &updated
 }

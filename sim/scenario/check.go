@@ -314,6 +314,7 @@ func (c *checker) task(at string, t *TaskModel) {
 		c.add(at+".steps", "%s has duration and steps; duration is all steps together, steps gives each: remove one", at)
 	}
 	c.distribution(at+".duration", t.Duration)
+	c.distribution(at+".termination", t.Termination)
 	for _, step := range sortedKeys(t.Steps) {
 		if t.Steps[step] == nil {
 			c.add(at+".steps."+step, "%s.steps.%s has no duration", at, step)

@@ -255,6 +255,9 @@ type TaskModel struct {
 	Results map[string]json.RawMessage `json:"results,omitempty"`
 	// Failures make attempts fail.
 	Failures []Failure `json:"failures,omitempty"`
+	// Termination is how long a step that runs takes to end once it has been sent
+	// SIGTERM; past the pod's grace period it is killed. Default: the kubelet's.
+	Termination *Distribution `json:"termination,omitempty"`
 }
 
 // Write is a path a task writes to a workspace.
@@ -283,7 +286,9 @@ type Failure struct {
 	Probability *float64 `json:"probability,omitempty"`
 	// Step is the step that fails; default the last.
 	Step string `json:"step,omitempty"`
-	// ExitCode defaults to 1. OOMKilled sets reason and code 137.
+	// ExitCode defaults to 1. OOMKilled sets reason and code: 137, and the steps after
+	// it are left waiting, since their predecessor's entrypoint is killed as well; with
+	// the kubelet's singleProcessOOMKill 255, and they are skipped.
 	ExitCode  int    `json:"exitCode,omitempty"`
 	OOMKilled bool   `json:"oomKilled,omitempty"`
 	Message   string `json:"message,omitempty"`
