@@ -287,7 +287,9 @@ func (t *timeline) judgeRun(run *pipelineRun) (ruling, error) {
 			best = r
 		}
 	}
-	if rank(best.outcome) > rank(MultiAttach) {
+	// Time was lost by it, and nothing else: a task that fails by itself, or finds no
+	// place, would have done so without.
+	if best.outcome == Timeout {
 		held, err := t.heldOnce(run)
 		if err != nil {
 			return ruling{}, err
