@@ -484,6 +484,7 @@ func (c *play) loop() error {
 			looked = true
 			c.sched.RetryAll()
 			c.kube.Nudge()
+			c.interventions.nudge(c.evictAgain)
 			continue
 		}
 		if !c.still() {
@@ -614,6 +615,7 @@ func (c *play) settle() error {
 // the runs and what they own, then claims, so that machines and controllers
 // detach and delete volumes, then the rest. The cluster itself stays.
 func (c *play) clean() error {
+	c.interventions.cancelled() // nobody drains what is being cleared away
 	if err := c.fold(); err != nil {
 		return err
 	}

@@ -36,6 +36,8 @@ type interventions struct {
 	facts map[string]map[history.Ref]bool
 	// failed is why one could not be carried out.
 	failed error
+	// evictions are those that a drained node waits for, by their keys on the clock.
+	evictions map[string]*eviction
 }
 
 // intervention is one of them.
@@ -48,7 +50,7 @@ type intervention struct {
 }
 
 func newInterventions(cell *scenario.Cell, builds builds) *interventions {
-	out := &interventions{builds: builds, facts: map[string]map[history.Ref]bool{
+	out := &interventions{builds: builds, evictions: map[string]*eviction{}, facts: map[string]map[history.Ref]bool{
 		history.FactVolumesAttached: {}, history.FactVolumesReady: {}, history.FactImagePulled: {}, history.FactContainersBusy: {},
 	}}
 	for i := range cell.Spec.Interventions {
@@ -293,7 +295,7 @@ func (c *play) act(v *scenario.Intervention, f *history.Intervention) error {
 	case v.Patch != nil:
 		return c.patch(v.Patch)
 	case v.Delete != nil:
-		return c.remove(*v.Delete)
+		return c.remove(v.Delete)
 	case len(v.SetFlags) > 0:
 		return c.setFlags(v.SetFlags)
 	case v.Controller != "":
@@ -308,6 +310,8 @@ func (c *play) act(v *scenario.Intervention, f *history.Intervention) error {
 		return c.cordon(*v.Cordon, true, f)
 	case v.Uncordon != nil:
 		return c.cordon(*v.Uncordon, false, f)
+	case v.Drain != nil:
+		return c.drain(v.Drain, f)
 	case v.Taint != nil:
 		return c.taint(*v.Taint, f)
 	case v.Untaint != nil:
@@ -449,8 +453,8 @@ func (c *play) patch(p *scenario.ObjectPatch) error {
 	return nil
 }
 
-func (c *play) remove(ref scenario.ObjectRef) error {
-	objects, err := c.named(ref)
+func (c *play) remove(d *scenario.ObjectDeletion) error {
+	objects, err := c.named(d.Ref())
 	if err != nil {
 		return err
 	}
@@ -461,7 +465,7 @@ func (c *play) remove(ref scenario.ObjectRef) error {
 			return noKind(err)
 		}
 		c.touches(u.GetKind(), u.GetNamespace())
-		if err := client.Delete(c.ctx, u.GetName(), metav1.DeleteOptions{PropagationPolicy: &background}); err != nil {
+		if err := client.Delete(c.ctx, u.GetName(), metav1.DeleteOptions{PropagationPolicy: &background, GracePeriodSeconds: d.GracePeriodSeconds}); err != nil {
 			return err
 		}
 	}

@@ -145,7 +145,7 @@ func (rt roundTripper) RoundTrip(req *http.Request) (*http.Response, error) {
 		resp, _, err := rt.exchange(req)
 		return resp, err
 	}
-	if req.Method == http.MethodDelete && where.name != "" {
+	if req.Method == http.MethodDelete && where.name != "" || isEviction(where) {
 		defer t.deletes(where, rt.actor)()
 	}
 	t.holds.sends(rt.actor, where, sent)
@@ -156,15 +156,37 @@ func (rt roundTripper) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, err
 	}
 	o := parse(got)
+	if isEviction(where) && resp.StatusCode < http.StatusMultipleChoices {
+		// The answer does not show what has become of the pod.
+		got, o = rt.evicted(req)
+	}
 	ended(resp.StatusCode, o, got)
 	t.record(rt.actor, req, where, resp.StatusCode, sent, got, o)
 	return resp, nil
+}
+
+// isEviction says whether a request asks for the eviction of a pod.
+func isEviction(where target) bool {
+	return where.group == "" && where.resource == "pods" && where.subresource == "eviction"
+}
+
+// evicted gives the pod that was evicted as it is now; nil if it is gone.
+func (rt roundTripper) evicted(eviction *http.Request) (got []byte, pod *unstructured.Unstructured) {
+	req := eviction.Clone(eviction.Context())
+	req.Method, req.Body, req.ContentLength = http.MethodGet, nil, 0
+	req.URL.Path = strings.TrimSuffix(req.URL.Path, "/eviction")
+	resp, got, err := rt.exchange(req)
+	if err != nil || resp.StatusCode != http.StatusOK {
+		return nil, nil
+	}
+	return got, parse(got)
 }
 
 // deletes notes who deletes an object until the function that it gives is called.
 func (t *Tap) deletes(where target, actor string) (over func()) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	where.subresource = ""
 	if t.deleting == nil {
 		t.deleting = map[target]string{}
 	}
@@ -298,6 +320,11 @@ func (t *Tap) record(actor string, req *http.Request, where target, code int, se
 		t.bind(actor, where, sent)
 		return
 	}
+	if isEviction(where) {
+		if verb = history.VerbUpdate; o == nil {
+			verb = history.VerbDelete // of a pod that had ended
+		}
+	}
 	if o == nil {
 		if verb == history.VerbDelete && where.name != "" {
 			// The answer does not show what was deleted.
@@ -313,7 +340,7 @@ func (t *Tap) record(actor string, req *http.Request, where target, code int, se
 		// A graceful deletion only sets the timestamp.
 		verb = history.VerbUpdate
 	}
-	if last := t.last[ref]; over && last != nil && last.another(o.GetUID()) {
+	if last := t.last[ref]; (over || isEviction(where)) && last != nil && last.another(o.GetUID()) {
 		// The answer was overtaken by that to the creation of the next object
 		// of this name.
 		return

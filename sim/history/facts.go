@@ -205,7 +205,7 @@ type Intervention struct {
 	Trigger string `json:"trigger"`
 	Action  string `json:"action"`
 	What    string `json:"what"`
-	// Node is the node of a cordon, taint or removal; Release and FormerRelease are the
+	// Node is the node of a cordon, drain, taint or removal; Release and FormerRelease are the
 	// versions of a swap; Controller is stop, start, kill or restart.
 	Node          string `json:"node,omitempty"`
 	Release       string `json:"release,omitempty"`

@@ -55,6 +55,8 @@ const (
 	ServiceAccount  = "service-account-controller"
 	// PodGC deletes the pods of nodes that are gone.
 	PodGC = "pod-garbage-collector"
+	// Disruption says how many pods of a PodDisruptionBudget may be evicted.
+	Disruption = "disruption-controller"
 	// NodeController puts taints on nodes, and evicts pods by them, as upstream has it.
 	NodeController = "node-controller"
 	// Manager is who the informers read as. It is no ServiceAccount: upstream's
@@ -134,7 +136,7 @@ func Start(ctx context.Context, o Options) (*Controllers, error) {
 	started := make(chan struct{})
 
 	for _, build := range []func(context.Context, informers.SharedInformerFactory) error{
-		c.statefulSet, c.deployment, c.replicaSet, c.daemonSet, c.ephemeralVolumes, c.volumeBinder, c.attachDetach, c.protection, c.namespace, c.serviceAccount, c.taintEviction, c.nodeLifecycle, c.podGC,
+		c.statefulSet, c.deployment, c.replicaSet, c.daemonSet, c.ephemeralVolumes, c.volumeBinder, c.attachDetach, c.protection, c.namespace, c.serviceAccount, c.taintEviction, c.nodeLifecycle, c.podGC, c.disruption,
 	} {
 		if err := build(ctx, typed); err != nil {
 			return nil, err

@@ -37,6 +37,7 @@ var (
 	distributionType = reflect.TypeFor[Distribution]()
 	stringListType   = reflect.TypeFor[StringList]()
 	nodeRefType      = reflect.TypeFor[NodeRef]()
+	nodeDrainType    = reflect.TypeFor[NodeDrain]()
 	scenarioType     = reflect.TypeFor[Scenario]()
 	axisType         = reflect.TypeFor[Axis]()
 	valueType        = reflect.TypeFor[Value]()
@@ -190,7 +191,7 @@ func (d *document) convert(n *yaml.Node, t reflect.Type, path string, partial bo
 	switch {
 	case t == rawType:
 		return d.generic(n, path)
-	case (t == distributionType || t == nodeRefType) && n.Kind == yaml.ScalarNode:
+	case (t == distributionType || t == nodeRefType || t == nodeDrainType) && n.Kind == yaml.ScalarNode:
 		return n.Value, true
 	case t == stringListType && n.Kind == yaml.ScalarNode:
 		return []any{n.Value}, true

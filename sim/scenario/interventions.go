@@ -41,7 +41,7 @@ var controllerActions = []string{ControllerStop, ControllerStart, ControllerKill
 var jsonPatchOps = []string{"add", "remove", "replace", "move", "copy", "test"}
 
 // interventionActions are the fields that say what is done.
-var interventionActions = []string{"apply", "patch", "delete", "setFlags", "controller", "swapRelease", "cordon", "uncordon", "removeNode", "taint", "untaint"}
+var interventionActions = []string{"apply", "patch", "delete", "setFlags", "controller", "swapRelease", "cordon", "uncordon", "drain", "removeNode", "taint", "untaint"}
 
 // Action gives the name of the field that says what is done; "" if there is
 // none.
@@ -56,7 +56,7 @@ func (v *Intervention) actions() []string {
 	var out []string
 	for i, given := range []bool{
 		v.Apply != nil, v.Patch != nil, v.Delete != nil, len(v.SetFlags) > 0, v.Controller != "", v.SwapRelease != "",
-		v.Cordon != nil, v.Uncordon != nil, v.RemoveNode != nil, v.Taint != nil, v.Untaint != nil,
+		v.Cordon != nil, v.Uncordon != nil, v.Drain != nil, v.RemoveNode != nil, v.Taint != nil, v.Untaint != nil,
 	} {
 		if given {
 			out = append(out, interventionActions[i])
@@ -91,7 +91,11 @@ func (v *Intervention) What() string {
 	case "patch":
 		return fmt.Sprintf("patch %s with %s", v.Patch.Ref(), v.Patch.Patch)
 	case "delete":
-		return "delete " + v.Delete.String()
+		what := "delete " + v.Delete.Ref().String()
+		if s := v.Delete.GracePeriodSeconds; s != nil {
+			what += fmt.Sprintf(" with a grace period of %d s", *s)
+		}
+		return what
 	case "setFlags":
 		var flags []string
 		for _, k := range sortedKeys(v.SetFlags) {
@@ -106,6 +110,12 @@ func (v *Intervention) What() string {
 		return "cordon " + v.Cordon.String()
 	case "uncordon":
 		return "uncordon " + v.Uncordon.String()
+	case "drain":
+		what := "drain " + v.Drain.Ref().String()
+		if v.Drain.Force {
+			what += " by force"
+		}
+		return what
 	case "removeNode":
 		return "remove " + v.RemoveNode.String()
 	case "taint":
@@ -120,6 +130,14 @@ func (v *Intervention) What() string {
 func (p *ObjectPatch) Ref() ObjectRef {
 	return ObjectRef{APIVersion: p.APIVersion, Kind: p.Kind, Namespace: p.Namespace, Name: p.Name, Labels: p.Labels}
 }
+
+// Ref names what is deleted.
+func (d *ObjectDeletion) Ref() ObjectRef {
+	return ObjectRef{APIVersion: d.APIVersion, Kind: d.Kind, Namespace: d.Namespace, Name: d.Name, Labels: d.Labels}
+}
+
+// Ref names the node.
+func (d *NodeDrain) Ref() NodeRef { return NodeRef{Name: d.Name, NodeOf: d.NodeOf} }
 
 // String gives "Kind namespace/name", or the labels in place of the name.
 func (r ObjectRef) String() string {
@@ -214,7 +232,13 @@ func (c *checker) intervention(at string, v *Intervention) {
 		c.objectPatch(at+".patch.patch", v.Patch.Patch)
 	}
 	if v.Delete != nil {
-		c.ref(at+".delete", *v.Delete)
+		c.ref(at+".delete", v.Delete.Ref())
+		if s := v.Delete.GracePeriodSeconds; s != nil && *s < 0 {
+			c.add(at+".delete.gracePeriodSeconds", "%s.delete.gracePeriodSeconds is %d; it cannot be negative", at, *s)
+		}
+	}
+	if v.Drain != nil {
+		c.node(at+".drain", v.Drain.Ref())
 	}
 	c.keys(at+".setFlags", v.SetFlags, FeatureFlags)
 	c.choice(at+".controller", "action on the controller", v.Controller, controllerActions)
@@ -345,6 +369,10 @@ func (w *world) intervention(f *File, at string, v *Intervention) {
 		if n.ref != nil {
 			node(at+"."+n.path, n.ref)
 		}
+	}
+	if v.Drain != nil {
+		drained := v.Drain.Ref()
+		node(at+".drain", &drained)
 	}
 	if v.Taint != nil {
 		node(at+".taint.node", &v.Taint.Node)

@@ -119,6 +119,8 @@ func makeSchema(t *testing.T) []byte {
 	also("Distribution", &jsonschema.Schema{Type: "string"})
 	also("Value", scalar())
 	also("NodeRef", &jsonschema.Schema{Type: "string"})
+	also("NodeDrain", &jsonschema.Schema{Type: "string"})
+	field("ObjectDeletion", "gracePeriodSeconds").Minimum = "0"
 	manifests := field("Apply", "manifests")
 	manifests.Items = &jsonschema.Schema{Type: "object"}
 	objectPatch := field("ObjectPatch", "patch")

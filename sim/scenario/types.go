@@ -370,7 +370,7 @@ type Intervention struct {
 	// Patch changes objects.
 	Patch *ObjectPatch `json:"patch,omitempty"`
 	// Delete deletes objects.
-	Delete *ObjectRef `json:"delete,omitempty"`
+	Delete *ObjectDeletion `json:"delete,omitempty"`
 	// SetFlags sets keys of feature-flags, the way that tekton.via says;
 	// "absent" takes a key out.
 	SetFlags map[string]string `json:"setFlags,omitempty"`
@@ -384,6 +384,9 @@ type Intervention struct {
 	// Cordon makes a node unschedulable, Uncordon schedulable again.
 	Cordon   *NodeRef `json:"cordon,omitempty"`
 	Uncordon *NodeRef `json:"uncordon,omitempty"`
+	// Drain empties a node as `kubectl drain --ignore-daemonsets
+	// --delete-emptydir-data` does.
+	Drain *NodeDrain `json:"drain,omitempty"`
 	// RemoveNode takes a node away, machine and all, as a cloud's autoscaler does
 	// without draining it.
 	RemoveNode *NodeRef `json:"removeNode,omitempty"`
@@ -422,6 +425,19 @@ type ObjectRef struct {
 	Labels map[string]string `json:"labels,omitempty"`
 }
 
+// ObjectDeletion is the deletion of the objects that it names.
+type ObjectDeletion struct {
+	APIVersion string            `json:"apiVersion,omitempty"`
+	Kind       string            `json:"kind"`
+	Namespace  string            `json:"namespace,omitempty"`
+	Name       string            `json:"name,omitempty"`
+	Labels     map[string]string `json:"labels,omitempty"`
+	// GracePeriodSeconds is how long a pod may take to end; the default is the
+	// pod's own terminationGracePeriodSeconds. 0 takes the object away at once
+	// and asks nobody, as `kubectl delete --grace-period=0 --force` does.
+	GracePeriodSeconds *int64 `json:"gracePeriodSeconds,omitempty"`
+}
+
 // ObjectPatch is a change of the objects that it names.
 type ObjectPatch struct {
 	APIVersion string            `json:"apiVersion,omitempty"`
@@ -439,6 +455,16 @@ type NodeRef struct {
 	Name string `json:"name,omitempty"`
 	// NodeOf is a pipeline task: the node of its latest pod is meant.
 	NodeOf string `json:"nodeOf,omitempty"`
+}
+
+// NodeDrain is a node that is to be emptied. In a file a plain string is Name.
+type NodeDrain struct {
+	Name string `json:"name,omitempty"`
+	// NodeOf is a pipeline task: the node of its latest pod is meant.
+	NodeOf string `json:"nodeOf,omitempty"`
+	// Force evicts pods that have no controller too. Without it one of them is
+	// enough and no pod is evicted.
+	Force bool `json:"force,omitempty"`
 }
 
 // NodeTaint is a taint of a node.

@@ -59,6 +59,16 @@ func (r *NodeRef) UnmarshalJSON(data []byte) error {
 	return json.Unmarshal(data, (*plain)(r))
 }
 
+// UnmarshalJSON takes a plain string as the node's name.
+func (d *NodeDrain) UnmarshalJSON(data []byte) error {
+	if len(data) > 0 && data[0] == '"' {
+		*d = NodeDrain{}
+		return json.Unmarshal(data, &d.Name)
+	}
+	type plain NodeDrain
+	return json.Unmarshal(data, (*plain)(d))
+}
+
 // UnmarshalJSON takes a plain string as a constant.
 func (d *Distribution) UnmarshalJSON(data []byte) error {
 	if len(data) > 0 && data[0] == '"' {

@@ -1,0 +1,135 @@
+package sim
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	policyv1 "k8s.io/api/policy/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/fields"
+
+	"simctl.dev/simctl/sim/clock"
+	"simctl.dev/simctl/sim/history"
+	"simctl.dev/simctl/sim/scenario"
+)
+
+// evictionRetry is how long `kubectl drain` waits before it asks once more for an
+// eviction that a PodDisruptionBudget did not allow (EvictErrorRetryDelay in
+// k8s.io/kubectl/pkg/drain).
+const evictionRetry = 5 * time.Second
+
+// eviction is one that was refused for now and is asked for again.
+type eviction struct {
+	namespace, name string
+	event           *clock.Event
+}
+
+// drain empties a node as `kubectl drain --ignore-daemonsets --delete-emptydir-data`
+// does: it is cordoned, and the API server is asked to evict its pods. How they end
+// is their kubelet's business. kubectl asks for all pods at the same time; here it is
+// in the order of their names.
+func (c *play) drain(d *scenario.NodeDrain, f *history.Intervention) error {
+	if err := c.cordon(d.Ref(), true, f); err != nil {
+		return err
+	}
+	pods, err := c.user.CoreV1().Pods("").List(c.ctx, metav1.ListOptions{
+		FieldSelector: fields.OneTermEqualSelector("spec.nodeName", f.Node).String()})
+	if err != nil {
+		return fmt.Errorf("listing the pods of Node %s: %w", f.Node, err)
+	}
+	slices.SortFunc(pods.Items, func(a, b corev1.Pod) int { return strings.Compare(podKey(&a), podKey(&b)) })
+	evicted, unmanaged := drained(pods.Items)
+	if len(unmanaged) > 0 && !d.Force {
+		return ineffective("cannot delete Pods that declare no controller (use --force to override): %s", strings.Join(unmanaged, ", "))
+	}
+	var failed error
+	for i := range evicted {
+		failed = errors.Join(failed, c.evict(&eviction{namespace: evicted[i].Namespace, name: evicted[i].Name}))
+	}
+	return failed
+}
+
+func podKey(p *corev1.Pod) string { return p.Namespace + "/" + p.Name }
+
+// drained gives the pods that a drain evicts, and names those among them that no
+// controller would make anew. DaemonSets put theirs back at once, and a mirror pod is
+// only the picture of one that the API server cannot end.
+func drained(pods []corev1.Pod) (evicted []corev1.Pod, unmanaged []string) {
+	for i := range pods {
+		p := &pods[i]
+		over := p.Status.Phase == corev1.PodSucceeded || p.Status.Phase == corev1.PodFailed
+		controller := metav1.GetControllerOf(p)
+		if _, mirror := p.Annotations[corev1.MirrorPodAnnotationKey]; mirror || controller != nil && controller.Kind == "DaemonSet" && !over {
+			continue
+		}
+		if controller == nil && !over {
+			unmanaged = append(unmanaged, podKey(p))
+		}
+		evicted = append(evicted, *p)
+	}
+	return evicted, unmanaged
+}
+
+// evict asks the API server to evict a pod, and once more later if a
+// PodDisruptionBudget does not allow it now. It gives the answer that ends the
+// drain of this pod without success.
+func (c *play) evict(e *eviction) error {
+	err := c.user.PolicyV1().Evictions(e.namespace).Evict(c.ctx, &policyv1.Eviction{
+		ObjectMeta: metav1.ObjectMeta{Namespace: e.namespace, Name: e.name}, DeleteOptions: &metav1.DeleteOptions{}})
+	switch {
+	case apierrors.IsNotFound(err):
+		return nil
+	case apierrors.IsTooManyRequests(err):
+		key := fmt.Sprintf("drain/%s/%s", e.namespace, e.name)
+		if c.interventions.evictions[key] != nil {
+			return nil // another drain waits for it
+		}
+		c.interventions.evictions[key] = e
+		e.event = c.clock.Schedule(evictionRetry, clock.Retry, key, func() {
+			delete(c.interventions.evictions, key)
+			c.evictAgain(e)
+		})
+		return nil
+	case err != nil:
+		return fmt.Errorf("evicting Pod %s/%s: %w", e.namespace, e.name, err)
+	}
+	return nil
+}
+
+// evictAgain asks once more. What the API server answers is in the history, as it is
+// on kubectl's screen; only what is no answer ends the cell.
+func (c *play) evictAgain(e *eviction) {
+	err := c.evict(e)
+	var answer apierrors.APIStatus
+	if err != nil && !errors.As(err, &answer) {
+		c.interventions.failed = err
+	}
+}
+
+// nudge asks at once for the evictions that were refused.
+func (all *interventions) nudge(again func(*eviction)) {
+	for _, e := range all.cancelled() {
+		again(e)
+	}
+}
+
+// cancelled takes the refused evictions off the clock and gives them in the order of
+// their names.
+func (all *interventions) cancelled() []*eviction {
+	var out []*eviction
+	for key, e := range all.evictions {
+		if e.event.Cancel() {
+			out = append(out, e)
+		}
+		delete(all.evictions, key)
+	}
+	slices.SortFunc(out, func(a, b *eviction) int {
+		return strings.Compare(a.namespace+"/"+a.name, b.namespace+"/"+b.name)
+	})
+	return out
+}
