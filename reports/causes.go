@@ -2,6 +2,7 @@ package reports
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"simctl.dev/simctl/sim/verdict"
@@ -14,13 +15,15 @@ type cause struct {
 	recovered bool
 	links     []verdict.Link
 	// cells are places in the result.
-	cells    []int
-	deviates bool
+	cells []int
+	// judgement is the worst of its cells: not as expected, nothing expected, as
+	// expected.
+	judgement verdict.Judgement
 }
 
 // causes gives each distinct chain of the cells that deviate or that are no
-// success once, numbered from 1: those with a cell that deviates first. The
-// map has the number by the cell's place in the result.
+// success once, numbered from 1: those with a cell that deviates first, then those
+// with a cell of which nothing is expected. The map has the number by the cell's place in the result.
 func causes(cells []verdict.Cell) ([]*cause, map[int]int) {
 	byKey := map[string]*cause{}
 	var all []*cause
@@ -34,16 +37,16 @@ func causes(cells []verdict.Cell) ([]*cause, map[int]int) {
 		}
 		k := chainKey(c.Outcome, c.Recovered, links)
 		if byKey[k] == nil {
-			byKey[k] = &cause{outcome: c.Outcome, recovered: c.Recovered, links: links}
+			byKey[k] = &cause{outcome: c.Outcome, recovered: c.Recovered, links: links, judgement: verdict.AsExpected}
 			all = append(all, byKey[k])
 		}
 		byKey[k].cells = append(byKey[k].cells, i)
-		byKey[k].deviates = byKey[k].deviates || Deviates(c)
+		byKey[k].worsen(c)
 	}
 	var sorted []*cause
-	for _, deviates := range []bool{true, false} {
+	for _, j := range judgements {
 		for _, c := range all {
-			if c.deviates == deviates {
+			if c.judgement == j {
 				sorted = append(sorted, c)
 			}
 		}
@@ -56,6 +59,20 @@ func causes(cells []verdict.Cell) ([]*cause, map[int]int) {
 		}
 	}
 	return sorted, numbers
+}
+
+// judgements are in the order in which readers want them.
+var judgements = []verdict.Judgement{verdict.NotAsExpected, verdict.NothingExpected, verdict.AsExpected}
+
+// worsen takes the cell's judgement if it is a worse one.
+func (c *cause) worsen(cell verdict.Cell) {
+	j := cell.Judgement
+	if Deviates(cell) {
+		j = verdict.NotAsExpected
+	}
+	if slices.Index(judgements, j) < slices.Index(judgements, c.judgement) {
+		c.judgement = j
+	}
 }
 
 // chainKey is equal for chains that say the same of objects whose generated
@@ -77,7 +94,7 @@ func (c *cause) render(groups []*group, cells []verdict.Cell, width int, s style
 		name += " (the run still finished)"
 	}
 	title := fmt.Sprintf("[%d] %s", c.number, name)
-	if c.deviates {
+	if c.judgement == verdict.NotAsExpected {
 		title = s.bad(title)
 	} else {
 		title = s.head(title)
@@ -169,10 +186,8 @@ func expectation(c verdict.Cell) string {
 	switch {
 	case c.Outcome == verdict.Error:
 		return "not run"
-	case c.Expected == "":
-		return "nothing expected"
-	case c.AsExpected:
-		return "as expected"
+	case c.Judgement != verdict.NotAsExpected:
+		return c.Judgement.String()
 	}
 	return "expected " + strings.ReplaceAll(c.Expected, "|", " or ")
 }

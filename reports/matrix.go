@@ -31,7 +31,7 @@ func outcomeText(c combo, causes map[int]int, s style) string {
 	counts := map[string]int{}
 	var refs []string
 	for i, cell := range c.cells {
-		judged = judged || cell.Expected != ""
+		judged = judged || cell.Judgement != verdict.NothingExpected
 		deviates = deviates || Deviates(cell)
 		success = success && cell.Outcome == verdict.Success
 		name := string(cell.Outcome)

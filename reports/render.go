@@ -116,5 +116,5 @@ func nonNil[T any](s []T) []T {
 // Deviates says that a cell did not do what its scenario expects, or that
 // simctl could not run it. A cell of which nothing is expected never deviates.
 func Deviates(c verdict.Cell) bool {
-	return c.Outcome == verdict.Error || c.Expected != "" && !c.AsExpected
+	return c.Outcome == verdict.Error || c.Judgement == verdict.NotAsExpected
 }

@@ -22,10 +22,10 @@ func renderTable(r verdict.RunResult, width int, s style) string {
 		fmt.Fprintf(&b, "%s\n\n", l)
 	}
 
-	section := func(title string, deviates bool) {
+	section := func(title string, judgement verdict.Judgement) {
 		first := true
 		for _, c := range chains {
-			if c.deviates != deviates {
+			if c.judgement != judgement {
 				continue
 			}
 			if first {
@@ -36,8 +36,9 @@ func renderTable(r verdict.RunResult, width int, s style) string {
 			b.WriteString("\n")
 		}
 	}
-	section("What deviates from what was expected, and why", true)
-	section("Why the others did not succeed, as expected", false)
+	section("What deviates from what was expected, and why", verdict.NotAsExpected)
+	section("Why cells of which nothing is expected did not succeed", verdict.NothingExpected)
+	section("Why the others did not succeed, as expected", verdict.AsExpected)
 
 	if remarks := Remarks(r.Cells); len(remarks) > 0 {
 		fmt.Fprintf(&b, "%s\n\n", s.head(ConductTitle))
@@ -155,7 +156,7 @@ func legend(cells []verdict.Cell, s style) string {
 		switch {
 		case Deviates(c):
 			deviates = true
-		case c.Expected == "":
+		case c.Judgement == verdict.NothingExpected:
 			unjudged = true
 		default:
 			expected = true
@@ -187,24 +188,36 @@ func legend(cells []verdict.Cell, s style) string {
 
 // summary is the last line.
 func summary(r verdict.RunResult, s style) string {
-	var deviates, unjudged, failed int
+	var met, deviates, unjudged, undone, failed int
 	for _, c := range r.Cells {
 		switch {
 		case c.Outcome == verdict.Error:
 			failed++
 		case Deviates(c):
 			deviates++
-		case c.Expected == "":
+		case c.Judgement == verdict.NothingExpected:
 			unjudged++
+			if !c.DidItsWork() {
+				undone++
+			}
+		default:
+			met++
 		}
 	}
 	t := cellCount(len(r.Cells)) + ": "
-	parts := []string{fmt.Sprintf("%d as expected", len(r.Cells)-deviates-unjudged-failed)}
+	var parts []string
+	if met+deviates > 0 || unjudged == 0 {
+		parts = append(parts, fmt.Sprintf("%d as expected", met))
+	}
 	if deviates > 0 {
 		parts = append(parts, s.bad(fmt.Sprintf("%d not as expected", deviates)))
 	}
 	if unjudged > 0 {
-		parts = append(parts, fmt.Sprintf("%d of which nothing is expected", unjudged))
+		part := fmt.Sprintf("%d of which nothing is expected", unjudged)
+		if undone > 0 {
+			part += s.bad(fmt.Sprintf(" (%d did not do their work)", undone))
+		}
+		parts = append(parts, part)
 	}
 	if failed > 0 {
 		parts = append(parts, s.bad(fmt.Sprintf("%d that simctl could not run", failed)))

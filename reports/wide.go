@@ -60,8 +60,8 @@ func paintOutcome(c verdict.Cell, s style) string {
 }
 
 func asExpected(c verdict.Cell) string {
-	if c.Expected == "" && c.Outcome != verdict.Error {
-		return markNone
+	if c.Judgement == verdict.NothingExpected && c.Outcome != verdict.Error {
+		return c.Judgement.String()
 	}
 	return fmt.Sprint(!Deviates(c))
 }

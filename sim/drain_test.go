@@ -9,6 +9,7 @@ import (
 
 	"simctl.dev/simctl/sim"
 	"simctl.dev/simctl/sim/history"
+	"simctl.dev/simctl/sim/verdict"
 )
 
 // TestDrain drains the node of a task that runs. The API server honours a
@@ -22,7 +23,7 @@ func TestDrain(t *testing.T) {
 	}
 	for _, r := range results {
 		what := r.Values["what"]
-		if !r.AsExpected {
+		if r.Judgement != verdict.AsExpected {
 			t.Errorf("%s: %s (%s)\n%s", what, r.Outcome, r.Error, chain(r))
 			continue
 		}

@@ -61,7 +61,7 @@ func TestLostNode(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, r := range results {
-		if !r.AsExpected {
+		if r.Judgement != verdict.AsExpected {
 			t.Errorf("%s: %s %s\n%s", r.Values["retries"], r.Outcome, r.Error, chain(r))
 			continue
 		}

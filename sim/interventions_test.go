@@ -40,7 +40,7 @@ func TestInterventions(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, r := range results {
-		if !r.AsExpected {
+		if r.Judgement != verdict.AsExpected {
 			t.Errorf("%s %v: %s (%s), expected %s\n%s", r.Scenario, r.Values, r.Outcome, r.Error, r.Expected, chain(r))
 		}
 		name := r.Values["what"]

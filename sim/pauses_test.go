@@ -12,6 +12,7 @@ import (
 
 	"simctl.dev/simctl/sim"
 	"simctl.dev/simctl/sim/scenario"
+	"simctl.dev/simctl/sim/verdict"
 )
 
 // TestPauses has the API server stand still for some milliseconds again and again, as
@@ -48,7 +49,7 @@ func TestPauses(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, r := range results {
-		if !r.AsExpected {
+		if r.Judgement != verdict.AsExpected {
 			t.Errorf("repeat %d: %s, expected %s (%s)\n%s", r.Repeat, r.Outcome, r.Expected, r.Error, chain(r))
 		}
 	}

@@ -32,7 +32,8 @@ type Options struct {
 	// OutDir is the run's folder: histories go to cells/ID/history.jsonl, what
 	// the controllers log to logs/.
 	OutDir string
-	// FailFast ends the run after the first cell that is not as expected.
+	// FailFast ends the run after the first cell that is not as expected or, if
+	// nothing is expected of it, did not do its work.
 	FailFast bool
 	// CacheDir holds builds; empty is the user's cache directory.
 	CacheDir string
@@ -65,7 +66,8 @@ type Event struct {
 	Done, Total int
 }
 
-// ErrFailFast says that a run ended early because a cell was not as expected.
+// ErrFailFast says that a run ended early because a cell was not as expected, or
+// did not do its work where nothing is expected.
 var ErrFailFast = errors.New("a cell was not as expected")
 
 // ChildMain runs one of the programs that simctl carries in itself (etcd,
@@ -310,7 +312,7 @@ func (r *run) done(index int, res verdict.Cell) {
 	done := len(r.results)
 	r.mu.Unlock()
 	r.tell(Event{Kind: EventCellDone, Cell: &r.cells[index], Result: &res, Done: done, Total: len(r.cells)})
-	if r.o.FailFast && !res.AsExpected {
+	if r.o.FailFast && res.Fails() {
 		r.cancel(fmt.Errorf("%w: %s", ErrFailFast, r.cells[index].ID()))
 	}
 }
@@ -332,7 +334,7 @@ func failedCell(cell *scenario.Cell, err error, begun time.Time) verdict.Cell {
 	res := newResult(cell)
 	res.Outcome = verdict.Error
 	res.Error = err.Error()
-	res.AsExpected = false
+	res.Judgement = verdict.NotAsExpected
 	res.WallSeconds = time.Since(begun).Seconds()
 	return res
 }
@@ -354,6 +356,6 @@ func judge(cell *scenario.Cell, entries []history.Entry) (verdict.Cell, error) {
 		return res, fmt.Errorf("judging %s: %w", cell.ID(), err)
 	}
 	res.Finding = f
-	res.Expected, res.AsExpected = cell.Expected.Judge(string(f.Outcome), f.Recovered, len(f.Busy) > 0)
+	res.Expect(cell.Expected)
 	return res, nil
 }

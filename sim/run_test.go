@@ -108,7 +108,7 @@ func TestOutcomes(t *testing.T) {
 	seen := map[verdict.Outcome]bool{}
 	for _, r := range results {
 		seen[r.Outcome] = true
-		if !r.AsExpected {
+		if r.Judgement != verdict.AsExpected {
 			t.Errorf("%s: %s (%s), expected %s\n%s", r.Scenario, r.Outcome, r.Error, r.Expected, chain(r))
 		}
 		if r.Outcome != verdict.Success && len(r.Cause) == 0 {
@@ -164,7 +164,7 @@ func TestFeatures(t *testing.T) {
 func TestUnnamedSteps(t *testing.T) {
 	for _, r := range runOn(t, "testdata/unnamed-steps.yaml", append(strings.Split(shippedReleases, ","), releases.BuiltIn)) {
 		at := r.Values["tekton"] + " " + r.Values["what"]
-		if !r.AsExpected {
+		if r.Judgement != verdict.AsExpected {
 			t.Errorf("%s: %s (%s), expected %s\n%s", at, r.Outcome, r.Error, r.Expected, chain(r))
 		}
 		if r.Values["what"] == "slip" {
@@ -191,7 +191,7 @@ func TestUnnamedSteps(t *testing.T) {
 // effect here is said.
 func TestOtherLoad(t *testing.T) {
 	for _, r := range runOn(t, "testdata/other-load.yaml", []string{releases.BuiltIn}) {
-		if !r.AsExpected {
+		if r.Judgement != verdict.AsExpected {
 			t.Errorf("%v: %s (%s), expected %s\n%s", r.Values, r.Outcome, r.Error, r.Expected, chain(r))
 		}
 		want := []string{

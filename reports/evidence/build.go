@@ -148,12 +148,8 @@ func badge(c verdict.Cell) Badge {
 	switch {
 	case c.Outcome == verdict.Error:
 		b.Expected = "not run"
-	case c.Expected == "":
-		b.Expected = "nothing expected"
-	case c.AsExpected:
-		b.Expected = "as expected"
 	default:
-		b.Expected = "expected " + strings.ReplaceAll(c.Expected, "|", " or ")
+		b.Expected = expectation(c)
 	}
 	return b
 }

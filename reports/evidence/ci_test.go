@@ -22,21 +22,22 @@ const hostile = "<script>alert('x')</script>\" ]]> & \x01\x1b[31m ünïcödé �
 // deviating is a run with a cell of each kind that a CI job tells apart.
 func deviating() Input {
 	makespan := 60.0
-	cell := func(change string, f verdict.Finding, expected string, asExpected bool) verdict.Cell {
+	cell := func(change string, f verdict.Finding, expected string, judgement verdict.Judgement) verdict.Cell {
 		return verdict.Cell{Scenario: "incident", Axes: []string{"change"}, Values: map[string]string{"change": change, "tekton": "1.3.1"},
-			Finding: f, Expected: expected, AsExpected: asExpected, WallSeconds: 1.25}
+			Finding: f, Expected: expected, Judgement: judgement, WallSeconds: 1.25}
 	}
 	chain := []verdict.Link{
 		{What: "Pod ns/run-abcde-build-pod is Pending " + hostile, Object: "Pod ns/run-bcdfg-build-pod", Evidence: "line 1\nline 2 " + hostile},
 		{What: "no StatefulSet", Object: "StatefulSet ns/affinity-assistant-0123456789", Evidence: strings.Repeat("long ", 400)},
 	}
 	in := Input{Result: verdict.RunResult{Simctl: "test", WallSeconds: 5, Cells: []verdict.Cell{
-		cell("good", verdict.Finding{Outcome: verdict.Success, MakespanSeconds: &makespan}, "success", true),
-		cell("stuck-as-expected", verdict.Finding{Outcome: verdict.Deadlock, Cause: chain}, "deadlock", true),
-		cell("stuck", verdict.Finding{Outcome: verdict.Deadlock, Cause: chain}, "success|multi-attach", false),
-		cell("held", verdict.Finding{Outcome: verdict.MultiAttach, Recovered: true, MakespanSeconds: &makespan, Cause: chain}, "success", false),
-		cell("unjudged "+hostile, verdict.Finding{Outcome: verdict.Failed, Cause: chain}, "", true),
-		cell("broken", verdict.Finding{Outcome: verdict.Error}, "success", false),
+		cell("good", verdict.Finding{Outcome: verdict.Success, MakespanSeconds: &makespan}, "success", verdict.AsExpected),
+		cell("stuck-as-expected", verdict.Finding{Outcome: verdict.Deadlock, Cause: chain}, "deadlock", verdict.AsExpected),
+		cell("stuck", verdict.Finding{Outcome: verdict.Deadlock, Cause: chain}, "success|multi-attach", verdict.NotAsExpected),
+		cell("held", verdict.Finding{Outcome: verdict.MultiAttach, Recovered: true, MakespanSeconds: &makespan, Cause: chain}, "success", verdict.NotAsExpected),
+		cell("unjudged "+hostile, verdict.Finding{Outcome: verdict.Failed, Cause: chain}, "", verdict.NothingExpected),
+		cell("broken", verdict.Finding{Outcome: verdict.Error}, "success", verdict.NotAsExpected),
+		cell("unjudged-good", verdict.Finding{Outcome: verdict.Success, MakespanSeconds: &makespan}, "", verdict.NothingExpected),
 	}}, Specs: map[string]*scenario.Cell{}}
 	in.Result.Cells[5].Error = "no space left on device " + hostile
 	in.Specs[idOf(in.Result.Cells[2])] = &scenario.Cell{File: "scenarios/my incident.yaml"}
@@ -58,7 +59,7 @@ func TestJUnit(t *testing.T) {
 	if err := xml.Unmarshal(raw, &got); err != nil {
 		t.Fatalf("%v in\n%s", err, raw)
 	}
-	if got.Tests != 6 || got.Failures != 2 || got.Errors != 1 || len(got.Suites) != 1 || got.Suites[0].Name != "incident" {
+	if got.Tests != 7 || got.Failures != 3 || got.Errors != 1 || len(got.Suites) != 1 || got.Suites[0].Name != "incident" {
 		t.Fatalf("suites: %+v", got)
 	}
 	cases := got.Suites[0].Testcases
@@ -69,7 +70,10 @@ func TestJUnit(t *testing.T) {
 	if c := cases[5]; c.Error == nil || !strings.Contains(c.Error.Message, "no space left") {
 		t.Errorf("the error is %+v", c.Error)
 	}
-	for _, i := range []int{0, 1, 4} {
+	if c := cases[4]; c.Failure == nil || c.Failure.Message != "failed, nothing expected: no StatefulSet" {
+		t.Errorf("of what is not expected to fail: %+v", c.Failure)
+	}
+	for _, i := range []int{0, 1, 6} {
 		if c := cases[i]; c.Failure != nil || c.Error != nil {
 			t.Errorf("%s did not pass", c.Name)
 		}
@@ -142,10 +146,10 @@ func decodeSARIF(t *testing.T, raw []byte) sarifLog {
 
 func TestSARIF(t *testing.T) {
 	run := decodeSARIF(t, sarifOf(t, deviating())).Runs[0]
-	if len(run.Results) != 3 {
-		t.Fatalf("%d results, want one for each cell that deviates", len(run.Results))
+	if len(run.Results) != 4 {
+		t.Fatalf("%d results, want one for each cell that fails", len(run.Results))
 	}
-	for i, want := range []struct{ rule, level string }{{"simctl/deadlock", "error"}, {"simctl/multi-attach", "warning"}, {"simctl/error", "error"}} {
+	for i, want := range []struct{ rule, level string }{{"simctl/deadlock", "error"}, {"simctl/multi-attach", "warning"}, {"simctl/failed", "error"}, {"simctl/error", "error"}} {
 		r := run.Results[i]
 		if r.RuleID != want.rule || r.Level != want.level || run.Tool.Driver.Rules[r.RuleIndex].ID != want.rule {
 			t.Errorf("result %d is %s (rule %d), %s", i, r.RuleID, r.RuleIndex, r.Level)

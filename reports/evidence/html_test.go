@@ -168,7 +168,7 @@ func manyCells(n int) Input {
 	values := [][]string{{"workspaces", "pipelineruns", "isolate-pipelinerun", "disabled"}, {"RWO", "RWX", "ROX", "RWOP"}, {"none", "gpu", "all"}, {"0.68.1", "1.3.1", "1.15.0"}}
 	number := func(v float64) *float64 { return &v }
 	for i := range n {
-		c := verdict.Cell{Scenario: fmt.Sprintf("placement-%d", i/144), Axes: axes, Values: map[string]string{}, Expected: "success", AsExpected: true}
+		c := verdict.Cell{Scenario: fmt.Sprintf("placement-%d", i/144), Axes: axes, Values: map[string]string{}, Expected: "success", Judgement: verdict.AsExpected}
 		at := i % 144
 		for k := len(axes) - 1; k >= 0; k-- {
 			c.Values[axes[k]] = values[k][at%len(values[k])]

@@ -36,7 +36,7 @@ type (
 		Repeat              int               `json:"repeat"`
 		Outcome             verdict.Outcome   `json:"outcome"`
 		Expected            string            `json:"expected"`
-		AsExpected          bool              `json:"asExpected"`
+		Judgement           verdict.Judgement `json:"asExpected"`
 		Cause               int               `json:"cause,omitempty"`
 		MakespanSeconds     *float64          `json:"makespanSeconds"`
 		BlockedSinceSeconds *float64          `json:"blockedSinceSeconds"`
@@ -105,7 +105,7 @@ func (r *Report) JSON(w io.Writer) error {
 	for _, s := range r.Scenarios {
 		for _, c := range s.Cells {
 			x := documentCell{ID: c.ID, Scenario: s.Name, Values: c.Result.Values, Repeat: c.Result.Repeat, Outcome: c.Result.Outcome,
-				Expected: c.Result.Expected, AsExpected: c.Result.AsExpected,
+				Expected: c.Result.Expected, Judgement: c.Result.Judgement,
 				MakespanSeconds: c.Result.MakespanSeconds, BlockedSinceSeconds: c.Result.BlockedSinceSeconds}
 			if c.Cause != nil {
 				x.Cause = c.Cause.Number

@@ -14,8 +14,9 @@ import (
 )
 
 // JUnit writes a result as JUnit XML: a suite for each scenario, a case for each
-// cell. An outcome that is not the one expected is a failure with its cause, a
-// cell that simctl could not run an error. Times are real, as of any test.
+// cell. An outcome that is not the one expected is a failure with its cause, as is a
+// run that did not do its work where nothing is expected; a cell that simctl could
+// not run is an error. Times are real, as of any test.
 func JUnit(w io.Writer, r verdict.RunResult) error {
 	var suites junit.Testsuites
 	var names []string
@@ -51,20 +52,28 @@ func testCase(c verdict.Cell) junit.Testcase {
 	switch {
 	case c.Outcome == verdict.Error:
 		t.Error = &junit.Result{Message: printable(c.Error), Type: string(verdict.Error), Data: printable("simctl could not run the cell: " + c.Error)}
-	case reports.Deviates(c):
-		message := fmt.Sprintf("%s, expected %s", told, strings.ReplaceAll(c.Expected, "|", " or "))
+	case c.Fails():
+		message := told + ", " + expectation(c)
 		if len(c.Cause) > 0 {
 			message += ": " + c.Cause[len(c.Cause)-1].What
 		}
 		t.Failure = &junit.Result{Message: printable(message), Type: string(c.Outcome), Data: printable(chainText(c.Cause))}
 	default:
-		line := "outcome: " + told
+		line := "outcome: " + told + ", " + expectation(c)
 		if c.MakespanSeconds != nil {
 			line += ", makespan " + reports.Duration(*c.MakespanSeconds) + " (virtual)"
 		}
 		t.SystemOut = &junit.Output{Data: printable(line)}
 	}
 	return t
+}
+
+// expectation says in words what was expected of a cell.
+func expectation(c verdict.Cell) string {
+	if c.Judgement == verdict.NotAsExpected {
+		return "expected " + strings.ReplaceAll(c.Expected, "|", " or ")
+	}
+	return c.Judgement.String()
 }
 
 // outcomeOf says a cell's outcome in words.

@@ -57,7 +57,7 @@ func SARIF(w io.Writer, in Input) error {
 			WithDefaultConfiguration(sarif.NewReportingConfiguration().WithLevel(level))
 	}
 	for _, c := range in.Result.Cells {
-		if reports.Deviates(c) {
+		if c.Fails() {
 			run.AddResult(deviation(in, c, run.GetRuleIndex(ruleID(c.Outcome))))
 		}
 	}
@@ -84,7 +84,7 @@ func deviation(in Input, c verdict.Cell, rule int) *sarif.Result {
 	if c.Outcome == verdict.Error {
 		text = fmt.Sprintf("%s %s: simctl could not run the cell: %s", c.Scenario, cellName(c), c.Error)
 	} else {
-		text = fmt.Sprintf("%s %s: %s, expected %s", c.Scenario, cellName(c), outcomeOf(c), strings.ReplaceAll(c.Expected, "|", " or "))
+		text = fmt.Sprintf("%s %s: %s, %s", c.Scenario, cellName(c), outcomeOf(c), expectation(c))
 		if len(c.Cause) > 0 {
 			text += ": " + c.Cause[len(c.Cause)-1].What + ".\n\n" + chainText(c.Cause)
 		}

@@ -528,11 +528,7 @@ type Expectation struct {
 
 // Judge says whether a cell came out as expected, and what was: the outcomes, with
 // "|" between them, and beside the right outcome what else is not as it should be.
-// Where nothing is expected, nil, everything is met.
 func (e *Expectation) Judge(outcome string, recovered, busy bool) (expected string, met bool) {
-	if e == nil {
-		return "", true
-	}
 	expected = strings.Join(e.Outcome, "|")
 	if !slices.Contains(e.Outcome, outcome) {
 		return expected, false

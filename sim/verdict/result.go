@@ -137,9 +137,11 @@ type Cell struct {
 	Axes   []string `json:"axes"`
 	Repeat int      `json:"repeat"`
 	Finding
-	// Expected is the expected outcome ("a|b" for alternatives); empty if none.
-	Expected   string `json:"expected"`
-	AsExpected bool   `json:"asExpected"`
+	// Expected says in words what is expected ("a|b" for alternatives); empty if
+	// nothing is.
+	Expected string `json:"expected"`
+	// Judgement says whether that is what came out.
+	Judgement Judgement `json:"asExpected"`
 	// WallSeconds is real time.
 	WallSeconds float64 `json:"wallSeconds"`
 	// History is the cell's history file, relative to the run's folder.

@@ -51,10 +51,7 @@ func (f *fakeEngine) Run(ctx context.Context, cells []scenario.Cell, o RunOption
 			r = f.outcome(c)
 		}
 		r.Scenario, r.Values, r.Axes, r.Repeat, r.WallSeconds = c.Scenario, c.Values, c.Axes, c.Repeat, 0.5
-		if c.Expected != nil {
-			r.Expected = strings.Join(c.Expected.Outcome, "|")
-			r.AsExpected = slices.Contains(c.Expected.Outcome, string(r.Outcome))
-		}
+		r.Expect(c.Expected)
 		f.ran = append(f.ran, c.ID())
 		out = append(out, r)
 		o.Progress(Event{Kind: EventCellDone, Cell: &c, Result: &r})
@@ -65,7 +62,7 @@ func (f *fakeEngine) Run(ctx context.Context, cells []scenario.Cell, o RunOption
 			}
 			return out, f.err
 		}
-		if o.FailFast && !r.AsExpected {
+		if o.FailFast && r.Fails() {
 			return out, nil
 		}
 	}
@@ -180,8 +177,12 @@ func TestExitStatus(t *testing.T) {
 			stderr: []string{"[1/6] demo coschedule=workspaces accessMode=RWO: success", "kept in .simctl/runs/20251027-101500-"}, without: "simctl:"},
 		{name: "an outcome deviates", engine: &fakeEngine{outcome: deadlock}, args: []string{"run", "scenarios/demo.yaml"}, status: StatusDeviates,
 			stdout: "0 as expected, 4 not as expected", stderr: []string{"deadlock, expected success or multi-attach"}, without: "simctl:"},
-		{name: "nothing is expected", engine: &fakeEngine{outcome: deadlock}, args: []string{"run", "scenarios/other.yaml"},
-			stdout: "[1] deadlock"},
+		{name: "nothing is expected", engine: &fakeEngine{outcome: deadlock}, args: []string{"run", "scenarios/other.yaml"}, status: StatusDeviates,
+			stdout: "Why cells of which nothing is expected did not succeed\n\n[1] deadlock"},
+		{name: "nothing is expected and all went well", engine: &fakeEngine{}, args: []string{"run", "scenarios/other.yaml"},
+			stdout: "2 cells: 2 of which nothing is expected"},
+		{name: "fail fast where nothing is expected", engine: &fakeEngine{outcome: deadlock}, args: []string{"run", "scenarios/other.yaml", "--fail-fast"}, status: StatusDeviates,
+			stdout: "1 cell: 1 of which nothing is expected (1 did not do their work)"},
 		{name: "cells could not be run", engine: &fakeEngine{outcome: broken}, args: []string{"run", "scenarios/demo.yaml"}, status: StatusError,
 			stdout: "2 that simctl could not run", stderr: []string{"simctl: 2 cells could not be run: the controller died: no space left on device\n"}},
 		{name: "the engine fails", engine: &fakeEngine{after: 1, err: errors.New("etcd: port 2379 is taken")}, args: []string{"run", "scenarios/demo.yaml"}, status: StatusError,
@@ -450,8 +451,8 @@ func TestResumeChanged(t *testing.T) {
 		t.Errorf("an expectation that has changed ran %v", e.ran)
 	}
 	for _, c := range result(t, "kept").Cells {
-		if want := c.Expected == "success|multi-attach"; c.AsExpected != want {
-			t.Errorf("%v: expected %q, asExpected = %t", c.Values, c.Expected, c.AsExpected)
+		if want := c.Expected == "success|multi-attach"; (c.Judgement == verdict.AsExpected) != want {
+			t.Errorf("%v: expected %q, %s", c.Values, c.Expected, c.Judgement)
 		}
 	}
 

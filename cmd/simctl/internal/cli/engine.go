@@ -39,7 +39,7 @@ type RunOptions struct {
 	Parallel int
 	// OutDir is the run's folder, CacheDir that of the builds of Tekton.
 	OutDir, CacheDir string
-	// FailFast stops at the first cell that is not as expected; that is no error.
+	// FailFast stops at the first cell that fails; that is no error.
 	FailFast bool
 	// Progress is called from several goroutines, one at a time.
 	Progress func(Event)

@@ -61,10 +61,11 @@ func (r *keptRun) explain(w io.Writer, i int) error {
 		b.WriteString(" (the run still finished)")
 	}
 	switch {
-	case reports.Deviates(c) && c.Expected != "":
+	case c.Outcome == verdict.Error:
+	case c.Judgement == verdict.NotAsExpected:
 		fmt.Fprintf(&b, ", expected %s", strings.ReplaceAll(c.Expected, "|", " or "))
-	case c.Expected != "":
-		b.WriteString(", as expected")
+	default:
+		fmt.Fprintf(&b, ", %s", c.Judgement)
 	}
 	b.WriteString("\n")
 	if c.MakespanSeconds != nil {

@@ -111,7 +111,7 @@ func (p *progress) event(e Event) {
 		case reports.Deviates(r):
 			line += ", expected " + strings.ReplaceAll(r.Expected, "|", " or ")
 		}
-		p.say(line, reports.Deviates(r))
+		p.say(line, r.Fails())
 	}
 }
 

@@ -17,7 +17,8 @@ import (
 const (
 	// StatusOK: everything came out as expected.
 	StatusOK = 0
-	// StatusDeviates: an outcome differs from what was expected.
+	// StatusDeviates: an outcome differs from what was expected or, where nothing
+	// is expected, a run did not do its work.
 	StatusDeviates = 1
 	// StatusError: simctl could not do its work.
 	StatusError = 2
@@ -104,8 +105,9 @@ Every flag can also be given as an environment variable (--fail-fast is
 SIMCTL_FAIL_FAST) or in the file .simctl.yaml (fail-fast: true). A flag wins over
 the environment, and that over the file.
 
-Exit status: 0 as expected, 1 an outcome differs from what was expected,
-2 simctl could not do its work.`,
+Exit status: 0 as expected, 1 an outcome differs from what was expected or,
+where nothing is expected, a run did not do its work, 2 simctl could not do
+its work.`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          cobra.NoArgs,

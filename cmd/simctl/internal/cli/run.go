@@ -36,8 +36,9 @@ of outcomes, what deviates from what the scenarios expect and why, and timing.
 Results go to standard output, progress to standard error. Everything is kept
 under .simctl/runs/ID: the result, a history for each cell, logs.
 
-Exit status: 0 as expected, 1 an outcome differs from what was expected,
-2 simctl could not do its work.`,
+Exit status: 0 as expected, 1 an outcome differs from what was expected or,
+where nothing is expected, a run did not do its work, 2 simctl could not do
+its work.`,
 		Example: `  simctl run scenarios/
   simctl run scenarios/incident.yaml --set change=as-reported,tekton-1.15
   simctl run scenarios/placement.yaml --tekton 1.3.1,1.15.0 -o json
@@ -49,7 +50,7 @@ Exit status: 0 as expected, 1 an outcome differs from what was expected,
 	f.StringP("output", "o", string(reports.Table), "`format` of the result: table, wide, json or yaml")
 	f.StringArray("report", nil, "write the evidence report to this `file` as well, its ending says how: .html, .md, .json, .xml (JUnit), .sarif (repeatable)")
 	resumeFlag(cmd, "run")
-	f.Bool("fail-fast", false, "stop at the first cell that is not as expected")
+	f.Bool("fail-fast", false, "stop at the first cell that is not as expected or, if nothing is expected of it, did not do its work")
 	engineFlags(cmd)
 	expansionFlags(cmd)
 	return cmd
@@ -274,7 +275,7 @@ func kept(store *runstore.Run, id string, cell scenario.Cell) (verdict.Cell, boo
 	if !ok || r.Outcome == verdict.Error {
 		return r, ok
 	}
-	r.Expected, r.AsExpected = cell.Expected.Judge(string(r.Outcome), r.Recovered, len(r.Busy) > 0)
+	r.Expect(cell.Expected)
 	return r, true
 }
 
@@ -392,7 +393,7 @@ func (a *App) report(ctx context.Context, store *runstore.Run, in *inputs, s set
 				len(r.Cells), cellCount(len(in.cells)), resumeCommand("run", s, r.ID)))
 		}
 	}
-	deviates := false
+	fails := false
 	var failed []string
 	cells := map[string]int{}
 	for _, c := range r.Cells {
@@ -403,8 +404,8 @@ func (a *App) report(ctx context.Context, store *runstore.Run, in *inputs, s set
 				failed = append(failed, reason)
 			}
 			cells[reason]++
-		case reports.Deviates(c):
-			deviates = true
+		case c.Fails():
+			fails = true
 		}
 	}
 	for _, reason := range failed {
@@ -414,7 +415,7 @@ func (a *App) report(ctx context.Context, store *runstore.Run, in *inputs, s set
 	case len(problems) > 0:
 		a.complain(errors.Join(problems...))
 		return errReported
-	case deviates:
+	case fails:
 		return errDeviates
 	case r.Interrupted && !s.failFast:
 		a.complain(fmt.Errorf("only %d of %s have a result: go on with: %s", len(r.Cells), cellCount(len(in.cells)), resumeCommand("run", s, r.ID)))

@@ -59,19 +59,36 @@ func (a *App) printRuns(all []runstore.Kept) error {
 
 // summaryOf says in a few words what came of a run.
 func summaryOf(r verdict.RunResult) string {
-	deviates := 0
+	var deviates, unjudged, undone int
 	for _, c := range r.Cells {
-		if reports.Deviates(c) {
+		switch {
+		case reports.Deviates(c):
 			deviates++
+		case c.Judgement == verdict.NothingExpected:
+			unjudged++
+			if !c.DidItsWork() {
+				undone++
+			}
 		}
+	}
+	var parts []string
+	if deviates > 0 {
+		parts = append(parts, fmt.Sprintf("%d not as expected", deviates))
+	}
+	if undone > 0 {
+		parts = append(parts, fmt.Sprintf("%d did not do their work", undone))
 	}
 	switch {
 	case r.Interrupted:
 		return "interrupted"
-	case deviates > 0:
-		return fmt.Sprintf("%d not as expected", deviates)
+	case unjudged > 0 && unjudged == len(r.Cells):
+		parts = append([]string{verdict.NothingExpected.String()}, parts...)
+	case unjudged > 0:
+		parts = append(parts, fmt.Sprintf("nothing expected of %d", unjudged))
+	case deviates == 0:
+		return verdict.AsExpected.String()
 	}
-	return "as expected"
+	return strings.Join(parts, ", ")
 }
 
 func megabytes(n int64) string { return fmt.Sprintf("%.1f MB", float64(n)/1e6) }

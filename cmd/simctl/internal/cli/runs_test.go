@@ -3,6 +3,8 @@ package cli
 import (
 	"strings"
 	"testing"
+
+	"simctl.dev/simctl/sim/verdict"
 )
 
 func TestRunsAreReadAgain(t *testing.T) {
@@ -58,5 +60,28 @@ func TestRunsAreReadAgain(t *testing.T) {
 	}
 	if done := simctl(t, e, "__complete", "explain", "latest", ""); !strings.Contains(done.stdout, r.ids[0]) {
 		t.Errorf("completion offers %s", done.stdout)
+	}
+}
+
+func TestSummaryOf(t *testing.T) {
+	cell := func(o verdict.Outcome, j verdict.Judgement) verdict.Cell {
+		return verdict.Cell{Finding: verdict.Finding{Outcome: o}, Judgement: j}
+	}
+	met, unmet := cell(verdict.Deadlock, verdict.AsExpected), cell(verdict.Deadlock, verdict.NotAsExpected)
+	well, stuck := cell(verdict.Success, verdict.NothingExpected), cell(verdict.Deadlock, verdict.NothingExpected)
+	for _, tt := range []struct {
+		want  string
+		cells []verdict.Cell
+	}{
+		{"as expected", []verdict.Cell{met}},
+		{"1 not as expected", []verdict.Cell{met, unmet}},
+		{"nothing expected", []verdict.Cell{well}},
+		{"nothing expected, 1 did not do their work", []verdict.Cell{well, stuck}},
+		{"1 not as expected, 1 did not do their work, nothing expected of 2", []verdict.Cell{unmet, well, stuck}},
+		{"nothing expected of 1", []verdict.Cell{met, well}},
+	} {
+		if got := summaryOf(verdict.RunResult{Cells: tt.cells}); got != tt.want {
+			t.Errorf("%d cells: %q, want %q", len(tt.cells), got, tt.want)
+		}
 	}
 }
