@@ -226,10 +226,14 @@ func (c *play) configure() error {
 	}
 	for _, cm := range c.release.configMaps {
 		set := map[string]map[string]string{featureFlags: t.Flags, configDefaults: t.Defaults}[cm.Name]
-		if len(set) == 0 {
+		base, err := c.installed(cm)
+		if err != nil {
+			return err
+		}
+		if len(set) == 0 && base == cm {
 			continue
 		}
-		want := cm.DeepCopy()
+		want := base.DeepCopy()
 		if want.Data == nil {
 			want.Data = map[string]string{}
 		}

@@ -26,7 +26,9 @@ const evictionRetry = 5 * time.Second
 // eviction is one that was refused for now and is asked for again.
 type eviction struct {
 	namespace, name string
-	event           *clock.Event
+	// key names the pod without what was made up.
+	key   string
+	event *clock.Event
 }
 
 // drain empties a node as `kubectl drain --ignore-daemonsets --delete-emptydir-data`
@@ -42,19 +44,17 @@ func (c *play) drain(d *scenario.NodeDrain, f *history.Intervention) error {
 	if err != nil {
 		return fmt.Errorf("listing the pods of Node %s: %w", f.Node, err)
 	}
-	slices.SortFunc(pods.Items, func(a, b corev1.Pod) int { return strings.Compare(podKey(&a), podKey(&b)) })
+	slices.SortStableFunc(pods.Items, func(a, b corev1.Pod) int { return strings.Compare(podKey(&a), podKey(&b)) })
 	evicted, unmanaged := drained(pods.Items)
 	if len(unmanaged) > 0 && !d.Force {
 		return ineffective("cannot delete Pods that declare no controller (use --force to override): %s", strings.Join(unmanaged, ", "))
 	}
 	var failed error
 	for i := range evicted {
-		failed = errors.Join(failed, c.evict(&eviction{namespace: evicted[i].Namespace, name: evicted[i].Name}))
+		failed = errors.Join(failed, c.evict(&eviction{namespace: evicted[i].Namespace, name: evicted[i].Name, key: "drain/" + podKey(&evicted[i])}))
 	}
 	return failed
 }
-
-func podKey(p *corev1.Pod) string { return p.Namespace + "/" + p.Name }
 
 // drained gives the pods that a drain evicts, and names those among them that no
 // controller would make anew. DaemonSets put theirs back at once, and a mirror pod is
@@ -68,7 +68,7 @@ func drained(pods []corev1.Pod) (evicted []corev1.Pod, unmanaged []string) {
 			continue
 		}
 		if controller == nil && !over {
-			unmanaged = append(unmanaged, podKey(p))
+			unmanaged = append(unmanaged, p.Namespace+"/"+p.Name)
 		}
 		evicted = append(evicted, *p)
 	}
@@ -85,13 +85,13 @@ func (c *play) evict(e *eviction) error {
 	case apierrors.IsNotFound(err):
 		return nil
 	case apierrors.IsTooManyRequests(err):
-		key := fmt.Sprintf("drain/%s/%s", e.namespace, e.name)
-		if c.interventions.evictions[key] != nil {
+		id := e.namespace + "/" + e.name
+		if c.interventions.evictions[id] != nil {
 			return nil // another drain waits for it
 		}
-		c.interventions.evictions[key] = e
-		e.event = c.clock.Schedule(evictionRetry, clock.Retry, key, func() {
-			delete(c.interventions.evictions, key)
+		c.interventions.evictions[id] = e
+		e.event = c.clock.Schedule(evictionRetry, clock.Retry, e.key, func() {
+			delete(c.interventions.evictions, id)
 			c.evictAgain(e)
 		})
 		return nil
@@ -122,14 +122,12 @@ func (all *interventions) nudge(again func(*eviction)) {
 // their names.
 func (all *interventions) cancelled() []*eviction {
 	var out []*eviction
-	for key, e := range all.evictions {
+	for id, e := range all.evictions {
 		if e.event.Cancel() {
 			out = append(out, e)
 		}
-		delete(all.evictions, key)
+		delete(all.evictions, id)
 	}
-	slices.SortFunc(out, func(a, b *eviction) int {
-		return strings.Compare(a.namespace+"/"+a.name, b.namespace+"/"+b.name)
-	})
+	slices.SortFunc(out, func(a, b *eviction) int { return strings.Compare(a.key+a.name, b.key+b.name) })
 	return out
 }

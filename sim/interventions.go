@@ -36,7 +36,7 @@ type interventions struct {
 	facts map[string]map[history.Ref]bool
 	// failed is why one could not be carried out.
 	failed error
-	// evictions are those that a drained node waits for, by their keys on the clock.
+	// evictions are those that a drained node waits for, by their pods.
 	evictions map[string]*eviction
 }
 

@@ -122,11 +122,7 @@ func (c *play) grant(namespaces []*corev1.Namespace) error {
 	if !o.Enabled {
 		return nil
 	}
-	var names []string
-	for _, n := range namespaces {
-		names = append(names, n.Name)
-	}
-	objects, err := openshift.Grants(o, names)
+	objects, err := openshift.Grants(o, namespaces)
 	if err != nil {
 		return err
 	}
@@ -136,6 +132,26 @@ func (c *play) grant(namespaces []*corev1.Namespace) error {
 		}
 	}
 	return nil
+}
+
+// operatorRelease is the Tekton operator that ships the cell's release.
+func (c *play) operatorRelease() openshift.OperatorRelease {
+	return openshift.OperatorRelease{Tekton: c.cell.Spec.Tekton.Version, OpenShift: c.cell.Spec.Cluster.OpenShift.Enabled}
+}
+
+// installed gives a ConfigMap of the release as the cell's cluster has it before the
+// scenario says anything of it: on OpenShift the operator has rendered it.
+func (c *play) installed(cm *corev1.ConfigMap) (*corev1.ConfigMap, error) {
+	if !c.cell.Spec.Cluster.OpenShift.Enabled {
+		return cm, nil
+	}
+	data, err := c.operatorRelease().Installed(cm.Name, cm.Data)
+	if err != nil {
+		return nil, err
+	}
+	cm = cm.DeepCopy()
+	cm.Data = data
+	return cm, nil
 }
 
 // operate sets the cell's flags by a TektonConfig, which the simulated operator
@@ -150,7 +166,7 @@ func (c *play) operate() error {
 		return err
 	}
 	o := openshift.OperatorOptions{
-		Release:   openshift.OperatorRelease{Tekton: t.Version, OpenShift: c.cell.Spec.Cluster.OpenShift.Enabled},
+		Release:   c.operatorRelease(),
 		Namespace: c.release.namespace,
 		Client:    c.operator, Dynamic: c.operator.dynamic,
 		Clock: c.clock, Logger: c.logger.WithName("operator"),

@@ -226,7 +226,7 @@ func cluster(t testing.TB, o scenario.OpenShift, ns *corev1.Namespace) *fake.Cli
 	if err != nil {
 		t.Fatal(err)
 	}
-	grants, err := Grants(o, []string{ns.Name})
+	grants, err := Grants(o, []*corev1.Namespace{ns})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -30,9 +31,24 @@ const (
 	SCCAnnotation = "openshift.io/scc"
 )
 
-// pipelineAccount is the ServiceAccount that the OpenShift Pipelines operator
-// makes in every namespace.
-const pipelineAccount = "pipeline"
+// What the OpenShift Pipelines operator makes in every namespace that is not a
+// system's: a ServiceAccount, which may edit what is there and use pipelines-scc, or
+// the SCC that the namespace's annotation names (pkg/reconciler/openshift/tektonconfig/rbac.go
+// in tektoncd/operator).
+const (
+	pipelineAccount     = "pipeline"
+	pipelineEditBinding = "openshift-pipelines-edit"
+	pipelineSCCBinding  = "pipelines-scc-rolebinding"
+	pipelineSCCRole     = "pipelines-scc-role"
+	pipelineSCC         = "pipelines-scc"
+	// pipelineSCCClusterRole lets its users use pipelines-scc.
+	pipelineSCCClusterRole = "pipelines-scc-clusterrole"
+	// NamespaceSCCAnnotation is the annotation of a namespace that names an SCC.
+	NamespaceSCCAnnotation = "operator.tekton.dev/scc"
+)
+
+// systems are the namespaces that the operator leaves alone.
+var systems = regexp.MustCompile(`^(openshift|kube)-|^open-cluster-management-agent-addon$|^open-cluster-management-agent$|^dedicated-admin$`)
 
 //go:embed manifests/sccs.yaml
 var stockSCCs []byte
@@ -92,7 +108,7 @@ func ClusterObjects() ([]*unstructured.Unstructured, error) {
 		return nil, err
 	}
 	for _, scc := range slices.Clone(objects) {
-		role, err := plain(roleOf(scc.GetName()))
+		role, err := plain(roleOf(roleName(scc.GetName()), scc.GetName()))
 		if err != nil {
 			return nil, err
 		}
@@ -113,9 +129,9 @@ func ClusterObjects() ([]*unstructured.Unstructured, error) {
 // Grants are what lets ServiceAccounts of the namespaces use SCCs: the RoleBindings
 // that `oc adm policy add-scc-to-user` makes for the scenario's grants (one without
 // a namespace counts for all of them), and the ServiceAccount pipeline with its
-// right to use pipelines-scc, as the OpenShift Pipelines operator makes them. An
-// SCC of the user's own gets its ClusterRole here.
-func Grants(o scenario.OpenShift, namespaces []string) ([]*unstructured.Unstructured, error) {
+// rights, as the OpenShift Pipelines operator makes them. An SCC of the user's own
+// gets its ClusterRole here.
+func Grants(o scenario.OpenShift, namespaces []*corev1.Namespace) ([]*unstructured.Unstructured, error) {
 	stock, err := StockSCCs()
 	if err != nil {
 		return nil, err
@@ -130,17 +146,17 @@ func Grants(o scenario.OpenShift, namespaces []string) ([]*unstructured.Unstruct
 	for _, g := range o.Grants {
 		if !roles[g.SCC] {
 			roles[g.SCC] = true
-			typed = append(typed, roleOf(g.SCC))
+			typed = append(typed, roleOf(roleName(g.SCC), g.SCC))
 		}
 	}
-	for _, ns := range namespaces {
-		if o.PipelinesSCC == nil || *o.PipelinesSCC {
-			typed = append(typed,
-				&corev1.ServiceAccount{
-					TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "ServiceAccount"},
-					ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: pipelineAccount},
-				},
-				bindingOf(ns, "pipelines-scc-rolebinding", "pipelines-scc", []string{pipelineAccount}))
+	operated := o.PipelinesSCC == nil || *o.PipelinesSCC
+	if operated {
+		typed = append(typed, roleOf(pipelineSCCClusterRole, pipelineSCC))
+	}
+	for _, n := range namespaces {
+		ns := n.Name
+		if operated && !systems.MatchString(ns) {
+			typed = append(typed, pipelineRights(n)...)
 		}
 		// oc keeps one binding for an SCC and adds subjects to it.
 		var order []string
@@ -155,7 +171,7 @@ func Grants(o scenario.OpenShift, namespaces []string) ([]*unstructured.Unstruct
 			accounts[g.SCC] = append(accounts[g.SCC], g.ServiceAccount)
 		}
 		for _, scc := range order {
-			typed = append(typed, bindingOf(ns, roleName(scc), scc, accounts[scc]))
+			typed = append(typed, bindingOf(ns, roleName(scc), "ClusterRole", roleName(scc), accounts[scc]))
 		}
 	}
 	objects := make([]*unstructured.Unstructured, 0, len(typed))
@@ -171,21 +187,46 @@ func Grants(o scenario.OpenShift, namespaces []string) ([]*unstructured.Unstruct
 
 func roleName(scc string) string { return "system:openshift:scc:" + scc }
 
-func roleOf(scc string) *rbacv1.ClusterRole {
+// pipelineRights are the operator's ServiceAccount in a namespace, with its rights.
+func pipelineRights(n *corev1.Namespace) []runtime.Object {
+	objects := []runtime.Object{&corev1.ServiceAccount{
+		TypeMeta:   metav1.TypeMeta{APIVersion: "v1", Kind: "ServiceAccount"},
+		ObjectMeta: metav1.ObjectMeta{Namespace: n.Name, Name: pipelineAccount},
+	}}
+	kind, role := "ClusterRole", pipelineSCCClusterRole
+	if scc := n.Annotations[NamespaceSCCAnnotation]; scc != "" {
+		kind, role = "Role", pipelineSCCRole
+		objects = append(objects, &rbacv1.Role{
+			TypeMeta:   metav1.TypeMeta{APIVersion: rbacv1.SchemeGroupVersion.String(), Kind: kind},
+			ObjectMeta: metav1.ObjectMeta{Namespace: n.Name, Name: role},
+			Rules:      mayUse(scc),
+		})
+	}
+	return append(objects,
+		bindingOf(n.Name, pipelineSCCBinding, kind, role, []string{pipelineAccount}),
+		bindingOf(n.Name, pipelineEditBinding, "ClusterRole", "edit", []string{pipelineAccount}))
+}
+
+// roleOf gives the ClusterRole of a name that lets its users use an SCC.
+func roleOf(name, scc string) *rbacv1.ClusterRole {
 	return &rbacv1.ClusterRole{
 		TypeMeta:   metav1.TypeMeta{APIVersion: rbacv1.SchemeGroupVersion.String(), Kind: "ClusterRole"},
-		ObjectMeta: metav1.ObjectMeta{Name: roleName(scc)},
-		Rules: []rbacv1.PolicyRule{{
-			APIGroups: []string{sccResource.Group}, Resources: []string{sccResource.Resource}, ResourceNames: []string{scc}, Verbs: []string{"use"},
-		}},
+		ObjectMeta: metav1.ObjectMeta{Name: name},
+		Rules:      mayUse(scc),
 	}
 }
 
-func bindingOf(namespace, name, scc string, accounts []string) *rbacv1.RoleBinding {
+func mayUse(scc string) []rbacv1.PolicyRule {
+	return []rbacv1.PolicyRule{{
+		APIGroups: []string{sccResource.Group}, Resources: []string{sccResource.Resource}, ResourceNames: []string{scc}, Verbs: []string{"use"},
+	}}
+}
+
+func bindingOf(namespace, name, kind, role string, accounts []string) *rbacv1.RoleBinding {
 	b := &rbacv1.RoleBinding{
 		TypeMeta:   metav1.TypeMeta{APIVersion: rbacv1.SchemeGroupVersion.String(), Kind: "RoleBinding"},
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name},
-		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: "ClusterRole", Name: roleName(scc)},
+		RoleRef:    rbacv1.RoleRef{APIGroup: rbacv1.GroupName, Kind: kind, Name: role},
 	}
 	for _, account := range accounts {
 		b.Subjects = append(b.Subjects, rbacv1.Subject{Kind: rbacv1.ServiceAccountKind, Namespace: namespace, Name: account})

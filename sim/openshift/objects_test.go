@@ -5,6 +5,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/utils/ptr"
 
 	"simctl.dev/simctl/sim/scenario"
@@ -65,12 +67,19 @@ func TestMCS(t *testing.T) {
 
 func TestGrants(t *testing.T) {
 	names := func(o scenario.OpenShift) (got []string) {
-		objects, err := Grants(o, []string{"a", "b"})
+		objects, err := Grants(o, []*corev1.Namespace{
+			{ObjectMeta: metav1.ObjectMeta{Name: "a"}},
+			{ObjectMeta: metav1.ObjectMeta{Name: "b", Annotations: map[string]string{NamespaceSCCAnnotation: "anyuid"}}},
+			{ObjectMeta: metav1.ObjectMeta{Name: "openshift-ours"}},
+		})
 		if err != nil {
 			t.Fatal(err)
 		}
 		for _, object := range objects {
 			name := object.GetKind() + " " + object.GetNamespace() + "/" + object.GetName()
+			if role, ok, _ := unstructured.NestedString(object.Object, "roleRef", "name"); ok && role != object.GetName() {
+				name += " (" + role + ")"
+			}
 			if subjects, ok := object.Object["subjects"].([]any); ok {
 				for _, s := range subjects {
 					name += " " + s.(map[string]any)["name"].(string)
@@ -85,6 +94,7 @@ func TestGrants(t *testing.T) {
 		"RoleBinding a/system:openshift:scc:anyuid x y",
 		"RoleBinding a/system:openshift:scc:our-own x",
 		"RoleBinding b/system:openshift:scc:anyuid y",
+		"RoleBinding openshift-ours/system:openshift:scc:anyuid y",
 	}
 	got := names(scenario.OpenShift{PipelinesSCC: ptr.To(false), Grants: []scenario.SCCGrant{
 		{SCC: "anyuid", ServiceAccount: "x", Namespace: "a"},
@@ -97,8 +107,13 @@ func TestGrants(t *testing.T) {
 		t.Errorf("(-want +got)\n%s", d)
 	}
 	want = []string{
-		"ServiceAccount a/pipeline", "RoleBinding a/pipelines-scc-rolebinding pipeline",
-		"ServiceAccount b/pipeline", "RoleBinding b/pipelines-scc-rolebinding pipeline",
+		"ClusterRole /pipelines-scc-clusterrole",
+		"ServiceAccount a/pipeline",
+		"RoleBinding a/pipelines-scc-rolebinding (pipelines-scc-clusterrole) pipeline",
+		"RoleBinding a/openshift-pipelines-edit (edit) pipeline",
+		"ServiceAccount b/pipeline", "Role b/pipelines-scc-role",
+		"RoleBinding b/pipelines-scc-rolebinding (pipelines-scc-role) pipeline",
+		"RoleBinding b/openshift-pipelines-edit (edit) pipeline",
 	}
 	if d := cmp.Diff(want, names(scenario.OpenShift{})); d != "" {
 		t.Errorf("(-want +got)\n%s", d)

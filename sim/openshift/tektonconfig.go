@@ -238,6 +238,19 @@ func RenderDefaults(r OperatorRelease, spec map[string]any, base map[string]stri
 	return render(configDefaults, defaultFields, spec, base)
 }
 
+// Installed gives the data of a release's ConfigMap as OpenShift Pipelines installs
+// it, while the TektonConfig says nothing: base is the release's own. ConfigMaps that
+// the operator does not render here stay as they are.
+func (r OperatorRelease) Installed(configMap string, base map[string]string) (map[string]string, error) {
+	switch configMap {
+	case featureFlags:
+		return RenderFeatureFlags(r, nil, base)
+	case configDefaults:
+		return RenderDefaults(r, nil, base)
+	}
+	return base, nil
+}
+
 func render(configMap string, fields map[string]kind, spec map[string]any, base map[string]string) (map[string]string, error) {
 	data := maps.Clone(base)
 	if data == nil {

@@ -133,6 +133,29 @@ func TestRenderDefaults(t *testing.T) {
 	}
 }
 
+// TestInstalled has ConfigMaps as they are before anybody has touched the TektonConfig.
+func TestInstalled(t *testing.T) {
+	for _, c := range []struct {
+		tekton, configMap string
+		base, want        map[string]string
+	}{
+		{"0.68.1", featureFlags, map[string]string{"disable-affinity-assistant": "false", "coschedule": "workspaces"},
+			map[string]string{"disable-affinity-assistant": "true", "coschedule": "workspaces", "enable-custom-tasks": "true"}},
+		{"1.6.1", featureFlags, nil, map[string]string{"disable-affinity-assistant": "true", "coschedule": "workspaces", "enable-custom-tasks": "true"}},
+		{"1.15.0", featureFlags, nil, map[string]string{"coschedule": "workspaces", "enable-custom-tasks": "true"}},
+		{"1.15.0", configDefaults, map[string]string{"_example": "x"}, map[string]string{"_example": "x", "default-service-account": "pipeline"}},
+		{"1.15.0", "config-events", map[string]string{"formats": "tektonv1"}, map[string]string{"formats": "tektonv1"}},
+	} {
+		got, err := OperatorRelease{Tekton: c.tekton, OpenShift: true}.Installed(c.configMap, c.base)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d := cmp.Diff(c.want, got); d != "" {
+			t.Errorf("%s on %s (-want +got)\n%s", c.configMap, c.tekton, d)
+		}
+	}
+}
+
 func TestOperator(t *testing.T) {
 	const namespace = "openshift-pipelines"
 	tc, err := TektonConfig(namespace, map[string]string{"enable-api-fields": "alpha", "only-once": "1"}, nil)

@@ -161,6 +161,9 @@ type StorageClass struct {
 
 // OpenShift switches security context constraints on.
 type OpenShift struct {
+	// Enabled: pods pass SCC admission, and Tekton is the one of OpenShift Pipelines:
+	// feature-flags and config-defaults are as its operator renders them, with
+	// default-service-account pipeline; tekton.flags and tekton.defaults win.
 	Enabled bool `json:"enabled,omitempty"`
 	// UIDRange and SupplementalGroups are the namespaces' ranges in OpenShift's
 	// form, "1000970000/10000", for namespaces whose manifest has no such
@@ -171,8 +174,8 @@ type OpenShift struct {
 	// `oc adm policy add-scc-to-user SCC -z NAME -n NAMESPACE` does.
 	// restricted-v2 is everybody's.
 	Grants []SCCGrant `json:"grants,omitempty"`
-	// PipelinesSCC grants pipelines-scc to the ServiceAccount `pipeline` of
-	// every namespace, as the OpenShift Pipelines operator does; default true.
+	// PipelinesSCC makes the ServiceAccount `pipeline` in every namespace and lets it
+	// use pipelines-scc, as the OpenShift Pipelines operator does; default true.
 	PipelinesSCC *bool `json:"pipelinesSCC,omitempty"`
 }
 

@@ -80,7 +80,7 @@ func start(t testing.TB) *cluster {
 	if _, err := c.admin.CoreV1().Namespaces().Create(ctx, ns, metav1.CreateOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	grants, err := openshift.Grants(spec, []string{namespace})
+	grants, err := openshift.Grants(spec, []*corev1.Namespace{ns})
 	if err != nil {
 		t.Fatal(err)
 	}
