@@ -22,9 +22,13 @@ type Object struct {
 	// Updated of the last one; Actor made the last one.
 	Created, Updated float64
 	Actor            string
-	// Deleted says that the object is gone; its last state is kept. DeletedAt
-	// and DeletedBy are when and by whom. A graceful deletion is not yet one:
-	// there the object carries a metadata.deletionTimestamp.
+	// CondemnedAt and CondemnedBy are when and by whom the deletion was asked for
+	// of an object that may stay a while, with a metadata.deletionTimestamp;
+	// CondemnedBy is empty if nobody has.
+	CondemnedAt float64
+	CondemnedBy string
+	// Deleted says that the object is gone; its last state is kept. DeletedAt is
+	// when, DeletedBy who asked for it.
 	Deleted   bool
 	DeletedAt float64
 	DeletedBy string
@@ -105,7 +109,10 @@ func (s *State) Apply(e Entry) error {
 		if old != nil {
 			o = *old
 		}
-		o.Deleted, o.DeletedAt, o.DeletedBy = true, e.T, e.Actor
+		if o.CondemnedBy == "" {
+			o.CondemnedAt, o.CondemnedBy = e.T, e.Actor
+		}
+		o.Deleted, o.DeletedAt, o.DeletedBy = true, e.T, o.CondemnedBy
 		o.seq = e.Seq
 		s.objects[e.Object] = &o
 		s.last = e
@@ -130,7 +137,7 @@ func (s *State) Apply(e Entry) error {
 			o.Deleted, o.DeletedAt, o.DeletedBy = true, old.DeletedAt, old.DeletedBy
 		}
 		if same || !old.Deleted {
-			o.Created = old.Created
+			o.Created, o.CondemnedAt, o.CondemnedBy = old.Created, old.CondemnedAt, old.CondemnedBy
 		}
 	}
 	if len(e.Patch) > 0 {
@@ -139,6 +146,9 @@ func (s *State) Apply(e Entry) error {
 			return fmt.Errorf("entry %d: patch of %s: %w", e.Seq, e.Object, err)
 		}
 		o.fields = merge(o.fields, patch)
+	}
+	if o.CondemnedBy == "" && o.Text("metadata", "deletionTimestamp") != "" {
+		o.CondemnedAt, o.CondemnedBy = e.T, e.Actor
 	}
 	s.objects[e.Object] = &o
 	s.last = e

@@ -185,3 +185,36 @@ func TestMergePatch(t *testing.T) {
 		})
 	}
 }
+
+// TestStateKnowsWhoAsked has an object go later than it was to, by somebody else.
+func TestStateKnowsWhoAsked(t *testing.T) {
+	claim := Ref{APIVersion: "v1", Kind: "PersistentVolumeClaim", Namespace: "ns", Name: "a"}
+	write := func(seq int, at float64, actor, verb, patch string) Entry {
+		e := Entry{Seq: seq, T: at, Kind: KindObject, Actor: actor, Verb: verb, Object: claim}
+		if patch != "" {
+			e.Patch = json.RawMessage(patch)
+		}
+		return e
+	}
+	made := write(1, 1, "tekton", VerbCreate, "")
+	made.Body = json.RawMessage(`{"metadata":{"uid":"1","finalizers":["kubernetes.io/pvc-protection"]}}`)
+	entries := []Entry{
+		made,
+		write(2, 5, "user", VerbUpdate, `{"metadata":{"deletionTimestamp":"2100-01-01T00:00:05Z"}}`),
+		write(3, 6, "binder", VerbUpdate, `{"status":{"phase":"Bound"}}`),
+		write(4, 9, "pvc-protection-controller", VerbDelete, ""),
+	}
+	for i, want := range []string{"", "user", "user", "user"} {
+		s, err := AsOf(entries, i+1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		o := s.Get(claim)
+		if o.CondemnedBy != want || want != "" && o.CondemnedAt != 5 {
+			t.Errorf("after entry %d its end was asked for by %q at %v", i+1, o.CondemnedBy, o.CondemnedAt)
+		}
+		if o.Deleted && (o.DeletedBy != "user" || o.DeletedAt != 9) {
+			t.Errorf("deleted by %q at %v", o.DeletedBy, o.DeletedAt)
+		}
+	}
+}

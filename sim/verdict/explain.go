@@ -419,9 +419,9 @@ func (x *explainer) missingClaim(id int64, namespace, name string) {
 	object := fmt.Sprintf("PersistentVolumeClaim %s/%s", namespace, name)
 	if gone := x.s.Get(history.Ref{Kind: "PersistentVolumeClaim", Namespace: namespace, Name: name}); gone != nil && gone.Deleted {
 		x.end(id, Deadlock, Link{
-			What:     fmt.Sprintf("Claim %s was deleted and nobody makes it again", name),
+			What:     fmt.Sprintf("Claim %s was deleted by %s and nobody makes it again", name, gone.DeletedBy),
 			Object:   object,
-			Evidence: "deleted by " + gone.DeletedBy,
+			Evidence: fmt.Sprintf("deletion asked for by %s at %.0f s", gone.DeletedBy, gone.CondemnedAt),
 		})
 		return
 	}
@@ -450,6 +450,10 @@ func (x *explainer) doomedClaim(id int64, namespace, name string, pvc *corev1.Pe
 		What:     fmt.Sprintf("Claim %s was deleted: no further pod may use it, and nobody makes it again", name),
 		Object:   fmt.Sprintf("PersistentVolumeClaim %s/%s", namespace, name),
 		Evidence: fmt.Sprintf("metadata.deletionTimestamp: %s, metadata.finalizers: %s", pvc.DeletionTimestamp.UTC().Format(time.RFC3339), compact(pvc.Finalizers)),
+	}
+	if o := x.s.Get(history.Ref{Kind: "PersistentVolumeClaim", Namespace: namespace, Name: name}); o != nil && o.CondemnedBy != "" {
+		l.What = fmt.Sprintf("Claim %s was deleted by %s: no further pod may use it, and nobody makes it again", name, o.CondemnedBy)
+		l.Evidence += fmt.Sprintf("; deletion asked for by %s at %.0f s", o.CondemnedBy, o.CondemnedAt)
 	}
 	for _, u := range x.users(namespace, name, func(p *pod) bool { return p.boundSeq != 0 && p.boundSeq < x.before }) {
 		l.Evidence += "; in use by " + u.title(x.t)
