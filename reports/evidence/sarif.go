@@ -12,7 +12,6 @@ import (
 
 	"github.com/owenrumney/go-sarif/v3/pkg/report/v210/sarif"
 
-	"simctl.dev/simctl/reports"
 	"simctl.dev/simctl/sim/verdict"
 )
 
