@@ -55,6 +55,8 @@ type action struct {
 	Claim  *claimSpec
 	Pod    *podSpec
 	Secret string
+	// ConfigMap is one to be made.
+	ConfigMap string
 	// Delete is a pod to be deleted, Cancel one whose cancel annotation is set,
 	// StopSidecars one whose sidecars get the nop image.
 	Delete, Cancel, StopSidecars string
@@ -74,8 +76,10 @@ type podSpec struct {
 	Claims          map[string]string
 	SecurityContext *corev1.PodSecurityContext
 	Secrets         []string
-	Deadline        *int64
-	CPU             string
+	// Env gives steps, by name, the config map that their environment comes from.
+	Env      map[string]string
+	Deadline *int64
+	CPU      string
 	// EmptyDirs are workspaces on the node's disk with their size limits, DiskLimit
 	// each step's limit of ephemeral-storage.
 	EmptyDirs map[string]string
@@ -280,6 +284,9 @@ func (c *cluster) do(a action) {
 	case a.Secret != "":
 		_, err := core.Secrets("ns").Create(c.ctx, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: a.Secret}}, metav1.CreateOptions{})
 		must(c.t, err)
+	case a.ConfigMap != "":
+		_, err := core.ConfigMaps("ns").Create(c.ctx, &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: a.ConfigMap}}, metav1.CreateOptions{})
+		must(c.t, err)
 	case a.Pod != nil:
 		_, err := core.Pods("ns").Create(c.ctx, a.Pod.object(), metav1.CreateOptions{})
 		must(c.t, err)
@@ -362,6 +369,9 @@ func (s *podSpec) object() *corev1.Pod {
 		container := corev1.Container{
 			Name: "step-" + st.Name, Image: "example.com/" + st.Name + ":1", Command: []string{entrypointBinary}, VolumeMounts: mounts,
 			Args: slices.Concat(wait, []string{"-post_file", fmt.Sprintf("/tekton/run/%d/out", i), "-termination_path", "/tekton/termination"}, st.Args, []string{"-entrypoint", "sh", "--", "-c", "true"}),
+		}
+		if name := s.Env[st.Name]; name != "" {
+			container.EnvFrom = []corev1.EnvFromSource{{ConfigMapRef: &corev1.ConfigMapEnvSource{LocalObjectReference: corev1.LocalObjectReference{Name: name}}}}
 		}
 		if s.CPU != "" {
 			container.Resources.Requests = corev1.ResourceList{corev1.ResourceCPU: resource.MustParse(s.CPU)}
