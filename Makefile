@@ -26,7 +26,7 @@ LDFLAGS  := -s -w -X main.version=$(VERSION) \
 SCENARIOS ?= scenarios/
 ARGS      ?=
 
-.PHONY: help build run example test lint bench generate fmt clean
+.PHONY: help build run example test conformance conformance-test lint bench generate fmt clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -55,6 +55,23 @@ example: build ## make docs/examples anew from scenarios/incident.yaml
 
 test: ## run all tests
 	$(GO) test -timeout 40m ./...
+
+# Recordings go to the cases' folders, and simctl is compared with them; RECORDINGS is
+# another folder, for looking only. Where this machine cannot be a cluster, it is said
+# what is missing, and that is all.
+CASES       := sim/testdata/recordings
+RECORDINGS  ?= $(CASES)
+CASE        ?=
+CONFORMANCE := $(BIN)/conformance
+
+conformance: ## record a real cluster anew and compare (CASE=pod-deleted: one)
+	@mkdir -p $(CONFORMANCE)
+	$(GO) -C conformance build -o ../$(CONFORMANCE)/conformance .
+	$(CONFORMANCE)/conformance -module conformance -bin $(CONFORMANCE) -cases $(CASES) -out $(RECORDINGS) $(if $(filter $(CASES),$(RECORDINGS)),-simctl .) $(CASE)
+
+conformance-test: # check and test that module itself
+	$(GO) -C conformance vet ./...
+	$(GO) -C conformance test ./...
 
 lint: $(GOLANGCI) ## check the code
 	$(GOLANGCI) run ./...
