@@ -34,6 +34,8 @@ type player struct {
 	*cluster.Cluster
 	state string
 	say   func(format string, args ...any)
+	// defaults are the keys of config-defaults that cases have set.
+	defaults map[string]any
 }
 
 // play plays a case and gives its recording and the end of each run.
@@ -137,12 +139,14 @@ func (p *player) conditions(ctx context.Context, namespace string) ([]condition,
 
 // configure sets Tekton's ConfigMaps as the case wants them.
 func (p *player) configure(ctx context.Context, s testcase.Settings) error {
-	defaults := map[string]any{"default-imagepullbackoff-timeout": nil}
+	for k := range p.defaults {
+		p.defaults[k] = nil // what an earlier case has set goes
+	}
 	for k, v := range s.Defaults {
-		defaults[k] = v
+		p.defaults[k] = v
 	}
 	changed := false
-	for name, data := range map[string]map[string]any{"feature-flags": {"coschedule": s.Coschedule}, "config-defaults": defaults} {
+	for name, data := range map[string]map[string]any{"feature-flags": {"coschedule": s.Coschedule}, "config-defaults": p.defaults} {
 		before, err := p.API.Get(ctx, tektonMaps+name)
 		if err != nil {
 			return err

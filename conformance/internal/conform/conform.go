@@ -94,7 +94,7 @@ func play(ctx context.Context, o Options) (err error) {
 	if err != nil {
 		return fmt.Errorf("starting the cluster: %w", err)
 	}
-	p := &player{Cluster: c, state: state, say: say}
+	p := &player{Cluster: c, state: state, say: say, defaults: map[string]any{}}
 	var failed []error
 	for _, tc := range cases {
 		say("%s: begins", tc.Name)

@@ -35,7 +35,7 @@ type Machine struct {
 func Here(cgo string) Machine {
 	return Machine{
 		OS: runtime.GOOS, CGO: cgo, User: os.Geteuid(), CPUs: runtime.NumCPU(),
-		LookPath: exec.LookPath, Stat: os.Stat, ReadFile: os.ReadFile,
+		LookPath: lookPath, Stat: os.Stat, ReadFile: os.ReadFile,
 		Namespaces: func() error {
 			cmd := exec.Command("true")
 			cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS | syscall.CLONE_NEWPID | syscall.CLONE_NEWUTS}
@@ -54,6 +54,18 @@ func Here(cgo string) Machine {
 			return os.Remove(d) == nil
 		},
 	}
+}
+
+// Path is where the cluster's programs find others, whatever the user's own is.
+const Path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+func lookPath(program string) (string, error) {
+	for _, d := range filepath.SplitList(Path) {
+		if p, err := exec.LookPath(filepath.Join(d, program)); err == nil {
+			return p, nil
+		}
+	}
+	return "", exec.ErrNotFound
 }
 
 // What nodes need, and the Debian package that has it.
