@@ -133,24 +133,23 @@ func (d *driver) on(volume string) string {
 	return d.attached[volume]
 }
 
-// full says how many disks a node takes, if it has as many.
-func (d *driver) full(node string) (limit int, full bool) {
+// count says how many disks a node has and takes, if it does not take any number.
+func (d *driver) count(node string) (have, limit int, limited bool) {
 	b, err := os.ReadFile(d.limit)
 	if err != nil {
-		return 0, false
+		return 0, 0, false
 	}
 	if _, err := fmt.Sscan(string(b), &limit); err != nil {
-		return 0, false
+		return 0, 0, false
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	have := 0
 	for _, n := range d.attached {
 		if n == node {
 			have++
 		}
 	}
-	return limit, have >= limit
+	return have, limit, true
 }
 
 // ControllerPublishVolume attaches a disk to a node.
@@ -162,8 +161,8 @@ func (d *driver) ControllerPublishVolume(_ context.Context, r *csi.ControllerPub
 	case n != "":
 		return nil, status.Errorf(codes.FailedPrecondition, "volume %s is already attached to node %s", r.GetVolumeId(), n)
 	}
-	if limit, full := d.full(r.GetNodeId()); full {
-		return nil, status.Errorf(codes.ResourceExhausted, "node %s has as many disks as it takes: %d", r.GetNodeId(), limit)
+	if have, limit, limited := d.count(r.GetNodeId()); limited && have >= limit {
+		return nil, status.Errorf(codes.ResourceExhausted, "node %s has %d disks attached, its limit is %d", r.GetNodeId(), have, limit)
 	}
 	time.Sleep(d.attach)
 	d.mu.Lock()
