@@ -29,6 +29,8 @@ func TestCompareConduct(t *testing.T) {
 		"under other names":        {x: left("affinity-assistant-24171aabb9"), y: left("affinity-assistant-1d22400c3f")},
 		"a finally task is missed": {y: notRun("clean", "", true), what: "finally task clean no longer runs", effect: Worse},
 		"a finally task is run":    {x: notRun("clean", "", true), what: "finally task clean runs", effect: Better},
+		"its run had stopped":      {y: notRun("b", "PipelineRun was stopping", false)},
+		"a finally task's time":    {y: notRun("clean", "PipelineRun Finally timeout has been reached", true), what: "finally task clean no longer runs", effect: Worse},
 		"one for another":          {x: notRun("a", "", false), y: notRun("b", "", false), what: "task b no longer runs", effect: Worse},
 		"something is left":        {y: left("set"), what: "StatefulSet ns/set is left behind", effect: Worse},
 		"it is refused": {y: verdict.Conduct{Refused: []verdict.Refused{{Object: "Secret ns/a", Message: "no"}}},

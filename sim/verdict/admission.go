@@ -34,7 +34,7 @@ func refusalCause(s *history.State, namespace, message string, pod *corev1.Pod) 
 	case strings.Contains(message, saysPodSecurity):
 		return []Link{podSecurityCause(s, namespace, message)}
 	case strings.Contains(message, saysQuota):
-		return []Link{quotaCause(s, namespace, message)}
+		return append([]Link{quotaCause(s, namespace, message)}, claimsLeft(s, namespace, message)...)
 	}
 	if m := missingAccount.FindStringSubmatch(message); m != nil {
 		return []Link{{
@@ -226,6 +226,28 @@ func quotaCause(s *history.State, namespace, message string) Link {
 		Object:   "ResourceQuota " + namespace + "/" + m[1],
 		Evidence: evidence,
 	}
+}
+
+// claimsLeft names the claims that take up a quota of claims though the run for which
+// they were made was deleted: those that nobody owns.
+func claimsLeft(s *history.State, namespace, message string) []Link {
+	if m := quotaName.FindStringSubmatch(strings.TrimSpace(message)); m == nil || !strings.Contains(m[2], "persistentvolumeclaims") && !strings.Contains(m[2], "requests.storage") {
+		return nil
+	}
+	var links []Link
+	for _, c := range claims(s) {
+		ns, name, _ := strings.Cut(c.PipelineRun, "/")
+		run := s.Get(history.Ref{Kind: "PipelineRun", Namespace: ns, Name: name})
+		if ns != namespace || !c.Kept || c.Owned || run == nil || !run.Deleted {
+			continue
+		}
+		links = append(links, Link{
+			What:     fmt.Sprintf("PipelineRun %s was deleted and left %s, which nobody owns", c.PipelineRun, c.Object),
+			Object:   c.Object,
+			Evidence: fmt.Sprintf("metadata.ownerReferences: none; %s deleted by %s, at %.0f s", run.Ref, run.DeletedBy, run.DeletedAt),
+		})
+	}
+	return links
 }
 
 // limitRangeWords are how LimitRanger begins its complaints

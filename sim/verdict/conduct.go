@@ -515,7 +515,7 @@ func going(o *history.Object, s *history.State) bool {
 
 // claims lists the claims that were made from runs' templates: by Tekton, which owns
 // them by the run, or by an assistant's StatefulSet, whose claims nobody owns.
-func (t *timeline) claims(s *history.State) []Claim {
+func claims(s *history.State) []Claim {
 	sets := map[string]string{} // claim -> run
 	for _, set := range s.All("StatefulSet") {
 		var spec struct {
@@ -673,7 +673,7 @@ func (t *timeline) conduct() (Conduct, error) {
 		c.NotRun = append(c.NotRun, t.notRun(run, s)...)
 	}
 	if t.finished != nil {
-		c.Claims, c.Left = t.claims(s), t.left(s)
+		c.Claims, c.Left = claims(s), t.left(s)
 	}
 	return c, nil
 }

@@ -947,6 +947,10 @@ func (x *explainer) assistantStays(id int64, a *pod) {
 	if run == nil {
 		return
 	}
+	if run.doneSeq != 0 && run.doneSeq < x.before {
+		x.end(sid, Deadlock, x.leftSet(set, run)...)
+		return
+	}
 	rid, fresh := x.node(run.object())
 	x.wait(sid, rid, Link{
 		What:     fmt.Sprintf("StatefulSet %s/%s is deleted only when %s is done", a.namespace, a.assistant, run.object()),
@@ -980,6 +984,34 @@ func (x *explainer) assistantStays(id int64, a *pod) {
 		Object:   run.object(),
 		Evidence: evidence,
 	})
+}
+
+// leftSet says that the StatefulSet of an assistant outlives its run, and why, as far
+// as the flags tell: Tekton clears away by those that hold at a run's end
+// (cleanupAffinityAssistantsAndPVCs in pkg/reconciler/pipelinerun).
+func (x *explainer) leftSet(set *history.Object, run *pipelineRun) []Link {
+	links := []Link{{
+		What:     fmt.Sprintf("%s was left behind when %s ended, and nobody deletes it", set.Ref, run.object()),
+		Object:   set.Ref.String(),
+		Evidence: fmt.Sprintf("%s: %s, at %.0f s; %s", run.reason, run.message, run.doneT, owners(set)),
+	}}
+	first := run.doneSeq
+	for _, r := range run.taskRuns {
+		first = min(first, r.createdSeq)
+	}
+	then, err1 := x.t.state(first)
+	end, err2 := x.t.state(run.doneSeq)
+	if err1 != nil || err2 != nil {
+		return links
+	}
+	if a, b := flags(then), flags(end); a != nil && b != nil && flagText(a) != flagText(b) {
+		links = append(links, Link{
+			What:     "The feature flags changed in the middle of that run: Tekton clears away by those that hold at a run's end",
+			Object:   b.Ref.String(),
+			Evidence: flagText(a) + " -> " + flagText(b),
+		})
+	}
+	return links
 }
 
 // owners are the kinds and names of an object's owners.
@@ -1143,9 +1175,12 @@ func (x *explainer) attachedTo(pv, but string) (node, evidence string) {
 	return "", ""
 }
 
-// sharedBy says that two runs use one claim.
+// sharedBy says that two runs use one claim; one that is over does not.
 func (x *explainer) sharedBy(p, u *pod, claim string) []Link {
 	var said []string
+	if run := x.t.run(u.namespace, u.pipelineRun); run != nil && run.doneSeq != 0 && run.doneSeq < x.before {
+		return nil
+	}
 	for _, name := range []string{p.pipelineRun, u.pipelineRun} {
 		if o := x.s.Live("PipelineRun", p.namespace, name); o != nil {
 			said = append(said, fmt.Sprintf("PipelineRun %s/%s spec.workspaces: %s", p.namespace, name, o.JSON("spec", "workspaces")))
