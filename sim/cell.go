@@ -63,7 +63,10 @@ func (w *worker) play(ctx context.Context, cell *scenario.Cell, builds builds, o
 
 	c := &play{worker: w, cell: cell, log: log, state: history.NewState(), interventions: newInterventions(cell, builds),
 		resolutions: resolutions{taken: map[string]bool{}}}
-	c.ctx, c.cancel = context.WithCancel(ctx)
+	c.ctx, c.cancel = context.WithCancelCause(ctx)
+	// Without its servers a cell would wait for ever.
+	gone := context.AfterFunc(w.ctx, func() { c.cancel(context.Cause(w.ctx)) })
+	defer gone()
 	defer func() {
 		// What the cell left is removed even if it failed half-way; a failure
 		// to do so fails the cell, since the next one would not begin afresh.
@@ -73,7 +76,10 @@ func (w *worker) play(ctx context.Context, cell *scenario.Cell, builds builds, o
 			err = errors.Join(err, c.clean())
 			lap("clean")
 		}
-		c.cancel()
+		if cause := context.Cause(c.ctx); err != nil && cause != nil && !errors.Is(err, cause) {
+			err = fmt.Errorf("%w (%w)", cause, err)
+		}
+		c.cancel(nil)
 		c.logger.V(1).Info("Cell played", "cell", cell.ID(), "laps", laps)
 	}()
 	if err := c.prepare(); err != nil {
@@ -98,7 +104,7 @@ func seedOf(cell *scenario.Cell) int64 {
 type play struct {
 	*worker
 	ctx    context.Context
-	cancel context.CancelFunc
+	cancel context.CancelCauseFunc
 	cell   *scenario.Cell
 	log    *history.Log
 

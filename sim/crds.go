@@ -14,14 +14,10 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/apimachinery/pkg/watch"
-	"k8s.io/client-go/util/retry"
 )
 
 // longAgo is long before any real time.
 const longAgo = "2000-01-01T00:00:00Z"
-
-// crdWithin bounds how long the API server may take over a changed type.
-const crdWithin = time.Minute
 
 var crdResource = apiextensionsv1.SchemeGroupVersion.WithResource("customresourcedefinitions")
 
@@ -32,8 +28,6 @@ var crdResource = apiextensionsv1.SchemeGroupVersion.WithResource("customresourc
 // would be blind meanwhile, and a second of real time can be days of virtual
 // time.
 func (w *worker) installCRDs(ctx context.Context, crds []*apiextensionsv1.CustomResourceDefinition) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, crdWithin, fmt.Errorf("the API server does not serve the types after %s", crdWithin))
-	defer cancel()
 	type old struct {
 		generation int64
 		watch      watch.Interface
@@ -57,7 +51,7 @@ func (w *worker) installCRDs(ctx context.Context, crds []*apiextensionsv1.Custom
 		}
 		before[crd.Name] = o
 	}
-	if err := w.cp.InstallCRDs(crds); err != nil {
+	if err := w.cp.InstallCRDs(ctx, crds); err != nil {
 		return err
 	}
 	for _, crd := range crds {
@@ -121,7 +115,7 @@ func (w *worker) removeNewer(ctx context.Context, crds []*apiextensionsv1.Custom
 		if err := types.Delete(ctx, crd.Name, metav1.DeleteOptions{}); err != nil {
 			return fmt.Errorf("deleting CustomResourceDefinition %s: %w", crd.Name, err)
 		}
-		err = wait.PollUntilContextTimeout(ctx, 10*time.Millisecond, crdWithin, true, func(ctx context.Context) (bool, error) {
+		err = wait.PollUntilContextCancel(ctx, 10*time.Millisecond, true, func(ctx context.Context) (bool, error) {
 			_, err := types.Get(ctx, crd.Name, metav1.GetOptions{})
 			return apierrors.IsNotFound(err), nil
 		})
@@ -136,7 +130,7 @@ func (w *worker) removeNewer(ctx context.Context, crds []*apiextensionsv1.Custom
 // two seconds, so that its peers hear of the type; this one has none.
 func (w *worker) longServed(ctx context.Context, name string) error {
 	types := w.simctl.dynamic.Resource(crdResource)
-	return retry.RetryOnConflict(retry.DefaultRetry, func() error {
+	date := func() error {
 		u, err := types.Get(ctx, name, metav1.GetOptions{})
 		if err != nil {
 			return fmt.Errorf("reading CustomResourceDefinition %s: %w", name, err)
@@ -155,7 +149,12 @@ func (w *worker) longServed(ctx context.Context, name string) error {
 		}
 		_, err = types.UpdateStatus(ctx, u, metav1.UpdateOptions{})
 		return err
-	})
+	}
+	err := date()
+	for apierrors.IsConflict(err) && ctx.Err() == nil { // the API server writes it as well
+		err = date()
+	}
+	return err
 }
 
 // crdGeneration is counted up by the API server with every change of a type.

@@ -49,7 +49,7 @@ func (w *worker) ensureSCC(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := w.cp.InstallCRDs(openshift.CRDs()); err != nil {
+	if err := w.cp.InstallCRDs(ctx, openshift.CRDs()); err != nil {
 		return err
 	}
 	objects, err := openshift.ClusterObjects()

@@ -141,6 +141,9 @@ func (w *worker) startController(ctx context.Context) error {
 		Recorder:   w.recorder(),
 		Log:        out,
 	})
+	if err == nil {
+		context.AfterFunc(w.ctx, r.controller.HangUp)
+	}
 	return err
 }
 

@@ -85,7 +85,11 @@ func serveWorker(in io.Reader, out io.Writer) error {
 		}
 	}()
 	var setup workerSetup
-	if err := json.Unmarshal(<-lines, &setup); err != nil {
+	line, ok := <-lines
+	if !ok {
+		return nil
+	}
+	if err := json.Unmarshal(line, &setup); err != nil {
 		return fmt.Errorf("reading a worker's set-up: %w", err)
 	}
 	// For the worker's children. Its own runtime has begun by now and keeps all cores:
@@ -104,6 +108,9 @@ func serveWorker(in io.Reader, out io.Writer) error {
 	klog.SetLogger(logger)
 	w, err := newWorker(ctx, setup.Dir, setup.Index, setup.CacheDir, logger, func(string) {})
 	if err != nil {
+		if ctx.Err() != nil {
+			return nil // nobody waits for it any more
+		}
 		return err
 	}
 	defer w.stop()
@@ -131,19 +138,30 @@ func serveWorker(in io.Reader, out io.Writer) error {
 // remote is the parent's side of a worker process.
 type remote struct {
 	cmd     *exec.Cmd
+	tmp     string // where it has its temporary files
 	in      io.WriteCloser
 	answers chan workerAnswer
 	done    chan error
 }
 
 // newRemote starts the worker with an index among so many workers.
-func newRemote(dir string, index, workers int, cacheDir string) (*remote, error) {
+func newRemote(ctx context.Context, dir string, index, workers int, cacheDir string) (_ *remote, err error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, fmt.Errorf("finding simctl's own executable: %w", err)
 	}
-	r := &remote{answers: make(chan workerAnswer), done: make(chan error, 1)}
-	r.cmd = &exec.Cmd{Path: self, Args: []string{workerName}, Stderr: os.Stderr, SysProcAttr: &syscall.SysProcAttr{Setpgid: true}}
+	// A worker that must be killed cannot remove what it has there.
+	tmp, err := os.MkdirTemp("", "simctl-worker-")
+	if err != nil {
+		return nil, fmt.Errorf("making a worker's folder: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			_ = os.RemoveAll(tmp)
+		}
+	}()
+	r := &remote{tmp: tmp, answers: make(chan workerAnswer), done: make(chan error, 1)}
+	r.cmd = &exec.Cmd{Path: self, Args: []string{workerName}, Env: append(os.Environ(), "TMPDIR="+tmp), Stderr: os.Stderr, SysProcAttr: &syscall.SysProcAttr{Setpgid: true}}
 	if r.in, err = r.cmd.StdinPipe(); err != nil {
 		return nil, fmt.Errorf("starting a worker: %w", err)
 	}
@@ -170,7 +188,7 @@ func newRemote(dir string, index, workers int, cacheDir string) (*remote, error)
 		Dir: dir, Index: index, Cores: max(1, runtime.GOMAXPROCS(0)/workers), CacheDir: cacheDir,
 	})
 	if err == nil {
-		_, err = r.answer(context.Background())
+		_, err = r.answer(ctx)
 	}
 	if err != nil {
 		r.stop()
@@ -202,14 +220,20 @@ func (r *remote) run(ctx context.Context, cell *scenario.Cell, builds builds) (v
 	return r.answer(ctx)
 }
 
-// stop closes the worker's input, which ends it, and waits.
+// stopWithin is how long a worker may take to tidy up. It takes a tenth of a second
+// where nothing else runs.
+const stopWithin = time.Minute
+
+// stop closes the worker's input, which ends it, waits, and removes what it may have
+// left.
 func (r *remote) stop() {
 	_ = r.in.Close()
-	kill := time.AfterFunc(10*time.Second, func() { _ = r.cmd.Process.Kill() })
+	kill := time.AfterFunc(stopWithin, func() { _ = r.cmd.Process.Kill() })
 	defer kill.Stop()
 	for range r.answers { // whatever it still says
 	}
 	_ = <-r.done // how it ended does not matter any more
+	_ = os.RemoveAll(r.tmp)
 }
 
 // oneWorker is what one of several control planes side by side keeps busy. It waits

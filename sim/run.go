@@ -298,12 +298,20 @@ type cellRunner interface {
 }
 
 func (r *run) newRunner(ctx context.Context, worker, workers int) (cellRunner, error) {
-	if workers == 1 {
-		return newWorker(ctx, r.o.OutDir, worker, r.o.CacheDir, r.o.Logger, func(line string) {
-			r.tell(Event{Kind: EventBuild, Message: line})
-		})
+	if workers > 1 {
+		rem, err := newRemote(ctx, r.o.OutDir, worker, workers, r.o.CacheDir)
+		if err != nil {
+			return nil, err // not rem: a nil pointer in an interface is not nil
+		}
+		return rem, nil
 	}
-	return newRemote(r.o.OutDir, worker, workers, r.o.CacheDir)
+	w, err := newWorker(ctx, r.o.OutDir, worker, r.o.CacheDir, r.o.Logger, func(line string) {
+		r.tell(Event{Kind: EventBuild, Message: line})
+	})
+	if err != nil {
+		return nil, err
+	}
+	return w, nil
 }
 
 func (r *run) done(index int, res verdict.Cell) {

@@ -54,7 +54,7 @@ type worker struct {
 	progress func(line string)
 
 	ctx    context.Context // of everything the worker started
-	cancel context.CancelFunc
+	cancel context.CancelCauseFunc
 	wg     sync.WaitGroup
 	logs   []io.Closer
 
@@ -125,7 +125,7 @@ func (w *worker) clientsFor(actor string) (clients, error) {
 func newWorker(ctx context.Context, dir string, index int, cacheDir string, logger logr.Logger, progress func(string)) (*worker, error) {
 	w := &worker{dir: dir, index: index, cacheDir: cacheDir, logger: logger, progress: progress,
 		clock: clock.New(clock.Epoch)}
-	w.ctx, w.cancel = context.WithCancel(ctx)
+	w.ctx, w.cancel = context.WithCancelCause(ctx)
 	if err := w.start(); err != nil {
 		w.stop()
 		return nil, err
@@ -149,7 +149,7 @@ func (w *worker) start() (err error) {
 	if err != nil {
 		return err
 	}
-	if w.cp, err = controlplane.Start(w.ctx, controlplane.Options{Log: out, Logger: w.logger}); err != nil {
+	if w.cp, err = controlplane.Start(w.ctx, controlplane.Options{Log: out, Logger: w.logger, Ended: w.cancel}); err != nil {
 		return err
 	}
 	for actor, c := range map[string]*clients{actorSimctl: &w.simctl, actorUser: &w.user, actorMachine: &w.machines, actorOperator: &w.operator, resolver.Actor: &w.resolvers} {
@@ -261,7 +261,7 @@ func (w *worker) stop() {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(w.ctx), 5*time.Second)
 	defer cancel()
 	w.stopRelease(ctx)
-	w.cancel()
+	w.cancel(nil)
 	if w.scc != nil {
 		if err := w.scc.stop(); err != nil {
 			w.logger.Error(err, "Stopping OpenShift's admission failed")

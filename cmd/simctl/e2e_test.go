@@ -75,10 +75,7 @@ func TestProgressUnread(t *testing.T) {
 			if exit := (*exec.ExitError)(nil); !errors.As(err, &exit) || exit.ExitCode() != cli.StatusError {
 				t.Errorf("simctl ended with %v, want exit status %d", err, cli.StatusError)
 			}
-			left, err := filepath.Glob(filepath.Join(tmp, "*"))
-			if err != nil || len(left) > 0 {
-				t.Errorf("left behind: %v %v", left, err)
-			}
+			nothingLeft(t, tmp)
 		})
 	}
 }
@@ -292,7 +289,7 @@ func fill(t *testing.T, cp *controlplane.ControlPlane) {
 	for _, kind := range []string{"Task", "Pipeline", "PipelineRun", "TaskRun"} {
 		crds = append(crds, tektonType(kind))
 	}
-	if err := cp.InstallCRDs(crds); err != nil {
+	if err := cp.InstallCRDs(t.Context(), crds); err != nil {
 		t.Fatal(err)
 	}
 	s := runtime.NewScheme()

@@ -1,11 +1,13 @@
 package controlplane
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"net/http"
 	"net/http/httputil"
@@ -13,13 +15,21 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
+	"sync/atomic"
+	"syscall"
 	"time"
 
 	"github.com/go-logr/logr"
+	"golang.org/x/sys/unix"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
+	apiextensions "k8s.io/apiextensions-apiserver/pkg/client/clientset/clientset"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apiserver/pkg/authentication/user"
+	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
@@ -32,11 +42,15 @@ type Options struct {
 	// Log takes what etcd and kube-apiserver print; nil throws it away.
 	Log    io.Writer
 	Logger logr.Logger
+	// Ended, unless nil, is told once if one of the two ends before [ControlPlane.Stop].
+	Ended func(error)
 }
 
 // ControlPlane is a running etcd and kube-apiserver.
 type ControlPlane struct {
-	env  *envtest.Environment
+	servers envtest.ControlPlane
+	stopped atomic.Bool
+
 	dir  string
 	tap  *Tap
 	pids []int
@@ -45,9 +59,17 @@ type ControlPlane struct {
 	logger logr.Logger
 }
 
+// forever is for upstream's limits in real time: what is waited for here is waited
+// for as long as its process lives and the context lasts, however slow the machine is.
+const forever = math.MaxInt64
+
+// stopWithin is how long a server may take to end when it is asked to; then it is
+// killed.
+const stopWithin = 2 * time.Second
+
 // Start starts etcd and kube-apiserver on loopback ports and waits until they
-// answer; Stop ends them and removes every file they made. Starting cannot be
-// interrupted half-way: a cancelled ctx is seen before and after.
+// answer; Stop ends them and removes every file they made. When ctx ends meanwhile,
+// nothing is left of them.
 func Start(ctx context.Context, o Options) (*ControlPlane, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -57,9 +79,9 @@ func Start(ctx context.Context, o Options) (*ControlPlane, error) {
 	if err != nil {
 		return nil, fmt.Errorf("making a folder for the control plane: %w", err)
 	}
-	c := &ControlPlane{dir: dir, tap: &Tap{}, logger: o.Logger, env: &envtest.Environment{
-		ControlPlaneStartTimeout: 90 * time.Second, // cold disks, loaded machines
-		ControlPlaneStopTimeout:  2 * time.Second,
+	c := &ControlPlane{dir: dir, tap: &Tap{}, logger: o.Logger, servers: envtest.ControlPlane{
+		Etcd:      &envtest.Etcd{StartTimeout: forever, StopTimeout: stopWithin, Out: o.Log, Err: o.Log},
+		APIServer: &envtest.APIServer{StartTimeout: forever, StopTimeout: stopWithin, Out: o.Log, Err: o.Log},
 	}}
 	if err := c.start(ctx, o); err != nil {
 		return nil, errors.Join(fmt.Errorf("starting the control plane: %w", err), c.Stop())
@@ -68,22 +90,20 @@ func Start(ctx context.Context, o Options) (*ControlPlane, error) {
 }
 
 func (c *ControlPlane) start(ctx context.Context, o Options) error {
-	apiServer := c.env.ControlPlane.GetAPIServer()
-	c.env.ControlPlane.Etcd = &envtest.Etcd{Out: o.Log, Err: o.Log}
-	apiServer.Out, apiServer.Err = o.Log, o.Log
+	etcd, apiServer := c.servers.Etcd, c.servers.APIServer
 	if os.Getenv("KUBEBUILDER_ASSETS") == "" {
 		self, err := os.Executable()
 		if err != nil {
 			return err
 		}
-		for name, path := range map[string]*string{etcdName: &c.env.ControlPlane.Etcd.Path, apiServerName: &apiServer.Path} {
+		for name, path := range map[string]*string{etcdName: &etcd.Path, apiServerName: &apiServer.Path} {
 			*path = filepath.Join(c.dir, name)
 			if err := os.Symlink(self, *path); err != nil {
 				return err
 			}
 		}
 	}
-	for name, dir := range map[string]*string{"etcd-data": &c.env.ControlPlane.Etcd.DataDir, "certs": &apiServer.CertDir} {
+	for name, dir := range map[string]*string{"etcd-data": &etcd.DataDir, "certs": &apiServer.CertDir} {
 		*dir = filepath.Join(c.dir, name)
 		if err := os.Mkdir(*dir, 0o700); err != nil {
 			return err
@@ -109,6 +129,8 @@ func (c *ControlPlane) start(ctx context.Context, o Options) error {
 	args.Set("kubelet-preferred-address-types", "ExternalIP")
 	// Nobody competes for this API server.
 	args.Set("enable-priority-and-fairness", "false").Set("profiling", "false")
+	// No request is given up because the machine is slow.
+	args.Set("request-timeout", "24h")
 
 	// A token costs the API server a look-up with every request, envtest's client
 	// certificate the verification of a signature.
@@ -119,26 +141,135 @@ func (c *ControlPlane) start(ctx context.Context, o Options) error {
 	}
 	args.Set("token-auth-file", tokens)
 
-	before := children()
-	cfg, err := c.env.Start()
+	if err := c.launch(ctx); err != nil {
+		return err
+	}
+	c.pids = c.processes()
+	for _, pid := range c.pids {
+		c.attend(pid, o.Ended)
+	}
+	admin, err := c.servers.AddUser(envtest.User{Name: "admin", Groups: []string{user.SystemPrivilegedGroup}}, &rest.Config{})
 	if err != nil {
 		return err
 	}
-	for _, pid := range children() {
-		// Others of this process may start children at the same time.
-		if !slices.Contains(before, pid) && slices.Contains([]string{etcdName, apiServerName}, command(pid)) {
-			c.pids = append(c.pids, pid)
+	c.base = rest.AnonymousClientConfig(admin.Config())
+	c.base.BearerToken = token
+	return c.awaitDefaultNamespace(ctx)
+}
+
+// launch starts both servers and waits until they answer, or ctx ends.
+func (c *ControlPlane) launch(ctx context.Context) error {
+	// Upstream waits for an answer and heeds no context: without the process the
+	// wait ends.
+	over := make(chan struct{})
+	defer close(over)
+	context.AfterFunc(ctx, func() {
+		for {
+			c.kill()
+			select {
+			case <-over:
+				return
+			case <-time.After(10 * time.Millisecond):
+			}
+		}
+	})
+	// Another process may take a port between its choice and its use.
+	const tries = 5
+	for try := 1; ; try++ {
+		err := c.servers.Start()
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err == nil || try == tries {
+			return err
+		}
+		c.logger.Error(err, "The control plane did not start", "try", try)
+	}
+}
+
+// awaitDefaultNamespace waits for what the API server makes of its own after it has
+// begun to answer.
+func (c *ControlPlane) awaitDefaultNamespace(ctx context.Context) error {
+	client, err := kubernetes.NewForConfig(c.Admin("simctl"))
+	if err != nil {
+		return err
+	}
+	return until(ctx, func() (bool, error) {
+		_, err := client.CoreV1().Namespaces().Get(ctx, metav1.NamespaceDefault, metav1.GetOptions{})
+		if apierrors.IsNotFound(err) {
+			return false, nil
+		}
+		return err == nil, err
+	})
+}
+
+// until asks again and again until the answer is yes, an error, or ctx ends.
+func until(ctx context.Context, ask func() (bool, error)) error {
+	for {
+		if yes, err := ask(); yes || err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-time.After(10 * time.Millisecond):
 		}
 	}
-	c.base = rest.AnonymousClientConfig(cfg)
-	c.base.BearerToken = token
-	return ctx.Err()
+}
+
+// attend tells ended when a server's process has ended before Stop.
+func (c *ControlPlane) attend(pid int, ended func(error)) {
+	if ended == nil {
+		return
+	}
+	name := command(pid)
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		return // an old kernel: what fails says so itself
+	}
+	go func() {
+		defer func() { _ = unix.Close(fd) }()
+		// The descriptor can be read once the process has ended.
+		fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}} //nolint:gosec // descriptors fit
+		for {
+			if _, err := unix.Poll(fds, -1); !errors.Is(err, unix.EINTR) {
+				break
+			}
+		}
+		if c.stopped.CompareAndSwap(false, true) {
+			ended(fmt.Errorf("%s has ended by itself", name))
+		}
+	}()
+}
+
+// processes lists the servers' processes: those whose arguments name the control
+// plane's folder.
+func (c *ControlPlane) processes() []int {
+	return slices.DeleteFunc(children(), func(pid int) bool {
+		args, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "cmdline"))
+		return err != nil || !bytes.Contains(args, []byte(c.dir))
+	})
+}
+
+func (c *ControlPlane) kill() {
+	for _, pid := range c.processes() {
+		_ = syscall.Kill(pid, syscall.SIGKILL)
+	}
 }
 
 // Stop ends both servers and removes their files. It may be called twice.
 func (c *ControlPlane) Stop() error {
-	err := c.env.Stop()
-	return errors.Join(err, os.RemoveAll(c.dir))
+	c.stopped.Store(true)
+	// An error is that of one that had to be killed, or has ended by itself.
+	if err := c.servers.Stop(); err != nil {
+		c.logger.V(1).Info("Killing the control plane", "why", err.Error())
+	}
+	// Nobody may write to the folder any more when it is removed.
+	for len(c.processes()) > 0 {
+		c.kill()
+		time.Sleep(time.Millisecond)
+	}
+	return os.RemoveAll(c.dir)
 }
 
 // Tap is the tap of all of this control plane's clients.
@@ -177,11 +308,56 @@ func (c *ControlPlane) User(user, actor string) *rest.Config {
 
 // InstallCRDs creates or replaces the definitions and waits until they are
 // served.
-func (c *ControlPlane) InstallCRDs(crds []*apiextensionsv1.CustomResourceDefinition) error {
-	if _, err := envtest.InstallCRDs(c.Admin("simctl"), envtest.CRDInstallOptions{CRDs: crds}); err != nil {
-		return fmt.Errorf("installing custom resource definitions: %w", err)
+func (c *ControlPlane) InstallCRDs(ctx context.Context, crds []*apiextensionsv1.CustomResourceDefinition) error {
+	client, err := apiextensions.NewForConfig(c.Admin("simctl"))
+	if err != nil {
+		return fmt.Errorf("making the client of custom resource definitions: %w", err)
+	}
+	for _, crd := range crds {
+		if err := install(ctx, client, crd); err != nil {
+			return fmt.Errorf("installing CustomResourceDefinition %s: %w", crd.Name, err)
+		}
+	}
+	for _, crd := range crds {
+		for _, v := range crd.Spec.Versions {
+			if !v.Served {
+				continue
+			}
+			served := func() (bool, error) {
+				list, err := client.Discovery().ServerResourcesForGroupVersion(crd.Spec.Group + "/" + v.Name)
+				if apierrors.IsNotFound(err) || apierrors.IsServiceUnavailable(err) {
+					return false, nil
+				}
+				return err == nil && slices.ContainsFunc(list.APIResources, func(r metav1.APIResource) bool { return r.Name == crd.Spec.Names.Plural }), err
+			}
+			if err := until(ctx, served); err != nil {
+				return fmt.Errorf("waiting until the API server serves CustomResourceDefinition %s: %w", crd.Name, err)
+			}
+		}
 	}
 	return nil
+}
+
+// install creates a definition or puts it in the place of the one that is there.
+func install(ctx context.Context, client apiextensions.Interface, crd *apiextensionsv1.CustomResourceDefinition) error {
+	definitions := client.ApiextensionsV1().CustomResourceDefinitions()
+	return until(ctx, func() (bool, error) {
+		old, err := definitions.Get(ctx, crd.Name, metav1.GetOptions{})
+		if apierrors.IsNotFound(err) {
+			_, err = definitions.Create(ctx, crd, metav1.CreateOptions{})
+			return err == nil, err
+		}
+		if err != nil {
+			return false, err
+		}
+		changed := crd.DeepCopy()
+		changed.ResourceVersion = old.ResourceVersion
+		_, err = definitions.Update(ctx, changed, metav1.UpdateOptions{})
+		if apierrors.IsConflict(err) {
+			return false, nil // the API server writes its status
+		}
+		return err == nil, err
+	})
 }
 
 func impersonate(namespace, name string) rest.ImpersonationConfig {
@@ -219,7 +395,7 @@ func (c *ControlPlane) Proxy(namespace, name string) (*Proxy, error) {
 		done:       make(chan struct{}),
 	}
 	p.server = &http.Server{
-		ReadHeaderTimeout: 10 * time.Second,
+		ReadHeaderTimeout: -1, // none: a slow machine's clients are welcome
 		Handler: &httputil.ReverseProxy{
 			Rewrite: func(r *httputil.ProxyRequest) {
 				r.SetURL(target)

@@ -223,7 +223,7 @@ func TestRememberedReads(t *testing.T) {
 	ctx := context.Background()
 	cp := start(t)
 	preserve := true
-	if err := cp.InstallCRDs([]*apiextensionsv1.CustomResourceDefinition{{
+	if err := cp.InstallCRDs(t.Context(), []*apiextensionsv1.CustomResourceDefinition{{
 		ObjectMeta: metav1.ObjectMeta{Name: "tasks.tekton.dev"},
 		Spec: apiextensionsv1.CustomResourceDefinitionSpec{
 			Group: "tekton.dev",

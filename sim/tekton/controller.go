@@ -110,11 +110,8 @@ type (
 	}
 )
 
-const (
-	readyWithin  = 90 * time.Second // cold disks, loaded machines
-	answerWithin = 30 * time.Second
-	stopWithin   = 500 * time.Millisecond
-)
+// stopWithin is how long a process may take to end; then it is killed.
+const stopWithin = 500 * time.Millisecond
 
 // Controller is a running Tekton controller process. Its methods may be called
 // from any goroutine; Quiet and Reset only from the one that steps the clock.
@@ -204,7 +201,11 @@ func start(ctx context.Context, b *Build, o ControllerOptions) (*Controller, err
 		return nil, fmt.Errorf("running %s: %w", b.Path, err)
 	}
 	o.Clock.OnStep(c.step)
-	if err := c.ready(ctx); err != nil {
+	// Nothing else bounds how long it may take over an answer, on a slow machine.
+	ended := context.AfterFunc(ctx, c.HangUp)
+	err = c.ready(ctx)
+	ended()
+	if err != nil {
 		_ = c.Stop(context.WithoutCancel(ctx))
 		return nil, err
 	}
@@ -298,8 +299,6 @@ func (c *Controller) SetRecorder(r history.Recorder) { c.log.setRecorder(r) }
 
 // ready waits until the controllers run.
 func (c *Controller) ready(ctx context.Context) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, readyWithin, fmt.Errorf("it is not ready after %s", readyWithin))
-	defer cancel()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for {
@@ -308,19 +307,13 @@ func (c *Controller) ready(ctx context.Context) error {
 			return nil
 		}
 		if err != nil {
-			// The process has closed its side: wait for its last words.
-			select {
-			case <-c.exited:
-				return c.exitErr
-			case <-time.After(stopWithin):
-				return err
-			}
+			return cmp.Or(ctx.Err(), c.lost())
 		}
 		select {
 		case <-c.exited:
 			return c.exitErr
 		case <-ctx.Done():
-			return context.Cause(ctx)
+			return ctx.Err()
 		case <-tick.C:
 		}
 	}
@@ -337,9 +330,6 @@ func (c *Controller) ask(r wireRequest) (wireAnswer, error) {
 	c.n++
 	r.N = c.n
 	err := func() error {
-		if err := c.conn.SetDeadline(time.Now().Add(answerWithin)); err != nil {
-			return err
-		}
 		if err := json.NewEncoder(c.conn).Encode(r); err != nil {
 			return err
 		}
@@ -365,6 +355,23 @@ func (c *Controller) ask(r wireRequest) (wireAnswer, error) {
 	c.pending = append(c.pending, a.Delays...)
 	c.parked = a.Parked
 	return a, nil
+}
+
+// HangUp ends the conversation for good, also in the middle of a question, and the
+// process with it.
+func (c *Controller) HangUp() { _ = c.conn.Close() }
+
+// lost waits for the end of a process that does not talk any more, for its last
+// words. It closes its side by ending, which may take its time; one that closes it and
+// lives on is killed.
+func (c *Controller) lost() error {
+	select {
+	case <-c.exited:
+	case <-time.After(stopWithin):
+		_ = c.signal(syscall.SIGKILL)
+		<-c.exited
+	}
+	return c.exitErr
 }
 
 // Settled tells the process that all is quiet, not only it: what happens from now
@@ -399,12 +406,7 @@ func (c *Controller) Quiet() (bool, error) {
 	}
 	a, err := c.ask(wireRequest{Wait: true})
 	if err != nil {
-		select {
-		case <-c.exited:
-			return false, c.exitErr
-		case <-time.After(stopWithin):
-			return false, err
-		}
+		return false, c.lost()
 	}
 	c.schedule()
 	// What was logged before this moment must be in the history before the next.

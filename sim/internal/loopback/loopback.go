@@ -50,7 +50,7 @@ func Serve(ctx context.Context, h http.Handler) (*Server, error) {
 		server: &http.Server{
 			Handler:           h,
 			TLSConfig:         &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12},
-			ReadHeaderTimeout: 10 * time.Second,
+			ReadHeaderTimeout: -1, // none: a slow machine's clients are welcome
 			// An API server that is stopped leaves half-open handshakes.
 			ErrorLog: log.New(discard{}, "", 0),
 		},

@@ -68,7 +68,7 @@ func start(t testing.TB) *cluster {
 	c := &cluster{config: cp.Admin("test")}
 	c.admin = kubernetes.NewForConfigOrDie(c.config)
 	c.controller = kubernetes.NewForConfigOrDie(cp.ServiceAccount("kube-system", "statefulset-controller"))
-	if err := cp.InstallCRDs(openshift.CRDs()); err != nil {
+	if err := cp.InstallCRDs(ctx, openshift.CRDs()); err != nil {
 		t.Fatal(err)
 	}
 	objects, err := openshift.ClusterObjects()
