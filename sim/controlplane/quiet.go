@@ -2,6 +2,7 @@ package controlplane
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"os"
 	"path/filepath"
@@ -35,7 +36,7 @@ func (c *ControlPlane) Quiet(ctx context.Context, pids []int, checks ...Check) e
 	row, last := 0, progress{activity: -1}
 	report := time.Now().Add(reportAfter)
 	for {
-		if err := ctx.Err(); err != nil {
+		if err := cmp.Or(context.Cause(ctx), c.tap.TooSlow()); err != nil {
 			return err
 		}
 		busy, now := "", c.progress(all)

@@ -3,10 +3,12 @@ package controlplane
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"mime"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -37,6 +39,8 @@ type Tap struct {
 	last map[history.Ref]*seen
 	// deleting says who has asked for the end of an object and has no answer yet.
 	deleting map[target]string
+
+	slow atomic.Pointer[string]
 }
 
 type seen struct {
@@ -251,7 +255,39 @@ func (rt roundTripper) exchange(req *http.Request) (*http.Response, []byte, erro
 	}
 	resp.Body = io.NopCloser(bytes.NewReader(got))
 	rt.tap.activity.Add(1)
+	rt.tap.heed(resp.StatusCode, got)
 	return resp, got, nil
+}
+
+// ErrTooSlow says that the API server gave a request up because it took too long in
+// real time: what follows from that says something of this machine and nothing of a
+// pipeline.
+var ErrTooSlow = errors.New("the API server gave a request up for want of real time: this machine is too busy")
+
+// tooSlow are the words with which it does so: its own, etcd's, and Go's for a
+// webhook that has not answered.
+var tooSlow = []string{
+	"request did not complete within", "unable to return a response in the time allotted",
+	"etcdserver: request timed out", "resource quota evaluation timed out", "context deadline exceeded", "Client.Timeout exceeded",
+}
+
+// heed looks whether a request was given up.
+func (t *Tap) heed(code int, got []byte) {
+	if code < http.StatusInternalServerError {
+		return
+	}
+	var s status
+	if json.Unmarshal(got, &s) == nil && slices.ContainsFunc(tooSlow, func(words string) bool { return strings.Contains(s.Message, words) }) {
+		t.slow.CompareAndSwap(nil, &s.Message)
+	}
+}
+
+// TooSlow is an [ErrTooSlow] from the first request on that the API server has given up.
+func (t *Tap) TooSlow() error {
+	if words := t.slow.Load(); words != nil {
+		return fmt.Errorf("%w: %s", ErrTooSlow, *words)
+	}
+	return nil
 }
 
 // status is the API server's refusal.

@@ -185,20 +185,20 @@ func (c *Controllers) Rediscover(ctx context.Context) error {
 			delete(kinds, gvr)
 		}
 	}
-	// Sync repeats itself until its context ends; one round is wanted, which
-	// goes on a little, waiting for itself, after every kind is watched.
-	once, cancel := context.WithTimeout(klog.NewContext(ctx, c.o.Logger), discoveryPeriod/2)
+	// Sync repeats itself until its context ends. Rounds are wanted until every kind is
+	// watched; the last goes on a little after that, waiting for itself.
+	once, cancel := context.WithCancel(klog.NewContext(ctx, c.o.Logger))
 	done := make(chan struct{})
 	c.wg.Go(func() {
 		defer close(done)
 		c.gc.Sync(once, d, discoveryPeriod)
 	})
 	c.wg.Go(func() {
-		defer cancel()
 		select {
 		case <-done:
 		case <-c.ended:
 		}
+		cancel()
 	})
 	builder := c.gc.GetDependencyGraphBuilder()
 	for {
@@ -207,10 +207,12 @@ func (c *Controllers) Rediscover(ctx context.Context) error {
 			watched = watched && builder.IsResourceSynced(gvr)
 		}
 		if watched {
+			time.AfterFunc(discoveryPeriod/2, cancel)
 			return nil
 		}
 		select {
 		case <-ctx.Done():
+			cancel()
 			return fmt.Errorf("waiting for the garbage collector: %w", ctx.Err())
 		case <-time.After(2 * time.Millisecond):
 		}

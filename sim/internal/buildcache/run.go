@@ -35,7 +35,11 @@ const progressEvery = 5 * time.Second
 // or not it fails. The error wraps [ErrNoGo] if there is no go command, and ends
 // with what was said on standard error.
 func (g *Go) Output(ctx context.Context, dir string, args ...string) (string, error) {
-	cmd := g.command(ctx, dir, args...)
+	cmd, done, err := g.command(ctx, dir, args...)
+	if err != nil {
+		return "", err
+	}
+	defer done()
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
@@ -58,7 +62,11 @@ func (g *Go) Build(ctx context.Context, dir, out, pkg string) error {
 	if g.Compilers > 0 {
 		args = append(args, "-p", strconv.Itoa(g.Compilers))
 	}
-	cmd := g.command(ctx, dir, append(args, "-o", out, pkg)...)
+	cmd, done, err := g.command(ctx, dir, append(args, "-o", out, pkg)...)
+	if err != nil {
+		return err
+	}
+	defer done()
 	stderr, err := cmd.StderrPipe()
 	if err != nil {
 		return err
@@ -80,21 +88,31 @@ func (g *Go) Build(ctx context.Context, dir, out, pkg string) error {
 	return failure(err, words)
 }
 
-// command gives a run of the go command that ends with ctx.
-func (g *Go) command(ctx context.Context, dir string, args ...string) *exec.Cmd {
+// command gives a run of the go command that ends with ctx. When it is over, done
+// removes what a go command that was killed leaves in its folder for temporary files.
+func (g *Go) command(ctx context.Context, dir string, args ...string) (cmd *exec.Cmd, done func(), err error) {
 	name := g.Command
 	if name == "" {
 		name = "go"
 	}
-	cmd := exec.CommandContext(ctx, name, args...)
+	tmp, err := os.MkdirTemp("", "simctl-go-")
+	if err != nil {
+		return nil, nil, fmt.Errorf("making a folder for the go command: %w", err)
+	}
+	cmd = exec.CommandContext(ctx, name, args...)
 	cmd.Dir = dir
 	// Settings of the user's own modules must not reach those built here.
-	cmd.Env = append(os.Environ(), "GOWORK=off", "GOFLAGS=", "CGO_ENABLED=0", "PWD="+dir)
+	cmd.Env = append(os.Environ(), "GOWORK=off", "GOFLAGS=", "CGO_ENABLED=0", "PWD="+dir, "GOTMPDIR="+tmp)
 	// The compilers it starts are ended with it.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = time.Second
-	return cmd
+	return cmd, func() {
+		// A compiler that has been killed may not be gone yet.
+		for try := 0; os.RemoveAll(tmp) != nil && try < 100; try++ {
+			time.Sleep(10 * time.Millisecond)
+		}
+	}, nil
 }
 
 func failure(err error, words string) error {
