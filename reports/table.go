@@ -61,6 +61,8 @@ func renderTable(r verdict.RunResult, width int, s style) string {
 	list("Manifests and fields without effect here", Inert(r.Cells))
 	list("Interventions without effect", Ineffective(r.Cells))
 	list("Tekton's controller follows its own writes without end", Busy(r.Cells))
+	list("Never end", NeverEnd(r.Cells))
+	list("Ended at a bound", Bounds(r.Cells))
 
 	first := true
 	for _, g := range groups {
@@ -122,6 +124,39 @@ func Busy(cells []verdict.Cell) []string {
 		lines = append(lines, fmt.Sprintf("%s, %s: %s", v, cellCount(releases[v].cells), strings.Join(releases[v].runs, ", ")))
 	}
 	return lines
+}
+
+// NeverEnd lists the runs that never end, each with the number of cells.
+func NeverEnd(cells []verdict.Cell) []string {
+	return counted(cells, func(c verdict.Cell) []string { return c.NeverEnd })
+}
+
+// Bounds lists the bounds at which cells were ended while things went on, each with the
+// number of cells.
+func Bounds(cells []verdict.Cell) []string {
+	return counted(cells, func(c verdict.Cell) []string {
+		if c.Bound == "" {
+			return nil
+		}
+		return []string{c.Bound}
+	})
+}
+
+// counted gives what cells say, each once, with how many say it.
+func counted(cells []verdict.Cell, says func(verdict.Cell) []string) []string {
+	var out []string
+	times := map[string]int{}
+	for _, c := range cells {
+		for _, line := range says(c) {
+			if times[line]++; times[line] == 1 {
+				out = append(out, line)
+			}
+		}
+	}
+	for i, line := range out {
+		out[i] = line + ", in " + cellCount(times[line])
+	}
+	return out
 }
 
 // Ineffective lists the interventions of all cells that were missed or refused,

@@ -32,8 +32,8 @@ import (
 	"simctl.dev/simctl/sim/tekton/conversion"
 )
 
-// maxSteps bounds a cell, against a controller that is busy for ever. The
-// largest shipped cell takes a few hundred.
+// maxSteps bounds the setting up and the clearing away of a cell, against a controller
+// that is busy for ever. Each takes some tens.
 const maxSteps = 50_000
 
 // The ConfigMaps that a scenario can set.
@@ -67,17 +67,19 @@ func (w *worker) play(ctx context.Context, cell *scenario.Cell, builds builds, o
 	// Without its servers a cell would wait for ever.
 	gone := context.AfterFunc(w.ctx, func() { c.cancel(context.Cause(w.ctx)) })
 	defer gone()
+	defer c.bound()()
 	defer func() {
 		// What the cell left is removed even if it failed half-way; a failure
 		// to do so fails the cell, since the next one would not begin afresh.
 		w.setLog(nil)
 		w.cp.Tap().Withhold("", nil)
-		if ctx.Err() == nil {
+		if c.ctx.Err() == nil {
 			err = errors.Join(err, c.clean())
 			lap("clean")
 		}
-		if cause := context.Cause(c.ctx); err != nil && cause != nil && !errors.Is(err, cause) {
-			err = fmt.Errorf("%w (%w)", cause, err)
+		// Whatever was under way then complains as well, in words that say less.
+		if cause := context.Cause(c.ctx); cause != nil && !errors.Is(err, cause) {
+			err = errors.Join(cause, err)
 		}
 		c.cancel(nil)
 		c.logger.V(1).Info("Cell played", "cell", cell.ID(), "laps", laps)
@@ -121,6 +123,10 @@ type play struct {
 	// lingering says that the runs have ended and the cell's linger has begun,
 	// lingered that it is over.
 	lingering, lingered bool
+
+	limits  scenario.Bounds
+	bounded context.Context // of the loop: it ends when the history is too long
+	retries retries
 }
 
 // prepare sets up the cluster and creates the workload, the runs last.
@@ -440,8 +446,14 @@ func (c *play) loop() error {
 	// time-outs, 0 while that is not so.
 	looked, stall := false, 0
 	var idle idling
-	for range maxSteps {
-		if err := c.quiet(c.ctx); err != nil {
+	for {
+		if c.overTime() {
+			return nil
+		}
+		if err := c.quiet(c.bounded); err != nil {
+			if c.overlong() {
+				return nil
+			}
 			if !errors.Is(err, tekton.ErrExited) {
 				return err
 			}
@@ -454,6 +466,7 @@ func (c *play) loop() error {
 		if err != nil {
 			return err
 		}
+		c.noteRetries()
 		if err := c.resolve(); err != nil {
 			return err
 		}
@@ -501,6 +514,12 @@ func (c *play) loop() error {
 			looked = false
 			continue
 		}
+		if c.retries.hopeful() {
+			looked, stall = false, 0
+			c.logger.V(1).Info("Trying again", "now", c.clock.Elapsed())
+			c.clock.Step()
+			continue
+		}
 		waiting := c.clock.Pending(clock.Timeout)
 		// A retry, say, that a time-out has brought about comes to a stall of its own.
 		if stall == 0 || c.begun(stall) {
@@ -512,6 +531,11 @@ func (c *play) loop() error {
 			c.record(history.FactStalled, s)
 		}
 		if len(waiting) == 0 {
+			if at, some := c.lastDeadline(); some && c.retries.beforehand(at) {
+				// What is tried again may yet see that its time is up.
+				c.clock.Step()
+				continue
+			}
 			c.record(history.FactFinished, history.Finished{Reason: "nothing left"})
 			return nil
 		}
@@ -521,7 +545,6 @@ func (c *play) loop() error {
 		}
 		c.clock.Step()
 	}
-	return fmt.Errorf("%w: %d steps, now at %.0f s of virtual time", errTooLong, maxSteps, c.clock.Elapsed())
 }
 
 // over says whether a cell whose runs have ended is over: at once, unless it is to

@@ -101,7 +101,12 @@ func NewTimeLine(c verdict.Cell, entries []history.Entry) TimeLine {
 		case history.FactStalled:
 			tl.Marks = append(tl.Marks, Mark{T: e.T, Text: "nothing can happen any more but time-outs", Kind: "stalled"})
 		case history.FactFinished:
-			tl.Marks = append(tl.Marks, Mark{T: e.T, Text: "the cell ended", Kind: "end"})
+			text := "the cell ended"
+			var f history.Finished
+			if e.Decode(&f) == nil && f.Bound != "" {
+				text += " at its bound of " + f.Bound
+			}
+			tl.Marks = append(tl.Marks, Mark{T: e.T, Text: text, Kind: "end"})
 		}
 	}
 	slices.SortStableFunc(tl.Marks, func(a, b Mark) int { return cmp.Compare(a.T, b.T) })

@@ -237,6 +237,9 @@ type Finished struct {
 	Reason string `json:"reason"`
 	// Busy is the work queue's key that is taken up again and again, to no effect.
 	Busy string `json:"busy,omitempty"`
+	// Bound is the bound of the cell that was met, in words, if the reason is "limit":
+	// things went on.
+	Bound string `json:"bound,omitempty"`
 }
 
 // Tekton is a controller's start or end.

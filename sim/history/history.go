@@ -108,7 +108,17 @@ type Log struct {
 	now     func() float64
 	w       io.Writer
 	entries []Entry
+	bytes   int64 // written to w
 	err     error
+	limit   func(entries int, bytes int64)
+}
+
+// Limit has f told the length of the history with every entry, in entries and in
+// bytes written.
+func (l *Log) Limit(f func(entries int, bytes int64)) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.limit = f
 }
 
 // NewLog gives an empty history whose entries are stamped by now (virtual
@@ -124,12 +134,21 @@ func (l *Log) Record(e Entry) {
 	e.Seq = len(l.entries) + 1
 	e.T = l.now()
 	l.entries = append(l.entries, e)
+	l.write(e)
+	if l.limit != nil {
+		l.limit(len(l.entries), l.bytes)
+	}
+}
+
+func (l *Log) write(e Entry) {
 	if l.w == nil || l.err != nil {
 		return
 	}
 	line, err := json.Marshal(e)
 	if err == nil {
-		_, err = l.w.Write(append(line, '\n'))
+		var n int
+		n, err = l.w.Write(append(line, '\n'))
+		l.bytes += int64(n)
 	}
 	if err != nil {
 		l.err = fmt.Errorf("writing entry %d of the history: %w", e.Seq, err)

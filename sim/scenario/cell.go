@@ -43,7 +43,8 @@ func slug(text string) string {
 
 // Fingerprint is a hash of what the cell runs: its scenario, objects and
 // repeat. Two cells with the same fingerprint have the same outcome. What only
-// describes the cell, or says how many others there are, does not count.
+// describes the cell, or says how many others there are, does not count, nor does how
+// long simctl may take over it.
 func (c Cell) Fingerprint() string {
 	h := sha256.New()
 	_, _ = fmt.Fprintf(h, "%s\n%d", contentOf(&c.Spec, c.Objects), c.Repeat)
@@ -53,7 +54,7 @@ func (c Cell) Fingerprint() string {
 // contentOf gives what a spec and its objects come to, as a hash.
 func contentOf(spec *Scenario, objects []json.RawMessage) string {
 	s := *spec
-	s.Description, s.Repeats = "", 0
+	s.Description, s.Repeats, s.Limits.RealTime = "", 0, ""
 	// These do what they do to the objects.
 	s.Workload.Manifests, s.Workload.Overrides = nil, Overrides{}
 	h := sha256.New()

@@ -100,6 +100,10 @@ func (c *checker) spec(s *Scenario) {
 	c.cluster(&s.Cluster)
 	c.tekton(&s.Tekton)
 	c.workload(&s.Workload)
+	c.span("limits.virtualTime", s.Limits.VirtualTime)
+	c.span("limits.realTime", s.Limits.RealTime)
+	c.notNegative("limits.entries", int64(s.Limits.Entries))
+	c.quantity("limits.bytes", s.Limits.Bytes)
 	for i := range s.Interventions {
 		c.intervention(fmt.Sprintf("interventions[%d]", i), &s.Interventions[i])
 	}

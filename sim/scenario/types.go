@@ -38,9 +38,26 @@ type Scenario struct {
 	Repeats int `json:"repeats,omitempty"`
 	// Seed is the source of every draw; default 1.
 	Seed int64 `json:"seed,omitempty"`
+	// Limits bound what a cell may take.
+	Limits Limits `json:"limits,omitzero"`
 	// Expect says what is expected of which cells; the last entry that matches
 	// a cell wins. A cell that none matches is reported and not judged.
 	Expect []Expectation `json:"expect,omitempty"`
+}
+
+// Limits bound what a cell may take, against what goes on for ever. Zero values stand
+// for the defaults.
+type Limits struct {
+	// VirtualTime is how long the cell may take in virtual time, a Go duration;
+	// default 2160h, which is 90 days.
+	VirtualTime string `json:"virtualTime,omitempty"`
+	// RealTime is how long simctl may take over it, a Go duration; default 1h. It says
+	// nothing of the pipeline: the cell could not be run.
+	RealTime string `json:"realTime,omitempty"`
+	// Entries is how long the cell's history may be, default 200000, and Bytes what it
+	// may take on the disk, default 512Mi.
+	Entries int      `json:"entries,omitempty"`
+	Bytes   Quantity `json:"bytes,omitempty"`
 }
 
 // Metadata names a scenario.

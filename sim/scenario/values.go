@@ -3,6 +3,7 @@ package scenario
 import (
 	"encoding/json"
 	"fmt"
+	"time"
 
 	"k8s.io/apimachinery/pkg/api/resource"
 )
@@ -21,6 +22,34 @@ func (q Quantity) Bytes() (int64, error) {
 		return 0, fmt.Errorf("%q is negative", string(q))
 	}
 	return parsed.Value(), nil
+}
+
+// Bounds are a cell's limits.
+type Bounds struct {
+	VirtualTime, RealTime time.Duration
+	Entries               int
+	Bytes                 int64
+}
+
+// defaultBounds are far beyond what pipelines take.
+var defaultBounds = Bounds{VirtualTime: 90 * 24 * time.Hour, RealTime: time.Hour, Entries: 200_000, Bytes: 512 << 20}
+
+// Bounds gives the limits with their defaults. The limits have been checked.
+func (l Limits) Bounds() Bounds {
+	b := defaultBounds
+	if d, err := time.ParseDuration(l.VirtualTime); err == nil && d > 0 {
+		b.VirtualTime = d
+	}
+	if d, err := time.ParseDuration(l.RealTime); err == nil && d > 0 {
+		b.RealTime = d
+	}
+	if l.Entries > 0 {
+		b.Entries = l.Entries
+	}
+	if n, err := l.Bytes.Bytes(); err == nil && n > 0 {
+		b.Bytes = n
+	}
+	return b
 }
 
 // UnmarshalJSON takes a number as its text.

@@ -134,8 +134,10 @@ type Controller struct {
 	parked  bool        // of the last answer
 	failed  error
 
-	// events holds the delays on the clock; only the stepping goroutine uses it.
-	events map[wireKey]*clock.Event
+	// events holds the delays on the clock; only the stepping goroutine uses it, and
+	// attempts, how often each key was tried in vain.
+	events   map[wireKey]*clock.Event
+	attempts map[wireKey]int
 }
 
 // Start starts the controller and waits until it works: its caches are in sync
@@ -190,8 +192,8 @@ func start(ctx context.Context, b *Build, o ControllerOptions) (*Controller, err
 	c := &Controller{
 		build: b, clock: o.Clock, conn: conn, answers: bufio.NewReader(conn),
 		exited: make(chan struct{}),
-		events: map[wireKey]*clock.Event{},
-		log:    newLogReader(logged, o.Log),
+		events: map[wireKey]*clock.Event{}, attempts: map[wireKey]int{},
+		log: newLogReader(logged, o.Log),
 	}
 	c.SetRecorder(o.Recorder)
 	started := make(chan error)
@@ -434,6 +436,7 @@ func (c *Controller) schedule() {
 			c.log.record(history.NewFact(actor, key.object(), history.FactBusy, history.Busy{Controller: key.Controller}))
 		}
 		kind := kindOf(d)
+		c.attempts[key] = d.Attempt
 		if e := c.events[key]; e != nil {
 			// A work queue keeps the earlier of two moments for a key.
 			if !at.Before(e.At) {
@@ -449,6 +452,19 @@ func (c *Controller) schedule() {
 	}
 }
 
+// Retrying gives what is tried again and again for long, by its name on the clock, with
+// the number of attempts that were in vain. Only the goroutine that steps the clock may
+// ask.
+func (c *Controller) Retrying() map[string]int {
+	out := map[string]int{}
+	for key, e := range c.events {
+		if e.Kind == clock.Retry {
+			out[e.Key] = c.attempts[key]
+		}
+	}
+	return out
+}
+
 // object is what a key stands for.
 func (k wireKey) object() history.Ref {
 	kinds := map[string]string{"taskrun": "TaskRun", "pipelinerun": "PipelineRun", "customrun": "CustomRun", "resolutionrequest": "ResolutionRequest"}
@@ -458,8 +474,8 @@ func (k wireKey) object() history.Ref {
 
 // kindOf says what a delay means for the question whether anything can still
 // happen. A time-out of a run supplies nothing. Looking again may help, e.g.
-// against a cache that was behind or a quota that somebody frees; but what goes
-// on for long without success waits for something else to happen.
+// against a cache that was behind; but what goes on for long without success waits for
+// something else to happen, as for a quota that somebody frees.
 func kindOf(d wireDelay) clock.Kind {
 	const (
 		failures = 12 // 20 s of back-off
@@ -470,11 +486,11 @@ func kindOf(d wireDelay) clock.Kind {
 		return clock.Timeout
 	case reasonFailure:
 		if d.Attempt > failures {
-			return clock.Timeout
+			return clock.Retry
 		}
 	default:
 		if d.Attempt > retries {
-			return clock.Timeout
+			return clock.Retry
 		}
 	}
 	return clock.Work
@@ -487,6 +503,7 @@ func (c *Controller) Reset() {
 		e.Cancel()
 	}
 	clear(c.events)
+	clear(c.attempts)
 	_, _ = c.ask(wireRequest{Now: c.clock.Now().UnixNano(), Forget: true}) // a failure shows in Quiet
 }
 

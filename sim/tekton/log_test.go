@@ -77,9 +77,9 @@ func TestKindOf(t *testing.T) {
 		{wireDelay{Reason: reasonDeadline}, clock.Timeout},
 		{wireDelay{Reason: reasonFailure, Attempt: 1}, clock.Work},
 		{wireDelay{Reason: reasonFailure, Attempt: 12}, clock.Work},
-		{wireDelay{Reason: reasonFailure, Attempt: 13}, clock.Timeout},
+		{wireDelay{Reason: reasonFailure, Attempt: 13}, clock.Retry},
 		{wireDelay{Reason: "retry", Attempt: 3}, clock.Work},
-		{wireDelay{Reason: "retry", Attempt: 4}, clock.Timeout},
+		{wireDelay{Reason: "retry", Attempt: 4}, clock.Retry},
 	} {
 		if got := kindOf(test.delay); got != test.want {
 			t.Errorf("%+v is %v, want %v", test.delay, got, test.want)

@@ -221,6 +221,9 @@ func quotaCause(s *history.State, namespace, message string) Link {
 	if q := s.Live("ResourceQuota", namespace, m[1]); q != nil {
 		evidence = "spec.hard: " + q.JSON("spec", "hard") + ", requested: " + m[2] + ", used: " + m[3]
 	}
+	if users := quotaUsers(s, namespace, m[2]); len(users) > 0 {
+		evidence += ", by: " + strings.Join(users, ", ")
+	}
 	return Link{
 		What:     fmt.Sprintf("ResourceQuota %s leaves no room for %s: %s of %s are used", m[1], m[2], m[3], m[4]),
 		Object:   "ResourceQuota " + namespace + "/" + m[1],
@@ -248,6 +251,23 @@ func claimsLeft(s *history.State, namespace, message string) []Link {
 		})
 	}
 	return links
+}
+
+// quotaUsers names what counts in a namespace's quota of what was asked for: claims for
+// storage, else the pods that have not ended.
+func quotaUsers(s *history.State, namespace, requested string) []string {
+	kind := "Pod"
+	if strings.Contains(requested, "storage") || strings.Contains(requested, "persistentvolumeclaims") {
+		kind = "PersistentVolumeClaim"
+	}
+	var out []string
+	for _, o := range s.List(kind) {
+		phase := o.Text("status", "phase")
+		if o.Ref.Namespace == namespace && (kind != "Pod" || phase != string(corev1.PodSucceeded) && phase != string(corev1.PodFailed)) {
+			out = append(out, o.Ref.String())
+		}
+	}
+	return out
 }
 
 // limitRangeWords are how LimitRanger begins its complaints

@@ -3,6 +3,7 @@ package verdict
 import (
 	"errors"
 	"fmt"
+	"net/http"
 	"regexp"
 	"slices"
 	"strings"
@@ -25,7 +26,7 @@ func Judge(entries []history.Entry) (Finding, error) {
 	if err != nil {
 		return Finding{}, fmt.Errorf("reading the history: %w", err)
 	}
-	f := Finding{Cause: []Link{}, Timing: timing(t), Inert: t.inert, Busy: t.busy}
+	f := Finding{Cause: []Link{}, Timing: timing(t), Inert: t.inert, Busy: t.busy, NeverEnd: t.endless(), Bound: t.boundMet()}
 	for _, i := range t.interventions {
 		f.Interventions = append(f.Interventions, Intervention{T: i.t, Intervention: i.data})
 	}
@@ -287,6 +288,7 @@ func (t *timeline) judgeRun(run *pipelineRun) (ruling, error) {
 			best = r
 		}
 	}
+	best.cause = append(best.cause, t.neverEnded(run)...)
 	// Time was lost by it, and nothing else: a task that fails by itself, or finds no
 	// place, would have done so without.
 	if best.outcome == Timeout {
@@ -444,6 +446,30 @@ func (t *timeline) runItself(run *pipelineRun) ruling {
 		}
 	}
 	return r
+}
+
+// admittedLate says that the API server refused a TaskRun's pod for a while before it
+// took it, and why.
+func (t *timeline) admittedLate(r *taskRun, p *pod) []Link {
+	var refused []history.Entry
+	for _, e := range r.refused {
+		if e.Code == http.StatusForbidden && e.Seq < p.createdSeq {
+			refused = append(refused, e)
+		}
+	}
+	if len(refused) == 0 {
+		return nil
+	}
+	first, last := refused[0], refused[len(refused)-1]
+	links := []Link{{
+		What:     fmt.Sprintf("The API server refused the pod of task %s until then: it was made at %.0f s and not at %.0f s", r.task, p.created, first.T),
+		Object:   r.object(),
+		Evidence: clip(last.Message),
+	}}
+	if s, err := t.state(last.Seq); err == nil {
+		links = append(links, refusalCause(s, r.namespace, last.Message, refusedPod(last))...)
+	}
+	return links
 }
 
 // unresolved gives what a run or TaskRun was still to get from a resolver, if it
@@ -759,7 +785,8 @@ func (t *timeline) ranOut(run *pipelineRun, r *taskRun, p *pod) (ruling, bool, e
 			fields = "spec.timeout: " + o.JSON("spec", "timeout")
 		}
 	}
-	if fields != "" && !strings.HasSuffix(fields, ": ") {
+	cause = append(cause, t.admittedLate(r, p)...)
+	if fields != "" && !strings.HasSuffix(fields, ": ") && t.boundMet() == "" {
 		cause = append(cause, Link{What: "Its time was up", Object: object, Evidence: fields})
 	}
 	return ruling{outcome: Timeout, cause: cause}, true, nil

@@ -67,6 +67,10 @@ type Finding struct {
 	Busy []string `json:"busy,omitempty"`
 	// Conduct is what was refused, not run, done twice and left behind.
 	Conduct Conduct `json:"conduct,omitzero"`
+	// NeverEnd are the PipelineRuns that never end; Cause says why.
+	NeverEnd []string `json:"neverEnd,omitempty"`
+	// Bound is the bound at which the cell was ended while things went on, in words.
+	Bound string `json:"bound,omitempty"`
 }
 
 // Intervention is something that the scenario did in the middle of the runs.

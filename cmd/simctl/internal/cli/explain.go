@@ -80,6 +80,12 @@ func (r *keptRun) explain(w io.Writer, i int) error {
 	for _, text := range c.Conduct.Sentences() {
 		fmt.Fprintf(&b, "Besides   %s\n", oneLine(text))
 	}
+	if len(c.NeverEnd) > 0 {
+		fmt.Fprintf(&b, "Never ends %s\n", strings.Join(c.NeverEnd, ", "))
+	}
+	if c.Bound != "" {
+		fmt.Fprintf(&b, "Bound     ended after %s, while things went on\n", c.Bound)
+	}
 	if c.Outcome == verdict.Error {
 		fmt.Fprintf(&b, "\nsimctl could not run the cell: %s\n", c.Error)
 	}
