@@ -139,8 +139,9 @@ func (k *Kubelets) cordoned(n *corev1.Node) bool {
 // planSchedulable has a node's kubelet say with the next report of its status that the
 // node is or is no longer schedulable. Nothing waits for that.
 func (k *Kubelets) planSchedulable(ctx context.Context, node string) {
-	key := "kubelet/" + node + "/schedulable"
-	k.o.Clock.Schedule(k.nextTick(0, k.statusEvery, k.statusPhase(node)), clock.Housekeeping, key, func() {
+	wait := k.nextTick(0, k.statusEvery, k.statusPhase(node))
+	at := k.o.Clock.Now().Add(wait)
+	k.o.Clock.Schedule(wait, clock.Housekeeping, "kubelet/"+node+"/schedulable", func() {
 		n, err := k.nodeLister.Get(node)
 		if ctx.Err() != nil || err != nil || !k.cordoned(n) {
 			return
@@ -152,12 +153,12 @@ func (k *Kubelets) planSchedulable(ctx context.Context, node string) {
 		if n.Spec.Unschedulable {
 			says = kubeletevents.NodeNotSchedulable
 		}
-		k.nodeStatusIs(ctx, node, says)
+		k.nodeStatusIs(ctx, node, says, at)
 	})
 }
 
-// nodeStatusIs writes a kubelet's event about its own node.
-func (k *Kubelets) nodeStatusIs(ctx context.Context, node, says string) {
-	k.event(ctx, corev1.ObjectReference{APIVersion: "v1", Kind: "Node", Name: node, UID: types.UID(node)}, node,
-		corev1.EventTypeNormal, says, fmt.Sprintf("Node %s status is now: %s", node, says))
+// nodeStatusIs writes what a kubelet has said of its own node at a moment.
+func (k *Kubelets) nodeStatusIs(ctx context.Context, node, says string, at time.Time) {
+	k.events.Repeat(ctx, source(node), corev1.ObjectReference{APIVersion: "v1", Kind: "Node", Name: node, UID: types.UID(node)},
+		corev1.EventTypeNormal, says, fmt.Sprintf("Node %s status is now: %s", node, says), at)
 }

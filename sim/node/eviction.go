@@ -113,7 +113,7 @@ func (k *Kubelets) reportPressure(ctx context.Context, m *machine) {
 			says = "NodeHasDiskPressure"
 			condition.Status, condition.Reason, condition.Message = corev1.ConditionTrue, "KubeletHasDiskPressure", "kubelet has disk pressure"
 		}
-		k.nodeStatusIs(ctx, m.name, says)
+		k.nodeStatusIs(ctx, m.name, says, k.o.Clock.Now())
 		patch := mustJSON(map[string]any{"status": map[string]any{"conditions": []corev1.NodeCondition{condition}}})
 		work.Retry(ctx, k.o.Clock, k.o.Logger, "kubelet/"+m.name+"/disk-pressure", func() error {
 			if d.pressure != pressure {
