@@ -129,7 +129,7 @@ func TestQuotaTriedAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, r := range results {
-		if !r.AsExpected {
+		if r.Judgement != verdict.AsExpected {
 			t.Errorf("%v: %s (%s), expected %s\n%s", r.Values, r.Outcome, r.Error, r.Expected, chain(r))
 		}
 		file, err := os.Open(filepath.Join(out, r.History))
