@@ -28,6 +28,7 @@ func (k *Kubelets) statusOf(p *pod) corev1.PodStatus {
 		ObservedGeneration: p.generation,
 		Phase:              p.phase, Reason: p.reason, Message: p.message,
 		StartTime: &start, QOSClass: p.obj.Status.QOSClass,
+		AllocatedResources: allocatedResources(p.obj),
 	}
 	if node, err := k.nodeLister.Get(p.m.name); err == nil {
 		for _, a := range node.Status.Addresses {
@@ -59,7 +60,7 @@ func (k *Kubelets) statusOf(p *pod) corev1.PodStatus {
 }
 
 func (p *pod) containerStatus(c *container, init bool) corev1.ContainerStatus {
-	st := corev1.ContainerStatus{Name: c.spec.Name, Image: c.image}
+	st := corev1.ContainerStatus{Name: c.spec.Name, Image: c.image, VolumeMounts: mountStatuses(c.spec.VolumeMounts)}
 	no, yes := false, true
 	switch {
 	case c.lost:
@@ -89,6 +90,7 @@ func (p *pod) containerStatus(c *container, init bool) corev1.ContainerStatus {
 	if !c.started.IsZero() {
 		st.ContainerID = p.containerID(c)
 		st.ImageID = imageID(c.image)
+		st.Resources, st.AllocatedResources = c.spec.Resources.DeepCopy(), c.spec.Resources.Requests
 	}
 	return st
 }

@@ -52,8 +52,8 @@ var byDesign = []struct {
 	within float64
 }{
 	{"PersistentVolumeClaim", "given to a node", "bound", 1.5}, // provision, 3 s
-	{"VolumeAttachment", "created", "attached", 1},             // attach, 10 s
-	{"VolumeAttachment", "detach asked", "detached", 1},        // detach, 6 s
+	{"VolumeAttachment", "created", "attached", 1.5},           // attach, 10 s
+	{"VolumeAttachment", "detach asked", "detached", 1.5},      // detach, 6 s
 	{"TaskRun", "refused by a quota", "given its pod", 5},      // Tekton's try again, 60 s
 }
 

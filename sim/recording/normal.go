@@ -135,11 +135,23 @@ func (n *normal) event(c Change) {
 		return
 	}
 	if c.text("reason") == "FailedAttachVolume" {
-		n.holders[what] = true
+		n.holders[sortedHolders(what)] = true
 	} else {
 		n.events[what] = true
 	}
 }
+
+// sortedHolders sorts the pods that have a volume, which stand in the order of a
+// mapping.
+func sortedHolders(what string) string {
+	return holders.ReplaceAllStringFunc(what, func(s string) string {
+		names := strings.Split(strings.TrimPrefix(s, "pod(s) "), ", ")
+		slices.Sort(names)
+		return "pod(s) " + strings.Join(names, ", ")
+	})
+}
+
+var holders = regexp.MustCompile(`pod\(s\) [-a-z0-9]+(, [-a-z0-9]+)*`)
 
 // of gives the node of a pod.
 func (n *normal) of(pod string) string { return n.names.nodes[n.names.pods[pod]] }

@@ -1,0 +1,30 @@
+package node
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	resourcehelper "k8s.io/component-helpers/resource"
+)
+
+// mountStatuses says how a container's volumes are mounted. Runtimes that can mount
+// read-only all the way down are asked to do so by a field that Tekton does not set
+// (convertToAPIContainerStatuses in pkg/kubelet/kubelet_pods.go).
+func mountStatuses(mounts []corev1.VolumeMount) []corev1.VolumeMountStatus {
+	var out []corev1.VolumeMountStatus
+	for _, m := range mounts {
+		s := corev1.VolumeMountStatus{Name: m.Name, MountPath: m.MountPath, ReadOnly: m.ReadOnly}
+		if m.ReadOnly {
+			mode := corev1.RecursiveReadOnlyDisabled
+			if m.RecursiveReadOnly != nil {
+				mode = *m.RecursiveReadOnly
+			}
+			s.RecursiveReadOnly = &mode
+		}
+		out = append(out, s)
+	}
+	return out
+}
+
+// allocatedResources are those that the node has set aside for a pod.
+func allocatedResources(obj *corev1.Pod) corev1.ResourceList {
+	return resourcehelper.PodRequests(obj, resourcehelper.PodResourcesOptions{})
+}
