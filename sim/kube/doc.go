@@ -1,7 +1,7 @@
 // Package kube runs upstream's controllers in this process: StatefulSet, Deployment,
 // ReplicaSet, DaemonSet, ephemeral volumes, PersistentVolume binder, attach/detach, protection of claims and volumes,
-// garbage collector, pod garbage collector, resource quota, namespace, ServiceAccount, taints by the
-// conditions of nodes and eviction by NoExecute taints, each under its own identity.
+// garbage collector, pod garbage collector, PodDisruptionBudgets, resource quota, namespace, ServiceAccount,
+// taints by the conditions of nodes and eviction by NoExecute taints, each under its own identity.
 //
 // # Time
 //
@@ -28,7 +28,8 @@
 //     volumes of a node that is gone are detached by force ([detachRequests]).
 //
 // What is left on real time: the garbage collector's retries after an error
-// (5 ms and more).
+// (5 ms and more), and what a PodDisruptionBudget says of the pods that the API
+// server has just evicted, which it notes by the machine's clock.
 //
 // Upstream has no setting for any of this but the reconciler's period, so the
 // queues, the reconciler and its executor are put into the controllers' own fields before
