@@ -39,7 +39,7 @@ func (w *worker) ensureRelease(ctx context.Context, cell *scenario.Cell, build *
 	served := w.older || !older
 	w.older = w.older || older
 	if r := w.release; r != nil && served && r.build.Version == build.Version && r.namespace == namespace && !r.changed &&
-		r.controller != nil && r.controller.ExitErr() == nil {
+		r.controller != nil && r.controller.ExitErr() == nil && r.controller.Leads() {
 		return nil
 	}
 	if err := w.removeDefinitions(ctx); err != nil {
@@ -72,7 +72,19 @@ func (w *worker) install(ctx context.Context, build *tekton.Build, namespace str
 	if w.release.proxy, err = w.cp.Proxy(namespace, tekton.ServiceAccount); err != nil {
 		return err
 	}
+	if err := w.dropLeases(ctx, namespace); err != nil {
+		return err
+	}
 	return w.startController(ctx)
+}
+
+// dropLeases removes the leases of controllers of other cells: what a cell did to
+// its controller is nothing to the next one.
+func (w *worker) dropLeases(ctx context.Context, namespace string) error {
+	if err := w.simctl.CoordinationV1().Leases(namespace).DeleteCollection(ctx, metav1.DeleteOptions{}, metav1.ListOptions{}); err != nil {
+		return fmt.Errorf("deleting the leases of Namespace %s: %w", namespace, err)
+	}
+	return nil
 }
 
 // layOut puts a release's CRDs, rights and ConfigMaps in place, and gives the
@@ -121,15 +133,13 @@ func (w *worker) layOut(ctx context.Context, build *tekton.Build, crds []*apiext
 	return maps, nil
 }
 
-// startController starts the installed release's controller.
+// startController starts the installed release's controller, and ends the one that
+// runs in an orderly way.
 func (w *worker) startController(ctx context.Context) error {
-	r := w.release
-	if r.controller != nil {
-		// What it had on the clock goes with it.
-		if err := r.controller.Stop(ctx); err != nil {
-			return err
-		}
+	if err := w.stopController(ctx); err != nil {
+		return err
 	}
+	r := w.release
 	out, err := w.logFile("tekton-" + r.build.Version)
 	if err != nil {
 		return err
@@ -138,6 +148,7 @@ func (w *worker) startController(ctx context.Context) error {
 		Kubeconfig: r.proxy.Kubeconfig,
 		Namespace:  r.namespace,
 		Clock:      w.clock,
+		Seed:       w.seed.Load,
 		Recorder:   w.recorder(),
 		Log:        out,
 	})
@@ -147,11 +158,13 @@ func (w *worker) startController(ctx context.Context) error {
 	return err
 }
 
-// stopController ends the release's controller, if it runs.
+// stopController ends the release's controller, if it runs, in an orderly way: it
+// gives its leases back. What it had on the clock goes with it.
 func (w *worker) stopController(ctx context.Context) error {
 	if w.release.controller == nil {
 		return nil
 	}
+	w.release.controller.Release()
 	err := w.release.controller.Stop(ctx)
 	w.release.controller = nil
 	return err

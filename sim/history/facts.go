@@ -39,8 +39,13 @@ const (
 	FactTektonStarted = "TektonStarted" // [Tekton]
 	FactTektonExited  = "TektonExited"  // [Tekton]: with the last words of its log in Message
 
+	// Leader election. Object is the release's controller.
+	FactLeaseHeld  = "LeaseHeld"  // [Lease]: a reconciler may not act yet, since the lease of a controller that was killed holds for Seconds from now on
+	FactLeaseTaken = "LeaseTaken" // [Lease]: it has the lease, Seconds after it first looked
+
 	// Object is the run that is reconciled.
-	FactBusy = "Busy" // [Busy]: a reconciler goes on and on, following its own writes
+	FactBusy    = "Busy"    // [Busy]: a reconciler goes on and on, following its own writes
+	FactOverlap = "Overlap" // [Overlap]: its pod goes while its end is being written
 )
 
 // Unschedulable is the scheduler's answer for one pod.
@@ -218,10 +223,27 @@ type Intervention struct {
 	Missed bool `json:"missed,omitempty"`
 }
 
+// Lease is a reconciler's wait for its lease.
+type Lease struct {
+	// Controller is its short name, e.g. "taskrun".
+	Controller string  `json:"controller"`
+	Seconds    float64 `json:"seconds"`
+}
+
 // Busy is a reconciler that sets itself off again and again and was kept from it.
 type Busy struct {
 	// Controller is its short name, e.g. "taskrun".
 	Controller string `json:"controller"`
+}
+
+// Overlap is the order of two pieces of news that reach a controller at nearly the
+// same time: that a TaskRun's pod is gone, and that the TaskRun has ended, which the
+// controller has just written itself.
+type Overlap struct {
+	Pod string `json:"pod"`
+	// Stale says that the controller hears of the pod first: it works on the TaskRun
+	// as it was before its end.
+	Stale bool `json:"stale"`
 }
 
 // Inert says why a manifest has no effect here.

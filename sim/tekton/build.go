@@ -242,7 +242,7 @@ func (b *Builder) entry(version string) buildcache.Name {
 	n := buildcache.Name{Subject: "v" + version, Key: builtInKey}
 	if version != BuiltIn {
 		h := sha256.New()
-		for _, s := range []string{strings.Join(buildcache.Flags(), " "), sourceFormat, runtime.Version(), runtime.GOOS, runtime.GOARCH, string(hookSource), string(registrySource), string(admissionSource)} {
+		for _, s := range []string{strings.Join(buildcache.Flags(), " "), sourceFormat, runtime.Version(), runtime.GOOS, runtime.GOARCH, string(hookSource), string(registrySource), string(admissionSource), string(electionSource)} {
 			_, _ = io.WriteString(h, s+"\x00")
 		}
 		n.Key = fmt.Sprintf("%x", h.Sum(nil)[:6])

@@ -33,6 +33,9 @@ type ControllerOptions struct {
 	Namespace string
 	// Clock is the time it lives in.
 	Clock *clock.Clock
+	// Seed, unless nil, gives the seed of its draws: how much later than the retry
+	// period it looks at its leases again.
+	Seed func() int64
 	// Recorder, unless nil, takes errors and warnings of its log, its start and
 	// its end; see [Controller.SetRecorder].
 	Recorder history.Recorder
@@ -70,6 +73,7 @@ const (
 	reasonDeadline = "deadline"
 	reasonFailure  = "error"
 	reasonBusy     = "busy"
+	reasonLease    = "lease"
 )
 
 type (
@@ -83,11 +87,13 @@ type (
 		Reason  string `json:"reason"`
 		Attempt int    `json:"attempt"`
 		Error   string `json:"error"`
+		Lease   int64  `json:"lease"`
 	}
 	wireRequest struct {
 		N       int             `json:"n"`
 		Now     int64           `json:"now,omitempty"`
 		Enqueue []wireKey       `json:"enqueue,omitempty"`
+		Release bool            `json:"release,omitempty"`
 		Forget  bool            `json:"forget,omitempty"`
 		Rest    bool            `json:"rest,omitempty"`
 		Settled bool            `json:"settled,omitempty"`
@@ -97,6 +103,8 @@ type (
 	wireAnswer struct {
 		N          int             `json:"n"`
 		Ready      bool            `json:"ready"`
+		Leads      bool            `json:"leads"`
+		Elected    []wireKey       `json:"elected"`
 		Idle       bool            `json:"idle"`
 		Queued     int             `json:"queued"`
 		Active     int             `json:"active"`
@@ -131,17 +139,23 @@ type Controller struct {
 	answers *bufio.Reader
 	n       int
 	pending []wireDelay // reported, not on the clock yet
+	elected []wireKey   // reported, not in the history yet
 	parked  bool        // of the last answer
+	leads   bool        // of the last answer
 	failed  error
 
 	// events holds the delays on the clock; only the stepping goroutine uses it, and
 	// attempts, how often each key was tried in vain.
 	events   map[wireKey]*clock.Event
 	attempts map[wireKey]int
+	seed     func() int64
+	// looked is when it first looked at a lease that it has not got.
+	looked map[wireKey]time.Time
 }
 
 // Start starts the controller and waits until it works: its caches are in sync
-// and its workers run. If it ends before that, the error is an [*ExitError].
+// and its workers run. It may have to wait for its leases even then, see
+// [Controller.Leads]. If it ends before that, the error is an [*ExitError].
 func Start(ctx context.Context, b *Build, o ControllerOptions) (*Controller, error) {
 	c, err := start(ctx, b, o)
 	if err != nil {
@@ -157,6 +171,7 @@ func start(ctx context.Context, b *Build, o ControllerOptions) (*Controller, err
 	}
 	env = environment(env, o.Namespace)
 	args = append(append([]string{b.Args0}, args...),
+		// The hook runs the leader election.
 		"-kubeconfig", o.Kubeconfig, "-disable-ha",
 		// Virtual time makes any client-side rate a distortion.
 		"-kube-api-qps", "100000", "-kube-api-burst", "100000")
@@ -192,8 +207,12 @@ func start(ctx context.Context, b *Build, o ControllerOptions) (*Controller, err
 	c := &Controller{
 		build: b, clock: o.Clock, conn: conn, answers: bufio.NewReader(conn),
 		exited: make(chan struct{}),
-		events: map[wireKey]*clock.Event{}, attempts: map[wireKey]int{},
-		log: newLogReader(logged, o.Log),
+		events: map[wireKey]*clock.Event{}, attempts: map[wireKey]int{}, looked: map[wireKey]time.Time{},
+		seed: o.Seed,
+		log:  newLogReader(logged, o.Log),
+	}
+	if c.seed == nil {
+		c.seed = func() int64 { return 0 }
 	}
 	c.SetRecorder(o.Recorder)
 	started := make(chan error)
@@ -355,7 +374,8 @@ func (c *Controller) ask(r wireRequest) (wireAnswer, error) {
 		c.pending = nil
 	}
 	c.pending = append(c.pending, a.Delays...)
-	c.parked = a.Parked
+	c.elected = append(c.elected, a.Elected...)
+	c.parked, c.leads = a.Parked, a.Leads
 	return a, nil
 }
 
@@ -427,13 +447,21 @@ func (c *Controller) Admit(raw []byte) (admitted []byte, refused string, err err
 // schedule puts the delays that were reported on the clock.
 func (c *Controller) schedule() {
 	c.wire.Lock()
-	delays := c.pending
-	c.pending = nil
+	delays, elected := c.pending, c.elected
+	c.pending, c.elected = nil, nil
 	c.wire.Unlock()
+	for _, key := range elected {
+		waited := c.clock.Now().Sub(c.looked[key])
+		delete(c.looked, key)
+		c.leaseFact(history.FactLeaseTaken, history.Lease{Controller: key.Controller, Seconds: waited.Seconds()})
+	}
 	for _, d := range delays {
 		key, at := d.wireKey, time.Unix(0, d.At)
-		if d.Reason == reasonBusy && d.Attempt == 1 {
+		switch {
+		case d.Reason == reasonBusy && d.Attempt == 1:
 			c.log.record(history.NewFact(actor, key.object(), history.FactBusy, history.Busy{Controller: key.Controller}))
+		case d.Reason == reasonLease:
+			at = c.nextLook(d)
 		}
 		kind := kindOf(d)
 		c.attempts[key] = d.Attempt
@@ -463,6 +491,41 @@ func (c *Controller) Retrying() map[string]int {
 		}
 	}
 	return out
+}
+
+// leaseJitter is how much of the retry period chance adds to it at most
+// (JitterFactor in k8s.io/client-go/tools/leaderelection).
+const leaseJitter = 1.2
+
+// nextLook is when a lease is looked at again that another process holds.
+func (c *Controller) nextLook(d wireDelay) time.Time {
+	now := c.clock.Now()
+	if d.Attempt == 1 {
+		c.looked[d.wireKey] = now
+		c.leaseFact(history.FactLeaseHeld, history.Lease{Controller: d.Controller, Seconds: time.Duration(d.Lease).Seconds()})
+	}
+	period := time.Unix(0, d.At).Sub(now)
+	more := clock.Rand(c.seed(), "lease", d.Controller, d.Key, strconv.Itoa(d.Attempt)).Float64() * leaseJitter * float64(period)
+	return now.Add(period + time.Duration(more))
+}
+
+func (c *Controller) leaseFact(name string, data history.Lease) {
+	c.log.record(history.NewFact(actor, history.Ref{Kind: "Deployment", Name: actor}, name, data))
+}
+
+// Leads says whether the controller acts: it has the leases of all its reconcilers.
+// One that was killed leaves its leases behind, and its successor waits until they
+// have run out.
+func (c *Controller) Leads() bool {
+	c.wire.Lock()
+	defer c.wire.Unlock()
+	return c.leads
+}
+
+// Release has the controller give its leases back, as one does that is ended in an
+// orderly way. It is of no use after that, but to be stopped.
+func (c *Controller) Release() {
+	_, _ = c.ask(wireRequest{Release: true}) // one that is gone has none to give
 }
 
 // object is what a key stands for.

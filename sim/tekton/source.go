@@ -22,6 +22,9 @@ var hookSource []byte
 //go:embed hook/registry.go
 var registrySource []byte
 
+//go:embed hook/election.go
+var electionSource []byte
+
 //go:embed hook/admission.go
 var admissionSource []byte
 
@@ -78,7 +81,7 @@ func addHook(dir string, noProbes bool) error {
 	if err != nil {
 		return err
 	}
-	for name, content := range map[string][]byte{"hook.go": hook, "registry.go": registrySource, "admission.go": admissionSource} {
+	for name, content := range map[string][]byte{"hook.go": hook, "registry.go": registrySource, "admission.go": admissionSource, "election.go": electionSource} {
 		if err := os.WriteFile(filepath.Join(dir, hookDir, name), content, 0o644); err != nil {
 			return err
 		}

@@ -21,6 +21,8 @@
 //     clock it was handed, and compares its own with creationTimestamps; those
 //     moments are put into virtual time before a reconciler or the API server
 //     sees them.
+//   - Upstream's leader election runs on virtual time: its looks at the lease are
+//     delays like others, and nobody renews one.
 //   - Listening sockets are bound to the loopback device.
 //   - What upstream's webhook does with new objects is done here, since no webhook
 //     runs: by the same types with the same configuration.
@@ -84,6 +86,9 @@ const (
 	Failure = "error"
 	// Busy: the reconciler sets itself off again and again, and is kept from it.
 	Busy = "busy"
+	// Lease: another process has the lease that the controller needs to act; Key
+	// names it, and the delay is the retry period without what chance adds to it.
+	Lease = "lease"
 )
 
 // Key names one key of one controller's work queue.
@@ -99,10 +104,14 @@ type Delay struct {
 	Key
 	// At is the virtual moment in Unix nanoseconds.
 	At int64 `json:"at"`
-	// Reason is one of [Deadline], [Retry], [Failure] and [Busy].
+	// Reason is one of [Deadline], [Retry], [Failure], [Busy] and [Lease].
 	Reason string `json:"reason"`
-	// Attempt counts retries, failures or busy times of the key in a row, from 1.
+	// Attempt counts retries, failures, busy times or looks at the lease of the key
+	// in a row, from 1.
 	Attempt int `json:"attempt"`
+	// Lease is how long the lease holds, counted from the first look at it, in
+	// nanoseconds.
+	Lease int64 `json:"lease,omitempty"`
 	// Error is the text of the error, for a failure.
 	Error string `json:"error,omitempty"`
 }
@@ -113,8 +122,10 @@ type Request struct {
 	N int `json:"n"`
 	// Now is the virtual time in Unix nanoseconds.
 	Now int64 `json:"now,omitempty"`
-	// Enqueue lists keys whose time has come.
+	// Enqueue lists keys, and leases, whose time has come.
 	Enqueue []Key `json:"enqueue,omitempty"`
+	// Release gives the leases back: the process is about to be ended.
+	Release bool `json:"release,omitempty"`
 	// Forget drops the counts of failed attempts and the delays that have not
 	// been reported yet.
 	Forget bool `json:"forget,omitempty"`
@@ -134,10 +145,16 @@ type Answer struct {
 	N int `json:"n"`
 	// Ready: every controller runs with its caches in sync.
 	Ready bool `json:"ready"`
+	// Leads: every controller has its leases, so that it acts.
+	Leads bool `json:"leads"`
+	// Elected are the leases that were got since the last answer after waiting for
+	// them.
+	Elected []Key `json:"elected,omitempty"`
 	// Idle: nothing is queued or reconciling, no goroutine is about to run and
 	// everything that arrived on a socket has been read.
 	Idle bool `json:"idle"`
-	// Queued and Active count the keys in work queues and in reconcilers.
+	// Queued and Active count the keys in work queues and in reconcilers, looks at
+	// leases among them.
 	Queued int `json:"queued"`
 	Active int `json:"active"`
 	// Runnable counts goroutines, the answering one aside, that run or could.
@@ -165,6 +182,7 @@ type Hook struct {
 	expected    int
 	controllers []*counted
 	delays      []Delay
+	elected     []Key
 	reconciles  int
 	resting     bool
 	created     map[types.UID]metav1.Time
@@ -212,6 +230,9 @@ func (h *Hook) serve(first chan struct{}) {
 			log.Fatalf("simctl sent %q: %v", in.Text(), err)
 		}
 		h.take(r)
+		if r.Release {
+			h.release()
+		}
 		if first != nil {
 			close(first)
 			first = nil
@@ -254,7 +275,7 @@ func (h *Hook) take(r Request) {
 	h.resting = h.resting || r.Rest
 	for _, k := range r.Enqueue {
 		for _, c := range h.controllers {
-			if c.name == k.Controller {
+			if c.name == k.Controller && !c.lookAgain(k.Key) {
 				c.enqueue(k.Key)
 			}
 		}
@@ -284,13 +305,16 @@ func (h *Hook) answer(r Request) Answer {
 	defer h.mu.Unlock()
 	a.Queued, a.Active = h.load()
 	a.Ready = len(h.controllers) == h.expected && h.expected > 0
+	a.Leads = a.Ready
 	for _, c := range h.controllers {
 		a.Ready = a.Ready && c.started
+		a.Leads = a.Leads && c.started && c.leads()
 		a.Parked = a.Parked || len(c.parked) > 0
 	}
 	a.Reconciles = h.reconciles
 	a.Idle = a.Queued == 0 && a.Active == 0 && a.Runnable == 0 && a.Unread == 0
 	a.Delays, h.delays = h.delays, nil
+	a.Elected, h.elected = h.elected, nil
 	return a
 }
 
@@ -397,13 +421,13 @@ func (h *Hook) Wrap(ctor Constructor) Constructor {
 		impl := ctor(ctx, cmw)
 		h.watchConfig(ctx, cmw)
 		h.correct(ctx, impl)
-		h.count(impl)
+		h.count(ctx, impl)
 		return impl
 	}
 }
 
 // count replaces the controller's reconciler by one that is counted.
-func (h *Hook) count(impl *controller.Impl) {
+func (h *Hook) count(ctx context.Context, impl *controller.Impl) {
 	c := &counted{
 		hook:     h,
 		name:     shortName(impl.Name),
@@ -422,7 +446,7 @@ func (h *Hook) count(impl *controller.Impl) {
 		impl.Reconciler = struct {
 			controller.Reconciler
 			reconciler.LeaderAware
-		}{c, starter{la, c}}
+		}{c, starter{la, &sync.Once{}, func() error { return c.elect(ctx, impl, la) }}}
 	} else {
 		c.started = true
 		impl.Reconciler = c
@@ -442,21 +466,6 @@ func shortName(name string) string {
 	return parts[len(parts)-2]
 }
 
-// starter notes when a controller's workers start: without an election a
-// reconciler is promoted right before that, with its caches in sync.
-type starter struct {
-	reconciler.LeaderAware
-	c *counted
-}
-
-func (s starter) Promote(b reconciler.Bucket, enq func(reconciler.Bucket, types.NamespacedName)) error {
-	err := s.LeaderAware.Promote(b, enq)
-	s.c.hook.mu.Lock()
-	s.c.started = true
-	s.c.hook.mu.Unlock()
-	return err
-}
-
 // counted is a reconciler that counts and whose delays the parent serves.
 type counted struct {
 	hook  *Hook
@@ -467,6 +476,8 @@ type counted struct {
 
 	// Guarded by hook.mu.
 	started  bool
+	electors []*elector
+	// active counts reconcilers that run, and looks at leases.
 	active   int
 	attempts map[string]int
 	due      map[string]bool

@@ -20,9 +20,14 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/kubernetes"
+	kubefake "k8s.io/client-go/kubernetes/fake"
 	"k8s.io/client-go/tools/cache"
+	kubeclient "knative.dev/pkg/client/injection/kube/client"
 	"knative.dev/pkg/configmap"
 	"knative.dev/pkg/controller"
+	"knative.dev/pkg/leaderelection"
+	"knative.dev/pkg/logging"
 	"knative.dev/pkg/reconciler"
 )
 
@@ -34,6 +39,10 @@ type parent struct {
 	conn net.Conn
 	in   *bufio.Reader
 	n    int
+	// first are the delays that were reported until the controller was ready,
+	// elected the leases it has got after waiting for them.
+	first   []Delay
+	elected []Key
 }
 
 func (p *parent) ask(r Request) Answer {
@@ -54,6 +63,7 @@ func (p *parent) ask(r Request) Answer {
 	if a.N != r.N {
 		p.t.Fatalf("answer %d to request %d", a.N, r.N)
 	}
+	p.elected = append(p.elected, a.Elected...)
 	return a
 }
 
@@ -96,6 +106,13 @@ func (f *fake) Reconcile(context.Context, string) error {
 // run starts a controller with a fake reconciler on a hook.
 func run(t *testing.T) (*parent, *controller.Impl, *fake) {
 	t.Helper()
+	return runWith(t, kubefake.NewClientset())
+}
+
+// runWith starts one whose leases are those of client.
+func runWith(t *testing.T, client kubernetes.Interface) (*parent, *controller.Impl, *fake) {
+	t.Helper()
+	t.Setenv("SYSTEM_NAMESPACE", "tekton-pipelines")
 	ours, theirs := net.Pipe()
 	// Not closed: the hook ends the process then.
 	p := &parent{t: t, conn: ours, in: bufio.NewReader(ours)}
@@ -104,14 +121,17 @@ func run(t *testing.T) (*parent, *controller.Impl, *fake) {
 	if a := p.ask(Request{Now: start.UnixNano()}); a.Ready || a.Idle != (a.Runnable == 0) {
 		t.Errorf("without controllers: %+v", a)
 	}
-	ctx := t.Context()
+	ctx := leaderelection.WithConfig(t.Context(), &leaderelection.Config{
+		Buckets: 1, LeaseDuration: time.Minute, RenewDeadline: 40 * time.Second, RetryPeriod: 10 * time.Second,
+	})
+	ctx = logging.WithLogger(context.WithValue(ctx, kubeclient.Key{}, client), zap.NewNop().Sugar())
 	f := &fake{answers: make(chan error, 10)}
 	impl := controller.NewContext(ctx, f, controller.ControllerOptions{
 		WorkQueueName: "github.com.tektoncd.pipeline.pkg.reconciler.fake.Reconciler",
 		Logger:        zap.NewNop().Sugar(),
 	})
 	h.expected = 1
-	h.count(impl)
+	h.count(ctx, impl)
 	if p.ask(Request{}).Ready {
 		t.Error("ready before the workers have started")
 	}
@@ -121,10 +141,14 @@ func run(t *testing.T) (*parent, *controller.Impl, *fake) {
 		_ = impl.RunContext(ctx, 2)
 	}()
 	t.Cleanup(func() { <-done })
-	for !p.ask(Request{}).Ready {
+	for {
+		a := p.ask(Request{})
+		p.first = append(p.first, a.Delays...)
+		if a.Ready {
+			return p, impl, f
+		}
 		time.Sleep(time.Millisecond)
 	}
-	return p, impl, f
 }
 
 var object = types.NamespacedName{Namespace: "work", Name: "run"}
