@@ -118,6 +118,7 @@ type play struct {
 	restarts int
 
 	interventions *interventions
+	overlap       overlap
 	resolutions   resolutions
 
 	// lingering says that the runs have ended and the cell's linger has begun,
@@ -476,7 +477,7 @@ func (c *play) loop() error {
 			looked, stall = false, 0
 			continue
 		}
-		if c.cp.Tap().Deliver() {
+		if c.podFirst() || c.cp.Tap().Deliver() {
 			continue
 		}
 		if done && c.over() {

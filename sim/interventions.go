@@ -2,7 +2,6 @@ package sim
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -61,8 +60,8 @@ func newInterventions(cell *scenario.Cell, builds builds) *interventions {
 
 // plan puts the interventions that have a time on the clock, and has Tekton's
 // controller not be told at once of the end of those TaskRuns at which something is
-// done: it would have acted on it by the time that all is quiet. The runs are about
-// to be created.
+// done: it would have acted on it by the time that all is quiet. Nor is it told of
+// those whose pods go before it hears of it. The runs are about to be created.
 func (c *play) plan() {
 	ends := map[string]bool{}
 	for _, v := range c.interventions.list {
@@ -73,20 +72,16 @@ func (c *play) plan() {
 			ends[v.When.Task] = true
 		}
 	}
-	if len(ends) == 0 {
-		return
-	}
 	c.cp.Tap().Withhold("taskruns", func(object []byte) bool {
-		var run struct {
-			Metadata struct {
-				Labels map[string]string `json:"labels"`
-			} `json:"metadata"`
-			Status struct {
-				Conditions []any `json:"conditions"`
-			} `json:"status"`
+		if len(ends) == 0 && !c.kube.Collecting(func(*corev1.Pod) bool { return true }) {
+			return false
 		}
-		err := json.Unmarshal(object, &run)
-		return err == nil && ends[run.Metadata.Labels[labelPipelineTask]] && final(run.Status.Conditions)
+		u := &unstructured.Unstructured{}
+		if u.UnmarshalJSON(object) != nil || !final(field(u, "status", "conditions")) {
+			return false
+		}
+		overtaken := c.overtaken(u)
+		return ends[u.GetLabels()[labelPipelineTask]] || overtaken
 	})
 }
 

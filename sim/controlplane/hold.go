@@ -1,6 +1,7 @@
 package controlplane
 
 import (
+	"bytes"
 	"context"
 	"io"
 	"sync"
@@ -11,8 +12,13 @@ type holds struct {
 	mu       sync.Mutex
 	resource string
 	match    func(object []byte) bool
-	watches  map[*watchBody]chan struct{} // open ones, with what they wait for, if held
-	held     chan struct{}                // closed when what is held is let go; nil: nothing is
+	watches  map[*watchBody]*held // open ones; nil: it is not held
+}
+
+// held is a watch that is held.
+type held struct {
+	turn    chan struct{} // a value lets one piece of news go; closed: all
+	waiting bool          // it has something to deliver
 }
 
 // Withhold has the tap look at what is written of a resource, as in "taskruns".
@@ -20,28 +26,44 @@ type holds struct {
 // that resource until [Tap.Deliver]: the watches that it has open at that moment
 // are held. The write goes on and shows in the answer, so what it changes is there
 // and nobody has acted on it yet. A nil match looks for nothing. What was held
-// before is let go.
+// before is let go. match is called while the write waits, from any goroutine.
 func (t *Tap) Withhold(resource string, match func(object []byte) bool) {
-	t.Deliver()
 	t.holds.mu.Lock()
 	defer t.holds.mu.Unlock()
+	t.holds.free()
 	t.holds.resource, t.holds.match = resource, match
 }
 
-// Deliver lets go what is held; it says whether any watch was.
+// Deliver lets the first piece of news go that each held watch has, a change of an
+// object, and says whether there was any. One that has none is held no longer.
 func (t *Tap) Deliver() bool {
 	h := &t.holds
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.held == nil {
-		return false
+	did := false
+	for w, held := range h.watches {
+		switch {
+		case held == nil:
+		case held.waiting:
+			held.waiting = false
+			held.turn <- struct{}{}
+			did = true
+		default:
+			close(held.turn)
+			h.watches[w] = nil
+		}
 	}
-	close(h.held)
-	h.held = nil
-	for w := range h.watches {
-		h.watches[w] = nil
+	return did
+}
+
+// free lets everything go. Callers hold the lock.
+func (h *holds) free() {
+	for w, held := range h.watches {
+		if held != nil {
+			close(held.turn)
+			h.watches[w] = nil
+		}
 	}
-	return true
 }
 
 // sends looks at what an actor is about to write.
@@ -51,14 +73,10 @@ func (h *holds) sends(actor string, where target, object []byte) {
 	if h.match == nil || where.resource != h.resource || !h.match(object) {
 		return
 	}
-	for w := range h.watches {
-		if w.actor != actor || w.where.resource != h.resource {
-			continue
+	for w, now := range h.watches {
+		if now == nil && w.actor == actor && w.where.resource == h.resource {
+			h.watches[w] = &held{turn: make(chan struct{}, 1)}
 		}
-		if h.held == nil {
-			h.held = make(chan struct{})
-		}
-		h.watches[w] = h.held
 	}
 }
 
@@ -67,7 +85,7 @@ func (h *holds) opened(w *watchBody) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.watches == nil {
-		h.watches = map[*watchBody]chan struct{}{}
+		h.watches = map[*watchBody]*held{}
 	}
 	h.watches[w] = nil
 }
@@ -78,17 +96,22 @@ func (h *holds) closed(w *watchBody) {
 	delete(h.watches, w)
 }
 
-// wait returns when a watch may deliver what it has read.
-func (h *holds) wait(w *watchBody) {
+// wait returns when a watch may deliver what it has read; one says that it is only
+// the first piece of it.
+func (h *holds) wait(w *watchBody) (one bool) {
 	h.mu.Lock()
 	held := h.watches[w]
-	h.mu.Unlock()
 	if held == nil {
-		return
+		h.mu.Unlock()
+		return false
 	}
+	held.waiting = true
+	h.mu.Unlock()
 	select {
-	case <-held:
+	case _, one = <-held.turn:
+		return one
 	case <-w.ctx.Done():
+		return false
 	}
 }
 
@@ -99,14 +122,32 @@ type watchBody struct {
 	tap   *Tap
 	actor string
 	where target
+	// rest was read and not delivered, err is what comes after it.
+	rest []byte
+	err  error
 }
 
 // Read implements io.Reader.
 func (b *watchBody) Read(p []byte) (int, error) {
-	n, err := b.ReadCloser.Read(p)
+	var n int
+	if len(b.rest) > 0 {
+		n = copy(p, b.rest)
+		b.rest = b.rest[n:]
+	} else if b.err == nil {
+		n, b.err = b.ReadCloser.Read(p)
+	}
 	b.tap.activity.Add(1)
-	b.tap.holds.wait(b)
-	return n, err
+	if b.tap.holds.wait(b) {
+		// The API server ends each change with a newline.
+		if i := bytes.IndexByte(p[:n], '\n'); i >= 0 && i+1 < n {
+			b.rest = append(bytes.Clone(p[i+1:n]), b.rest...)
+			n = i + 1
+		}
+	}
+	if len(b.rest) > 0 {
+		return n, nil
+	}
+	return n, b.err
 }
 
 // Close implements io.Closer.

@@ -106,15 +106,34 @@ func TestWithhold(t *testing.T) {
 		}
 		synctest.Wait()
 		want("12", held)
+		if tap.Deliver() {
+			t.Error("something is held still")
+		}
 		news("3", held)
 		want("123", held)
 
+		// Each change has its turn, those among them that come meanwhile.
+		send("ended")
+		news("a\nb\nc", held)
+		for _, w := range []string{"123a\n", "123a\nb\n"} {
+			tap.Deliver()
+			synctest.Wait()
+			want(w, held)
+		}
+		tap.Deliver()
+		news("d\n", held)
+		want("123a\nb\nc", held)
+		tap.Deliver()
+		tap.Deliver()
+		news("4", held)
+		want("123a\nb\ncd\n4", held)
+
 		// A client that goes away is not kept.
 		send("ended")
-		news("4", held)
+		news("5", held)
 		held.cancel()
 		synctest.Wait()
-		want("1234", held)
+		want("123a\nb\ncd\n45", held)
 
 		for _, w := range []watch{held, other, another, later} {
 			w.cancel()

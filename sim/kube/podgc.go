@@ -7,12 +7,14 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 	_ "unsafe" // for linkname
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/informers"
 	coreinformers "k8s.io/client-go/informers/core/v1"
 	"k8s.io/client-go/kubernetes"
@@ -52,12 +54,15 @@ type orphans struct {
 	// is over.
 	due  bool
 	over chan struct{}
+	// collecting are the pods that were set to Failed and are about to be deleted.
+	collecting map[types.NamespacedName]bool
 }
 
 // podGC makes the controller that deletes the pods of nodes that are gone.
 func (c *Controllers) podGC(ctx context.Context, f informers.SharedInformerFactory) error {
 	core := f.Core().V1()
-	o := &orphans{clock: c.o.Clock, nodes: core.Nodes().Lister(), pods: core.Pods().Lister(), over: make(chan struct{})}
+	o := &orphans{clock: c.o.Clock, nodes: core.Nodes().Lister(), pods: core.Pods().Lister(), over: make(chan struct{}),
+		collecting: map[types.NamespacedName]bool{}}
 	c.orphans = o
 	config := rest.CopyConfig(c.o.ConfigFor(PodGC))
 	config.Wrap(func(next http.RoundTripper) http.RoundTripper { return deletions{next, o} })
@@ -136,7 +141,26 @@ func (o *orphans) reset() {
 	o.due = false
 	close(o.over)
 	o.over = make(chan struct{})
+	clear(o.collecting)
 }
+
+// Collecting says whether the pod garbage collector has set a pod for which match
+// says so to Failed, or is about to, and has not deleted it yet.
+func (c *Controllers) Collecting(match func(*corev1.Pod) bool) bool {
+	o := c.orphans
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for name := range o.collecting {
+		if pod, err := o.pods.Pods(name.Namespace).Get(name.Name); err == nil && match(pod) {
+			return true
+		}
+	}
+	return false
+}
+
+// PodDeletion is the key of the event that is the deletion of a pod by the pod garbage
+// collector, some milliseconds after it has set the pod to Failed.
+const PodDeletion = PodGC + "/delete"
 
 // deletions holds up the collector's deletions until everybody has seen that it
 // had set the pod to Failed. On a cluster some milliseconds lie between; without
@@ -148,14 +172,25 @@ type deletions struct {
 
 // RoundTrip implements http.RoundTripper.
 func (d deletions) RoundTrip(req *http.Request) (*http.Response, error) {
+	pod, ok := podOf(req)
+	if ok && req.Method == http.MethodPatch {
+		d.orphans.mu.Lock()
+		d.orphans.collecting[pod] = true
+		d.orphans.mu.Unlock()
+	}
 	if req.Method != http.MethodDelete {
 		return d.RoundTripper.RoundTrip(req)
 	}
 	d.orphans.mu.Lock()
 	over := d.orphans.over
 	d.orphans.mu.Unlock()
+	defer func() {
+		d.orphans.mu.Lock()
+		delete(d.orphans.collecting, pod)
+		d.orphans.mu.Unlock()
+	}()
 	seen := make(chan struct{})
-	d.orphans.clock.Schedule(0, clock.Work, PodGC+"/delete", func() { close(seen) })
+	d.orphans.clock.Schedule(0, clock.Work, PodDeletion, func() { close(seen) })
 	select {
 	case <-seen:
 		return d.RoundTripper.RoundTrip(req)
@@ -164,6 +199,15 @@ func (d deletions) RoundTrip(req *http.Request) (*http.Response, error) {
 	case <-req.Context().Done():
 		return nil, req.Context().Err()
 	}
+}
+
+// podOf gives the pod that a request's path is about.
+func podOf(req *http.Request) (types.NamespacedName, bool) {
+	parts := strings.Split(strings.Trim(req.URL.Path, "/"), "/")
+	if len(parts) < 6 || parts[2] != "namespaces" || parts[4] != "pods" {
+		return types.NamespacedName{}, false
+	}
+	return types.NamespacedName{Namespace: parts[3], Name: parts[5]}, true
 }
 
 type sortedPodInformer struct{ coreinformers.PodInformer }

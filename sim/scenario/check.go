@@ -38,6 +38,7 @@ var (
 	bindingModes   = []string{"Immediate", "WaitForFirstConsumer"}
 	fsGroupPolicy  = []string{"ReadWriteOnceWithFSType", "File", "None"}
 	vias           = []string{"ConfigMap", "TektonConfig"}
+	overlaps       = []string{OverlapSeed, OverlapFresh, OverlapStale}
 	claims         = []string{"template", "existing"}
 	nodeResources  = []string{"cpu", "memory", "pods", "ephemeral-storage"}
 	podSecurity, _ = jsonFields(reflect.TypeFor[corev1.PodSecurityContext]())
@@ -271,6 +272,7 @@ func (c *checker) tekton(t *Tekton) {
 		c.add("tekton.version", "%v", err)
 	}
 	c.choice("tekton.via", "tekton.via", t.Via, vias)
+	c.choice("tekton.overlap", "tekton.overlap", t.Overlap, overlaps)
 	c.keys("tekton.flags", t.Flags, FeatureFlags)
 	c.keys("tekton.defaults", t.Defaults, configDefaults)
 }

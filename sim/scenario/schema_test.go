@@ -63,6 +63,7 @@ func makeSchema(t *testing.T) []byte {
 	choice("StorageClass", "volumeBindingMode", bindingModes)
 	choice("StorageClass", "fsGroupPolicy", fsGroupPolicy)
 	choice("Tekton", "via", vias)
+	choice("Tekton", "overlap", overlaps)
 	choice("Intervention", "controller", controllerActions)
 	choice("Moment", "phase", Phases)
 	choice("NodeTaint", "effect", taintEffects)

@@ -227,7 +227,18 @@ type Tekton struct {
 	Via string `json:"via,omitempty"`
 	// Defaults are keys of the config-defaults ConfigMap.
 	Defaults map[string]string `json:"defaults,omitempty"`
+	// Overlap is what Tekton's controller hears first when a pod goes while its
+	// TaskRun's end is being written: seed (default: chance), fresh (the TaskRun's
+	// end) or stale (the pod's, so that it works on a TaskRun that is out of date).
+	Overlap string `json:"overlap,omitempty"`
 }
+
+// What tekton.overlap can be.
+const (
+	OverlapSeed  = "seed"
+	OverlapFresh = "fresh"
+	OverlapStale = "stale"
+)
 
 // Workload is what runs: manifests as users have them, and models of what the
 // tasks do that no manifest says.
@@ -395,8 +406,9 @@ type Intervention struct {
 	// "absent" takes a key out.
 	SetFlags map[string]string `json:"setFlags,omitempty"`
 	// Controller does something to Tekton's controller: stop (scaled to 0),
-	// start (scaled to 1), kill (it crashes and is started again at once) or
-	// restart (it is replaced).
+	// start (scaled to 1), kill (it crashes and is started again at once, and
+	// waits until the leases of the one that was killed have run out) or restart
+	// (it is replaced).
 	Controller string `json:"controller,omitempty"`
 	// SwapRelease replaces Tekton by another release as an operator does: CRDs,
 	// ConfigMaps and controller. Flags that were set stay set.

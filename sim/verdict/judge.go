@@ -276,6 +276,7 @@ func (t *timeline) judgeRun(run *pipelineRun) (ruling, error) {
 			return ruling{}, err
 		}
 		if ok {
+			one.cause = append(one.cause, r.revived()...)
 			all = append(all, one)
 		}
 	}
@@ -303,7 +304,45 @@ func (t *timeline) judgeRun(run *pipelineRun) (ruling, error) {
 			best.outcome, best.cause = MultiAttach, append(best.cause, held...)
 		}
 	}
+	if best.outcome == Timeout {
+		best.cause = append(best.cause, t.leaseLinks(run)...)
+	}
 	return best, nil
+}
+
+// revived says that a TaskRun came to life again after its end.
+func (r *taskRun) revived() []Link {
+	if r.again == 0 || r.overlap == nil || !r.overlap.data.Stale {
+		return nil
+	}
+	return []Link{{
+		What:     fmt.Sprintf("%s of task %s came to life again after its end: Tekton's controller heard that the pod was gone before it heard of that end, which it had just written, made the pod anew and wrote over the end", r.object(), r.task),
+		Object:   r.object(),
+		Evidence: clip(fmt.Sprintf("ended at %.0f s, alive again at %.0f s; then %s", r.doneT, r.again, r.then)),
+	}}
+}
+
+// leaseLinks says that nobody worked on a run for as long as the lease of a
+// controller that was killed held.
+func (t *timeline) leaseLinks(run *pipelineRun) []Link {
+	for _, h := range t.held {
+		if run.doneSeq != 0 && h.seq > run.doneSeq {
+			continue
+		}
+		evidence := fmt.Sprintf("at %.0f s the next one finds a lease that holds for %.0f s", h.t, h.data.Seconds)
+		for _, taken := range t.taken {
+			if taken.data.Controller == h.data.Controller && taken.seq > h.seq {
+				evidence += fmt.Sprintf("; the reconciler %s has it at %.0f s", h.data.Controller, taken.t)
+				break
+			}
+		}
+		return []Link{{
+			What:     "Tekton's controller was killed, and the next one could not act before the lease of that one had run out",
+			Object:   "Deployment tekton-pipelines-controller",
+			Evidence: evidence,
+		}}
+	}
+	return nil
 }
 
 // deletedRun says that a PipelineRun was deleted before it ended and before
@@ -545,8 +584,11 @@ func (t *timeline) stalledBefore(end, after int) (seq int, ok bool) {
 // that is no more than a consequence of its run's end.
 func (t *timeline) judgeTaskRun(run *pipelineRun, r *taskRun) (ruling, bool, error) {
 	var p *pod
-	if n := len(r.pods); n > 0 {
-		p = r.pods[n-1]
+	for _, one := range r.pods {
+		// That of a TaskRun that came to life again is not the one that failed it.
+		if r.again == 0 || one.createdSeq < r.doneSeq {
+			p = one
+		}
 	}
 	if r.status == "" || timedOut(r.reason, r.message) {
 		return t.judgeWaiting(run, r, p)

@@ -48,6 +48,12 @@ type taskRun struct {
 	doneSeq                                     int
 	// cancelSeq is the entry that asked for its cancellation.
 	cancelSeq int
+	// overlap is the order in which the news of its end and of its pod's came; again
+	// is when it came to life again after its end, 0 if it did not, and then is what
+	// became of it.
+	overlap *fact[history.Overlap]
+	again   float64
+	then    string
 	// attempts are the moments at which an attempt began, the first at created.
 	attempts []float64
 	pods     []*pod
@@ -152,6 +158,8 @@ type timeline struct {
 	stalls   []fact[history.Stalled]
 	starts   []fact[history.Tekton]
 	exits    []fact[history.Tekton]
+	// held and taken are the beginning and the end of waits for leases.
+	held, taken []fact[history.Lease]
 	// interventions are what the scenario did in the middle of the runs.
 	interventions []fact[history.Intervention]
 	inert, busy   []string
@@ -408,6 +416,15 @@ func (t *timeline) taskRunWritten(e history.Entry, o *history.Object) error {
 		r.status, r.doneT, r.doneSeq = final(status), e.T, e.Seq
 		t.went(e, r.namespace+"/"+r.pipelineRun)
 	}
+	switch {
+	case r.doneSeq != 0 && final(status) == "" && status != "":
+		if r.again == 0 {
+			r.again = e.T
+		}
+		r.then = fmt.Sprintf("%s: %s", reason, message)
+	case r.again != 0:
+		r.then = fmt.Sprintf("%s at %.0f s", reason, e.T)
+	}
 	if r.cancelSeq == 0 && o.Text("spec", "status") != "" {
 		r.cancelSeq = e.Seq
 	}
@@ -553,6 +570,16 @@ func (t *timeline) fact(e history.Entry) error {
 		return add(&t.starts, e)
 	case history.FactTektonExited:
 		return add(&t.exits, e)
+	case history.FactLeaseHeld:
+		return add(&t.held, e)
+	case history.FactLeaseTaken:
+		return add(&t.taken, e)
+	case history.FactOverlap:
+		if r := t.taskRun(e.Object.Namespace, e.Object.Name); r != nil {
+			f, err := decoded[history.Overlap](e)
+			r.overlap = &f
+			return err
+		}
 	case history.FactIntervention:
 		return add(&t.interventions, e)
 	case history.FactBusy:

@@ -1,0 +1,89 @@
+package sim
+
+import (
+	"sync/atomic"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"simctl.dev/simctl/sim/clock"
+	"simctl.dev/simctl/sim/controlplane"
+	"simctl.dev/simctl/sim/history"
+	"simctl.dev/simctl/sim/kube"
+	"simctl.dev/simctl/sim/scenario"
+)
+
+// overlap is what one thing at a time would hide: on a cluster a controller reads
+// objects as its watches have told it, and its own write comes back to it that way
+// too, some milliseconds later. What it is set to work by meanwhile it does on the
+// object as it was before. Tekton's reconcilers then meet a conflict and put the
+// whole status that they made of the old object in the place of the new one
+// (updateStatus of knative's generated reconcilers).
+//
+// A TaskRun whose pod the pod garbage collector takes is such a case: the pod is set
+// to Failed, which Tekton answers with the TaskRun's end, and is deleted some 50 ms
+// later, while that end is being written. Either news may be the first to arrive.
+type overlap struct {
+	// pending says that a TaskRun's end is withheld until its pod is gone.
+	pending atomic.Bool
+}
+
+// Of three recordings of a TaskRun's end and its pod's, two have the pod's first.
+const staleOf3 = 2
+
+// overtaken says whether Tekton's controller hears that a TaskRun's pod is gone
+// before it hears of the TaskRun's end, which it is about to write, and records the
+// order if it could be either.
+func (c *play) overtaken(run *unstructured.Unstructured) bool {
+	var pod *corev1.Pod
+	if !c.kube.Collecting(func(p *corev1.Pod) bool {
+		if p.Namespace == run.GetNamespace() && p.Labels[labelTaskRun] == run.GetName() {
+			pod = p
+		}
+		return pod != nil
+	}) {
+		return false
+	}
+	stale := podGoesFirst(c.cell.Spec.Tekton.Overlap, c.seed.Load(), podKey(pod))
+	c.log.Record(history.NewFact(actorSimctl, controlplane.RefOf(run), history.FactOverlap, history.Overlap{Pod: pod.Name, Stale: stale}))
+	if stale {
+		c.overlap.pending.Store(true)
+	}
+	return stale
+}
+
+// podGoesFirst gives the order that a scenario asks for, or the seed's.
+func podGoesFirst(order string, seed int64, pod string) bool {
+	switch order {
+	case scenario.OverlapFresh:
+		return false
+	case scenario.OverlapStale:
+		return true
+	}
+	return clock.Rand(seed, "overlap", pod).IntN(3) < staleOf3
+}
+
+// podFirst has the pod go whose TaskRun's end is withheld, and has what comes of it be
+// scheduled, as recorded: the next pod is scheduled before the run's end takes anything
+// away. It says whether there was anything to do. Time stands still meanwhile.
+func (c *play) podFirst() bool {
+	if !c.overlap.pending.Load() {
+		return false
+	}
+	if c.sched.Release() > 0 {
+		return true
+	}
+	for _, e := range c.clock.Pending(clock.Work) {
+		if e.Key == kube.PodDeletion && !e.At.After(c.clock.Now()) {
+			return c.clock.Step()
+		}
+	}
+	c.overlap.pending.Store(false)
+	return false
+}
+
+// field gives a field of an object as it is, or nil.
+func field(u *unstructured.Unstructured, path ...string) any {
+	v, _, _ := unstructured.NestedFieldNoCopy(u.Object, path...)
+	return v
+}
