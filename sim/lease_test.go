@@ -31,6 +31,8 @@ func TestLease(t *testing.T) {
 		for _, e := range entries {
 			var data history.Lease
 			switch {
+			case e.Fact == history.FactStalled:
+				t.Errorf("%v: nothing is to happen any more at %v s, with a lease that runs out", r.Values, e.T)
 			case e.Fact == history.FactTektonStarted:
 				started, acts = e.T, -1
 			case e.Fact == history.FactLeaseHeld, e.Fact == history.FactLeaseTaken:
@@ -51,6 +53,9 @@ func TestLease(t *testing.T) {
 			case e.Kind == history.KindObject && e.Object.Kind == "TaskRun" && started >= 0 && acts < 0:
 				acts = e.T - started
 			}
+		}
+		if said := strings.Contains(chain(r), "lease of that one had run out"); said != (r.Outcome == "timeout") {
+			t.Errorf("%v: %s, the cause names the lease: %t\n%s", r.Values, r.Outcome, said, chain(r))
 		}
 		if strings.HasPrefix(r.Values["what"], "killed") {
 			if taken == 0 || held < taken {

@@ -547,6 +547,7 @@ func kindOf(d wireDelay) clock.Kind {
 	switch d.Reason {
 	case reasonDeadline, reasonBusy:
 		return clock.Timeout
+	case reasonLease: // it runs out
 	case reasonFailure:
 		if d.Attempt > failures {
 			return clock.Retry

@@ -323,26 +323,29 @@ func (r *taskRun) revived() []Link {
 }
 
 // leaseLinks says that nobody worked on a run for as long as the lease of a
-// controller that was killed held.
+// controller that was killed held: of the reconcilers that waited, the last.
 func (t *timeline) leaseLinks(run *pipelineRun) []Link {
-	for _, h := range t.held {
-		if run.doneSeq != 0 && h.seq > run.doneSeq {
-			continue
-		}
-		evidence := fmt.Sprintf("at %.0f s the next one finds a lease that holds for %.0f s", h.t, h.data.Seconds)
-		for _, taken := range t.taken {
-			if taken.data.Controller == h.data.Controller && taken.seq > h.seq {
-				evidence += fmt.Sprintf("; the reconciler %s has it at %.0f s", h.data.Controller, taken.t)
-				break
+	before := func(list []fact[history.Lease], seq int, who string) (last *fact[history.Lease]) {
+		for i := range list {
+			if l := &list[i]; (seq == 0 || l.seq < seq) && (who == "" || l.data.Controller == who) {
+				last = l
 			}
 		}
-		return []Link{{
-			What:     "Tekton's controller was killed, and the next one could not act before the lease of that one had run out",
-			Object:   "Deployment tekton-pipelines-controller",
-			Evidence: evidence,
-		}}
+		return last
 	}
-	return nil
+	held, until := before(t.held, run.doneSeq, ""), ""
+	if taken := before(t.taken, run.doneSeq, ""); taken != nil {
+		held = before(t.held, taken.seq, taken.data.Controller)
+		until = fmt.Sprintf("; the reconciler %s has it at %.0f s", taken.data.Controller, taken.t)
+	}
+	if held == nil {
+		return nil
+	}
+	return []Link{{
+		What:     "Tekton's controller was killed, and the next one could not act before the lease of that one had run out",
+		Object:   "Deployment tekton-pipelines-controller",
+		Evidence: fmt.Sprintf("at %.0f s it finds a lease that holds for %.0f s%s", held.t, held.data.Seconds, until),
+	}}
 }
 
 // deletedRun says that a PipelineRun was deleted before it ended and before
