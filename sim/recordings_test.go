@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -22,6 +23,9 @@ import (
 
 // updateKnown rewrites testdata/recordings/known.yaml.
 var updateKnown = flag.Bool("update-known", false, "rewrite the list of known differences from the recordings")
+
+// onlyRecordings are the cases that are played, if not all.
+var onlyRecordings = flag.String("recordings", "", "the recorded cases to play, with blanks between; none: all")
 
 const (
 	recordings = "testdata/recordings"
@@ -46,6 +50,16 @@ func TestRecordings(t *testing.T) {
 		t.Fatal(err)
 	}
 	cells := recordedCells(t, known)
+	if names := strings.Fields(*onlyRecordings); len(names) > 0 {
+		if *updateKnown {
+			t.Fatal("the list of known differences is rewritten from all cases")
+		}
+		known = known.Of(names)
+		cells = slices.DeleteFunc(cells, func(c scenario.Cell) bool { return !slices.Contains(names, c.Scenario) })
+		if len(cells) == 0 {
+			t.Skipf("simctl plays none of %q", names)
+		}
+	}
 	out := t.TempDir()
 	results, err := run(t, context.Background(), cells, sim.Options{Parallel: 1, OutDir: out})
 	if err != nil {

@@ -171,3 +171,24 @@ func TestKnown(t *testing.T) {
 		})
 	}
 }
+
+func TestKnownOfSomeCases(t *testing.T) {
+	k := &Known{
+		NotPlayed: []NotPlayed{{"three", "why"}, {"four", "why"}},
+		Differences: []KnownDifference{
+			{DifferentField, "a", []string{AllCases}, "why"},
+			{DifferentField, "b", []string{"one", "two"}, "why"},
+			{DifferentField, "c", []string{"two"}, "why"},
+		},
+	}
+	got := k.Of([]string{"one", "three"})
+	if len(got.NotPlayed) != 1 || got.NotPlayed[0].Case != "three" {
+		t.Errorf("not played: %v", got.NotPlayed)
+	}
+	if problems := got.Check(map[string][]Difference{"one": {{DifferentField, "a"}, {DifferentField, "b"}}}); len(problems) > 0 {
+		t.Errorf("problems %q", problems)
+	}
+	if want := []string{"one", "two"}; !slices.Equal(k.Differences[1].Cases, want) {
+		t.Errorf("the whole list now has %q, want %q", k.Differences[1].Cases, want)
+	}
+}

@@ -76,6 +76,20 @@ func (k *Known) Check(found map[string][]Difference) []string {
 	return out
 }
 
+// Of gives the list of some cases only.
+func (k *Known) Of(names []string) *Known {
+	out := &Known{NotPlayed: slices.DeleteFunc(slices.Clone(k.NotPlayed), func(n NotPlayed) bool { return !slices.Contains(names, n.Case) })}
+	for _, e := range k.Differences {
+		if !slices.Contains(e.Cases, AllCases) {
+			e.Cases = slices.DeleteFunc(slices.Clone(e.Cases), func(c string) bool { return !slices.Contains(names, c) })
+		}
+		if len(e.Cases) > 0 {
+			out.Differences = append(out.Differences, e)
+		}
+	}
+	return out
+}
+
 // Update gives the list as it must be for what was found: what does not occur any
 // more is taken off, and what is not in it is added with the reason [ToDo].
 func (k *Known) Update(found map[string][]Difference) *Known {

@@ -46,14 +46,15 @@ type Options struct {
 	Stdout io.Writer
 }
 
-// Run plays the cases, one after another, and compares. An error names the cases
+// Run plays the cases, one after another, and compares simctl with them. An error names the cases
 // that could not be played, or is the comparison's.
 func Run(ctx context.Context, o Options) error {
 	if err := play(ctx, o); err != nil || o.Simctl == "" {
 		return err
 	}
-	fmt.Fprintln(o.Stdout, "comparing simctl with all recordings")
-	cmd := exec.CommandContext(ctx, "go", "test", "./sim", "-run", "^TestRecordings$", "-timeout", "40m", "-count", "1")
+	fmt.Fprintln(o.Stdout, "comparing simctl with the recordings")
+	// -v says of which cases simctl plays none
+	cmd := exec.CommandContext(ctx, "go", "test", "./sim", "-v", "-run", "^TestRecordings$", "-timeout", "40m", "-count", "1", "-recordings", strings.Join(o.Names, " "))
 	cmd.Dir, cmd.Stdout, cmd.Stderr = o.Simctl, o.Stdout, o.Stdout
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	if err := cmd.Run(); err != nil {

@@ -37,6 +37,9 @@ type Settings struct {
 	Max time.Duration
 	// Settle is how long is recorded after them.
 	Settle time.Duration
+	// Rare says that what was recorded came by chance, and will hardly come again: the
+	// case is played only if it is named.
+	Rare bool
 	// Loss says that the case loses a node: it gets nodes with the label and the
 	// taint pool=loss for it.
 	Loss bool
@@ -67,7 +70,8 @@ func Read(dir string) (Case, error) {
 	return c, nil
 }
 
-// ReadAll reads the cases in the folder cases that have one of the names; no name: all.
+// ReadAll reads the cases in a folder that have one of the names; no name: all but
+// the rare ones.
 func ReadAll(dir string, names ...string) ([]Case, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
@@ -79,7 +83,8 @@ func ReadAll(dir string, names ...string) ([]Case, error) {
 			all = append(all, e.Name())
 		}
 	}
-	if len(names) == 0 {
+	named := len(names) > 0
+	if !named {
 		names = all
 	}
 	var cases []Case
@@ -91,7 +96,9 @@ func ReadAll(dir string, names ...string) ([]Case, error) {
 		if err != nil {
 			return nil, err
 		}
-		cases = append(cases, c)
+		if named || !c.Rare {
+			cases = append(cases, c)
+		}
 	}
 	// The nodes for losing are started once, for the last cases.
 	slices.SortStableFunc(cases, func(a, b Case) int { return cmp.Compare(number(a.Loss), number(b.Loss)) })
@@ -135,6 +142,8 @@ func parseSettings(s string) (Settings, error) {
 				err = errors.New("there is only the pool loss")
 			}
 			r.Loss = true
+		case "rare":
+			r.Rare, err = strconv.ParseBool(v)
 		default:
 			err = errors.New("there is no such setting")
 		}

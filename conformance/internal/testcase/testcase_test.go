@@ -28,6 +28,8 @@ func TestSettings(t *testing.T) {
 		{text: `max=300 defaults='{"default-imagepullbackoff-timeout":"2m", "a":"b"}'`, want: with(func(s *Settings) {
 			s.Max, s.Defaults = 300*time.Second, map[string]string{"default-imagepullbackoff-timeout": "2m", "a": "b"}
 		})},
+		{text: "rare=true", want: with(func(s *Settings) { s.Rare = true })},
+		{text: "rare=often", err: "rare=often"},
 		{text: "maximum=3", err: "maximum=3: there is no such setting"},
 		{text: "max", err: "no NAME=VALUE"},
 		{text: "max=soon", err: "max=soon"},
@@ -59,6 +61,8 @@ func TestReadAll(t *testing.T) {
 		"b/manifests/notes.txt":     "",
 		"b/actions.sh":              "true",
 		"empty/manifests/notes.txt": "",
+		"rare/manifests/1.yaml":     "",
+		"rare/settings":             "rare=true",
 		"no-case/README.md":         "",
 	} {
 		f = filepath.Join(dir, f)
@@ -72,15 +76,21 @@ func TestReadAll(t *testing.T) {
 	if _, err := ReadAll(dir); err == nil || !strings.Contains(err.Error(), "no manifests") {
 		t.Errorf("a case without manifests: error %v", err)
 	}
-	if _, err := ReadAll(dir, "b", "c"); err == nil || !strings.Contains(err.Error(), `no case "c"; there are: a-lost b empty`) {
+	if _, err := ReadAll(dir, "b", "c"); err == nil || !strings.Contains(err.Error(), `no case "c"; there are: a-lost b empty rare`) {
 		t.Errorf("a case that is not there: error %v", err)
 	}
-	got, err := ReadAll(dir, "a-lost", "b")
+	if err := os.RemoveAll(filepath.Join(dir, "empty")); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := ReadAll(dir, "rare"); err != nil || len(got) != 1 {
+		t.Errorf("a rare case that is named: %v, %v", got, err)
+	}
+	got, err := ReadAll(dir)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if len(got) != 2 || got[0].Name != "b" || got[1].Name != "a-lost" || !got[1].Loss {
-		t.Fatalf("got %+v, want b, then a-lost, which loses a node", got)
+		t.Fatalf("got %+v, want b, then a-lost, which loses a node, and no rare one", got)
 	}
 	b := got[0]
 	if want := []string{filepath.Join(dir, "b/manifests/1-task.yaml"), filepath.Join(dir, "b/manifests/2-run.yaml")}; !reflect.DeepEqual(b.Manifests, want) {
