@@ -10,11 +10,11 @@ import (
 // TestMountStatuses: a kubelet says how each volume is mounted, and of a read-only
 // one how far down.
 func TestMountStatuses(t *testing.T) {
-	enabled, disabled := corev1.RecursiveReadOnlyEnabled, corev1.RecursiveReadOnlyDisabled
+	enabled, disabled, possible := corev1.RecursiveReadOnlyEnabled, corev1.RecursiveReadOnlyDisabled, corev1.RecursiveReadOnlyIfPossible
 	got := mountStatuses([]corev1.VolumeMount{
 		{Name: "a", MountPath: "/a"},
 		{Name: "b", MountPath: "/b", ReadOnly: true},
-		{Name: "c", MountPath: "/c", ReadOnly: true, RecursiveReadOnly: &enabled},
+		{Name: "c", MountPath: "/c", ReadOnly: true, RecursiveReadOnly: &possible},
 	})
 	want := []corev1.VolumeMountStatus{
 		{Name: "a", MountPath: "/a"},
