@@ -9,6 +9,7 @@ import (
 
 	"simctl.dev/simctl/sim"
 	"simctl.dev/simctl/sim/history"
+	"simctl.dev/simctl/sim/verdict"
 )
 
 // TestLease has Tekton's controller go away in several ways. The next one acts when
@@ -23,7 +24,7 @@ func TestLease(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, r := range results {
-		if !r.AsExpected {
+		if r.Judgement != verdict.AsExpected {
 			t.Errorf("%s %v: %s (%s), expected %s\n%s", r.Scenario, r.Values, r.Outcome, r.Error, r.Expected, chain(r))
 		}
 		entries := readHistory(t, filepath.Join(out, r.History))

@@ -11,6 +11,7 @@ import (
 	"simctl.dev/simctl/sim"
 	"simctl.dev/simctl/sim/history"
 	"simctl.dev/simctl/sim/kube"
+	"simctl.dev/simctl/sim/verdict"
 )
 
 // TestOverlap takes the node away under a task in both orders of what Tekton's
@@ -27,7 +28,7 @@ func TestOverlap(t *testing.T) {
 	for _, r := range results {
 		order := r.Values["order"]
 		stale := order == "stale"
-		if !r.AsExpected {
+		if r.Judgement != verdict.AsExpected {
 			t.Errorf("%s: %s (%s), expected %s\n%s", order, r.Outcome, r.Error, r.Expected, chain(r))
 		}
 		if said := strings.Contains(chain(r), "came to life again"); said != stale {
