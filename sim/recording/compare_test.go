@@ -3,6 +3,7 @@ package recording
 import (
 	"fmt"
 	"maps"
+	"os"
 	"slices"
 	"testing"
 )
@@ -190,5 +191,22 @@ func TestKnownOfSomeCases(t *testing.T) {
 	}
 	if want := []string{"one", "two"}; !slices.Equal(k.Differences[1].Cases, want) {
 		t.Errorf("the whole list now has %q, want %q", k.Differences[1].Cases, want)
+	}
+}
+
+// TestTheListCanBeRead needs no control plane to tell.
+func TestTheListCanBeRead(t *testing.T) {
+	raw, err := os.ReadFile("../testdata/recordings/known.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	k, err := ReadKnown(raw)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range k.Differences {
+		if e.Reason == "" || e.Reason == ToDo || len(e.Cases) == 0 {
+			t.Errorf("%s: %s: reason %q, cases %q", e.Kind, e.Pattern, e.Reason, e.Cases)
+		}
 	}
 }
