@@ -276,7 +276,8 @@ func (t *timeline) judgeRun(run *pipelineRun) (ruling, error) {
 			return ruling{}, err
 		}
 		if ok {
-			one.cause = append(one.cause, r.revived()...)
+			// It follows from the failure, and is no root of it.
+			one.cause = slices.Insert(one.cause, min(1, len(one.cause)), r.revived()...)
 			all = append(all, one)
 		}
 	}
