@@ -39,7 +39,7 @@ func TestChangedCluster(t *testing.T) {
 		}
 		for j := range r.Timing.Tasks {
 			// The API server makes up the names.
-			r.Timing.Tasks[j].TaskRun, r.Timing.Tasks[j].Pod = "", ""
+			r.Timing.Tasks[j].PipelineRun, r.Timing.Tasks[j].TaskRun, r.Timing.Tasks[j].Pod = "", "", ""
 		}
 		timing, err := json.Marshal(r.Timing)
 		if err != nil {

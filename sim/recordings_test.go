@@ -144,13 +144,13 @@ func recordedCells(t *testing.T, known *recording.Known) []scenario.Cell {
 // came there just before and comes here just after.
 func differences(t *testing.T, name, file string) []recording.Difference {
 	t.Helper()
-	real, err := recording.Read(os.DirFS(filepath.Join(recordings, name)))
+	recorded, err := recording.Read(os.DirFS(filepath.Join(recordings, name)))
 	if err != nil {
 		t.Fatal(err)
 	}
 	entries := readHistory(t, file)
-	until := real.Last()
-	if at, all := real.End(); all {
+	until := recorded.Last()
+	if at, all := recorded.End(); all {
 		whole, err := recording.FromHistory(entries, name, math.Inf(1))
 		if err != nil {
 			t.Fatal(err)
@@ -165,7 +165,7 @@ func differences(t *testing.T, name, file string) []recording.Difference {
 		if err != nil {
 			t.Fatal(err)
 		}
-		found[i] = append(recording.Compare(real, seen), recording.RealTimes(seen, func(at time.Time) bool { return at.Year() >= clock.Epoch.Year() })...)
+		found[i] = append(recording.Compare(recorded, seen), recording.RealTimes(seen, func(at time.Time) bool { return at.Year() >= clock.Epoch.Year() })...)
 	}
 	return recording.Both(found[0], found[1])
 }

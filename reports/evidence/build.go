@@ -145,11 +145,8 @@ func badge(c verdict.Cell) Badge {
 	case c.MakespanSeconds != nil:
 		b.Symbol, b.Class, b.Text = "△", "held", string(c.Outcome)+", still finished"
 	}
-	switch {
-	case c.Outcome == verdict.Error:
+	if b.Expected = expectation(c); c.Outcome == verdict.Error {
 		b.Expected = "not run"
-	default:
-		b.Expected = expectation(c)
 	}
 	return b
 }

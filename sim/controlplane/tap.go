@@ -180,7 +180,11 @@ func (rt roundTripper) evicted(eviction *http.Request) (got []byte, pod *unstruc
 	req.Method, req.Body, req.ContentLength = http.MethodGet, nil, 0
 	req.URL.Path = strings.TrimSuffix(req.URL.Path, "/eviction")
 	resp, got, err := rt.exchange(req)
-	if err != nil || resp.StatusCode != http.StatusOK {
+	if err != nil {
+		return nil, nil
+	}
+	defer func() { _ = resp.Body.Close() }()
+	if resp.StatusCode != http.StatusOK {
 		return nil, nil
 	}
 	return got, parse(got)

@@ -79,6 +79,13 @@ type Entry struct {
 	Data json.RawMessage `json:"data,omitempty"`
 }
 
+// The HTTP status codes of refusals that are told apart.
+const (
+	CodeForbidden = 403
+	CodeNotFound  = 404
+	CodeConflict  = 409
+)
+
 // Decode unmarshals a fact's fields into out.
 func (e Entry) Decode(out any) error {
 	if err := json.Unmarshal(e.Data, out); err != nil {

@@ -379,7 +379,7 @@ func (k *Kubelets) start(ctx context.Context, p *pod, c *container, init bool) {
 	k.sayOf(ctx, p, c, containerCreated)
 	k.after(ctx, p, k.takes(p, k.o.Kubelet.ContainerStart, containerStartTime, "start", c.spec.Name), "start", func() {
 		k.sayOf(ctx, p, c, containerStarted)
-		k.begin(p, c)
+		k.begin(c)
 		if !init {
 			k.startNext(ctx, p)
 			return
@@ -398,7 +398,7 @@ func (k *Kubelets) start(ctx context.Context, p *pod, c *container, init bool) {
 }
 
 // begin has a container run.
-func (k *Kubelets) begin(p *pod, c *container) {
+func (k *Kubelets) begin(c *container) {
 	c.configError = ""
 	c.begin(k.o.Clock.Now())
 }
@@ -437,7 +437,7 @@ func (k *Kubelets) tryAgain(ctx context.Context, p *pod, told bool) {
 			k.sayPulled(ctx, p, c, pull{image: c.image, cached: true})
 			k.sayOf(ctx, p, c, containerCreated)
 			k.sayOf(ctx, p, c, containerStarted)
-			k.begin(p, c)
+			k.begin(c)
 			changed = true
 		case told && c.waitingMessage != message || c.waitingMessage != "" && c.waitingMessage != message:
 			c.configError, c.waitingReason, c.waitingMessage = message, "CreateContainerConfigError", message

@@ -12,7 +12,6 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/strategicpatch"
 	runtimeapi "k8s.io/cri-api/pkg/apis/runtime/v1"
-	podutil "k8s.io/kubernetes/pkg/api/v1/pod"
 	kubecontainer "k8s.io/kubernetes/pkg/kubelet/container"
 	"k8s.io/kubernetes/pkg/kubelet/status"
 
@@ -137,7 +136,7 @@ func (p *pod) conditionsNow(st *corev1.PodStatus, now metav1.Time) []corev1.PodC
 			// The API server takes the moment from the machine's clock.
 			c.LastTransitionTime = metav1.NewTime(p.start)
 		}
-		if _, before := podutil.GetPodConditionFromList(old.Conditions, c.Type); before != nil && before.Status == c.Status && c.Type != corev1.PodScheduled {
+		if before := conditionOf(old, c.Type); before != nil && before.Status == c.Status && c.Type != corev1.PodScheduled {
 			c.LastTransitionTime = before.LastTransitionTime
 		}
 	}
@@ -147,8 +146,18 @@ func (p *pod) conditionsNow(st *corev1.PodStatus, now metav1.Time) []corev1.PodC
 // scheduledOf gives the condition that says that a pod has its node, as it is before
 // its kubelet reports.
 func scheduledOf(obj *corev1.Pod) []corev1.PodCondition {
-	if _, c := podutil.GetPodCondition(&obj.Status, corev1.PodScheduled); c != nil {
+	if c := conditionOf(&obj.Status, corev1.PodScheduled); c != nil {
 		return []corev1.PodCondition{*c}
+	}
+	return nil
+}
+
+// conditionOf gives a condition of a status, nil if it has none of that type.
+func conditionOf(st *corev1.PodStatus, kind corev1.PodConditionType) *corev1.PodCondition {
+	for i := range st.Conditions {
+		if st.Conditions[i].Type == kind {
+			return &st.Conditions[i]
+		}
 	}
 	return nil
 }

@@ -41,8 +41,8 @@ const slack = 0.5
 
 // Compare tells in what a simulated case differs from a real one. Each difference
 // is told once, by kind and text.
-func Compare(real, simulated *Recording) []Difference {
-	c := &comparison{real: normalize(real), simulated: normalize(simulated)}
+func Compare(recorded, simulated *Recording) []Difference {
+	c := &comparison{real: normalize(recorded), simulated: normalize(simulated)}
 	c.sets(DifferentEvent, c.real.events, c.simulated.events)
 	c.sets(DifferentHolder, c.real.holders, c.simulated.holders)
 	c.conditions()
@@ -76,14 +76,14 @@ func (c *comparison) differ(kind, format string, args ...any) {
 }
 
 // sets reports what only one of two sets has.
-func (c *comparison) sets(kind string, real, simulated map[string]bool) {
-	for what := range real {
+func (c *comparison) sets(kind string, recorded, simulated map[string]bool) {
+	for what := range recorded {
 		if !simulated[what] {
 			c.differ(kind, "%s: %s", what, onlyReal)
 		}
 	}
 	for what := range simulated {
-		if !real[what] {
+		if !recorded[what] {
 			c.differ(kind, "%s: %s", what, onlySimulated)
 		}
 	}
@@ -93,16 +93,16 @@ func (c *comparison) sets(kind string, real, simulated map[string]bool) {
 // after the other.
 func (c *comparison) conditions() {
 	for _, of := range unionOf(c.real.conditions, c.simulated.conditions) {
-		real, simulated := c.real.conditions[of], c.simulated.conditions[of]
-		missing, extra := minus(real, simulated), minus(simulated, real)
+		recorded, simulated := c.real.conditions[of], c.simulated.conditions[of]
+		missing, extra := minus(recorded, simulated), minus(simulated, recorded)
 		for _, x := range missing {
 			c.differ(DifferentCondition, "%s %s: %s", of, x, onlyReal)
 		}
 		for _, x := range extra {
 			c.differ(DifferentCondition, "%s %s: %s", of, x, onlySimulated)
 		}
-		if len(missing) == 0 && len(extra) == 0 && !slices.Equal(real, simulated) {
-			c.differ(DifferentCondition, "%s: %s, in simctl %s", of, strings.Join(real, ", "), strings.Join(simulated, ", "))
+		if len(missing) == 0 && len(extra) == 0 && !slices.Equal(recorded, simulated) {
+			c.differ(DifferentCondition, "%s: %s, in simctl %s", of, strings.Join(recorded, ", "), strings.Join(simulated, ", "))
 		}
 	}
 }
@@ -138,10 +138,10 @@ func momentsOf(a, b map[moment]float64) []moment {
 // milestones compares which there are, their order, and the durations that are by
 // design.
 func (c *comparison) milestones() {
-	real, simulated := c.real.milestones, c.simulated.milestones
+	recorded, simulated := c.real.milestones, c.simulated.milestones
 	var both []moment
-	for _, m := range momentsOf(real, simulated) {
-		_, r := real[m]
+	for _, m := range momentsOf(recorded, simulated) {
+		_, r := recorded[m]
 		_, s := simulated[m]
 		switch {
 		case !s:
@@ -152,12 +152,12 @@ func (c *comparison) milestones() {
 			both = append(both, m)
 		}
 	}
-	slices.SortStableFunc(both, func(a, b moment) int { return cmp.Compare(real[a], real[b]) })
+	slices.SortStableFunc(both, func(a, b moment) int { return cmp.Compare(recorded[a], recorded[b]) })
 	for i, later := range both {
 		// Of those that should be before it, the nearest one says enough.
 		for _, sooner := range slices.Backward(both[:i]) {
 			apart := simulated[later] - simulated[sooner]
-			if real[later]-real[sooner] <= slack || apart > 0 || apart == 0 && !c.real.timed[later] || c.unordered(sooner, later) {
+			if recorded[later]-recorded[sooner] <= slack || apart > 0 || apart == 0 && !c.real.timed[later] || c.unordered(sooner, later) {
 				continue
 			}
 			how := "at once"
@@ -191,8 +191,8 @@ func (c *comparison) durations(both []moment) {
 			if from.what != d.from || !slices.Contains(both, to) || !strings.HasPrefix(from.of, d.kind+" ") {
 				continue
 			}
-			real, simulated := c.real.milestones[to]-c.real.milestones[from], c.simulated.milestones[to]-c.simulated.milestones[from]
-			if diff := real - simulated; diff > d.within || diff < -d.within {
+			recorded, simulated := c.real.milestones[to]-c.real.milestones[from], c.simulated.milestones[to]-c.simulated.milestones[from]
+			if diff := recorded - simulated; diff > d.within || diff < -d.within {
 				c.differ(DifferentDuration, "%s to %s: not as long in simctl", from, d.to)
 			}
 		}

@@ -40,18 +40,18 @@ var toldBefore = [][]string{
 // fields compares the last states.
 func (c *comparison) fields() {
 	for _, of := range unionOf(c.real.finals, c.simulated.finals) {
-		real, simulated := c.real.finals[of], c.simulated.finals[of]
+		recorded, simulated := c.real.finals[of], c.simulated.finals[of]
 		switch {
-		case real == nil:
+		case recorded == nil:
 			c.differ(DifferentField, "%s: %s", of, onlySimulated)
 		case simulated == nil:
 			c.differ(DifferentField, "%s: %s", of, onlyReal)
 		default:
 			if c.real.gone[of] && c.simulated.gone[of] {
 				// A watch shows an object that goes with its finalizers or without.
-				real, simulated = withoutFinalizers(real), withoutFinalizers(simulated)
+				recorded, simulated = withoutFinalizers(recorded), withoutFinalizers(simulated)
 			}
-			c.values(of, nil, real, simulated)
+			c.values(of, nil, recorded, simulated)
 		}
 	}
 }
@@ -65,25 +65,25 @@ func withoutFinalizers(object map[string]any) map[string]any {
 }
 
 // values compares two values at a path of an object.
-func (c *comparison) values(of string, path []string, real, simulated any) {
+func (c *comparison) values(of string, path []string, recorded, simulated any) {
 	skip := func(p []string) bool { return matches(p, path) }
 	if slices.ContainsFunc(excused, skip) || sequenced(of) && slices.ContainsFunc(toldBefore, skip) {
 		return
 	}
 	at := func() string { return of + ": " + strings.Join(path, ".") }
-	r, s := keyed(real), keyed(simulated)
+	r, s := keyed(recorded), keyed(simulated)
 	switch {
-	case empty(real) && empty(simulated):
+	case empty(recorded) && empty(simulated):
 	case empty(simulated):
 		c.differ(DifferentField, "%s: %s", at(), onlyReal)
-	case empty(real):
+	case empty(recorded):
 		c.differ(DifferentField, "%s: %s", at(), onlySimulated)
 	case r != nil && s != nil:
 		for _, name := range c.unionOf(r, s) {
 			c.values(of, append(slices.Clip(path), name), c.real.get(r, name), c.simulated.get(s, name))
 		}
 	default:
-		if a, b := c.real.value(real), c.simulated.value(simulated); a != b {
+		if a, b := c.real.value(recorded), c.simulated.value(simulated); a != b {
 			c.differ(DifferentField, "%s: %s, in simctl %s", at(), a, b)
 		}
 	}
@@ -97,9 +97,9 @@ func sequenced(of string) bool {
 }
 
 // unionOf gives the names that one of two mappings has, cleaned.
-func (c *comparison) unionOf(real, simulated map[string]any) []string {
+func (c *comparison) unionOf(recorded, simulated map[string]any) []string {
 	all := map[string]bool{}
-	for name := range real {
+	for name := range recorded {
 		all[c.real.clean(name)] = true
 	}
 	for name := range simulated {

@@ -2,7 +2,6 @@ package verdict
 
 import (
 	"fmt"
-	"net/http"
 	"strings"
 
 	"simctl.dev/simctl/sim/history"
@@ -91,7 +90,7 @@ func (t *timeline) unwritten(run *pipelineRun) *history.Entry {
 		switch {
 		case e.Kind == history.KindObject:
 			written[e.Object] = true
-		case e.Kind == history.KindRefused && e.Verb == history.VerbUpdate && e.Code != http.StatusConflict && e.Code != http.StatusNotFound:
+		case e.Kind == history.KindRefused && e.Verb == history.VerbUpdate && e.Code != history.CodeConflict && e.Code != history.CodeNotFound:
 			return e
 		}
 	}

@@ -3,7 +3,6 @@ package verdict
 import (
 	"errors"
 	"fmt"
-	"net/http"
 	"regexp"
 	"slices"
 	"strings"
@@ -312,14 +311,14 @@ func (t *timeline) judgeRun(run *pipelineRun) (ruling, error) {
 }
 
 // revived says that a TaskRun came to life again after its end.
-func (r *taskRun) revived() []Link {
-	if r.again == 0 || r.overlap == nil || !r.overlap.data.Stale {
+func (t *taskRun) revived() []Link {
+	if t.again == 0 || t.overlap == nil || !t.overlap.data.Stale {
 		return nil
 	}
 	return []Link{{
-		What:     fmt.Sprintf("%s of task %s came to life again after its end: Tekton's controller heard that the pod was gone before it heard of that end, which it had just written, made the pod anew and wrote over the end", r.object(), r.task),
-		Object:   r.object(),
-		Evidence: clip(fmt.Sprintf("ended at %.0f s, alive again at %.0f s; then %s", r.doneT, r.again, r.then)),
+		What:     fmt.Sprintf("%s of task %s came to life again after its end: Tekton's controller heard that the pod was gone before it heard of that end, which it had just written, made the pod anew and wrote over the end", t.object(), t.task),
+		Object:   t.object(),
+		Evidence: clip(fmt.Sprintf("ended at %.0f s, alive again at %.0f s; then %s", t.doneT, t.again, t.then)),
 	}}
 }
 
@@ -496,7 +495,7 @@ func (t *timeline) runItself(run *pipelineRun) ruling {
 func (t *timeline) admittedLate(r *taskRun, p *pod) []Link {
 	var refused []history.Entry
 	for _, e := range r.refused {
-		if e.Code == http.StatusForbidden && e.Seq < p.createdSeq {
+		if e.Code == history.CodeForbidden && e.Seq < p.createdSeq {
 			refused = append(refused, e)
 		}
 	}

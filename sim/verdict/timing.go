@@ -2,6 +2,7 @@ package verdict
 
 import (
 	"maps"
+	"math"
 	"slices"
 )
 
@@ -65,7 +66,8 @@ func podTiming(r *taskRun, p *pod, start float64) TaskTiming {
 	return out
 }
 
+// seconds gives a length of time, exact to the millisecond: moments are.
 func seconds(s float64) *float64 {
-	s = max(s, 0)
+	s = math.Round(max(s, 0)*1000) / 1000
 	return &s
 }
