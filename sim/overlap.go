@@ -5,6 +5,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
 
 	"simctl.dev/simctl/sim/clock"
 	"simctl.dev/simctl/sim/controlplane"
@@ -26,6 +27,9 @@ import (
 type overlap struct {
 	// pending says that a TaskRun's end is withheld until its pod is gone.
 	pending atomic.Bool
+	// told are the pods of which the order is in the history. Only the tap looks at
+	// it, one write after the other: an end is sent again after a conflict.
+	told map[types.UID]bool
 }
 
 // Of three recordings of a TaskRun's end and its pod's, two have the pod's first.
@@ -45,7 +49,13 @@ func (c *play) overtaken(run *unstructured.Unstructured) bool {
 		return false
 	}
 	stale := podGoesFirst(c.cell.Spec.Tekton.Overlap, c.seed.Load(), podKey(pod))
-	c.log.Record(history.NewFact(actorSimctl, controlplane.RefOf(run), history.FactOverlap, history.Overlap{Pod: pod.Name, Stale: stale}))
+	if !c.overlap.told[pod.UID] {
+		if c.overlap.told == nil {
+			c.overlap.told = map[types.UID]bool{}
+		}
+		c.overlap.told[pod.UID] = true
+		c.log.Record(history.NewFact(actorSimctl, controlplane.RefOf(run), history.FactOverlap, history.Overlap{Pod: pod.Name, Stale: stale}))
+	}
 	if stale {
 		c.overlap.pending.Store(true)
 	}
