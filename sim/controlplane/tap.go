@@ -2,6 +2,7 @@ package controlplane
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -109,25 +110,37 @@ func (rt roundTripper) RoundTrip(req *http.Request) (*http.Response, error) {
 		}
 		return resp, err
 	}
+	if req.Method != http.MethodGet && req.Method != http.MethodHead {
+		return rt.write(req, where)
+	}
 	t.inFlight.Add(1)
 	defer t.inFlight.Add(-1)
-
-	if req.Method == http.MethodGet && isEvent(where) {
+	if isEvent(where) && req.Method == http.MethodGet {
 		resp, _ := t.events.answer(req, where, nil)
 		return resp, nil
 	}
-	if req.Method == http.MethodGet || req.Method == http.MethodHead {
-		known, keep := t.reads.get(where, req)
-		if known != nil {
-			return answerJSON(req, http.StatusOK, known), nil
-		}
-		resp, got, err := rt.exchange(req)
-		if err == nil {
-			keep(resp.StatusCode, isJSON(resp), got)
-		}
-		return resp, err
+	known, keep := t.reads.get(where, req)
+	if known != nil {
+		return answerJSON(req, http.StatusOK, known), nil
 	}
+	resp, got, err := rt.exchange(req)
+	if err == nil {
+		keep(resp.StatusCode, isJSON(resp), got)
+	}
+	return resp, err
+}
 
+// write has a write done and recorded. The API server has it once it is sent,
+// whatever its caller does then: one that goes away before the answer comes gets
+// none, and the answer is read and recorded all the same.
+func (rt roundTripper) write(req *http.Request, where target) (*http.Response, error) {
+	ctx := req.Context()
+	if err := ctx.Err(); err != nil {
+		if req.Body != nil {
+			_ = req.Body.Close()
+		}
+		return nil, err
+	}
 	var sent []byte
 	if req.Body != nil {
 		var err error
@@ -135,8 +148,35 @@ func (rt roundTripper) RoundTrip(req *http.Request) (*http.Response, error) {
 			return nil, err
 		}
 		_ = req.Body.Close()
-		req = req.Clone(req.Context())
-		req.Body = io.NopCloser(bytes.NewReader(sent))
+	}
+	type answer struct {
+		resp *http.Response
+		err  error
+	}
+	answered := make(chan answer, 1)
+	t := rt.tap
+	t.inFlight.Add(1)
+	go func() {
+		defer t.inFlight.Add(-1)
+		own := req.Clone(context.WithoutCancel(ctx))
+		if req.Body != nil {
+			own.Body = io.NopCloser(bytes.NewReader(sent))
+		}
+		resp, err := rt.carryOut(own, where, sent)
+		answered <- answer{resp, err}
+	}()
+	select {
+	case a := <-answered:
+		return a.resp, a.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// carryOut has a write answered, and records it.
+func (rt roundTripper) carryOut(req *http.Request, where target, sent []byte) (*http.Response, error) {
+	t := rt.tap
+	if req.Body != nil {
 		// What is recorded is JSON.
 		req.Header.Set("Accept", runtime.ContentTypeJSON)
 	}

@@ -1,8 +1,11 @@
 package controlplane
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"net/http"
+	"runtime"
 	"slices"
 	"testing"
 
@@ -50,5 +53,50 @@ func TestOvertaken(t *testing.T) {
 				t.Error("the new pod is not known")
 			}
 		})
+	}
+}
+
+// roundTrip is a transport.
+type roundTrip func(*http.Request) (*http.Response, error)
+
+func (f roundTrip) RoundTrip(req *http.Request) (*http.Response, error) { return f(req) }
+
+// TestCallerGone: a writer that goes away before the answer comes does not take its
+// write back, and all is not quiet until the answer is there.
+func TestCallerGone(t *testing.T) {
+	const body = `{"kind":"Pod","apiVersion":"v1","metadata":{"name":"p","namespace":"a","resourceVersion":"5"}}`
+	var tap Tap
+	var got entries
+	tap.SetRecorder(&got)
+	sent, answer := make(chan struct{}), make(chan struct{})
+	client := tap.Wrap("tekton")(roundTrip(func(req *http.Request) (*http.Response, error) {
+		close(sent)
+		select {
+		case <-answer:
+			return answerJSON(req, http.StatusCreated, []byte(body)), nil
+		case <-req.Context().Done():
+			return nil, req.Context().Err()
+		}
+	}))
+	ctx, leave := context.WithCancel(t.Context())
+	over := make(chan error)
+	go func() {
+		_, err := client.RoundTrip(request(http.MethodPost, "/api/v1/namespaces/a/pods", "").WithContext(ctx))
+		over <- err
+	}()
+	<-sent
+	leave()
+	if err := <-over; !errors.Is(err, context.Canceled) {
+		t.Errorf("the caller got %v, want %v", err, context.Canceled)
+	}
+	if n := tap.InFlight(); n != 1 {
+		t.Errorf("%d requests are on their way, want 1", n)
+	}
+	close(answer)
+	for tap.InFlight() > 0 {
+		runtime.Gosched()
+	}
+	if len(got) != 1 || got[0].Actor != "tekton" || got[0].Verb != history.VerbCreate || got[0].Object.Name != "p" {
+		t.Errorf("the history has %v, want the creation of p", got)
 	}
 }
