@@ -117,6 +117,7 @@ type Log struct {
 	entries []Entry
 	bytes   int64 // written to w
 	err     error
+	closed  bool
 	limit   func(entries int, bytes int64)
 }
 
@@ -138,6 +139,9 @@ func NewLog(now func() float64, w io.Writer) *Log {
 func (l *Log) Record(e Entry) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.closed {
+		return
+	}
 	e.Seq = len(l.entries) + 1
 	e.T = l.now()
 	l.entries = append(l.entries, e)
@@ -160,6 +164,13 @@ func (l *Log) write(e Entry) {
 	if err != nil {
 		l.err = fmt.Errorf("writing entry %d of the history: %w", e.Seq, err)
 	}
+}
+
+// Close ends the history: what is recorded later is no part of it.
+func (l *Log) Close() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.closed = true
 }
 
 // Entries gives what was recorded so far; the slice must not be changed.

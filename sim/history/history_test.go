@@ -65,3 +65,15 @@ func TestLogKeepsTheFirstError(t *testing.T) {
 		t.Errorf("%d writes after the disk was full, %d entries kept", w.n, len(l.Entries()))
 	}
 }
+
+// TestClose: what is recorded after the end is neither kept nor written.
+func TestClose(t *testing.T) {
+	var out bytes.Buffer
+	log := NewLog(func() float64 { return 0 }, &out)
+	log.Record(Entry{Kind: KindLog, Message: "before"})
+	log.Close()
+	log.Record(Entry{Kind: KindLog, Message: "after"})
+	if n := len(log.Entries()); n != 1 || strings.Contains(out.String(), "after") {
+		t.Errorf("%d entries, written:\n%s", n, out.String())
+	}
+}

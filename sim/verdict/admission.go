@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"net/http"
 	"regexp"
 	"slices"
 	"strconv"
@@ -36,6 +37,9 @@ func refusalCause(s *history.State, namespace, message string, pod *corev1.Pod) 
 	case strings.Contains(message, saysQuota):
 		return append([]Link{quotaCause(s, namespace, message)}, claimsLeft(s, namespace, message)...)
 	}
+	if m := policyWords.FindStringSubmatch(message); m != nil {
+		return []Link{policyCause(s, m[1], m[2], m[0])}
+	}
 	if m := missingAccount.FindStringSubmatch(message); m != nil {
 		return []Link{{
 			What:     fmt.Sprintf("ServiceAccount %s does not exist in namespace %s", m[2], m[1]),
@@ -58,6 +62,28 @@ func refusalCause(s *history.State, namespace, message string, pod *corev1.Pod) 
 		return []Link{l}
 	}
 	return nil
+}
+
+// policyWords are those in which a ValidatingAdmissionPolicy refuses
+// (pkg/admission/plugin/policy/validating of k8s.io/apiserver). The code is the
+// policy's to choose: 422 unless it says otherwise.
+var policyWords = regexp.MustCompile(`ValidatingAdmissionPolicy '([^']+)'(?: with binding '([^']+)')? denied request: .*`)
+
+// denied says whether admission refused an object, rather than that the object is not
+// as its kind has it.
+func denied(e history.Entry) bool {
+	return e.Code == http.StatusForbidden || policyWords.MatchString(e.Message)
+}
+
+func policyCause(s *history.State, policy, binding, words string) Link {
+	l := Link{What: "ValidatingAdmissionPolicy " + policy + " does not let it in", Object: "ValidatingAdmissionPolicy " + policy, Evidence: words}
+	if binding != "" {
+		l.What = fmt.Sprintf("ValidatingAdmissionPolicy %s, which ValidatingAdmissionPolicyBinding %s puts in force, does not let it in", policy, binding)
+	}
+	if p := s.Live("ValidatingAdmissionPolicy", "", policy); p != nil {
+		l.Evidence = "spec.validations: " + p.JSON("spec", "validations")
+	}
+	return l
 }
 
 // incompleteForQuota is the complaint about containers without a request or limit

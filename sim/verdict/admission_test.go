@@ -51,6 +51,12 @@ func TestRefusalCause(t *testing.T) {
 		object  string
 	}{
 		{
+			name:    "policy",
+			message: `taskruns.tekton.dev "a" is forbidden: ValidatingAdmissionPolicy 'no-deploy' with binding 'all' denied request: no deployments on Fridays`,
+			want:    "ValidatingAdmissionPolicy no-deploy, which ValidatingAdmissionPolicyBinding all puts in force, does not let it in",
+			object:  "ValidatingAdmissionPolicy no-deploy",
+		},
+		{
 			name:    "fsGroup outside",
 			message: scc + `[` + no + `, provider restricted-v2: .spec.securityContext.fsGroup: Invalid value: []int64{2000}: 2000 is not an allowed group]`,
 			objects: []string{rangedNamespace},

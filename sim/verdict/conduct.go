@@ -413,7 +413,7 @@ func (t *timeline) taskRunMadeAgain(e history.Entry, before *history.Object) {
 		return
 	}
 	r := t.taskRun(e.Object.Namespace, e.Object.Name)
-	if r == nil {
+	if r == nil || t.anew(r) {
 		return
 	}
 	gone := deletion{t: before.DeletedAt, by: before.DeletedBy}

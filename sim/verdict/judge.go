@@ -187,7 +187,7 @@ func (t *timeline) refusedManifest() (ruling, bool) {
 		}
 		l := Link{What: e.Object.String() + " is refused", Object: e.Object.String(), Evidence: clip(e.Message)}
 		outcome := InvalidPipeline
-		if e.Code == 403 {
+		if denied(e) {
 			outcome = AdmissionDenied
 		}
 		cause := append([]Link{l}, refusalCause(t.lastState, e.Object.Namespace, e.Message, nil)...)
@@ -263,7 +263,12 @@ func (t *timeline) judgeRun(run *pipelineRun) (ruling, error) {
 		return ruling{outcome: Failed, cause: []Link{*l}}, nil
 	}
 	var all []ruling
-	if slices.Contains(invalidRun, run.reason) && run.status == "False" {
+	switch {
+	case !slices.Contains(invalidRun, run.reason) || run.status != "False":
+	case len(run.refused) > 0 && policyWords.MatchString(run.message):
+		// What the run makes is as it should be, and admission does not want it.
+		all = append(all, t.runItself(run))
+	default:
 		all = append(all, ruling{outcome: InvalidPipeline, cause: append([]Link{t.runLink(run)}, t.unreadLog(run)...)})
 	}
 	for _, r := range run.taskRuns {
@@ -351,14 +356,13 @@ func (t *timeline) leaseLinks(run *pipelineRun) []Link {
 // deletedRun says that a PipelineRun was deleted before it ended and before
 // nothing could happen any more; nil if it was not.
 func (t *timeline) deletedRun(run *pipelineRun) *Link {
-	o := t.lastState.Get(history.Ref{Kind: "PipelineRun", Namespace: run.namespace, Name: run.name})
-	if o == nil || !o.Deleted || run.status != "" || slices.ContainsFunc(t.stalls, func(s fact[history.Stalled]) bool { return s.t < o.DeletedAt }) {
+	if run.gone == nil || run.status != "" || slices.ContainsFunc(t.stalls, func(s fact[history.Stalled]) bool { return s.t < run.gone.T }) {
 		return nil
 	}
 	return &Link{
 		What:     run.object() + " was deleted in the middle, and its TaskRuns and pods with it",
 		Object:   run.object(),
-		Evidence: fmt.Sprintf("deleted by %s, at %.0f s", o.DeletedBy, o.DeletedAt),
+		Evidence: fmt.Sprintf("deleted by %s, at %.0f s", run.gone.Actor, run.gone.T),
 	}
 }
 
@@ -449,12 +453,14 @@ func (t *timeline) runItself(run *pipelineRun) ruling {
 		r.cause = append(r.cause, refusalCause(s, run.namespace, e.Message, nil)...)
 		switch {
 		case run.reason == noAssistant || run.reason == oldNoSet || run.reason == noClaim:
-			if e.Code == 403 {
+			if denied(e) {
 				r.outcome = AdmissionDenied
 			}
+		case r.outcome == Failed && policyWords.MatchString(e.Message):
+			r.outcome = AdmissionDenied
 		case r.outcome == Timeout && (e.Object.Kind == "PersistentVolumeClaim" || e.Object.Kind == "StatefulSet"):
 			r.outcome = Deadlock
-		case r.outcome == Timeout && e.Code == 403:
+		case r.outcome == Timeout && denied(e):
 			r.outcome = AdmissionDenied
 		}
 	}
@@ -604,7 +610,7 @@ func (t *timeline) judgeTaskRun(run *pipelineRun, r *taskRun) (ruling, bool, err
 			return ruling{}, false, err
 		}
 		outcome := AdmissionDenied
-		if e.Code != 403 {
+		if !denied(e) {
 			outcome = InvalidPipeline
 		}
 		if !strings.Contains(r.message, e.Message) {

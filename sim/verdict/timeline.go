@@ -30,7 +30,9 @@ type pipelineRun struct {
 	status, reason, message string
 	doneT                   float64
 	doneSeq                 int
-	taskRuns                []*taskRun
+	// gone is the end of the object; nil while it is there.
+	gone     *history.Entry
+	taskRuns []*taskRun
 	// refused are writes of the run's own machinery that the API server
 	// refused: claims, StatefulSets, TaskRuns.
 	refused []history.Entry
@@ -54,6 +56,8 @@ type taskRun struct {
 	overlap *fact[history.Overlap]
 	again   float64
 	then    string
+	// gone says that the object is no longer there.
+	gone bool
 	// attempts are the moments at which an attempt began, the first at created.
 	attempts []float64
 	pods     []*pod
@@ -185,8 +189,10 @@ type progress struct {
 	run string
 }
 
+// run is the latest PipelineRun of a name: one that is made after another was
+// deleted is a run of its own.
 func (t *timeline) run(namespace, name string) *pipelineRun {
-	for _, r := range t.runs {
+	for _, r := range slices.Backward(t.runs) {
 		if r.namespace == namespace && r.name == name {
 			return r
 		}
@@ -194,8 +200,9 @@ func (t *timeline) run(namespace, name string) *pipelineRun {
 	return nil
 }
 
+// taskRun is the latest TaskRun of a name.
 func (t *timeline) taskRun(namespace, name string) *taskRun {
-	for _, r := range t.taskRuns {
+	for _, r := range slices.Backward(t.taskRuns) {
 		if r.namespace == namespace && r.name == name {
 			return r
 		}
@@ -351,7 +358,11 @@ func (t *timeline) object(e history.Entry, before *history.Object, o *history.Ob
 	switch e.Object.Kind {
 	case "PipelineRun":
 		r := t.run(e.Object.Namespace, e.Object.Name)
-		if r == nil {
+		if r != nil && e.Verb == history.VerbDelete {
+			r.gone = &e
+			return nil
+		}
+		if r == nil || r.gone != nil && !o.Deleted {
 			r = &pipelineRun{namespace: e.Object.Namespace, name: e.Object.Name, created: e.T}
 			t.runs = append(t.runs, r)
 			t.went(e, r.namespace+"/"+r.name)
@@ -388,7 +399,11 @@ func (t *timeline) went(e history.Entry, run string) {
 
 func (t *timeline) taskRunWritten(e history.Entry, o *history.Object) error {
 	r := t.taskRun(e.Object.Namespace, e.Object.Name)
-	if r == nil {
+	if r != nil && e.Verb == history.VerbDelete {
+		r.gone = true
+		return nil
+	}
+	if r == nil || r.gone && !o.Deleted && t.anew(r) {
 		var m meta
 		if err := o.Decode(&m); err != nil {
 			return err
@@ -433,6 +448,13 @@ func (t *timeline) taskRunWritten(e history.Entry, o *history.Object) error {
 		t.went(e, r.namespace+"/"+r.pipelineRun)
 	}
 	return nil
+}
+
+// anew says whether a TaskRun that comes under the name of one that is gone belongs
+// to another run. Within one run it is a task that is run again.
+func (t *timeline) anew(r *taskRun) bool {
+	run := t.run(r.namespace, r.pipelineRun)
+	return run != nil && !slices.Contains(run.taskRuns, r)
 }
 
 func (t *timeline) podWritten(e history.Entry, before, o *history.Object) error {
