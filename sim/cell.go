@@ -47,6 +47,9 @@ var errTooLong = errors.New("the cell is busy for ever")
 
 // play runs one cell and gives its history.
 func (w *worker) play(ctx context.Context, cell *scenario.Cell, builds builds, out io.Writer) (entries []history.Entry, err error) {
+	if err := w.watchOver(ctx); err != nil {
+		return nil, err
+	}
 	if err := w.ensureRelease(ctx, cell, builds[cell.Spec.Tekton.Version]); err != nil {
 		return nil, err
 	}
@@ -71,11 +74,13 @@ func (w *worker) play(ctx context.Context, cell *scenario.Cell, builds builds, o
 	defer func() {
 		// What the cell left is removed even if it failed half-way; a failure
 		// to do so fails the cell, since the next one would not begin afresh.
-		w.setLog(nil)
-		w.cp.Tap().Withhold("", nil)
+		c.close()
 		if c.ctx.Err() == nil {
 			err = errors.Join(err, c.clean())
+			w.setLog(nil)
 			lap("clean")
+			err = errors.Join(err, c.alone())
+			lap("check")
 		}
 		// Whatever was under way then complains as well, in words that say less.
 		if cause := context.Cause(c.ctx); cause != nil && !errors.Is(err, cause) {
@@ -94,6 +99,24 @@ func (w *worker) play(ctx context.Context, cell *scenario.Cell, builds builds, o
 	c.missed()
 	lap("loop")
 	return log.Entries(), log.Err()
+}
+
+// close ends the cell: its history is closed, and nothing that it still had on the
+// clock is done while it is cleared away.
+func (c *play) close() {
+	c.log.Close()
+	c.aftermath = history.NewLog(c.clock.Elapsed, nil)
+	c.setLog(c.aftermath)
+	c.cp.Tap().Withhold("", nil)
+	for _, e := range c.pending {
+		e.Cancel()
+	}
+	c.pending = nil
+}
+
+// after has something done after a time, if the cell has not ended by then.
+func (c *play) after(d time.Duration, key string, run func()) {
+	c.pending = append(c.pending, c.clock.Schedule(d, clock.Work, key, run))
 }
 
 // seedOf gives each repeat its own draws, the same ones in every cell: cells
@@ -128,6 +151,10 @@ type play struct {
 	limits  scenario.Bounds
 	bounded context.Context // of the loop: it ends when the history is too long
 	retries retries
+	// pending is what the cell itself has put on the clock.
+	pending []*clock.Event
+	// aftermath is what is written while the cell is cleared away.
+	aftermath *history.Log
 }
 
 // prepare sets up the cluster and creates the workload, the runs last.
@@ -175,6 +202,9 @@ func (c *play) prepare() error {
 	if err := c.ensureDefinitions(definitions); err != nil {
 		return err
 	}
+	if err := c.estateStands(); err != nil {
+		return err
+	}
 	var rest []*unstructured.Unstructured
 	for _, u := range objects {
 		switch kind := u.GetKind(); {
@@ -185,8 +215,12 @@ func (c *play) prepare() error {
 			rest = append(rest, u)
 		}
 	}
+	policiesFirst(rest)
 	for _, u := range rest {
 		if err := c.create(c.user, u); err != nil {
+			return err
+		}
+		if err := c.heed(u.GetKind()); err != nil {
 			return err
 		}
 	}
@@ -548,12 +582,15 @@ func (c *play) loop() error {
 	}
 }
 
-// over says whether a cell whose runs have ended is over: at once, unless it is to
-// linger.
+// over says whether a cell whose runs have ended is over: once nothing is due at this
+// very moment any more, which may make a run anew, unless it is to linger.
 func (c *play) over() bool {
+	if due := c.clock.Pending(clock.Work); len(due) > 0 && !due[0].At.After(c.clock.Now()) {
+		return false
+	}
 	if c.cell.Linger > 0 && !c.lingering {
 		c.lingering = true
-		c.clock.Schedule(c.cell.Linger, clock.Work, "linger", func() { c.lingered = true })
+		c.after(c.cell.Linger, "linger", func() { c.lingered = true })
 	}
 	return c.cell.Linger == 0 || c.lingered
 }
@@ -653,7 +690,8 @@ func (c *play) clean() error {
 	if err := c.fold(); err != nil {
 		return err
 	}
-	c.noteTouched()
+	c.noteTouched(c.afterFound(c.log.Entries()))
+	defer func() { c.noteTouched(c.aftermath.Entries()) }()
 	if c.release.changed {
 		// What is installed now may not serve them as they were made.
 		c.worker.definitions = nil
@@ -661,9 +699,11 @@ func (c *play) clean() error {
 	if c.release.controller != nil {
 		c.release.controller.Rest()
 	}
-	done := map[string]bool{"PersistentVolume": true, "VolumeAttachment": true, "Event": true, "Namespace": true,
-		// What the cluster keeps.
-		"CustomResourceDefinition": true, "SecurityContextConstraints": true}
+	if err := c.removePolicies(); err != nil {
+		return err
+	}
+	done := map[string]bool{"PersistentVolume": true, "VolumeAttachment": true, "Event": true,
+		"Namespace": true, "CustomResourceDefinition": true}
 	// Owned before owners, or the garbage collector looks for each; but those that
 	// would make new pods before pods.
 	for _, kind := range []string{"Deployment", "DaemonSet", "ReplicaSet", "StatefulSet", "Pod", "TaskRun", "CustomRun", "PipelineRun", "PersistentVolumeClaim"} {
@@ -689,7 +729,22 @@ func (c *play) clean() error {
 			return err
 		}
 	}
-	return c.settle()
+	if err := c.settle(); err != nil {
+		return err
+	}
+	// What the rest was in, or of.
+	for _, kind := range []string{"CustomResourceDefinition", "Namespace"} {
+		var own []history.Ref
+		for _, o := range c.state.List(kind) {
+			if !c.keeps(func(r history.Ref) bool { return r == o.Ref }) && !c.isInstalled(o.Ref) {
+				own = append(own, o.Ref)
+			}
+		}
+		if err := c.uninstall(c.ctx, own); err != nil {
+			return err
+		}
+	}
+	return c.quiet(c.ctx)
 }
 
 // kinds lists the kinds that the cell's objects have, sorted.
@@ -708,7 +763,7 @@ func (c *play) kinds() []string {
 func (c *play) deleteAll(objects []*history.Object) error {
 	byNamespace := map[string][]history.Ref{}
 	for _, o := range objects {
-		if c.keeps(func(r history.Ref) bool { return r == o.Ref }) || o.Ref.Namespace == metav1.NamespaceSystem ||
+		if c.keeps(func(r history.Ref) bool { return r == o.Ref }) || c.scc != nil && slices.Contains(c.scc.refs, o.Ref) || o.Ref.Namespace == metav1.NamespaceSystem ||
 			o.Ref.Kind == "ConfigMap" && o.Ref.Namespace == c.release.namespace ||
 			strings.HasPrefix(o.Ref.Kind, "ClusterRole") && strings.HasPrefix(o.Ref.Name, "system:") {
 			continue

@@ -61,21 +61,33 @@ func (w *worker) keeps(meant func(history.Ref) bool) bool {
 	return slices.ContainsFunc(w.kept(), func(k *kept) bool { return slices.ContainsFunc(k.refs, meant) })
 }
 
-// noteTouched marks the kept objects that this cell wrote to. Their first entry
-// says that they were there.
-func (c *play) noteTouched() {
-	found := map[history.Ref]bool{}
-	for _, e := range c.log.Entries() {
+// noteTouched marks the kept objects to which entries say that something was written,
+// and the release if it was one of its objects.
+func (c *play) noteTouched(entries []history.Entry) {
+	for _, e := range entries {
 		if e.Kind != history.KindObject {
 			continue
 		}
 		for _, k := range c.kept() {
-			if found[e.Object] && slices.Contains(k.refs, e.Object) {
+			if slices.Contains(k.refs, e.Object) {
 				k.touched[e.Object] = true
 			}
 		}
-		found[e.Object] = true
+		if c.isInstalled(e.Object) && !flagMap(e.Object) {
+			c.release.changed = true
+		}
 	}
+}
+
+// afterFound leaves out the first entry of each kept object, which only says that it
+// was there when the cell began.
+func (c *play) afterFound(entries []history.Entry) []history.Entry {
+	found := map[history.Ref]bool{}
+	return slices.DeleteFunc(slices.Clone(entries), func(e history.Entry) bool {
+		first := e.Kind == history.KindObject && !found[e.Object] && c.keeps(func(r history.Ref) bool { return r == e.Object })
+		found[e.Object] = true
+		return first
+	})
 }
 
 // clusterKey is equal for cells that can share a cluster.
@@ -111,7 +123,7 @@ func (c *play) ensureCluster(disks *storage.Driver, manifests []*unstructured.Un
 		}
 	}
 	if !same {
-		if err := c.removeCluster(); err != nil {
+		if err := c.removeCluster(manifests); err != nil {
 			return err
 		}
 		c.worker.cluster = &cluster{kept: newKept(key), openshift: c.cell.Spec.Cluster.OpenShift.Enabled}
@@ -286,15 +298,20 @@ func (c *play) untouched(k *kept) (bool, error) {
 	return true, nil
 }
 
-// removeCluster removes the cluster of the cells before. Namespaces stay: their
-// deletion takes a while, and an equal one is made of them when they are wanted.
-func (c *play) removeCluster() error {
+// removeCluster removes the cluster of the cells before. Namespaces that the next one
+// wants as well stay, and are made as it wants them.
+func (c *play) removeCluster(next []*unstructured.Unstructured) error {
 	old := c.cluster
 	if old == nil {
 		return nil
 	}
 	for _, ref := range slices.Backward(old.refs) {
 		if ref.Kind == "Namespace" {
+			if !slices.ContainsFunc(next, func(u *unstructured.Unstructured) bool { return u.GetKind() == "Namespace" && u.GetName() == ref.Name }) {
+				if err := c.removeNamespace(c.ctx, ref.Name); err != nil {
+					return err
+				}
+			}
 			continue
 		}
 		if err := c.delete(c.ctx, ref); err != nil {
@@ -304,6 +321,11 @@ func (c *play) removeCluster() error {
 	if old.openshift {
 		if err := c.heeded(c.ctx, false); err != nil {
 			return err
+		}
+		if !c.cell.Spec.Cluster.OpenShift.Enabled {
+			if err := c.removeSCC(); err != nil {
+				return err
+			}
 		}
 	}
 	c.worker.cluster = nil

@@ -12,8 +12,9 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/apimachinery/pkg/watch"
+
+	"simctl.dev/simctl/sim/history"
 )
 
 // longAgo is long before any real time.
@@ -112,15 +113,8 @@ func (w *worker) removeNewer(ctx context.Context, crds []*apiextensionsv1.Custom
 		if !slices.ContainsFunc(stored, func(v string) bool { return !known(v) }) {
 			continue
 		}
-		if err := types.Delete(ctx, crd.Name, metav1.DeleteOptions{}); err != nil {
-			return fmt.Errorf("deleting CustomResourceDefinition %s: %w", crd.Name, err)
-		}
-		err = wait.PollUntilContextCancel(ctx, 10*time.Millisecond, true, func(ctx context.Context) (bool, error) {
-			_, err := types.Get(ctx, crd.Name, metav1.GetOptions{})
-			return apierrors.IsNotFound(err), nil
-		})
-		if err != nil {
-			return fmt.Errorf("waiting for the end of CustomResourceDefinition %s: %w", crd.Name, err)
+		if err := w.removeType(ctx, crd.Name); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -182,6 +176,11 @@ func (w *worker) watchable(ctx context.Context, gvr schema.GroupVersionResource)
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
+}
+
+// typeRef names a type.
+func typeRef(name string) history.Ref {
+	return history.Ref{APIVersion: apiextensionsv1.SchemeGroupVersion.String(), Kind: "CustomResourceDefinition", Name: name}
 }
 
 // served gives a type's versions that are served.

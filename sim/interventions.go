@@ -19,7 +19,6 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
-	"simctl.dev/simctl/sim/clock"
 	"simctl.dev/simctl/sim/history"
 	"simctl.dev/simctl/sim/scenario"
 	"simctl.dev/simctl/sim/tekton"
@@ -93,7 +92,7 @@ func (c *play) schedule(v *intervention, after string) {
 		c.interventions.failed = fmt.Errorf("reading the time of intervention %d (%s): %w", v.index, v.Name, err)
 		return
 	}
-	c.clock.Schedule(d, clock.Work, fmt.Sprintf("intervention/%04d", v.index), func() { c.carryOut(v) })
+	c.after(d, fmt.Sprintf("intervention/%04d", v.index), func() { c.carryOut(v) })
 }
 
 // intervene carries out the first intervention whose moment has just come, and
@@ -344,12 +343,18 @@ func (c *play) apply(a *scenario.Apply) error {
 			if _, err := client.Create(c.ctx, admitted, metav1.CreateOptions{FieldManager: fieldManager}); err != nil {
 				return err
 			}
+			if err := c.heed(u.GetKind()); err != nil {
+				return err
+			}
 			continue
 		}
 		if err != nil {
 			return err
 		}
 		if _, err := client.Apply(c.ctx, u.GetName(), u, metav1.ApplyOptions{FieldManager: fieldManager, Force: true}); err != nil {
+			return err
+		}
+		if err := c.heed(u.GetKind()); err != nil {
 			return err
 		}
 	}
@@ -444,6 +449,9 @@ func (c *play) patch(p *scenario.ObjectPatch) error {
 		if _, err := client.Patch(c.ctx, u.GetName(), kind, p.Patch, metav1.PatchOptions{FieldManager: fieldManager}); err != nil {
 			return err
 		}
+		if err := c.heed(u.GetKind()); err != nil {
+			return err
+		}
 	}
 	return nil
 }
@@ -461,6 +469,9 @@ func (c *play) remove(d *scenario.ObjectDeletion) error {
 		}
 		c.touches(u.GetKind(), u.GetNamespace())
 		if err := client.Delete(c.ctx, u.GetName(), metav1.DeleteOptions{PropagationPolicy: &background, GracePeriodSeconds: d.GracePeriodSeconds}); err != nil {
+			return err
+		}
+		if err := c.heed(u.GetKind()); err != nil {
 			return err
 		}
 	}
@@ -551,6 +562,12 @@ func (c *play) swap(build *tekton.Build) error {
 	}
 	// What was laid out is among what the cell has written, and goes with it.
 	c.release.build, c.release.configMaps, c.release.changed = build, configMaps, true
+	more, err := installedBy(build, crds, c.release.namespace)
+	if err != nil {
+		return err
+	}
+	// What only the release before has stays, as on a cluster.
+	c.release.refs = append(c.release.refs, notAmong(more, c.release.refs)...)
 	if c.release.schemas, err = schemasOf(crds); err != nil {
 		return err
 	}

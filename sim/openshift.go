@@ -9,6 +9,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 
+	"simctl.dev/simctl/sim/history"
 	"simctl.dev/simctl/sim/internal/loopback"
 	"simctl.dev/simctl/sim/openshift"
 )
@@ -25,10 +26,15 @@ type scc struct {
 	engine         *openshift.Engine
 	server         *loopback.Server
 	configurations []runtime.Object
+	refs           []history.Ref // of what it needs on the API server
+	cancel         context.CancelFunc
 }
 
 func (s *scc) stop() error {
 	var err error
+	if s.cancel != nil {
+		s.cancel()
+	}
 	if s.server != nil {
 		err = s.server.Close()
 	}
@@ -66,6 +72,9 @@ func (w *worker) ensureSCC(ctx context.Context) error {
 		return err
 	}
 	s := &scc{}
+	if s.refs, err = sccRefs(); err != nil {
+		return err
+	}
 	if err := s.start(w, path, c); err != nil {
 		return errors.Join(err, s.stop())
 	}
@@ -77,16 +86,32 @@ func (s *scc) start(w *worker, path string, c clients) (err error) {
 	if s.engine, err = openshift.StartEngine(path); err != nil {
 		return err
 	}
-	a, err := openshift.New(w.ctx, openshift.Options{Engine: s.engine, Client: c, Dynamic: c.dynamic, Logger: w.logger.WithName("openshift")})
+	ctx, cancel := context.WithCancel(w.ctx)
+	s.cancel = cancel
+	a, err := openshift.New(ctx, openshift.Options{Engine: s.engine, Client: c, Dynamic: c.dynamic, Logger: w.logger.WithName("openshift")})
 	if err != nil {
 		return err
 	}
-	if s.server, err = loopback.Serve(w.ctx, a.Handler()); err != nil {
+	if s.server, err = loopback.Serve(ctx, a.Handler()); err != nil {
 		return err
 	}
 	mutating, validating := a.Configurations(s.server.URL, s.server.CABundle)
 	s.configurations = []runtime.Object{mutating, validating}
 	return nil
+}
+
+// removeSCC ends OpenShift's admission, which nobody asks any more, and removes what
+// belongs to it.
+func (c *play) removeSCC() error {
+	s := c.scc
+	if s == nil {
+		return nil
+	}
+	c.worker.scc = nil
+	if err := s.stop(); err != nil {
+		return err
+	}
+	return c.uninstall(c.ctx, s.refs)
 }
 
 // constrain has OpenShift's admission decide about the cell's pods, if the cell

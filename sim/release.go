@@ -3,6 +3,7 @@ package sim
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	corev1 "k8s.io/api/core/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
@@ -14,6 +15,8 @@ import (
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes/scheme"
 
+	"simctl.dev/simctl/sim/controlplane"
+	"simctl.dev/simctl/sim/history"
 	"simctl.dev/simctl/sim/openshift"
 	"simctl.dev/simctl/sim/scenario"
 	"simctl.dev/simctl/sim/tekton"
@@ -45,17 +48,29 @@ func (w *worker) ensureRelease(ctx context.Context, cell *scenario.Cell, build *
 	if err := w.removeDefinitions(ctx); err != nil {
 		return err
 	}
+	var before []history.Ref
+	if w.release != nil {
+		before = w.release.refs
+	}
 	w.stopRelease(ctx)
-	if err := w.install(ctx, build, namespace); err != nil {
+	if err := w.install(ctx, build, namespace, before); err != nil {
 		w.stopRelease(ctx)
 		return fmt.Errorf("installing Tekton %s: %w", build.Version, err)
 	}
 	return nil
 }
 
-func (w *worker) install(ctx context.Context, build *tekton.Build, namespace string) error {
+// install installs a release in the place of what is there of another.
+func (w *worker) install(ctx context.Context, build *tekton.Build, namespace string, before []history.Ref) error {
 	crds, err := build.CRDs()
 	if err != nil {
+		return err
+	}
+	after, err := installedBy(build, crds, namespace)
+	if err != nil {
+		return err
+	}
+	if err := w.uninstall(ctx, notAmong(before, after)); err != nil {
 		return err
 	}
 	if err := w.removeNewer(ctx, crds); err != nil {
@@ -65,7 +80,7 @@ func (w *worker) install(ctx context.Context, build *tekton.Build, namespace str
 	if err != nil {
 		return err
 	}
-	w.release = &release{build: build, namespace: namespace, configMaps: maps}
+	w.release = &release{build: build, namespace: namespace, configMaps: maps, refs: after}
 	if w.release.schemas, err = schemasOf(crds); err != nil {
 		return err
 	}
@@ -93,7 +108,7 @@ func (w *worker) layOut(ctx context.Context, build *tekton.Build, crds []*apiext
 	if err := w.convert(crds); err != nil {
 		return nil, err
 	}
-	if err := w.installCRDs(ctx, append(crds, openshift.TektonConfigCRD())); err != nil {
+	if err := w.installCRDs(ctx, append(slices.Clone(crds), openshift.TektonConfigCRD())); err != nil {
 		return nil, err
 	}
 	if err := w.ensureMapper(); err != nil {
@@ -110,7 +125,25 @@ func (w *worker) layOut(ctx context.Context, build *tekton.Build, crds []*apiext
 	if _, err := w.simctl.CoreV1().Namespaces().Create(ctx, ns, metav1.CreateOptions{}); err != nil && !apierrors.IsAlreadyExists(err) {
 		return nil, fmt.Errorf("creating Namespace %s: %w", namespace, err)
 	}
-	rbac, err := build.RBAC(namespace)
+	objects, err := manifestsOf(build, namespace)
+	if err != nil {
+		return nil, err
+	}
+	maps, err := build.ConfigMaps(namespace)
+	if err != nil {
+		return nil, err
+	}
+	for _, u := range objects {
+		if err := w.replace(ctx, u); err != nil {
+			return nil, err
+		}
+	}
+	return maps, nil
+}
+
+// manifestsOf gives a release's rights and ConfigMaps.
+func manifestsOf(build *tekton.Build, namespace string) ([]*unstructured.Unstructured, error) {
+	out, err := build.RBAC(namespace)
 	if err != nil {
 		return nil, err
 	}
@@ -123,14 +156,23 @@ func (w *worker) layOut(ctx context.Context, build *tekton.Build, crds []*apiext
 		if err != nil {
 			return nil, err
 		}
-		rbac = append(rbac, u)
+		out = append(out, u)
 	}
-	for _, u := range rbac {
-		if err := w.replace(ctx, u); err != nil {
-			return nil, err
-		}
+	return out, nil
+}
+
+// installedBy names what is there when a release is installed, in the order of making.
+func installedBy(build *tekton.Build, crds []*apiextensionsv1.CustomResourceDefinition, namespace string) ([]history.Ref, error) {
+	out := []history.Ref{typeRef(openshift.TektonConfigCRD().Name)}
+	for _, crd := range crds {
+		out = append(out, typeRef(crd.Name))
 	}
-	return maps, nil
+	out = append(out, history.Ref{APIVersion: "v1", Kind: "Namespace", Name: namespace})
+	objects, err := manifestsOf(build, namespace)
+	for _, u := range objects {
+		out = append(out, controlplane.RefOf(u))
+	}
+	return out, err
 }
 
 // startController starts the installed release's controller, and ends the one that

@@ -12,7 +12,6 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"syscall"
 	"time"
@@ -39,6 +38,8 @@ type workerSetup struct {
 	// Cores is how many each process of the control plane may use at a time.
 	Cores    int    `json:"cores"`
 	CacheDir string `json:"cacheDir"`
+	// CheckCells is as in Options.
+	CheckCells bool `json:"checkCells,omitempty"`
 }
 
 type workerJob struct {
@@ -114,6 +115,7 @@ func serveWorker(in io.Reader, out io.Writer) error {
 		return err
 	}
 	defer w.stop()
+	w.checkCells = setup.CheckCells
 	enc := json.NewEncoder(out)
 	if err := enc.Encode(workerAnswer{}); err != nil {
 		return err
@@ -144,8 +146,8 @@ type remote struct {
 	done    chan error
 }
 
-// newRemote starts the worker with an index among so many workers.
-func newRemote(ctx context.Context, dir string, index, workers int, cacheDir string) (_ *remote, err error) {
+// newRemote starts a worker.
+func newRemote(ctx context.Context, setup workerSetup) (_ *remote, err error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, fmt.Errorf("finding simctl's own executable: %w", err)
@@ -184,9 +186,7 @@ func newRemote(ctx context.Context, dir string, index, workers int, cacheDir str
 			r.answers <- a
 		}
 	}()
-	err = json.NewEncoder(r.in).Encode(workerSetup{
-		Dir: dir, Index: index, Cores: max(1, runtime.GOMAXPROCS(0)/workers), CacheDir: cacheDir,
-	})
+	err = json.NewEncoder(r.in).Encode(setup)
 	if err == nil {
 		_, err = r.answer(ctx)
 	}

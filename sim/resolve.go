@@ -14,7 +14,6 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/yaml"
 
-	"simctl.dev/simctl/sim/clock"
 	"simctl.dev/simctl/sim/history"
 	"simctl.dev/simctl/sim/internal/resolver"
 )
@@ -42,7 +41,7 @@ func (c *play) resolve() error {
 		}
 		c.resolutions.taken[key] = true
 		ref := o.Ref
-		c.clock.Schedule(resolveTime, clock.Work, "resolution/"+ref.Namespace+"/"+ref.Name, func() {
+		c.after(resolveTime, "resolution/"+ref.Namespace+"/"+ref.Name, func() {
 			if err := c.answer(ref); err != nil {
 				c.resolutions.failed = errors.Join(c.resolutions.failed, err)
 			}

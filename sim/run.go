@@ -35,6 +35,10 @@ type Options struct {
 	// FailFast ends the run after the first cell that is not as expected or, if
 	// nothing is expected of it, did not do its work.
 	FailFast bool
+	// CheckCells has every cell checked for what it leaves: all that etcd holds
+	// afterwards is compared with what a fresh control plane would have, and any other
+	// difference is an error that wraps [ErrNotAlone].
+	CheckCells bool
 	// CacheDir holds builds; empty is the user's cache directory.
 	CacheDir string
 	// Progress, if not nil, is told what happens, one call at a time.
@@ -299,7 +303,9 @@ type cellRunner interface {
 
 func (r *run) newRunner(ctx context.Context, worker, workers int) (cellRunner, error) {
 	if workers > 1 {
-		rem, err := newRemote(ctx, r.o.OutDir, worker, workers, r.o.CacheDir)
+		rem, err := newRemote(ctx, workerSetup{
+			Dir: r.o.OutDir, Index: worker, Cores: max(1, runtime.GOMAXPROCS(0)/workers), CacheDir: r.o.CacheDir, CheckCells: r.o.CheckCells,
+		})
 		if err != nil {
 			return nil, err // not rem: a nil pointer in an interface is not nil
 		}
@@ -311,6 +317,7 @@ func (r *run) newRunner(ctx context.Context, worker, workers int) (cellRunner, e
 	if err != nil {
 		return nil, err
 	}
+	w.checkCells = r.o.CheckCells
 	return w, nil
 }
 

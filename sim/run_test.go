@@ -295,6 +295,37 @@ func TestSameSeedSameResult(t *testing.T) {
 	}
 }
 
+// TestCellsThatMeddle has cells that leave something for the next ones, or take
+// something from them, if they are let.
+func TestCellsThatMeddle(t *testing.T) {
+	files, err := filepath.Glob("testdata/alone/*.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var cells []scenario.Cell
+	for _, f := range files {
+		for _, c := range load(t, filepath.Join("alone", filepath.Base(f))) {
+			if !built(c) {
+				t.Logf("%s is left out: a release that it needs is not built", c.ID())
+				continue
+			}
+			cells = append(cells, c)
+		}
+	}
+	results, err := run(t, context.Background(), cells, sim.Options{Parallel: 1, CheckCells: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(results) != len(cells) {
+		t.Fatalf("%d results for %d cells", len(results), len(cells))
+	}
+	for _, r := range results {
+		if r.Judgement != verdict.AsExpected {
+			t.Errorf("%s %v: %s (%s), expected %s\n%s", r.Scenario, r.Values, r.Outcome, r.Error, r.Expected, chain(r))
+		}
+	}
+}
+
 // TestInterrupt ends a run in the middle of its second cell.
 func TestInterrupt(t *testing.T) {
 	cells := load(t, "success.yaml", "deadlock.yaml", "failed.yaml")

@@ -85,6 +85,10 @@ type worker struct {
 	// definitions are what the last cell's workload was defined by; nil if
 	// nothing is there.
 	definitions *kept
+	// checkCells says that cells are to be checked for what they leave; estate is
+	// what such a check compares with, nil while there is none.
+	checkCells bool
+	estate     *estate
 }
 
 // release is a started Tekton controller.
@@ -95,6 +99,7 @@ type release struct {
 	proxy      *controlplane.Proxy
 	controller *tekton.Controller // nil while it is stopped
 	schemas    schemas            // of the release's kinds
+	refs       []history.Ref      // of what is installed
 	// changed says that a cell wrote to what is installed, beyond the flags.
 	changed bool
 }
@@ -272,6 +277,11 @@ func (w *worker) stop() {
 	}
 	if w.informers != nil {
 		w.informers.Shutdown()
+	}
+	if w.estate != nil {
+		if err := w.estate.store.Close(); err != nil {
+			w.logger.Error(err, "Closing the connection to etcd failed")
+		}
 	}
 	if w.cp != nil {
 		if err := w.cp.Stop(); err != nil {

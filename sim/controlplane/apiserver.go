@@ -3,11 +3,13 @@ package controlplane
 import (
 	"context"
 	"io"
+	"slices"
 
 	"github.com/spf13/cobra"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	utilerrors "k8s.io/apimachinery/pkg/util/errors"
 	"k8s.io/apiserver/pkg/admission"
+	"k8s.io/apiserver/pkg/admission/plugin/policy/generic"
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/client-go/rest"
 	basecompatibility "k8s.io/component-base/compatibility"
@@ -16,14 +18,19 @@ import (
 	"k8s.io/kubernetes/cmd/kube-apiserver/app/options"
 )
 
-// apiServerCommand is upstream's [apiserver.NewAPIServerCommand] with one admission
-// plugin more: upstream's own gives no way to its options.
+// apiServerCommand is upstream's [apiserver.NewAPIServerCommand] with two admission
+// plugins more: upstream's own gives no way to its options.
 func apiServerCommand() *cobra.Command {
 	s := options.NewServerRunOptions()
 	registry := s.GenericServerRunOptions.ComponentGlobalsRegistry
 	plugins := s.Admission.GenericAdmission
 	plugins.Plugins.Register(noFieldManagersName, func(io.Reader) (admission.Interface, error) { return noFieldManagers{}, nil })
-	plugins.RecommendedPluginOrder = append(plugins.RecommendedPluginOrder, noFieldManagersName)
+	policies := &policiesInForce{}
+	plugins.Plugins.Register(policiesInForceName, func(io.Reader) (admission.Interface, error) { return policies, nil })
+	plugins.RecommendedPluginOrder = slices.Concat([]string{policiesInForceName}, plugins.RecommendedPluginOrder, []string{noFieldManagersName})
+	plugins.Decorators = append(admission.Decorators{policies}, plugins.Decorators...)
+	// Its name notwithstanding: there is no other way.
+	generic.SetPolicyRefreshIntervalForTests(policyRefresh)
 
 	cmd := &cobra.Command{
 		Use:          apiServerName,

@@ -2,14 +2,13 @@ package kube
 
 import (
 	"fmt"
-	"reflect"
 	"sync"
 	"time"
-	"unsafe"
 
 	"k8s.io/client-go/util/workqueue"
 
 	"simctl.dev/simctl/sim/clock"
+	"simctl.dev/simctl/sim/internal/unexported"
 )
 
 // shortest is the shortest delay that takes virtual time.
@@ -166,26 +165,7 @@ func (q *retryQueue) quiet() bool {
 // field gives a pointer to an unexported field of the struct that v points to.
 // Upstream's controllers make their queues themselves and offer no way to hand
 // one in.
-func field[T any](v any, name string) (*T, error) {
-	s := reflect.ValueOf(v)
-	for s.Kind() == reflect.Pointer || s.Kind() == reflect.Interface {
-		s = s.Elem()
-	}
-	if s.Kind() != reflect.Struct {
-		return nil, fmt.Errorf("%T is no pointer to a struct", v)
-	}
-	f := s.FieldByName(name)
-	if !f.IsValid() {
-		return nil, fmt.Errorf("%s has no field %s", s.Type(), name)
-	}
-	if want := reflect.TypeFor[T](); f.Type() != want {
-		return nil, fmt.Errorf("field %s of %s is a %s, not a %s", name, s.Type(), f.Type(), want)
-	}
-	if !f.CanAddr() {
-		return nil, fmt.Errorf("field %s of %s cannot be set", name, s.Type())
-	}
-	return (*T)(unsafe.Pointer(f.UnsafeAddr())), nil
-}
+func field[T any](v any, name string) (*T, error) { return unexported.Field[T](v, name) }
 
 // putQueue puts a queue in the place of the one in a controller's field.
 func putQueue(controller any, name string, q *retryQueue) error {

@@ -41,6 +41,8 @@ type RunOptions struct {
 	OutDir, CacheDir string
 	// FailFast stops at the first cell that fails; that is no error.
 	FailFast bool
+	// CheckCells has every cell checked for what it leaves on its control plane.
+	CheckCells bool
 	// Progress is called from several goroutines, one at a time.
 	Progress func(Event)
 	Logger   logr.Logger

@@ -51,6 +51,7 @@ its work.`,
 	f.StringArray("report", nil, "write the evidence report to this `file` as well, its ending says how: .html, .md, .json, .xml (JUnit), .sarif (repeatable)")
 	resumeFlag(cmd, "run")
 	f.Bool("fail-fast", false, "stop at the first cell that is not as expected or, if nothing is expected of it, did not do its work")
+	f.Bool("check-cells", false, "after each cell, compare all that etcd holds with what a fresh control plane would have; a cell that is not cleared away is an error")
 	engineFlags(cmd)
 	expansionFlags(cmd)
 	return cmd
@@ -78,6 +79,7 @@ type settings struct {
 	out, resume, cacheDir      string
 	parallel                   int
 	failFast, noColor, verbose bool
+	checkCells                 bool
 	paths                      []string
 	reports                    []reportTarget
 	expansion                  runstore.Options
@@ -86,11 +88,12 @@ type settings struct {
 // settings reads the settings but for those a resumed run brings along.
 func (c *config) settings(args []string) (settings, error) {
 	s := settings{out: c.string("out"), resume: c.string("resume"), cacheDir: c.string("cache-dir"), paths: args}
-	var errs [4]error
+	var errs [5]error
 	s.parallel, errs[0] = c.count("parallel")
 	s.failFast, errs[1] = c.bool("fail-fast")
 	s.noColor, errs[2] = c.bool("no-color")
 	s.verbose, errs[3] = c.bool("verbose")
+	s.checkCells, errs[4] = c.bool("check-cells")
 	format, err := reports.ParseFormat(c.string("output"))
 	s.format = format
 	if files := c.list("report"); len(files) > 0 {
@@ -312,7 +315,7 @@ func (a *App) runCells(ctx context.Context, store *runstore.Run, in *inputs, s s
 	var mu sync.Mutex
 	var keepErr error
 	_, err = a.Engine.Run(ctx, pending, RunOptions{
-		Parallel: s.parallel, OutDir: outDir, CacheDir: s.cacheDir, FailFast: s.failFast, Logger: log,
+		Parallel: s.parallel, OutDir: outDir, CacheDir: s.cacheDir, FailFast: s.failFast, CheckCells: s.checkCells, Logger: log,
 		Progress: func(e Event) {
 			if e.Kind == EventCellDone && e.Cell != nil && e.Result != nil {
 				err := store.Append(runstore.Record{ID: e.Cell.ID(), Fingerprint: e.Cell.Fingerprint(), Cell: *e.Result})

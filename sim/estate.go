@@ -1,0 +1,233 @@
+package sim
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"simctl.dev/simctl/sim/controlplane"
+	"simctl.dev/simctl/sim/history"
+)
+
+// ErrNotAlone says that a cell has left something behind, or taken something away, on
+// its control plane.
+var ErrNotAlone = errors.New("the cell is not cleared away")
+
+// estate is what etcd should hold once a cell is cleared away: what a control plane
+// begins with, and on top of that only what stays between cells on purpose.
+type estate struct {
+	store *controlplane.Store
+	// fresh is what was there before any cell.
+	fresh controlplane.Snapshot
+	// stands is what was there when the cell's cluster, its Tekton and its
+	// definitions stood.
+	stands controlplane.Snapshot
+}
+
+// watchOver begins to check that cells are cleared away, if it is wanted.
+func (w *worker) watchOver(ctx context.Context) error {
+	if w.estate != nil || !w.checkCells {
+		return nil
+	}
+	if err := w.quiet(ctx); err != nil {
+		return err
+	}
+	store, err := w.cp.OpenStore()
+	if err != nil {
+		return err
+	}
+	w.estate = &estate{store: store}
+	w.estate.fresh, err = store.Snapshot(ctx, nil)
+	return err
+}
+
+// estateStands takes note of what is there before the cell's own objects come.
+func (c *play) estateStands() (err error) {
+	e := c.worker.estate
+	if e == nil {
+		return nil
+	}
+	e.stands, err = e.store.Snapshot(c.ctx, e.stands)
+	return err
+}
+
+// alone compares what is there, now that the cell is cleared away, with what would be
+// there on a fresh control plane with the same estate. The error names every object
+// that makes the difference.
+func (c *play) alone() error {
+	e := c.worker.estate
+	if e == nil || e.stands == nil {
+		return nil
+	}
+	now, err := e.store.Snapshot(c.ctx, e.stands)
+	if err != nil {
+		return err
+	}
+	var wrong []string
+	for _, key := range slices.Sorted(maps.Keys(now)) {
+		is := now[key]
+		if excused(is.Ref) {
+			continue
+		}
+		was, there := e.fresh[key]
+		if !there && !c.stays(is.Ref, now) {
+			wrong = append(wrong, is.Ref.String()+" is left")
+			continue
+		}
+		if !there {
+			was, there = e.stands[key]
+		}
+		if there && was.Revision != is.Revision && !c.madeAnew(is.Ref) && !alike(was.Object, is.Object) {
+			wrong = append(wrong, is.Ref.String()+" is not as it was: "+difference(was.Object, is.Object))
+		}
+	}
+	for _, was := range []controlplane.Snapshot{e.fresh, e.stands} {
+		for _, key := range slices.Sorted(maps.Keys(was)) {
+			ref := was[key].Ref
+			_, there := now[key]
+			_, before := e.fresh[key]
+			if there || excused(ref) || c.madeAnew(ref) || !before && !c.stays(ref, was) {
+				continue
+			}
+			if text := ref.String() + " is gone"; !slices.Contains(wrong, text) {
+				wrong = append(wrong, text)
+			}
+		}
+	}
+	e.stands = now
+	if len(wrong) == 0 {
+		return nil
+	}
+	return fmt.Errorf("%w: %s", ErrNotAlone, strings.Join(wrong, "; "))
+}
+
+// excused are objects that change whatever cells do: the API server's own accounts of
+// who it is.
+func excused(ref history.Ref) bool {
+	switch ref.Kind {
+	case "Lease":
+		return ref.Namespace == metav1.NamespaceSystem
+	case "ConfigMap":
+		return ref.Namespace == metav1.NamespaceSystem && ref.Name == "kube-apiserver-legacy-service-account-token-tracking"
+	}
+	return false
+}
+
+// stays says whether an object stays between cells on purpose, or comes with one that
+// does.
+func (c *play) stays(ref history.Ref, all controlplane.Snapshot) bool {
+	if c.keeps(func(r history.Ref) bool { return sameObject(r, ref) }) || c.isInstalled(ref) {
+		return true
+	}
+	switch {
+	case ref.Kind == "ServiceAccount" && ref.Name == "default", ref.Kind == "ConfigMap" && ref.Name == "kube-root-ca.crt":
+		return c.stays(history.Ref{APIVersion: "v1", Kind: "Namespace", Name: ref.Namespace}, all)
+	case ref.Kind == "APIService":
+		// One for each API group and version that is served.
+		for _, o := range all {
+			if o.Ref.Kind != "CustomResourceDefinition" {
+				continue
+			}
+			spec, _ := o.Object["spec"].(map[string]any)
+			group, _ := spec["group"].(string)
+			if strings.HasSuffix(ref.Name, "."+group) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// isInstalled says whether an object belongs to the installed release, or to OpenShift's
+// admission.
+func (w *worker) isInstalled(ref history.Ref) bool {
+	same := func(r history.Ref) bool { return sameObject(r, ref) }
+	return w.release != nil && slices.ContainsFunc(w.release.refs, same) || w.scc != nil && slices.ContainsFunc(w.scc.refs, same)
+}
+
+// sameObject compares objects whatever the version of their API.
+func sameObject(a, b history.Ref) bool {
+	return a.Kind == b.Kind && a.Namespace == b.Namespace && a.Name == b.Name && groupOf(a) == groupOf(b)
+}
+
+func groupOf(ref history.Ref) string {
+	return schema.FromAPIVersionAndKind(ref.APIVersion, ref.Kind).Group
+}
+
+// madeAnew says whether an object is looked at before the next cell, and made anew if
+// it is not as it was.
+func (c *play) madeAnew(ref history.Ref) bool {
+	for _, k := range c.kept() {
+		for r := range k.touched {
+			if sameObject(r, ref) {
+				return true
+			}
+		}
+	}
+	if c.isInstalled(ref) {
+		return c.release.changed || flagMap(ref)
+	}
+	return false
+}
+
+// flagMap says whether an object is one of the ConfigMaps that are written before each
+// cell.
+func flagMap(ref history.Ref) bool {
+	return ref.Kind == "ConfigMap" && (ref.Name == featureFlags || ref.Name == configDefaults)
+}
+
+// alike says whether two states of an object differ only in what is counted or dated,
+// or made up when it is made.
+func alike(a, b map[string]any) bool {
+	return reflect.DeepEqual(plain(a), plain(b))
+}
+
+// counted are the fields that differ between objects that are made alike.
+var counted = []string{
+	"uid", "resourceVersion", "generation", "creationTimestamp", "managedFields", "selfLink",
+	"lastTransitionTime", "lastUpdateTime", "lastHeartbeatTime", "observedGeneration",
+}
+
+// plain gives a value without what is counted, dated, made up or empty.
+func plain(v any) any {
+	switch v := v.(type) {
+	case map[string]any:
+		out := map[string]any{}
+		for name, field := range v {
+			if slices.Contains(counted, name) {
+				continue
+			}
+			if field = plain(field); field != nil {
+				out[name] = field
+			}
+		}
+		if len(out) == 0 {
+			return nil
+		}
+		return out
+	case []any:
+		var out []any
+		for _, item := range v {
+			out = append(out, plain(item))
+		}
+		if len(out) == 0 {
+			return nil
+		}
+		return out
+	}
+	return v
+}
+
+// difference names the fields in which an object differs.
+func difference(was, is map[string]any) string {
+	before, _ := plain(was).(map[string]any)
+	after, _ := plain(is).(map[string]any)
+	return fmt.Sprint(history.MergePatch(before, after))
+}
