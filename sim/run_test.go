@@ -278,7 +278,7 @@ func TestSameSeedSameResult(t *testing.T) {
 		for _, r := range results {
 			for i := range r.Timing.Tasks {
 				// The API server makes up the names.
-				r.Timing.Tasks[i].TaskRun, r.Timing.Tasks[i].Pod = "", ""
+				r.Timing.Tasks[i].PipelineRun, r.Timing.Tasks[i].TaskRun, r.Timing.Tasks[i].Pod = "", "", ""
 			}
 			what = append(what, r.Outcome, r.Recovered, r.MakespanSeconds, r.BlockedSinceSeconds, r.Timing)
 		}
