@@ -35,6 +35,9 @@ func (w *worker) removeNamespace(ctx context.Context, name string) error {
 	if err := w.simctl.CoreV1().ServiceAccounts(name).DeleteCollection(ctx, deletion(), metav1.ListOptions{}); err != nil {
 		return fmt.Errorf("deleting the ServiceAccounts of Namespace %s: %w", name, err)
 	}
+	if err := w.simctl.CoordinationV1().Leases(name).DeleteCollection(ctx, deletion(), metav1.ListOptions{}); err != nil {
+		return fmt.Errorf("deleting the Leases of Namespace %s: %w", name, err)
+	}
 	ns, err := namespaces.Get(ctx, name, metav1.GetOptions{})
 	if err == nil {
 		ns.Spec.Finalizers = nil
