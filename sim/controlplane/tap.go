@@ -162,7 +162,7 @@ func (rt roundTripper) write(req *http.Request, where target) (*http.Response, e
 		if req.Body != nil {
 			own.Body = io.NopCloser(bytes.NewReader(sent))
 		}
-		resp, err := rt.carryOut(own, where, sent)
+		resp, err := rt.carryOut(own, where, sent) //nolint:bodyclose // whoever asked closes it; it is in memory
 		answered <- answer{resp, err}
 	}()
 	select {

@@ -81,7 +81,7 @@ func TestCallerGone(t *testing.T) {
 	ctx, leave := context.WithCancel(t.Context())
 	over := make(chan error)
 	go func() {
-		_, err := client.RoundTrip(request(http.MethodPost, "/api/v1/namespaces/a/pods", "").WithContext(ctx))
+		_, err := client.RoundTrip(request(http.MethodPost, "/api/v1/namespaces/a/pods", "").WithContext(ctx)) //nolint:bodyclose // there is none
 		over <- err
 	}()
 	<-sent

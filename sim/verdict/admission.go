@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"net/http"
 	"regexp"
 	"slices"
 	"strconv"
@@ -72,7 +71,7 @@ var policyWords = regexp.MustCompile(`ValidatingAdmissionPolicy '([^']+)'(?: wit
 // denied says whether admission refused an object, rather than that the object is not
 // as its kind has it.
 func denied(e history.Entry) bool {
-	return e.Code == http.StatusForbidden || policyWords.MatchString(e.Message)
+	return e.Code == history.CodeForbidden || policyWords.MatchString(e.Message)
 }
 
 func policyCause(s *history.State, policy, binding, words string) Link {
