@@ -3,7 +3,6 @@ package node
 import (
 	"context"
 	"fmt"
-	"slices"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -112,7 +111,7 @@ func (pl pull) asks(c *container) bool {
 
 // sayStopping says of each container that still runs that it is stopped.
 func (k *Kubelets) sayStopping(ctx context.Context, p *pod) {
-	for _, c := range slices.Concat(p.init, p.containers) {
+	for _, c := range p.all() {
 		if c.runs() {
 			k.sayOf(ctx, p, c, containerStopped, c.spec.Name)
 		}

@@ -116,6 +116,9 @@ func New(o Options) (*Kubelets, error) {
 	if err := checkModels(o.Workload.Tasks); err != nil {
 		return nil, err
 	}
+	if err := checkKubelet(o.Kubelet); err != nil {
+		return nil, err
+	}
 	thresholds, err := diskThresholds()
 	if err != nil {
 		return nil, err

@@ -24,7 +24,7 @@ type sidecarResult struct {
 // stopResultsSidecar ends the results sidecar: it waits for the steps itself,
 // prints what they left and ends.
 func (k *Kubelets) stopResultsSidecar(ctx context.Context, p *pod) {
-	for _, c := range slices.Concat(p.init, p.containers) {
+	for _, c := range p.all() {
 		if c.spec.Name != resultsSidecar {
 			continue
 		}

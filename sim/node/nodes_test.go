@@ -106,3 +106,16 @@ func TestNewRegistryRefuses(t *testing.T) {
 		}
 	}
 }
+
+func TestNewRefusesDurations(t *testing.T) {
+	bad := &scenario.Distribution{Constant: "soon"}
+	if err := checkKubelet(scenario.Kubelet{PodEnd: bad}); err == nil {
+		t.Error("a kubelet's duration that is none was taken")
+	}
+	if err := checkModels(map[string]scenario.TaskModel{"a": {Termination: bad}}); err == nil {
+		t.Error("a task's termination that is no duration was taken")
+	}
+	if err := checkKubelet(scenario.Kubelet{}); err != nil {
+		t.Error(err)
+	}
+}

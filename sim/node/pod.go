@@ -151,6 +151,19 @@ const (
 // pod. The first try that failed shows in the pod's status then.
 const retryTime = 2 * time.Second
 
+// checkKubelet says what is wrong with the durations of a kubelet.
+func checkKubelet(s scenario.Kubelet) error {
+	for what, d := range map[string]*scenario.Distribution{
+		"sandbox": s.Sandbox, "containerStart": s.ContainerStart, "initContainer": s.InitContainer,
+		"downwardAPI": s.DownwardAPI, "podEnd": s.PodEnd, "termination": s.Termination,
+	} {
+		if _, err := d.Sample(clock.Rand(0, "check"), 0); err != nil {
+			return fmt.Errorf("kubelet: %s: %w", what, err)
+		}
+	}
+	return nil
+}
+
 // takes draws how long something about a pod takes.
 func (k *Kubelets) takes(p *pod, d *scenario.Distribution, fallback time.Duration, what ...string) time.Duration {
 	v, err := d.Sample(clock.Rand(k.o.Seed, append([]string{"kubelet", p.key}, what...)...), fallback)

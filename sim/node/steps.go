@@ -227,7 +227,7 @@ func subPath(c *corev1.Container, vm corev1.VolumeMount) string {
 func checkModels(tasks map[string]scenario.TaskModel) error {
 	for _, name := range slices.Sorted(maps.Keys(tasks)) {
 		m := tasks[name]
-		dists := map[string]*scenario.Distribution{"duration": m.Duration}
+		dists := map[string]*scenario.Distribution{"duration": m.Duration, "termination": m.Termination}
 		for step, d := range m.Steps {
 			dists["steps."+step] = d
 		}

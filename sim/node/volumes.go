@@ -445,7 +445,7 @@ func (k *Kubelets) mounted(ctx context.Context, p *pod) {
 
 // makeSubPaths makes the folders that subPath mounts name.
 func (k *Kubelets) makeSubPaths(p *pod) {
-	for _, c := range slices.Concat(p.init, p.containers) {
+	for _, c := range p.all() {
 		for _, vm := range c.spec.VolumeMounts {
 			if sub := subPath(c.spec, vm); sub != "" {
 				if v := p.volume(vm.Name); v != nil && v.pv != nil && !v.readOnlyFS {
