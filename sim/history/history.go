@@ -7,7 +7,13 @@ import (
 	"fmt"
 	"io"
 	"sync"
+
+	"simctl.dev/simctl/sim/internal/fileformat"
 )
+
+// header is the first line of a history. Version 0, which is still read, had no such
+// line; its entries are those of version 1.
+var header = fileformat.Header{Format: "simctl.dev/history", Version: 1}
 
 // Kind says what an Entry records.
 type Kind string
@@ -115,7 +121,7 @@ type Log struct {
 	now     func() float64
 	w       io.Writer
 	entries []Entry
-	bytes   int64 // written to w
+	bytes   int64 // written to w, without the header
 	err     error
 	closed  bool
 	limit   func(entries int, bytes int64)
@@ -130,9 +136,16 @@ func (l *Log) Limit(f func(entries int, bytes int64)) {
 }
 
 // NewLog gives an empty history whose entries are stamped by now (virtual
-// seconds since the cell began) and, unless w is nil, appended to w as they come.
+// seconds since the cell began) and, unless w is nil, appended to w as they come,
+// after a first line that names the format.
 func NewLog(now func() float64, w io.Writer) *Log {
-	return &Log{now: now, w: w}
+	l := &Log{now: now, w: w}
+	if w != nil {
+		if _, err := w.Write(header.Line()); err != nil {
+			l.err = fmt.Errorf("writing the first line of the history: %w", err)
+		}
+	}
+	return l
 }
 
 // Record implements Recorder.
@@ -187,31 +200,47 @@ func (l *Log) Err() error {
 	return l.err
 }
 
-// Read parses a history file. A last line cut short by an interruption gives
-// the entries before it and an error that wraps [ErrTruncated].
+// What can be wrong with a history that is read.
+var (
+	// ErrTruncated says that a history ends in the middle of a line.
+	ErrTruncated = errors.New("the last line is cut short")
+	// ErrNewer says that a history was written by a simctl that came later.
+	ErrNewer = fileformat.ErrNewer
+	// ErrForeign says that a file is of another kind.
+	ErrForeign = fileformat.ErrForeign
+)
+
+// Read parses a history file, of this version of the format or an older one. A last
+// line cut short by an interruption gives the entries before it and an error that
+// wraps [ErrTruncated]; a file of a newer version, or that says that it is something
+// else, an error that wraps [ErrNewer] or [ErrForeign].
 func Read(r io.Reader) ([]Entry, error) {
 	var entries []Entry
 	br := bufio.NewReader(r)
-	for {
+	for n := 1; ; n++ {
 		line, err := br.ReadBytes('\n')
-		if len(line) > 0 {
+		if err != nil && !errors.Is(err, io.EOF) {
+			return entries, fmt.Errorf("reading history: %w", err)
+		}
+		if got, ok := fileformat.Parse(line); ok {
+			if err := header.Accepts(got); err != nil {
+				return entries, fmt.Errorf("reading history: %w", err)
+			}
+			if n > 1 {
+				return entries, fmt.Errorf("history line %d: another history begins here: %w", n, ErrForeign)
+			}
+		} else if len(line) > 0 {
 			var e Entry
 			if jerr := json.Unmarshal(line, &e); jerr != nil {
 				if errors.Is(err, io.EOF) {
-					return entries, fmt.Errorf("history line %d: %w", len(entries)+1, ErrTruncated)
+					jerr = ErrTruncated
 				}
-				return entries, fmt.Errorf("history line %d: %w", len(entries)+1, jerr)
+				return entries, fmt.Errorf("history line %d: %w", n, jerr)
 			}
 			entries = append(entries, e)
 		}
-		if errors.Is(err, io.EOF) {
-			return entries, nil
-		}
 		if err != nil {
-			return entries, fmt.Errorf("reading history: %w", err)
+			return entries, nil
 		}
 	}
 }
-
-// ErrTruncated says that a history ends in the middle of a line.
-var ErrTruncated = errors.New("the last line is cut short")

@@ -33,6 +33,48 @@ func TestLogIsReadBack(t *testing.T) {
 	}
 }
 
+// TestReadKnowsVersions reads what is written now, what was written before there was a
+// first line, and what is neither.
+func TestReadKnowsVersions(t *testing.T) {
+	entry := `{"seq":1,"t":0,"kind":"log","object":{"kind":"","name":""},"message":"x"}` + "\n"
+	const head1 = `{"format":"simctl.dev/history","version":1}` + "\n"
+	for name, c := range map[string]struct {
+		file    string
+		entries int
+		want    error
+	}{
+		"version 0":               {entry, 1, nil},
+		"version 1":               {head1 + entry, 1, nil},
+		"a version to come":       {`{"format":"simctl.dev/history","version":2}` + "\n" + entry, 0, ErrNewer},
+		"another file":            {`{"format":"simctl.dev/cells","version":1}` + "\n" + entry, 0, ErrForeign},
+		"a first line cut short":  {head1[:20], 0, ErrTruncated},
+		"two histories in a file": {head1 + entry + head1 + entry, 1, ErrForeign},
+	} {
+		t.Run(name, func(t *testing.T) {
+			entries, err := Read(strings.NewReader(c.file))
+			if !errors.Is(err, c.want) {
+				t.Errorf("error %v, want %v", err, c.want)
+			}
+			if len(entries) != c.entries {
+				t.Errorf("%d entries, want %d", len(entries), c.entries)
+			}
+		})
+	}
+	// The first line is no entry: numbers and lengths are as without it.
+	var out bytes.Buffer
+	l := NewLog(func() float64 { return 0 }, &out)
+	var n int
+	var length int64
+	l.Limit(func(entries int, bytes int64) { n, length = entries, bytes })
+	l.Record(Entry{Kind: KindLog, Message: "x"})
+	if out.String() != head1+entry {
+		t.Errorf("written:\n%s", out.String())
+	}
+	if n != 1 || length != int64(len(entry)) {
+		t.Errorf("the length is told as %d entries in %d bytes", n, length)
+	}
+}
+
 func TestReadSaysWhereAFileBreaks(t *testing.T) {
 	whole := `{"seq":1,"t":0,"kind":"log","object":{"kind":"","name":""},"message":"x"}` + "\n"
 	entries, err := Read(strings.NewReader(whole + whole[:30]))

@@ -8,6 +8,9 @@
 //	cells/ID/     a cell: what it consists of (cell.json) and its history.jsonl
 //	logs/         what the controllers log
 //
+// Each says its format and version, cells.jsonl and histories in a first line; what
+// an older simctl wrote is read, what a newer one wrote is refused by [ErrNewer].
+//
 // A line of cells.jsonl is written with one write and flushed to the disk
 // before Append returns; a last line cut short by a crash is dropped when the
 // run is opened again. A run is written by one process at a time.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"simctl.dev/simctl/sim/history"
+	"simctl.dev/simctl/sim/internal/fileformat"
 	"simctl.dev/simctl/sim/scenario"
 	"simctl.dev/simctl/sim/verdict"
 )
@@ -43,7 +44,13 @@ func (r *Run) WriteCell(c scenario.Cell) error {
 		objects[i] = withoutSecrets(raw)
 	}
 	c.Objects = objects
-	return writeJSON(filepath.Join(dir, cellFile), c)
+	return writeJSON(filepath.Join(dir, cellFile), cellDocument{cellHeader, c})
+}
+
+// cellDocument is cell.json.
+type cellDocument struct {
+	fileformat.Header
+	scenario.Cell
 }
 
 // withoutSecrets blanks the values of a Secret; other objects stay as they are.
@@ -72,6 +79,9 @@ type Kept struct {
 	// Result is nil until the run has come to its end.
 	Result *verdict.RunResult
 	Bytes  int64
+	// Err wraps [ErrNewer] for a run of which this simctl can tell no more than that
+	// it is there; Info has its ID alone.
+	Err error
 }
 
 // List gives the runs in root, the latest first. Folders that are no runs are
@@ -94,11 +104,15 @@ func List(root string) ([]Kept, error) {
 		if errors.Is(err, ErrNoRun) {
 			continue
 		}
+		k := Kept{Dir: dir, Info: info}
+		if errors.Is(err, ErrNewer) {
+			k.Info.ID, k.Err, err = e.Name(), err, nil
+		}
 		if err != nil {
 			return nil, err
 		}
-		k := Kept{Dir: dir, Info: info}
 		switch r, err := ReadResult(dir); {
+		case k.Err != nil:
 		case err == nil:
 			k.Result = &r
 		case !errors.Is(err, ErrNoResult):
@@ -195,20 +209,22 @@ func CellID(c verdict.Cell) string {
 	return scenario.Cell{Scenario: c.Scenario, Values: c.Values, Axes: c.Axes, Repeat: c.Repeat}.ID()
 }
 
-// ReadCell gives what a cell consisted of, or an error that wraps [ErrNotKept].
+// ReadCell gives what a cell consisted of, or an error that wraps [ErrNotKept] or
+// [ErrNewer].
 func ReadCell(dir, id string) (*scenario.Cell, error) {
-	var c scenario.Cell
-	err := readJSON(filepath.Join(dir, cellsDir, id, cellFile), &c)
+	var doc cellDocument
+	err := readDocument(filepath.Join(dir, cellsDir, id, cellFile), cellHeader, &doc)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%w: the specification of cell %s", ErrNotKept, id)
 	}
 	if err != nil {
 		return nil, err
 	}
-	return &c, nil
+	return &doc.Cell, nil
 }
 
-// ReadHistory gives a cell's history, or an error that wraps [ErrNotKept].
+// ReadHistory gives a cell's history, or an error that wraps [ErrNotKept] or
+// [ErrNewer].
 func ReadHistory(dir, id string) ([]history.Entry, error) {
 	f, err := os.Open(filepath.Join(dir, cellsDir, id, historyFile))
 	if errors.Is(err, fs.ErrNotExist) {
@@ -225,19 +241,39 @@ func ReadHistory(dir, id string) ([]history.Entry, error) {
 	return entries, nil
 }
 
+// readDocument reads a JSON file that says what it is, if it is of a version up to
+// want's.
+func readDocument(path string, want fileformat.Header, v any) error {
+	return readFile(path, func(raw []byte) error {
+		var got fileformat.Header
+		if err := json.Unmarshal(raw, &got); err != nil {
+			return err
+		}
+		if err := want.Accepts(got); err != nil {
+			return err
+		}
+		return json.Unmarshal(raw, v)
+	})
+}
+
 func readJSON(path string, v any) error {
+	return readFile(path, func(raw []byte) error { return json.Unmarshal(raw, v) })
+}
+
+func readFile(path string, take func(raw []byte) error) error {
 	raw, err := os.ReadFile(path)
 	if err != nil {
 		return fmt.Errorf("reading the run: %w", err)
 	}
-	if err := json.Unmarshal(raw, v); err != nil {
+	if err := take(raw); err != nil {
 		return fmt.Errorf("reading %s: %w", path, err)
 	}
 	return nil
 }
 
 // Prune removes the runs in root that were started by a moment, but never
-// the newest keep ones, nor one that is being written. It gives those removed.
+// the newest keep ones, nor one that is being written or that a newer simctl wrote.
+// It gives those removed.
 func Prune(root string, before time.Time, keep int) ([]Kept, error) {
 	all, err := List(root)
 	if err != nil {
@@ -245,7 +281,7 @@ func Prune(root string, before time.Time, keep int) ([]Kept, error) {
 	}
 	var gone []Kept
 	for i, k := range all {
-		if i < keep || k.Info.Started.After(before) {
+		if i < keep || k.Err != nil || k.Info.Started.After(before) {
 			continue
 		}
 		r, err := open(k.Dir)

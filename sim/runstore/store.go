@@ -16,6 +16,7 @@ import (
 	"syscall"
 	"time"
 
+	"simctl.dev/simctl/sim/internal/fileformat"
 	"simctl.dev/simctl/sim/scenario"
 	"simctl.dev/simctl/sim/verdict"
 )
@@ -40,6 +41,17 @@ var (
 	ErrBusy = errors.New("another simctl is writing this run")
 	// ErrForeign: the folder holds other files than a run's.
 	ErrForeign = errors.New("the folder holds files that are no run of simctl")
+	// ErrNewer: a file was written by a simctl that came later.
+	ErrNewer = fileformat.ErrNewer
+)
+
+// What the files of a run say of themselves. Version 0 of each, which is still read,
+// did not say it and is otherwise as version 1. A history's is that of package history;
+// a result has its apiVersion.
+var (
+	infoHeader  = fileformat.Header{Format: "simctl.dev/run", Version: 1}
+	cellsHeader = fileformat.Header{Format: "simctl.dev/cells", Version: 1}
+	cellHeader  = fileformat.Header{Format: "simctl.dev/cell", Version: 1}
 )
 
 // Info says what a run was asked to do.
@@ -206,6 +218,13 @@ func (r *Run) load() error {
 			// What follows the last end of line was cut short.
 			break
 		}
+		if got, ok := fileformat.Parse(line); ok && n == 1 {
+			if err := cellsHeader.Accepts(got); err != nil {
+				return fmt.Errorf("reading %s: %w", path, err)
+			}
+			good += len(line)
+			continue
+		}
 		var rec Record
 		if err := json.Unmarshal(line, &rec); err != nil {
 			return fmt.Errorf("%s line %d is damaged: %w", path, n, err)
@@ -227,6 +246,15 @@ func (r *Run) openCells() error {
 		return fmt.Errorf("opening the list of finished cells: %w", err)
 	}
 	r.cells = f
+	switch size, err := f.Seek(0, io.SeekEnd); {
+	case err != nil:
+		return fmt.Errorf("opening the list of finished cells: %w", err)
+	case size > 0:
+		return nil
+	}
+	if _, err := f.Write(cellsHeader.Line()); err != nil {
+		return fmt.Errorf("beginning the list of finished cells: %w", err)
+	}
 	return nil
 }
 
@@ -253,7 +281,7 @@ func (r *Run) Info() Info {
 func (r *Run) SetInfo(info Info) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if err := writeJSON(filepath.Join(r.dir, infoFile), info); err != nil {
+	if err := writeJSON(filepath.Join(r.dir, infoFile), infoDocument{infoHeader, info}); err != nil {
 		return err
 	}
 	r.info = info
@@ -304,21 +332,24 @@ func (r *Run) Close() error {
 	return errors.Join(err, r.lock.Close())
 }
 
+// infoDocument is run.json.
+type infoDocument struct {
+	fileformat.Header
+	Info
+}
+
 // ReadInfo gives what the run in dir was asked to do, or an error that wraps
-// [ErrNoRun].
+// [ErrNoRun] or [ErrNewer].
 func ReadInfo(dir string) (Info, error) {
-	var info Info
-	raw, err := os.ReadFile(filepath.Join(dir, infoFile))
+	var doc infoDocument
+	err := readDocument(filepath.Join(dir, infoFile), infoHeader, &doc)
 	if errors.Is(err, fs.ErrNotExist) {
-		return info, fmt.Errorf("%w in %s", ErrNoRun, dir)
+		return Info{}, fmt.Errorf("%w in %s", ErrNoRun, dir)
 	}
 	if err != nil {
-		return info, fmt.Errorf("reading the run in %s: %w", dir, err)
+		return Info{}, err
 	}
-	if err := json.Unmarshal(raw, &info); err != nil {
-		return info, fmt.Errorf("reading %s: %w", filepath.Join(dir, infoFile), err)
-	}
-	return info, nil
+	return doc.Info, nil
 }
 
 // Latest gives the ID of the run in root that was started last.

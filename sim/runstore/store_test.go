@@ -6,10 +6,13 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
 
+	"simctl.dev/simctl/sim/internal/fileformat"
+	"simctl.dev/simctl/sim/scenario"
 	"simctl.dev/simctl/sim/verdict"
 )
 
@@ -113,6 +116,109 @@ func TestCrash(t *testing.T) {
 	}
 }
 
+// TestVersions goes on with a run as each version left it: without what the files say
+// of themselves, with it, and with a version to come.
+func TestVersions(t *testing.T) {
+	dir := t.TempDir()
+	cell := scenario.Cell{Scenario: "s"}
+	r := create(t, dir)
+	if err := errors.Join(r.Append(record("a", "1")), r.WriteCell(cell), r.Close()); err != nil {
+		t.Fatal(err)
+	}
+	paths := map[string]string{
+		"run":   filepath.Join(dir, infoFile),
+		"cells": filepath.Join(dir, cellsFile),
+		"cell":  filepath.Join(dir, cellsDir, cell.ID(), cellFile),
+	}
+	// read uses each of the three files.
+	read := func() error {
+		r, err := Open(dir)
+		if err != nil {
+			return err
+		}
+		defer r.Close()
+		if _, ok := r.Finished("a", "1"); !ok || r.Info().ID != "one" {
+			t.Errorf("the run is %+v with the cell finished: %v", r.Info(), ok)
+		}
+		c, err := ReadCell(dir, cell.ID())
+		if err == nil && c.Scenario != "s" {
+			t.Errorf("the cell is %+v", c)
+		}
+		return err
+	}
+	if err := read(); err != nil {
+		t.Fatal(err)
+	}
+	now := map[string]string{}
+	for name, path := range paths {
+		raw, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		now[name] = string(raw)
+	}
+	write := func(name, content string) {
+		t.Helper()
+		if err := os.WriteFile(paths[name], []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// said is what a file says of itself, in the place where it stands.
+	said := regexp.MustCompile(`(?s)"format": ?"simctl.dev/(\w+)",\s*"version": ?1,?\s*`)
+	for name, content := range now {
+		if m := said.FindStringSubmatch(content); m == nil || m[1] != name {
+			t.Fatalf("the %s file does not say what it is:\n%s", name, content)
+		}
+		write(name, strings.TrimPrefix(said.ReplaceAllString(content, ""), "{}\n"))
+	}
+	if err := read(); err != nil {
+		t.Errorf("version 0: %v", err)
+	}
+	for name, content := range now {
+		for was, c := range now {
+			write(was, c)
+		}
+		for replace, want := range map[string]error{
+			`"format":"simctl.dev/` + name + `","version":2,`: ErrNewer,
+			`"format":"simctl.dev/other","version":1,`:        fileformat.ErrForeign,
+		} {
+			if name == "cells" {
+				replace = strings.TrimSuffix(replace, ",")
+			}
+			write(name, said.ReplaceAllString(content, replace))
+			if err := read(); !errors.Is(err, want) || strings.Contains(err.Error(), "\n") {
+				t.Errorf("%s with %s: %v, want one line that says: %v", name, replace, err, want)
+			}
+		}
+	}
+}
+
+// TestNewerRunIsListed: a run of a newer simctl is shown and stays.
+func TestNewerRunIsListed(t *testing.T) {
+	root := t.TempDir()
+	r := create(t, filepath.Join(root, "known"))
+	r.Close()
+	if err := os.Mkdir(filepath.Join(root, "newer"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(root, "newer", infoFile), []byte(`{"format":"simctl.dev/run","version":99,"id":7}`), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	all, err := List(root)
+	if err != nil || len(all) != 2 {
+		t.Fatalf("List = %+v, %v", all, err)
+	}
+	for _, k := range all {
+		if newer := filepath.Base(k.Dir) == "newer"; errors.Is(k.Err, ErrNewer) != newer || newer && k.Info.ID != "newer" {
+			t.Errorf("listed %+v", k)
+		}
+	}
+	gone, err := Prune(root, time.Now(), 0)
+	if err != nil || len(gone) != 1 || filepath.Base(gone[0].Dir) != "known" {
+		t.Errorf("removed %+v, %v", gone, err)
+	}
+}
+
 func TestOneWriter(t *testing.T) {
 	dir := t.TempDir()
 	r := create(t, dir)
@@ -149,7 +255,7 @@ func TestCreateOver(t *testing.T) {
 	if _, ok := r.Finished("a", "1"); ok {
 		t.Error("a new run has an earlier run's cell")
 	}
-	if raw, err := os.ReadFile(filepath.Join(dir, cellsFile)); err != nil || len(raw) > 0 {
+	if raw, err := os.ReadFile(filepath.Join(dir, cellsFile)); err != nil || string(raw) != string(cellsHeader.Line()) {
 		t.Errorf("cells.jsonl = %q, %v", raw, err)
 	}
 	if _, err := os.Stat(note); err != nil {

@@ -48,8 +48,11 @@ func (a *App) printRuns(all []runstore.Kept) error {
 		if k.Result != nil {
 			cells, verdict = fmt.Sprint(len(k.Result.Cells)), summaryOf(*k.Result)
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", k.Info.ID, k.Info.Started.UTC().Format(time.DateTime),
-			strings.Join(k.Info.Paths, " "), cells, verdict, megabytes(k.Bytes))
+		started, paths := k.Info.Started.UTC().Format(time.DateTime), strings.Join(k.Info.Paths, " ")
+		if k.Err != nil {
+			started, paths, verdict = "-", "-", "written by a newer simctl"
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", k.Info.ID, started, paths, cells, verdict, megabytes(k.Bytes))
 	}
 	if err := w.Flush(); err != nil {
 		return fmt.Errorf("listing the runs: %w", err)
