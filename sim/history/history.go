@@ -222,22 +222,27 @@ func Read(r io.Reader) ([]Entry, error) {
 		if err != nil && !errors.Is(err, io.EOF) {
 			return entries, fmt.Errorf("reading history: %w", err)
 		}
-		if got, ok := fileformat.Parse(line); ok {
-			if err := header.Accepts(got); err != nil {
-				return entries, fmt.Errorf("reading history: %w", err)
+		if len(line) > 0 {
+			var l struct {
+				fileformat.Header
+				Entry
 			}
-			if n > 1 {
-				return entries, fmt.Errorf("history line %d: another history begins here: %w", n, ErrForeign)
+			jerr := json.Unmarshal(line, &l)
+			if jerr != nil && err != nil {
+				jerr = ErrTruncated
 			}
-		} else if len(line) > 0 {
-			var e Entry
-			if jerr := json.Unmarshal(line, &e); jerr != nil {
-				if errors.Is(err, io.EOF) {
-					jerr = ErrTruncated
-				}
+			switch {
+			case jerr != nil:
 				return entries, fmt.Errorf("history line %d: %w", n, jerr)
+			case l.Format == "":
+				entries = append(entries, l.Entry)
+			case n > 1:
+				return entries, fmt.Errorf("history line %d: another file begins here: %w", n, ErrForeign)
+			default:
+				if err := header.Accepts(l.Header); err != nil {
+					return nil, fmt.Errorf("reading history: %w", err)
+				}
 			}
-			entries = append(entries, e)
 		}
 		if err != nil {
 			return entries, nil
