@@ -40,18 +40,10 @@ func refusalCause(s *history.State, namespace, message string, pod *corev1.Pod) 
 		return []Link{policyCause(s, m[1], m[2], m[0])}
 	}
 	if m := missingAccount.FindStringSubmatch(message); m != nil {
-		return []Link{{
-			What:     fmt.Sprintf("ServiceAccount %s does not exist in namespace %s", m[2], m[1]),
-			Object:   "ServiceAccount " + m[1] + "/" + m[2],
-			Evidence: m[0],
-		}}
+		return []Link{accountMissing.link("ServiceAccount "+m[1]+"/"+m[2], m[0], m[2], m[1])}
 	}
 	if m := incompleteForQuota.FindStringSubmatch(message); m != nil {
-		l := Link{
-			What:     fmt.Sprintf("ResourceQuota %s takes only pods all of whose containers say what they need", m[1]),
-			Object:   "ResourceQuota " + namespace + "/" + m[1],
-			Evidence: m[0],
-		}
+		l := quotaIncomplete.link("ResourceQuota "+namespace+"/"+m[1], m[0], m[1])
 		if q := s.Live("ResourceQuota", namespace, m[1]); q != nil {
 			l.Evidence = "spec.hard: " + q.JSON("spec", "hard")
 		}
@@ -75,9 +67,9 @@ func denied(e history.Entry) bool {
 }
 
 func policyCause(s *history.State, policy, binding, words string) Link {
-	l := Link{What: "ValidatingAdmissionPolicy " + policy + " does not let it in", Object: "ValidatingAdmissionPolicy " + policy, Evidence: words}
+	l := policyDenies.link("ValidatingAdmissionPolicy "+policy, words, policy)
 	if binding != "" {
-		l.What = fmt.Sprintf("ValidatingAdmissionPolicy %s, which ValidatingAdmissionPolicyBinding %s puts in force, does not let it in", policy, binding)
+		l = policyBound.link("ValidatingAdmissionPolicy "+policy, words, policy, binding)
 	}
 	if p := s.Live("ValidatingAdmissionPolicy", "", policy); p != nil {
 		l.Evidence = "spec.validations: " + p.JSON("spec", "validations")
@@ -169,7 +161,7 @@ func sccCause(s *history.State, namespace, message string, pod *corev1.Pod) Link
 	if len(denied) > 0 {
 		evidence = append(evidence, "not usable by user or serviceaccount: "+strings.Join(denied, ", "))
 	}
-	return Link{What: what, Object: "ServiceAccount " + namespace + "/" + account, Evidence: strings.Join(evidence, "\n")}
+	return sccNone.link("ServiceAccount "+namespace+"/"+account, strings.Join(evidence, "\n"), what)
 }
 
 // sccReason says in the terms of the namespace's ranges why a provider did not
@@ -228,11 +220,7 @@ func podSecurityCause(s *history.State, namespace, message string) Link {
 			evidence = label + ": " + v
 		}
 	}
-	return Link{
-		What:     fmt.Sprintf("Namespace %s takes only pods that meet the Pod Security Standard %s", namespace, level),
-		Object:   "Namespace " + namespace,
-		Evidence: evidence,
-	}
+	return podSecurity.link("Namespace "+namespace, evidence, namespace, level)
 }
 
 var quotaName = regexp.MustCompile(`exceeded quota: ([^,]+), requested: (.*), used: (.*), limited: (.*)$`)
@@ -240,7 +228,7 @@ var quotaName = regexp.MustCompile(`exceeded quota: ([^,]+), requested: (.*), us
 func quotaCause(s *history.State, namespace, message string) Link {
 	m := quotaName.FindStringSubmatch(strings.TrimSpace(message))
 	if m == nil {
-		return Link{What: "The namespace's ResourceQuota is used up", Object: "Namespace " + namespace, Evidence: message}
+		return quotaFullUnknown.link("Namespace "+namespace, message)
 	}
 	evidence := "requested: " + m[2] + ", used: " + m[3] + ", limited: " + m[4]
 	if q := s.Live("ResourceQuota", namespace, m[1]); q != nil {
@@ -249,11 +237,7 @@ func quotaCause(s *history.State, namespace, message string) Link {
 	if users := quotaUsers(s, namespace, m[2]); len(users) > 0 {
 		evidence += ", by: " + strings.Join(users, ", ")
 	}
-	return Link{
-		What:     fmt.Sprintf("ResourceQuota %s leaves no room for %s: %s of %s are used", m[1], m[2], m[3], m[4]),
-		Object:   "ResourceQuota " + namespace + "/" + m[1],
-		Evidence: evidence,
-	}
+	return quotaFull.link("ResourceQuota "+namespace+"/"+m[1], evidence, m[1], m[2], m[3], m[4])
 }
 
 // claimsLeft names the claims that take up a quota of claims though the run for which
@@ -269,11 +253,7 @@ func claimsLeft(s *history.State, namespace, message string) []Link {
 		if ns != namespace || !c.Kept || c.Owned || run == nil || !run.Deleted {
 			continue
 		}
-		links = append(links, Link{
-			What:     fmt.Sprintf("PipelineRun %s was deleted and left %s, which nobody owns", c.PipelineRun, c.Object),
-			Object:   c.Object,
-			Evidence: fmt.Sprintf("metadata.ownerReferences: none; %s deleted by %s, at %.0f s", run.Ref, run.DeletedBy, run.DeletedAt),
-		})
+		links = append(links, claimLeft.link(c.Object, fmt.Sprintf("metadata.ownerReferences: none; %s deleted by %s, at %.0f s", run.Ref, run.DeletedBy, run.DeletedAt), c.PipelineRun, c.Object))
 	}
 	return links
 }
@@ -308,18 +288,10 @@ func limitRangeCause(s *history.State, namespace, message string) (Link, bool) {
 	}
 	for _, l := range s.List("LimitRange") {
 		if l.Ref.Namespace == namespace {
-			return Link{
-				What:     fmt.Sprintf("LimitRange %s does not allow what the pod asks for", l.Ref.Name),
-				Object:   "LimitRange " + namespace + "/" + l.Ref.Name,
-				Evidence: "spec.limits: " + l.JSON("spec", "limits"),
-			}, true
+			return limitRangeNamed.link("LimitRange "+namespace+"/"+l.Ref.Name, "spec.limits: "+l.JSON("spec", "limits"), l.Ref.Name), true
 		}
 	}
-	return Link{
-		What:     "A LimitRange of the namespace does not allow what the pod asks for",
-		Object:   "Namespace " + namespace,
-		Evidence: limitRangeWords.FindString(message),
-	}, true
+	return limitRange.link("Namespace "+namespace, limitRangeWords.FindString(message)), true
 }
 
 // overLimit is the API server's complaint about a container that asks for more than
@@ -342,11 +314,7 @@ func defaultLimit(s *history.State, namespace, name, limit string) (Link, bool) 
 		}) {
 			continue
 		}
-		return Link{
-			What:     fmt.Sprintf("LimitRange %s gives containers that name no limit one below what they request", l.Ref.Name),
-			Object:   l.Ref.String(),
-			Evidence: "spec.limits: " + l.JSON("spec", "limits"),
-		}, true
+		return limitRangeDefault.link(l.Ref.String(), "spec.limits: "+l.JSON("spec", "limits"), l.Ref.Name), true
 	}
 	return Link{}, false
 }
@@ -395,10 +363,5 @@ func clusterTasks(e history.Entry) []Link {
 	if len(names) == 0 {
 		return nil
 	}
-	return []Link{{
-		What: fmt.Sprintf("This Tekton takes no reference to a ClusterTask (%s): since 1.0 there are none, and a Task that the cluster resolver takes from its namespace is in their place",
-			strings.Join(names, ", ")),
-		Object:   e.Object.String(),
-		Evidence: strings.Join(refs, "; "),
-	}}
+	return []Link{clusterTasksGone.link(e.Object.String(), strings.Join(refs, "; "), strings.Join(names, ", "))}
 }

@@ -689,11 +689,7 @@ func (t *timeline) refusedRoot(cause []Link) []Link {
 			if l.Evidence == clip(e.Message) || !misses(l, e.Object) {
 				continue
 			}
-			return append(slices.Clone(cause), Link{
-				What:     e.Object.String() + " was refused when it was to be made",
-				Object:   e.Object.String(),
-				Evidence: clip(e.Message),
-			})
+			return append(slices.Clone(cause), manifestWasRefused.link(e.Object.String(), clip(e.Message), e.Object.String()))
 		}
 	}
 	return cause

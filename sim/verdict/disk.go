@@ -29,15 +29,11 @@ func (t *timeline) diskCause(s *history.State, r *taskRun, p *pod) []Link {
 		if o := s.Get(history.Ref{Kind: "Pod", Namespace: p.namespace, Name: p.name}); o != nil {
 			message = o.Text("status", "message")
 		}
-		evicted := Link{What: fmt.Sprintf("%s was evicted by the kubelet of node %s", p.title(t), f.Node), Object: p.object(), Evidence: clip(cmp.Or(message, compact(f)))}
+		evicted := diskEvicted.link(p.object(), clip(cmp.Or(message, compact(f))), p.title(t), f.Node)
 		if strings.HasPrefix(message, nodeLow) {
 			return []Link{evicted, p.diskRequest(s), wroteToDisk(f)}
 		}
-		return []Link{evicted, {
-			What:     fmt.Sprintf("Task %s was to write %s to its node's own disk, and a limit of its own is smaller", r.task, humanize.IBytes(uint64(f.Wants))), //nolint:gosec // sizes are not negative
-			Object:   p.object(),
-			Evidence: p.diskRequest(s).Evidence,
-		}}
+		return []Link{evicted, diskOwnLimit.link(p.object(), p.diskRequest(s).Evidence, r.task, humanize.IBytes(uint64(f.Wants)))}
 	}
 	if len(p.refusals) == 0 || !strings.Contains(p.refusals[0].data.Message, string(corev1.NodeDiskPressure)) {
 		return nil
@@ -53,11 +49,7 @@ func (t *timeline) diskCause(s *history.State, r *taskRun, p *pod) []Link {
 		return links
 	}
 	f := last.disk
-	links = append(links, Link{
-		What:     fmt.Sprintf("Node %s was short of room on its disk; a kubelet goes on saying so for five minutes after it has room again", f.data.Node),
-		Object:   "Node " + f.data.Node,
-		Evidence: fmt.Sprintf("%s was evicted at %.0f s", last.object(), f.t),
-	})
+	links = append(links, diskPressure.link("Node "+f.data.Node, fmt.Sprintf("%s was evicted at %.0f s", last.object(), f.t), f.data.Node))
 	return append(links, last.diskRequest(s), wroteToDisk(f.data))
 }
 
@@ -84,14 +76,9 @@ func wroteToDisk(f history.Disk) Link {
 	}
 	free := max(0, f.Size-f.Before-f.Images-pods)
 	size := func(n int64) string { return humanize.IBytes(uint64(max(0, n))) } //nolint:gosec // not negative
-	l := Link{
-		What: fmt.Sprintf("Task %s writes %s to the own disk of node %s, which has %s of %s left; the kubelet evicts pods below %s",
-			f.Task, size(f.Wants), f.Node, size(free), size(f.Size), size(f.Reserve)),
-		Object:   "Node " + f.Node,
-		Evidence: fmt.Sprintf("on the disk: %s from before, %s of images", size(f.Before), size(f.Images)),
-	}
+	l := diskFilled.link("Node "+f.Node, fmt.Sprintf("on the disk: %s from before, %s of images", size(f.Before), size(f.Images)), f.Task, size(f.Wants), f.Node, size(free), size(f.Size), size(f.Reserve))
 	if f.Wants == 0 { // It is others' doing.
-		l.What = fmt.Sprintf("The own disk of node %s has %s of %s left; the kubelet evicts pods below %s", f.Node, size(free), size(f.Size), size(f.Reserve))
+		l = diskFull.link(l.Object, l.Evidence, f.Node, size(free), size(f.Size), size(f.Reserve))
 	}
 	for _, u := range f.Pods {
 		l.Evidence += fmt.Sprintf(", %s of Pod %s", size(u.Bytes), u.Pod)
@@ -101,11 +88,7 @@ func wroteToDisk(f history.Disk) Link {
 
 // diskRequest says what a pod asks for of a node's disk.
 func (p *pod) diskRequest(s *history.State) Link {
-	l := Link{
-		What:     p.object() + " asks for no ephemeral-storage: the scheduler does not know what it needs",
-		Object:   p.object(),
-		Evidence: "resources of its containers: no ephemeral-storage",
-	}
+	l := diskNoRequest.link(p.object(), "resources of its containers: no ephemeral-storage", p.object())
 	o := s.Get(history.Ref{Kind: "Pod", Namespace: p.namespace, Name: p.name})
 	var spec corev1.Pod
 	if o == nil || o.Decode(&spec) != nil {
@@ -124,8 +107,7 @@ func (p *pod) diskRequest(s *history.State) Link {
 		}
 	}
 	if len(said) > 0 {
-		l.What = p.object() + " asks for less of the node's disk than it writes"
-		l.Evidence = strings.Join(said, "; ")
+		l = diskSmallRequest.link(p.object(), strings.Join(said, "; "), p.object())
 	}
 	return l
 }

@@ -44,25 +44,13 @@ func (t *timeline) neverEnded(run *pipelineRun) []Link {
 	}
 	var links []Link
 	if e := t.unwritten(run); e != nil {
-		links = append(links, Link{
-			What:     fmt.Sprintf("%s never ends: Tekton's controller tries again and again to write %s, and the API server refuses it each time", run.object(), e.Object),
-			Object:   e.Object.String(),
-			Evidence: clip(e.Message),
-		})
+		links = append(links, runNeverWritten.link(e.Object.String(), clip(e.Message), run.object(), e.Object))
 		if o := t.lastState.Get(e.Object); o != nil && strings.Contains(e.Message, "too large") {
-			links = append(links, Link{
-				What:     "Tekton copies the spec of a run into its status, and etcd takes 1.5 MiB for both",
-				Object:   e.Object.String(),
-				Evidence: fmt.Sprintf("spec: %d kB", (len(o.JSON("spec"))+999)/1000),
-			})
+			links = append(links, runTooLarge.link(e.Object.String(), fmt.Sprintf("spec: %d kB", (len(o.JSON("spec"))+999)/1000)))
 		}
 	}
 	if b := t.boundMet(); b != "" {
-		links = append(links, Link{
-			What:     fmt.Sprintf("%s had not ended when the cell met its bound of %s", run.object(), b),
-			Object:   run.object(),
-			Evidence: fmt.Sprintf("at %.0f s, after %d entries", t.finished.t, t.finished.seq),
-		})
+		links = append(links, runBound.link(run.object(), fmt.Sprintf("at %.0f s, after %d entries", t.finished.t, t.finished.seq), run.object(), b))
 	}
 	return links
 }

@@ -109,11 +109,7 @@ func (x *explainer) taskRun(r *taskRun) int64 {
 	}
 	if refusal != nil {
 		admission, _ := x.node("admission of " + r.object())
-		x.wait(id, admission, Link{
-			What:     fmt.Sprintf("The pod of task %s is refused by the API server", r.task),
-			Object:   r.object(),
-			Evidence: clip(refusal.Message),
-		})
+		x.wait(id, admission, taskPodRefused.link(r.object(), clip(refusal.Message), r.task))
 		x.end(admission, AdmissionDenied, refusalCause(x.s, r.namespace, refusal.Message, refusedPod(*refusal))...)
 	}
 	return id
@@ -121,26 +117,24 @@ func (x *explainer) taskRun(r *taskRun) int64 {
 
 // symptom says what a waiting pod looks like from outside.
 func (x *explainer) symptom(p *pod) Link {
-	l := Link{Object: p.object(), Evidence: "it has no status"}
+	evidence := "it has no status"
 	if spec, ok := decode[corev1.Pod](x.s, "Pod", p.namespace, p.name); ok && spec.Status.Phase != "" {
-		l.Evidence = clip(podStatus(&spec.Status))
+		evidence = clip(podStatus(&spec.Status))
 	}
 	if p.boundSeq != 0 && p.boundSeq < x.before {
-		l.What = fmt.Sprintf("%s is on node %s and its containers do not start", p.title(x.t), p.node)
+		rule := podOnNode
 		if p.startedSeq != 0 {
-			// They did, later on.
-			l.What = fmt.Sprintf("%s is on node %s and its containers have not started yet", p.title(x.t), p.node)
+			rule = podNotYet // it did, later on
 		}
-		return l
+		return rule.link(p.object(), evidence, p.title(x.t), p.node)
 	}
-	l.What = p.title(x.t) + " is Pending: no node takes it"
 	if u := p.lastUnschedulable(x.before); u != nil {
-		l.Evidence = u.data.Message
+		evidence = u.data.Message
 		if strings.Contains(u.data.PerTaint, "untolerated taint {") && u.data.PerTaint != u.data.Message {
-			l.Evidence += "\n" + u.data.PerTaint
+			evidence += "\n" + u.data.PerTaint
 		}
 	}
-	return l
+	return podPending.link(p.object(), evidence, p.title(x.t))
 }
 
 // podStatus is what a pod's status says of why it does not run: the phase, the
@@ -210,8 +204,7 @@ func says(n history.NodeRefusal, words string) bool {
 // unscheduled explains a pod that no node takes.
 func (x *explainer) unscheduled(id int64, p *pod, spec *corev1.Pod) {
 	if name := spec.Spec.SchedulerName; name != "" && name != corev1.DefaultSchedulerName {
-		x.end(id, Unschedulable, Link{What: fmt.Sprintf("%s asks for scheduler %s, which does not run here", p.object(), name),
-			Object: p.object(), Evidence: "spec.schedulerName: " + name})
+		x.end(id, Unschedulable, otherScheduler.link(p.object(), "spec.schedulerName: "+name, p.object(), name))
 		return
 	}
 	if x.claims(id, p, spec) {
@@ -219,7 +212,7 @@ func (x *explainer) unscheduled(id int64, p *pod, spec *corev1.Pod) {
 	}
 	last := p.lastUnschedulable(x.before)
 	if last != nil && strings.HasPrefix(last.data.Message, noNodes) {
-		x.end(id, Unschedulable, Link{What: "The cluster has no node", Object: p.object(), Evidence: last.data.Message})
+		x.end(id, Unschedulable, noNode.link(p.object(), last.data.Message))
 		return
 	}
 	nodes := refusals(last)
@@ -308,21 +301,21 @@ func nodeLinks(p *pod, spec *corev1.Pod, nodes []history.NodeRefusal) []Link {
 		if len(g.names) == 0 {
 			object, of = p.object(), "nodes"
 		}
-		l := Link{What: fmt.Sprintf("No place on %s: %s", of, g.text), Object: object}
+		rule, evidence := noPlace, g.text
 		switch {
 		case g.kind == "taint" || strings.Contains(g.text, "taint"):
-			l.Evidence = g.text + "; the pod's tolerations: " + tolerations(spec)
+			rule, evidence = nodeTaints, g.text+"; the pod's tolerations: "+tolerations(spec)
 		case strings.Contains(g.text, "node affinity/selector"):
-			l.Evidence = g.text + "; the pod's nodeSelector: " + compact(spec.Spec.NodeSelector)
+			rule, evidence = nodeSelector, g.text+"; the pod's nodeSelector: "+compact(spec.Spec.NodeSelector)
 			if a := spec.Spec.Affinity; a != nil && a.NodeAffinity != nil {
-				l.Evidence += ", nodeAffinity: " + compact(a.NodeAffinity)
+				evidence += ", nodeAffinity: " + compact(a.NodeAffinity)
 			}
 		case strings.Contains(g.text, "Insufficient"):
-			l.Evidence = g.text + "; the pod requests: " + compact(requests(spec))
-		default:
-			l.Evidence = g.text
+			rule, evidence = nodeFull, g.text+"; the pod requests: "+compact(requests(spec))
+		case strings.Contains(g.text, "volume node affinity"), strings.Contains(g.text, "PersistentVolume's node affinity"):
+			rule = nodeVolume
 		}
-		links = append(links, l)
+		links = append(links, rule.link(object, evidence, of, g.text))
 	}
 	return links
 }
@@ -384,25 +377,21 @@ func (x *explainer) claims(id int64, p *pod, spec *corev1.Pod) bool {
 		message = u.data.Message
 	}
 	for _, name := range claimNames(spec) {
-		waits := func(because, evidence string) int64 {
+		waits := func(rule *Rule, evidence string) int64 {
 			c, _ := x.node(fmt.Sprintf("PersistentVolumeClaim %s/%s", p.namespace, name))
-			x.wait(id, c, Link{
-				What:     fmt.Sprintf("%s mounts claim %s, which %s", p.object(), name, because),
-				Object:   p.object(),
-				Evidence: evidence,
-			})
+			x.wait(id, c, rule.link(p.object(), evidence, p.object(), name))
 			return c
 		}
 		pvc, ok := decode[corev1.PersistentVolumeClaim](x.s, "PersistentVolumeClaim", p.namespace, name)
 		switch {
 		case !ok && strings.Contains(message, "persistentvolumeclaim"):
-			x.missingClaim(waits("does not exist", "spec.volumes: "+compact(spec.Spec.Volumes[indexOfClaim(spec, name)])), p.namespace, name)
+			x.missingClaim(waits(podClaimMissing, "spec.volumes: "+compact(spec.Spec.Volumes[indexOfClaim(spec, name)])), p.namespace, name)
 			return true
 		case ok && pvc.DeletionTimestamp != nil && strings.Contains(message, "is being deleted"):
-			x.doomedClaim(waits("is being deleted", message), p.namespace, name, pvc)
+			x.doomedClaim(waits(podClaimDoomed, message), p.namespace, name, pvc)
 			return true
 		case ok && pvc.Spec.VolumeName == "" && strings.Contains(message, "unbound immediate PersistentVolumeClaims"):
-			x.unboundClaim(waits("has no volume", message), p.namespace, name, pvc)
+			x.unboundClaim(waits(podClaimUnbound, message), p.namespace, name, pvc)
 			return true
 		}
 	}
@@ -418,42 +407,25 @@ func indexOfClaim(spec *corev1.Pod, name string) int {
 func (x *explainer) missingClaim(id int64, namespace, name string) {
 	object := fmt.Sprintf("PersistentVolumeClaim %s/%s", namespace, name)
 	if gone := x.s.Get(history.Ref{Kind: "PersistentVolumeClaim", Namespace: namespace, Name: name}); gone != nil && gone.Deleted {
-		x.end(id, Deadlock, Link{
-			What:     fmt.Sprintf("Claim %s was deleted by %s and nobody makes it again", name, gone.DeletedBy),
-			Object:   object,
-			Evidence: fmt.Sprintf("deletion asked for by %s at %.0f s", gone.DeletedBy, gone.CondemnedAt),
-		})
+		x.end(id, Deadlock, claimDeleted.link(object, fmt.Sprintf("deletion asked for by %s at %.0f s", gone.DeletedBy, gone.CondemnedAt), name, gone.DeletedBy))
 		return
 	}
 	for _, e := range slices.Backward(x.t.refused) {
 		if e.Seq < x.before && e.Object.Namespace == namespace && strings.HasPrefix(e.Object.Kind, "PersistentVolumeClaim") &&
 			(e.Object.Name == name || strings.HasPrefix(name, e.Object.Name)) {
-			x.end(id, Deadlock, append([]Link{{
-				What:     fmt.Sprintf("Claim %s is refused by the API server", name),
-				Object:   object,
-				Evidence: clip(e.Message),
-			}}, refusalCause(x.s, namespace, e.Message, nil)...)...)
+			x.end(id, Deadlock, append([]Link{claimRefused.link(object, clip(e.Message), name)}, refusalCause(x.s, namespace, e.Message, nil)...)...)
 			return
 		}
 	}
-	x.end(id, Deadlock, Link{
-		What:     fmt.Sprintf("Claim %s was never made", name),
-		Object:   object,
-		Evidence: fmt.Sprintf("persistentvolumeclaim %q not found", name),
-	})
+	x.end(id, Deadlock, claimNeverMade.link(object, fmt.Sprintf("persistentvolumeclaim %q not found", name), name))
 }
 
 // doomedClaim explains a claim that somebody has deleted and that stays only as
 // long as pods use it, which no further one may.
 func (x *explainer) doomedClaim(id int64, namespace, name string, pvc *corev1.PersistentVolumeClaim) {
-	l := Link{
-		What:     fmt.Sprintf("Claim %s was deleted: no further pod may use it, and nobody makes it again", name),
-		Object:   fmt.Sprintf("PersistentVolumeClaim %s/%s", namespace, name),
-		Evidence: fmt.Sprintf("metadata.deletionTimestamp: %s, metadata.finalizers: %s", pvc.DeletionTimestamp.UTC().Format(time.RFC3339), compact(pvc.Finalizers)),
-	}
+	l := claimDoomed.link(fmt.Sprintf("PersistentVolumeClaim %s/%s", namespace, name), fmt.Sprintf("metadata.deletionTimestamp: %s, metadata.finalizers: %s", pvc.DeletionTimestamp.UTC().Format(time.RFC3339), compact(pvc.Finalizers)), name)
 	if o := x.s.Get(history.Ref{Kind: "PersistentVolumeClaim", Namespace: namespace, Name: name}); o != nil && o.CondemnedBy != "" {
-		l.What = fmt.Sprintf("Claim %s was deleted by %s: no further pod may use it, and nobody makes it again", name, o.CondemnedBy)
-		l.Evidence += fmt.Sprintf("; deletion asked for by %s at %.0f s", o.CondemnedBy, o.CondemnedAt)
+		l = claimDoomedBy.link(l.Object, l.Evidence+fmt.Sprintf("; deletion asked for by %s at %.0f s", o.CondemnedBy, o.CondemnedAt), name, o.CondemnedBy)
 	}
 	for _, u := range x.users(namespace, name, func(p *pod) bool { return p.boundSeq != 0 && p.boundSeq < x.before }) {
 		l.Evidence += "; in use by " + u.title(x.t)
@@ -468,10 +440,7 @@ func (x *explainer) unboundClaim(id int64, namespace, name string, pvc *corev1.P
 	if failed == nil && !x.stalled {
 		return
 	}
-	l := Link{
-		What:   fmt.Sprintf("The cluster gives claim %s no volume", name),
-		Object: fmt.Sprintf("PersistentVolumeClaim %s/%s", namespace, name),
-	}
+	l := claimNoVolume.link(fmt.Sprintf("PersistentVolumeClaim %s/%s", namespace, name), "", name)
 	if failed != nil {
 		l.Evidence = clip(failed.message)
 	} else {
@@ -527,11 +496,7 @@ func (x *explainer) affinity(id int64, p *pod, spec *corev1.Pod, refusing []hist
 		x.foreignAffinity(id, p, spec)
 		return
 	}
-	link := Link{
-		What:     fmt.Sprintf("%s has to run beside affinity assistant %s (required podAffinity)", p.object(), assistant),
-		Object:   p.object(),
-		Evidence: compact(term),
-	}
+	link := besideAssistant.link(p.object(), compact(term), p.object(), assistant)
 	found := x.matching(p.namespace, term.LabelSelector)
 	if len(found) == 0 {
 		missing, _ := x.node(fmt.Sprintf("Pod %s/%s-0", p.namespace, assistant))
@@ -564,11 +529,7 @@ func (x *explainer) affinity(id int64, p *pod, spec *corev1.Pod, refusing []hist
 	node, _ := x.node("Node " + a.node)
 	x.wait(id, node, link)
 	aid, _ := x.node(a.object())
-	x.wait(node, aid, Link{
-		What:     fmt.Sprintf("The assistant holds the run on Node %s, which does not take the pod", a.node),
-		Object:   "Node " + a.node,
-		Evidence: strings.Join(why, ", "),
-	})
+	x.wait(node, aid, assistantHolds.link("Node "+a.node, strings.Join(why, ", "), a.node))
 	x.assistantStays(aid, a)
 }
 
@@ -585,11 +546,7 @@ func (x *explainer) foreignAffinity(id int64, p *pod, spec *corev1.Pod) {
 	if !x.stalled || spec.Spec.Affinity == nil || spec.Spec.Affinity.PodAffinity == nil {
 		return
 	}
-	x.end(id, Unschedulable, Link{
-		What:     fmt.Sprintf("%s has to run beside pods that are nowhere", p.object()),
-		Object:   p.object(),
-		Evidence: compact(spec.Spec.Affinity.PodAffinity.RequiredDuringSchedulingIgnoredDuringExecution),
-	})
+	x.end(id, Unschedulable, besideNowhere.link(p.object(), compact(spec.Spec.Affinity.PodAffinity.RequiredDuringSchedulingIgnoredDuringExecution), p.object()))
 }
 
 // missingAssistant explains why there is no pod of an affinity assistant.
@@ -604,7 +561,7 @@ func (x *explainer) missingAssistant(id int64, p *pod, assistant string) {
 	}
 	sid, _ := x.node(setName)
 	status := "spec.replicas: " + set.JSON("spec", "replicas") + ", status: " + set.JSON("status")
-	x.wait(id, sid, Link{What: fmt.Sprintf("There is no %s: no pod has the assistant's labels", object), Object: object, Evidence: status})
+	x.wait(id, sid, assistantPodMissing.link(object, status, object))
 
 	message := ""
 	if e := x.t.lastEvent("StatefulSet", p.namespace, assistant, x.before, func(e event) bool { return e.reason == "FailedCreate" }); e != nil {
@@ -622,9 +579,9 @@ func (x *explainer) missingAssistant(id int64, p *pod, assistant string) {
 	}
 	if message == "" {
 		// The StatefulSet is there and its pod was never tried, or is gone.
-		l := Link{What: fmt.Sprintf("%s makes no pod", setName), Object: setName, Evidence: status}
+		l := assistantNoPod.link(setName, status, setName)
 		if gone := x.s.Get(history.Ref{Kind: "Pod", Namespace: p.namespace, Name: name}); gone != nil && gone.Deleted {
-			l = Link{What: fmt.Sprintf("%s was deleted and %s makes no other", object, setName), Object: object, Evidence: "deleted by " + gone.DeletedBy}
+			l = assistantPodDeleted.link(object, "deleted by "+gone.DeletedBy, object, setName)
 		}
 		x.end(sid, Deadlock, l)
 		return
@@ -643,11 +600,7 @@ func (x *explainer) missingAssistant(id int64, p *pod, assistant string) {
 	if refusal != "" {
 		words = refusal
 	}
-	x.end(sid, Deadlock, append([]Link{{
-		What:     fmt.Sprintf("%s has FailedCreate: the API server refuses the assistant's pod", setName),
-		Object:   setName,
-		Evidence: clip(message),
-	}}, refusalCause(x.s, p.namespace, words, pod)...)...)
+	x.end(sid, Deadlock, append([]Link{assistantRefused.link(setName, clip(message), setName)}, refusalCause(x.s, p.namespace, words, pod)...)...)
 }
 
 // missingSet explains why there is no StatefulSet of an affinity assistant.
@@ -655,27 +608,15 @@ func (x *explainer) missingSet(id int64, p *pod, assistant string, gone *history
 	setName := fmt.Sprintf("StatefulSet %s/%s", p.namespace, assistant)
 	object := fmt.Sprintf("Pod %s/%s-0", p.namespace, assistant)
 	sid, _ := x.node(setName)
-	x.wait(id, sid, Link{
-		What:     fmt.Sprintf("There is no %s: no pod has the assistant's labels", object),
-		Object:   object,
-		Evidence: x.podNames(p.namespace),
-	})
+	x.wait(id, sid, assistantPodMissing.link(object, x.podNames(p.namespace), object))
 	id = sid
 	if gone != nil {
-		x.end(id, Deadlock, Link{
-			What:     fmt.Sprintf("%s was deleted, and Tekton makes assistants only before a run's first TaskRun", setName),
-			Object:   setName,
-			Evidence: "deleted by " + gone.DeletedBy,
-		})
+		x.end(id, Deadlock, assistantDeleted.link(setName, "deleted by "+gone.DeletedBy, setName))
 		return
 	}
 	for _, e := range slices.Backward(x.run.refused) {
 		if e.Seq < x.before && e.Object.Kind == "StatefulSet" && e.Object.Name == assistant {
-			x.end(id, Deadlock, append([]Link{{
-				What:     fmt.Sprintf("%s is refused by the API server", setName),
-				Object:   setName,
-				Evidence: clip(e.Message),
-			}}, refusalCause(x.s, p.namespace, e.Message, nil)...)...)
+			x.end(id, Deadlock, append([]Link{runRefusedWrite.link(setName, clip(e.Message), setName)}, refusalCause(x.s, p.namespace, e.Message, nil)...)...)
 			return
 		}
 	}
@@ -689,7 +630,7 @@ func (x *explainer) missingSet(id int64, p *pod, assistant string, gone *history
 	if len(sets) > 0 {
 		evidence = "the run's StatefulSets: " + strings.Join(sets, ", ")
 	}
-	links := []Link{{What: fmt.Sprintf("%s was never made", setName), Object: setName, Evidence: evidence}}
+	links := []Link{assistantNeverMade.link(setName, evidence, setName)}
 	x.end(id, Deadlock, append(links, x.whyNoSet(assistant)...)...)
 }
 
@@ -733,12 +674,7 @@ func (x *explainer) whyNoSet(assistant string) []Link {
 			}
 		}
 		if len(byClaim[mine]) > 1 {
-			return []Link{{
-				What: fmt.Sprintf("Workspaces %s are bound to the one claim %s: Tekton makes an assistant for the last of them only and demands one for each",
-					strings.Join(byClaim[mine], " and "), mine),
-				Object:   x.run.object(),
-				Evidence: "spec.workspaces: " + run.JSON("spec", "workspaces"),
-			}}
+			return []Link{assistantOneForTwo.link(x.run.object(), "spec.workspaces: "+run.JSON("spec", "workspaces"), strings.Join(byClaim[mine], " and "), mine)}
 		}
 	}
 	if len(x.run.taskRuns) == 0 {
@@ -792,11 +728,7 @@ func (x *explainer) flagsChanged(first, later int) []Link {
 	if a == nil || b == nil || flagText(a) == flagText(b) {
 		return nil
 	}
-	return []Link{{
-		What:     "The feature flags changed in the middle of the run: assistants are made before the first TaskRun only, their affinity is demanded of every later one",
-		Object:   b.Ref.String(),
-		Evidence: flagText(a) + " -> " + flagText(b),
-	}}
+	return []Link{flagsChangedRule.link(b.Ref.String(), flagText(a)+" -> "+flagText(b))}
 }
 
 // versionChanged says that another Tekton began the run.
@@ -823,11 +755,7 @@ func (x *explainer) versionChanged(first, later int) []Link {
 	if b == "" || a == "" || a == b {
 		return nil
 	}
-	l := Link{
-		What:     "Tekton was replaced in the middle of the run: assistants are made before the first TaskRun only, their affinity is demanded of every later one",
-		Object:   x.run.object(),
-		Evidence: "Tekton " + a + " -> " + b,
-	}
+	l := releaseChanged.link(x.run.object(), "Tekton "+a+" -> "+b)
 	if s, err := x.t.state(later); err == nil {
 		if f := flags(s); f != nil {
 			l.Evidence += ", " + flagText(f)
@@ -848,18 +776,10 @@ func (x *explainer) exclusive(id int64, p *pod, spec *corev1.Pod) {
 			continue
 		}
 		claim, _ := x.node(fmt.Sprintf("PersistentVolumeClaim %s/%s", p.namespace, name))
-		x.wait(id, claim, Link{
-			What:     fmt.Sprintf("%s needs claim %s, which is ReadWriteOncePod: one pod at a time", p.object(), name),
-			Object:   p.object(),
-			Evidence: fmt.Sprintf("PersistentVolumeClaim %s/%s spec.accessModes: %s", p.namespace, name, compact(pvc.Spec.AccessModes)),
-		})
+		x.wait(id, claim, needsExclusive.link(p.object(), fmt.Sprintf("PersistentVolumeClaim %s/%s spec.accessModes: %s", p.namespace, name, compact(pvc.Spec.AccessModes)), p.object(), name))
 		for _, h := range holders {
 			hid, fresh := x.node(h.object())
-			x.wait(claim, hid, Link{
-				What:     fmt.Sprintf("Claim %s is in use by %s", name, h.title(x.t)),
-				Object:   fmt.Sprintf("PersistentVolumeClaim %s/%s", p.namespace, name),
-				Evidence: x.mountOf(h, name),
-			})
+			x.wait(claim, hid, claimInUse.link(fmt.Sprintf("PersistentVolumeClaim %s/%s", p.namespace, name), x.mountOf(h, name), name, h.title(x.t)))
 			if fresh {
 				x.holds(hid, h)
 			}
@@ -910,11 +830,7 @@ func (x *explainer) holds(id int64, p *pod) {
 		if o := owners(x.s.Live("Pod", p.namespace, p.name)); o != "" {
 			evidence = o
 		}
-		x.end(id, MultiAttach, Link{
-			What:     fmt.Sprintf("%s belongs to no run and keeps the volume as long as it stays", p.object()),
-			Object:   p.object(),
-			Evidence: evidence,
-		})
+		x.end(id, MultiAttach, podKeepsVolume.link(p.object(), evidence, p.object()))
 		return
 	}
 	if r := x.t.taskRun(p.namespace, p.taskRun); r != nil && (p.startedSeq == 0 || p.startedSeq >= x.before) {
@@ -938,11 +854,7 @@ func (x *explainer) assistantStays(id int64, a *pod) {
 		return
 	}
 	sid, _ := x.node(fmt.Sprintf("StatefulSet %s/%s", a.namespace, a.assistant))
-	x.wait(id, sid, Link{
-		What:     fmt.Sprintf("%s stays as long as its StatefulSet", a.title(x.t)),
-		Object:   a.object(),
-		Evidence: owners(x.s.Live("Pod", a.namespace, a.name)),
-	})
+	x.wait(id, sid, assistantStaysRule.link(a.object(), owners(x.s.Live("Pod", a.namespace, a.name)), a.title(x.t)))
 	run := x.t.run(a.namespace, a.pipelineRun)
 	if run == nil {
 		return
@@ -952,11 +864,7 @@ func (x *explainer) assistantStays(id int64, a *pod) {
 		return
 	}
 	rid, fresh := x.node(run.object())
-	x.wait(sid, rid, Link{
-		What:     fmt.Sprintf("StatefulSet %s/%s is deleted only when %s is done", a.namespace, a.assistant, run.object()),
-		Object:   fmt.Sprintf("StatefulSet %s/%s", a.namespace, a.assistant),
-		Evidence: owners(set),
-	})
+	x.wait(sid, rid, assistantUntilDone.link(fmt.Sprintf("StatefulSet %s/%s", a.namespace, a.assistant), owners(set), a.namespace, a.assistant, run.object()))
 	if !fresh {
 		return
 	}
@@ -979,22 +887,14 @@ func (x *explainer) assistantStays(id int64, a *pod) {
 			evidence = reason + ": " + message
 		}
 	}
-	x.wait(rid, x.taskRun(waiting), Link{
-		What:     fmt.Sprintf("%s waits for %s", run.object(), waiting.object()),
-		Object:   run.object(),
-		Evidence: evidence,
-	})
+	x.wait(rid, x.taskRun(waiting), runWaits.link(run.object(), evidence, run.object(), waiting.object()))
 }
 
 // leftSet says that the StatefulSet of an assistant outlives its run, and why, as far
 // as the flags tell: Tekton clears away by those that hold at a run's end
 // (cleanupAffinityAssistantsAndPVCs in pkg/reconciler/pipelinerun).
 func (x *explainer) leftSet(set *history.Object, run *pipelineRun) []Link {
-	links := []Link{{
-		What:     fmt.Sprintf("%s was left behind when %s ended, and nobody deletes it", set.Ref, run.object()),
-		Object:   set.Ref.String(),
-		Evidence: fmt.Sprintf("%s: %s, at %.0f s; %s", run.reason, run.message, run.doneT, owners(set)),
-	}}
+	links := []Link{assistantLeft.link(set.Ref.String(), fmt.Sprintf("%s: %s, at %.0f s; %s", run.reason, run.message, run.doneT, owners(set)), set.Ref, run.object())}
 	first := run.doneSeq
 	for _, r := range run.taskRuns {
 		first = min(first, r.createdSeq)
@@ -1005,11 +905,7 @@ func (x *explainer) leftSet(set *history.Object, run *pipelineRun) []Link {
 		return links
 	}
 	if a, b := flags(then), flags(end); a != nil && b != nil && flagText(a) != flagText(b) {
-		links = append(links, Link{
-			What:     "The feature flags changed in the middle of that run: Tekton clears away by those that hold at a run's end",
-			Object:   b.Ref.String(),
-			Evidence: flagText(a) + " -> " + flagText(b),
-		})
+		links = append(links, assistantLeftFlags.link(b.Ref.String(), flagText(a)+" -> "+flagText(b)))
 	}
 	return links
 }
@@ -1036,11 +932,7 @@ func (x *explainer) repelled(id int64, p *pod, spec *corev1.Pod, nodes []history
 		}
 		found = true
 		aid, fresh := x.node(a.object())
-		x.wait(id, aid, Link{
-			What:     fmt.Sprintf("%s must not run beside %s", p.object(), a.object()),
-			Object:   p.object(),
-			Evidence: evidence,
-		})
+		x.wait(id, aid, awayFromAssistant.link(p.object(), evidence, p.object(), a.object()))
 		if fresh {
 			x.assistantStays(aid, a)
 		}
@@ -1060,11 +952,7 @@ func (x *explainer) notStarted(id int64, p *pod, spec *corev1.Pod) {
 		return e.typ == corev1.EventTypeWarning && e.reason != "FailedScheduling"
 	})
 	if e != nil {
-		x.end(id, Timeout, Link{
-			What:     fmt.Sprintf("%s: %s", p.object(), e.reason),
-			Object:   p.object(),
-			Evidence: clip(e.message),
-		})
+		x.end(id, Timeout, podWarning.link(p.object(), clip(e.message), p.object(), e.reason))
 	}
 }
 
@@ -1102,11 +990,7 @@ func (x *explainer) heldBy(id int64, p *pod, spec *corev1.Pod, h *hold) {
 	x.held[id] = true
 	pv := multiAttach.FindStringSubmatch(h.message)[2]
 	vid, _ := x.node("PersistentVolume " + pv)
-	x.wait(id, vid, Link{
-		What:     fmt.Sprintf("%s needs volume %s on node %s: Multi-Attach error", p.object(), pv, p.node),
-		Object:   p.object(),
-		Evidence: clip(h.message),
-	})
+	x.wait(id, vid, multiAttachError.link(p.object(), clip(h.message), p.object(), pv, p.node))
 	claim := ""
 	for _, name := range claimNames(spec) {
 		if pvc, ok := decode[corev1.PersistentVolumeClaim](x.s, "PersistentVolumeClaim", p.namespace, name); ok && pvc.Spec.VolumeName == pv {
@@ -1117,11 +1001,7 @@ func (x *explainer) heldBy(id int64, p *pod, spec *corev1.Pod, h *hold) {
 	if removed := x.t.nodeRemoved(at, x.before); removed != nil {
 		// That says why the volume is there; what keeps pods together does not.
 		x.foreign, x.shared = true, removed
-		x.end(vid, MultiAttach, Link{
-			What:     fmt.Sprintf("Volume %s is still on node %s, which is gone: nobody says that it is unmounted, and six minutes after its last pod it is detached by force", pv, at),
-			Object:   "PersistentVolume " + pv,
-			Evidence: evidence,
-		})
+		x.end(vid, MultiAttach, volumeNodeGone.link("PersistentVolume "+pv, evidence, pv, at))
 		return
 	}
 	// Others may be waiting for the volume too: it is where it is attached.
@@ -1133,11 +1013,7 @@ func (x *explainer) heldBy(id int64, p *pod, spec *corev1.Pod, h *hold) {
 			x.foreign, x.shared = true, x.sharedBy(p, u, claim)
 		}
 		uid, fresh := x.node(u.object())
-		l := Link{
-			What:     fmt.Sprintf("Volume %s is on node %s, where %s uses it", pv, u.node, u.title(x.t)),
-			Object:   "PersistentVolume " + pv,
-			Evidence: evidence,
-		}
+		l := volumeUsed.link("PersistentVolume "+pv, evidence, pv, u.node, u.title(x.t))
 		if l.Evidence == "" {
 			l.Evidence = x.mountOf(u, claim)
 		}
@@ -1149,12 +1025,11 @@ func (x *explainer) heldBy(id int64, p *pod, spec *corev1.Pod, h *hold) {
 	if len(users) > 0 {
 		return
 	}
-	what := fmt.Sprintf("Volume %s is still on node %s, where no pod uses it any more", pv, at)
+	l := volumeNotUsed.link("PersistentVolume "+pv, evidence, pv, at)
 	if at == "" {
-		what = fmt.Sprintf("Volume %s is on another node", pv)
-		evidence = claimModes(x.s, p.namespace, claim)
+		l = volumeElsewhere.link("PersistentVolume "+pv, claimModes(x.s, p.namespace, claim), pv)
 	}
-	x.end(vid, MultiAttach, Link{What: what, Object: "PersistentVolume " + pv, Evidence: evidence})
+	x.end(vid, MultiAttach, l)
 }
 
 func claimModes(s *history.State, namespace, claim string) string {
@@ -1189,12 +1064,7 @@ func (x *explainer) sharedBy(p, u *pod, claim string) []Link {
 	if len(said) < 2 {
 		return nil // a pod that is no run's
 	}
-	return []Link{{
-		What: fmt.Sprintf("PipelineRuns %s and %s use one claim at the same time, and nothing keeps the pods of different runs on one node",
-			p.pipelineRun, u.pipelineRun),
-		Object:   fmt.Sprintf("PersistentVolumeClaim %s/%s", p.namespace, claim),
-		Evidence: clip(strings.Join(said, "\n")),
-	}}
+	return []Link{runsShareClaim.link(fmt.Sprintf("PersistentVolumeClaim %s/%s", p.namespace, claim), clip(strings.Join(said, "\n")), p.pipelineRun, u.pipelineRun)}
 }
 
 // spread says why pods that use one volume may be on different nodes.
@@ -1209,9 +1079,5 @@ func (x *explainer) spread(p *pod, spec *corev1.Pod) []Link {
 	if f == nil {
 		return nil
 	}
-	return []Link{{
-		What:     "Nothing keeps the run's pods on one node: this one demands no affinity assistant",
-		Object:   f.Ref.String(),
-		Evidence: flagText(f),
-	}}
+	return []Link{noAssistantDemanded.link(f.Ref.String(), flagText(f))}
 }

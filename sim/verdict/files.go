@@ -33,17 +33,9 @@ func (t *timeline) failedPod(r *taskRun, p *pod) (Outcome, []Link, error) {
 
 func (t *timeline) noSpaceCause(s *history.State, r *taskRun, p *pod, f history.Space) []Link {
 	claim := fmt.Sprintf("PersistentVolumeClaim %s/%s", p.namespace, f.Claim)
-	links := append(t.failure(p), Link{
-		What:     fmt.Sprintf("Task %s writes %d bytes more than claim %s has room for", r.task, f.Used+f.Wants-f.Size, f.Claim),
-		Object:   claim,
-		Evidence: fmt.Sprintf("size %d, used %d, wants %d", f.Size, f.Used, f.Wants),
-	})
+	links := append(t.failure(p), claimFull.link(claim, fmt.Sprintf("size %d, used %d, wants %d", f.Size, f.Used, f.Wants), r.task, f.Used+f.Wants-f.Size, f.Claim))
 	if o := s.Get(history.Ref{Kind: "PersistentVolumeClaim", Namespace: p.namespace, Name: f.Claim}); o != nil {
-		links = append(links, Link{
-			What:     fmt.Sprintf("Claim %s asks for that size", f.Claim),
-			Object:   claim,
-			Evidence: "spec.resources: " + o.JSON("spec", "resources"),
-		})
+		links = append(links, claimSize.link(claim, "spec.resources: "+o.JSON("spec", "resources"), f.Claim))
 	}
 	return links
 }
@@ -55,12 +47,7 @@ func (t *timeline) deniedCause(s *history.State, r *taskRun, p *pod, denied fact
 			return append(t.failure(p), l)
 		}
 	}
-	links := append(t.failure(p), Link{
-		What: fmt.Sprintf("Task %s runs as uid %d and groups %s and may not %s %s",
-			r.task, f.UID, numbers(f.Groups), f.Verb, f.Path),
-		Object:   p.object(),
-		Evidence: fmt.Sprintf("%s on claim %s: owner %d, group %d, mode %s", f.Path, f.Claim, f.Owner, f.Group, f.Mode),
-	})
+	links := append(t.failure(p), fileDenied.link(p.object(), fmt.Sprintf("%s on claim %s: owner %d, group %d, mode %s", f.Path, f.Claim, f.Owner, f.Group, f.Mode), r.task, f.UID, numbers(f.Groups), f.Verb, f.Path))
 	var writer *fact[history.File]
 	for i := range t.written {
 		w := &t.written[i]
@@ -69,13 +56,9 @@ func (t *timeline) deniedCause(s *history.State, r *taskRun, p *pod, denied fact
 		}
 	}
 	if writer != nil {
-		l := Link{
-			What:     fmt.Sprintf("%s was written as uid %d with mode %s", writer.data.Path, writer.data.UID, writer.data.Mode),
-			Object:   fmt.Sprintf("PersistentVolumeClaim %s/%s", p.namespace, f.Claim),
-			Evidence: compact(writer.data),
-		}
+		l := fileWritten.link(fmt.Sprintf("PersistentVolumeClaim %s/%s", p.namespace, f.Claim), compact(writer.data), writer.data.Path, writer.data.UID, writer.data.Mode)
 		if writer.data.Task != "" {
-			l.What = fmt.Sprintf("Task %s wrote %s as uid %d with mode %s", writer.data.Task, writer.data.Path, writer.data.UID, writer.data.Mode)
+			l = fileWrittenBy.link(l.Object, l.Evidence, writer.data.Task, writer.data.Path, writer.data.UID, writer.data.Mode)
 		}
 		links = append(links, l)
 	}
@@ -89,21 +72,13 @@ func readOnly(s *history.State, r *taskRun, p *pod, f history.File) (Link, bool)
 	if claim != nil {
 		modes, _ := claim.Field("spec", "accessModes").([]any)
 		if len(modes) > 0 && !slices.ContainsFunc(modes, func(m any) bool { return m != string(corev1.ReadOnlyMany) }) {
-			return Link{
-				What:     fmt.Sprintf("Task %s writes %s, and claim %s is ReadOnlyMany", r.task, f.Path, f.Claim),
-				Object:   claim.Ref.String(),
-				Evidence: "spec.accessModes: " + claim.JSON("spec", "accessModes"),
-			}, true
+			return claimReadOnlyMany.link(claim.Ref.String(), "spec.accessModes: "+claim.JSON("spec", "accessModes"), r.task, f.Path, f.Claim), true
 		}
 	}
 	if !f.ReadOnly {
 		return Link{}, false
 	}
-	l := Link{
-		What:     fmt.Sprintf("Task %s writes %s, and its pod has claim %s read-only", r.task, f.Path, f.Claim),
-		Object:   p.object(),
-		Evidence: "Read-only file system",
-	}
+	l := claimReadOnly.link(p.object(), "Read-only file system", r.task, f.Path, f.Claim)
 	o := s.Get(history.Ref{Kind: "Pod", Namespace: p.namespace, Name: p.name})
 	var spec corev1.Pod
 	if o == nil || o.Decode(&spec) != nil {
@@ -153,12 +128,10 @@ func identity(s *history.State, p *pod) []Link {
 			evidence += fmt.Sprintf(", %s runAsUser: %d", c.Name, *c.SecurityContext.RunAsUser)
 		}
 	}
-	what := fmt.Sprintf("%s gets no group that the file is open to", p.object())
 	if scc := spec.Annotations["openshift.io/scc"]; scc != "" {
-		what = fmt.Sprintf("%s runs under SCC %s and gets no group that the file is open to", p.object(), scc)
-		evidence += ", openshift.io/scc: " + scc
+		return []Link{podSCC.link(p.object(), evidence+", openshift.io/scc: "+scc, p.object(), scc)}
 	}
-	return []Link{{What: what, Object: p.object(), Evidence: evidence}}
+	return []Link{podGroups.link(p.object(), evidence, p.object())}
 }
 
 func numbers(list []int64) string {

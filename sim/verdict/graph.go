@@ -198,11 +198,7 @@ func (w *waitGraph) unheld(from int64) (root, bool) {
 	round := w.path(first, in, func(id int64) bool { return id != first && w.g.HasEdgeFromTo(id, first) })
 	links := append(w.chain(way), w.chain(round)...)
 	last := w.links[[2]int64{round[len(round)-1], first}]
-	links = append(links, last, Link{
-		What:     "Each waits for the next, and the last for the first: none of them can go on",
-		Object:   w.names[first],
-		Evidence: w.circleText(append(round, first)),
-	})
+	links = append(links, last, circleOther.link(w.names[first], w.circleText(append(round, first))))
 	return root{outcome: Deadlock, links: links}, true
 }
 

@@ -98,6 +98,9 @@ func (t *timeline) rulings() ([]ruling, error) {
 	return out, nil
 }
 
+// objectController is Tekton's controller, as links name it.
+const objectController = "Deployment tekton-pipelines-controller"
+
 // configWords are what Tekton says of a configuration it does not take: the
 // store of knative.dev/pkg/configmap, the flags' own parser
 // (pkg/apis/config/feature_flags.go) and, in 0.50, the reconciler that meets a
@@ -129,26 +132,24 @@ func tektonConfig(o history.Ref) bool {
 
 // invalidConfig looks for a configuration that Tekton refuses.
 func (t *timeline) invalidConfig() (ruling, bool) {
-	object, evidence, what := "", "", ""
+	object, evidence, rule := "", "", configRefusedOnWrite
 	for _, e := range t.refused {
 		if RefusedConfig(e) != "" {
-			object, evidence, what = e.Object.String(), e.Message, "The configuration is refused when it is written"
+			object, evidence = e.Object.String(), e.Message
 			break
 		}
 	}
 	if evidence == "" {
 		for _, e := range t.logs {
 			if RefusedConfig(e) != "" {
-				object, evidence = "Deployment tekton-pipelines-controller", e.Message
-				what = "Tekton's controller does not take its configuration"
+				object, evidence, rule = objectController, e.Message, configNotTaken
 				break
 			}
 		}
 	}
 	for _, x := range t.exits {
 		if configWords.MatchString(x.data.Message) {
-			object, evidence = "Deployment tekton-pipelines-controller", x.data.Message
-			what = "Tekton's controller does not start: it does not take its configuration"
+			object, evidence, rule = objectController, x.data.Message, configStopsController
 		}
 	}
 	if evidence == "" {
@@ -161,15 +162,15 @@ func (t *timeline) invalidConfig() (ruling, bool) {
 			if run.reason != "" {
 				state = run.reason + ": " + run.message
 			}
-			r.cause = append(r.cause, Link{What: run.object() + " is not worked on", Object: run.object(), Evidence: state})
+			r.cause = append(r.cause, runNotWorkedOn.link(run.object(), state, run.object()))
 			since := t.lastProgress(run, t.end())
 			r.blockedSince = &since
 			break
 		}
 	}
-	r.cause = append(r.cause, Link{What: what, Object: object, Evidence: clip(evidence)})
+	r.cause = append(r.cause, rule.link(object, clip(evidence)))
 	if f := flags(t.lastState); f != nil {
-		r.cause = append(r.cause, Link{What: "The feature flags say so", Object: f.Ref.String(), Evidence: flagText(f)})
+		r.cause = append(r.cause, configFlags.link(f.Ref.String(), flagText(f)))
 	}
 	return r, true
 }
@@ -185,7 +186,7 @@ func (t *timeline) refusedManifest() (ruling, bool) {
 		default:
 			continue
 		}
-		l := Link{What: e.Object.String() + " is refused", Object: e.Object.String(), Evidence: clip(e.Message)}
+		l := manifestRefused.link(e.Object.String(), clip(e.Message), e.Object.String())
 		outcome := InvalidPipeline
 		if denied(e) {
 			outcome = AdmissionDenied
@@ -320,11 +321,7 @@ func (t *taskRun) revived() []Link {
 	if t.again == 0 || t.overlap == nil || !t.overlap.data.Stale {
 		return nil
 	}
-	return []Link{{
-		What:     fmt.Sprintf("%s of task %s came to life again after its end: Tekton's controller heard that the pod was gone before it heard of that end, which it had just written, made the pod anew and wrote over the end", t.object(), t.task),
-		Object:   t.object(),
-		Evidence: clip(fmt.Sprintf("ended at %.0f s, alive again at %.0f s; then %s", t.doneT, t.again, t.then)),
-	}}
+	return []Link{taskRevived.link(t.object(), clip(fmt.Sprintf("ended at %.0f s, alive again at %.0f s; then %s", t.doneT, t.again, t.then)), t.object(), t.task)}
 }
 
 // leaseLinks says that nobody worked on a run for as long as the lease of a
@@ -346,11 +343,7 @@ func (t *timeline) leaseLinks(run *pipelineRun) []Link {
 	if held == nil {
 		return nil
 	}
-	return []Link{{
-		What:     "Tekton's controller was killed, and the next one could not act before the lease of that one had run out",
-		Object:   "Deployment tekton-pipelines-controller",
-		Evidence: fmt.Sprintf("at %.0f s it finds a lease that holds for %.0f s%s", held.t, held.data.Seconds, until),
-	}}
+	return []Link{leaseHeld.link(objectController, fmt.Sprintf("at %.0f s it finds a lease that holds for %.0f s%s", held.t, held.data.Seconds, until))}
 }
 
 // deletedRun says that a PipelineRun was deleted before it ended and before
@@ -359,11 +352,8 @@ func (t *timeline) deletedRun(run *pipelineRun) *Link {
 	if run.gone == nil || run.status != "" || slices.ContainsFunc(t.stalls, func(s fact[history.Stalled]) bool { return s.t < run.gone.T }) {
 		return nil
 	}
-	return &Link{
-		What:     run.object() + " was deleted in the middle, and its TaskRuns and pods with it",
-		Object:   run.object(),
-		Evidence: fmt.Sprintf("deleted by %s, at %.0f s", run.gone.Actor, run.gone.T),
-	}
+	l := runDeleted.link(run.object(), fmt.Sprintf("deleted by %s, at %.0f s", run.gone.Actor, run.gone.T), run.object())
+	return &l
 }
 
 // unreadLog says that Tekton may not read the log of its results sidecar, so that
@@ -373,11 +363,7 @@ func (t *timeline) unreadLog(run *pipelineRun) []Link {
 		if r := t.taskRun(e.Object.Namespace, e.Object.Name); r == nil || !slices.Contains(run.taskRuns, r) || !strings.Contains(e.Message, `cannot get resource "pods/log"`) {
 			continue
 		}
-		return []Link{{
-			What:     "Tekton's controller may not read the log of its results sidecar, where results-from: sidecar-logs has the results",
-			Object:   e.Object.String(),
-			Evidence: clip(e.Message),
-		}}
+		return []Link{logUnread.link(e.Object.String(), clip(e.Message))}
 	}
 	return nil
 }
@@ -398,42 +384,33 @@ func (t *timeline) stoppedLink() (*Link, int) {
 	if last == nil || len(t.starts) > 0 && t.starts[len(t.starts)-1].seq > last.seq {
 		return nil, 0
 	}
-	l := &Link{
-		What:     "Tekton's controller was stopped in the middle of the run and not started again",
-		Object:   "Deployment tekton-pipelines-controller",
-		Evidence: fmt.Sprintf("%s, at %.0f s", last.data.What, last.t),
-	}
+	l := controllerStopped.link(objectController, fmt.Sprintf("%s, at %.0f s", last.data.What, last.t))
 	if last.data.Failure != "" {
-		l.What = "Tekton's controller did not come up again in the middle of the run"
-		l.Evidence = clip(last.data.Failure)
+		l = controllerNotUp.link(objectController, clip(last.data.Failure))
 	}
-	return l, last.seq
+	return &l, last.seq
 }
 
 func (t *timeline) runLink(run *pipelineRun) Link {
-	l := Link{What: run.object() + " did not finish", Object: run.object(), Evidence: clip(run.reason + ": " + run.message)}
+	rule, evidence := runUnfinished, clip(run.reason+": "+run.message)
 	if run.status == "False" {
-		l.What = run.object() + " failed"
+		rule = runFailed
 	}
 	if run.reason == "" {
-		l.Evidence = "it has no status"
+		evidence = "it has no status"
 	}
-	return l
+	return rule.link(run.object(), evidence, run.object())
 }
 
 func taskLink(r *taskRun) Link {
-	l := Link{
-		What:     fmt.Sprintf("%s of task %s did not finish", r.object(), r.task),
-		Object:   r.object(),
-		Evidence: clip(r.reason + ": " + r.message),
-	}
+	rule, evidence := taskUnfinished, clip(r.reason+": "+r.message)
 	if r.status == "False" {
-		l.What = fmt.Sprintf("%s of task %s failed", r.object(), r.task)
+		rule = taskFailed
 	}
 	if r.reason == "" {
-		l.Evidence = "it has no status"
+		evidence = "it has no status"
 	}
-	return l
+	return rule.link(r.object(), evidence, r.object(), r.task)
 }
 
 // runItself judges a PipelineRun none of whose TaskRuns says why it did not
@@ -449,7 +426,7 @@ func (t *timeline) runItself(run *pipelineRun) ruling {
 	}
 	if len(run.refused) > 0 {
 		e := run.refused[len(run.refused)-1]
-		r.cause = append(r.cause, Link{What: e.Object.String() + " is refused by the API server", Object: e.Object.String(), Evidence: clip(e.Message)})
+		r.cause = append(r.cause, runRefusedWrite.link(e.Object.String(), clip(e.Message), e.Object.String()))
 		r.cause = append(r.cause, refusalCause(s, run.namespace, e.Message, nil)...)
 		switch {
 		case run.reason == noAssistant || run.reason == oldNoSet || run.reason == noClaim:
@@ -466,14 +443,12 @@ func (t *timeline) runItself(run *pipelineRun) ruling {
 	}
 	if r.outcome == Timeout {
 		if f := t.finished; f != nil && f.data.Busy != "" && run.status == "" {
-			r.cause = append(r.cause, Link{What: "Tekton's controller takes it up again and again and changes nothing, not even after its time is up",
-				Object: run.object(), Evidence: clip("work queue: " + f.data.Busy)})
+			r.cause = append(r.cause, runBusy.link(run.object(), clip("work queue: "+f.data.Busy)))
 		}
 		r.cause = append(r.cause, t.unresolved(s, "PipelineRun", run.namespace, run.name)...)
 		r.cause = append(r.cause, untaken(s, run)...)
 		if o := s.Live("PipelineRun", run.namespace, run.name); o != nil && o.Text("spec", "status") == pendingRun {
-			r.cause = append(r.cause, Link{What: run.object() + " is not to begin before somebody takes its spec.status away",
-				Object: run.object(), Evidence: "spec.status: " + o.JSON("spec", "status")})
+			r.cause = append(r.cause, runPending.link(run.object(), "spec.status: "+o.JSON("spec", "status"), run.object()))
 		}
 	}
 	if r.outcome != Failed && r.outcome != AdmissionDenied || run.status == "" {
@@ -486,11 +461,7 @@ func (t *timeline) runItself(run *pipelineRun) ruling {
 		if last := t.exits[n-1]; len(t.starts) == 0 || t.starts[len(t.starts)-1].seq < last.seq {
 			// Nobody was left to work on the run: not a matter of time.
 			r.outcome = Failed
-			r.cause = append(r.cause, Link{
-				What:     fmt.Sprintf("Tekton's controller ended by itself with exit code %d", last.data.ExitCode),
-				Object:   "Deployment tekton-pipelines-controller",
-				Evidence: clip(compact(last.data)),
-			})
+			r.cause = append(r.cause, controllerEnded.link(objectController, clip(compact(last.data)), last.data.ExitCode))
 		}
 	}
 	return r
@@ -509,11 +480,7 @@ func (t *timeline) admittedLate(r *taskRun, p *pod) []Link {
 		return nil
 	}
 	first, last := refused[0], refused[len(refused)-1]
-	links := []Link{{
-		What:     fmt.Sprintf("The API server refused the pod of task %s until then: it was made at %.0f s and not at %.0f s", r.task, p.created, first.T),
-		Object:   r.object(),
-		Evidence: clip(last.Message),
-	}}
+	links := []Link{taskPodRefusedFirst.link(r.object(), clip(last.Message), r.task, p.created, first.T)}
 	if s, err := t.state(last.Seq); err == nil {
 		links = append(links, refusalCause(s, r.namespace, last.Message, refusedPod(last))...)
 	}
@@ -528,11 +495,7 @@ func (t *timeline) unresolved(s *history.State, kind, namespace, name string) []
 			continue
 		}
 		request := o.Ref.String()
-		root := Link{
-			What:     fmt.Sprintf("%s for resolver %s was never answered", request, o.Text("metadata", "labels", resolver.Label)),
-			Object:   request,
-			Evidence: clip("spec.params: " + o.JSON("spec", "params")),
-		}
+		root := taskUnanswered.link(request, clip("spec.params: "+o.JSON("spec", "params")), request, o.Text("metadata", "labels", resolver.Label))
 		for _, e := range t.logs {
 			if e.Actor == resolver.Actor && e.Object.Kind == o.Ref.Kind && e.Object.Name == o.Ref.Name {
 				root.What, root.Evidence = "The resolver has nothing for "+request, clip(e.Message)
@@ -540,7 +503,7 @@ func (t *timeline) unresolved(s *history.State, kind, namespace, name string) []
 		}
 		for _, e := range t.refused {
 			if e.Actor == resolver.Actor && e.Object.Name == o.Ref.Name {
-				return []Link{{What: "The API server refused the resolver's answer", Object: request, Evidence: clip(e.Message)}, root}
+				return []Link{taskAnswerRefused.link(request, clip(e.Message)), root}
 			}
 		}
 		return []Link{root}
@@ -555,11 +518,7 @@ func untaken(s *history.State, run *pipelineRun) []Link {
 			if status, _, _ := succeeded(o); status != "" || o.Field("status", "conditions") != nil || !belongs(o, "PipelineRun", run.namespace, run.name) {
 				continue
 			}
-			return []Link{{
-				What:     fmt.Sprintf("%s was never taken up: no controller of this custom task runs here", o.Ref),
-				Object:   o.Ref.String(),
-				Evidence: clip("spec.customRef: " + o.JSON("spec", "customRef")),
-			}}
+			return []Link{customUntaken.link(o.Ref.String(), clip("spec.customRef: "+o.JSON("spec", "customRef")), o.Ref)}
 		}
 	}
 	return nil
@@ -614,7 +573,7 @@ func (t *timeline) judgeTaskRun(run *pipelineRun, r *taskRun) (ruling, bool, err
 			outcome = InvalidPipeline
 		}
 		if !strings.Contains(r.message, e.Message) {
-			cause = append(cause, Link{What: fmt.Sprintf("The pod of task %s is refused by the API server", r.task), Object: r.object(), Evidence: clip(e.Message)})
+			cause = append(cause, taskPodRefused.link(r.object(), clip(e.Message), r.task))
 		}
 		return ruling{outcome: outcome, cause: append(cause, refusalCause(s, r.namespace, e.Message, refusedPod(e))...)}, true, nil
 	}
@@ -670,14 +629,10 @@ func (t *timeline) tooManyClaims(r *taskRun) []Link {
 	}
 	var links []Link
 	if o := s.Live("TaskRun", r.namespace, r.name); o != nil {
-		links = append(links, Link{
-			What:     fmt.Sprintf("Task %s has workspaces on several claims, and with an assistant for each workspace a task may have one", r.task),
-			Object:   r.object(),
-			Evidence: "spec.workspaces: " + o.JSON("spec", "workspaces"),
-		})
+		links = append(links, taskManyClaims.link(r.object(), "spec.workspaces: "+o.JSON("spec", "workspaces"), r.task))
 	}
 	if f := flags(s); f != nil {
-		links = append(links, Link{What: "The feature flags ask for an assistant for each workspace", Object: f.Ref.String(), Evidence: flagText(f)})
+		links = append(links, flagsPerWorkspace.link(f.Ref.String(), flagText(f)))
 	}
 	return links
 }
@@ -691,30 +646,21 @@ func (t *timeline) failure(p *pod) []Link {
 		return links
 	}
 	if c := firstFailure(p); c != nil {
-		name := "Container " + c.data.Name
+		rule, name := containerExit, c.data.Name
 		if c.data.Step != "" {
-			name = "Step " + c.data.Step
+			rule, name = stepExit, c.data.Step
 		}
-		l := Link{
-			What:     fmt.Sprintf("%s of %s ended with exit code %d", name, p.title(t), c.data.ExitCode),
-			Object:   p.object(),
-			Evidence: strings.TrimSpace(c.data.Reason + ": " + c.data.Message),
-		}
-		l.Evidence = strings.TrimSuffix(l.Evidence, ":")
-		return []Link{l}
+		evidence := strings.TrimSuffix(strings.TrimSpace(c.data.Reason+": "+c.data.Message), ":")
+		return []Link{rule.link(p.object(), evidence, name, p.title(t), c.data.ExitCode)}
 	}
 	for _, f := range p.refusals {
-		return []Link{{
-			What:     fmt.Sprintf("The kubelet of node %s does not take %s", f.data.Node, p.title(t)),
-			Object:   p.object(),
-			Evidence: strings.TrimSpace(f.data.Reason + ": " + f.data.Message),
-		}}
+		return []Link{kubeletRefuses.link(p.object(), strings.TrimSpace(f.data.Reason+": "+f.data.Message), f.data.Node, p.title(t))}
 	}
 	e := t.lastEvent("Pod", p.namespace, p.name, t.end(), func(e event) bool {
 		return e.typ == corev1.EventTypeWarning && e.reason != "FailedScheduling"
 	})
 	if e != nil {
-		return []Link{{What: fmt.Sprintf("%s: %s", p.title(t), e.reason), Object: p.object(), Evidence: clip(e.message)}}
+		return []Link{podWarning.link(p.object(), clip(e.message), p.title(t), e.reason)}
 	}
 	return nil
 }
@@ -820,11 +766,7 @@ func (t *timeline) ranOut(run *pipelineRun, r *taskRun, p *pod) (ruling, bool, e
 	if outcome, links, err := t.failedPod(r, p); err != nil || outcome != "" {
 		return ruling{outcome: outcome, cause: append([]Link{taskLink(r)}, links...)}, true, err
 	}
-	cause := []Link{t.runLink(run), taskLink(r), {
-		What:     fmt.Sprintf("The steps of %s were still running", p.title(t)),
-		Object:   p.object(),
-		Evidence: "on node " + p.node,
-	}}
+	cause := []Link{t.runLink(run), taskLink(r), stepsRunning.link(p.object(), "on node "+p.node, p.title(t))}
 	cause = append(cause, t.begunAgain(r)...)
 	object, fields := r.object(), ""
 	if o := t.lastState.Get(history.Ref{Kind: "TaskRun", Namespace: r.namespace, Name: r.name}); o != nil && r.reason == "TaskRunTimeout" {
@@ -838,7 +780,7 @@ func (t *timeline) ranOut(run *pipelineRun, r *taskRun, p *pod) (ruling, bool, e
 	}
 	cause = append(cause, t.admittedLate(r, p)...)
 	if fields != "" && !strings.HasSuffix(fields, ": ") && t.boundMet() == "" {
-		cause = append(cause, Link{What: "Its time was up", Object: object, Evidence: fields})
+		cause = append(cause, timeUp.link(object, fields))
 	}
 	return ruling{outcome: Timeout, cause: cause}, true, nil
 }
@@ -859,18 +801,13 @@ func (t *timeline) begunAgain(r *taskRun) []Link {
 	}
 	i, _ := slices.BinarySearchFunc(t.entries, last.stopSeq, func(e history.Entry, seq int) int { return e.Seq - seq })
 	stop := t.entries[i]
-	l := Link{
-		What:     fmt.Sprintf("The task began from its start %s: %s was deleted by %s while its steps ran", again(times), last.object(), stop.Actor),
-		Object:   last.object(),
-		Evidence: fmt.Sprintf("deleted by %s, the last time at %.0f s", stop.Actor, stop.T),
-	}
+	l := taskBegunAgain.link(last.object(), fmt.Sprintf("deleted by %s, the last time at %.0f s", stop.Actor, stop.T), again(times), last.object(), stop.Actor)
 	if s, err := t.state(last.stopSeq); err == nil {
 		node, spec := s.Live("Node", "", last.node), s.Live("Pod", last.namespace, last.name)
 		e := t.lastEvent("Pod", last.namespace, last.name, last.stopSeq, func(e event) bool { return e.reason == "TaintManagerEviction" })
 		if e != nil && node != nil && spec != nil {
-			l.What = fmt.Sprintf("The task began from its start %s: a taint of node %s evicts %s while its steps run", again(times), last.node, last.object())
-			l.Evidence = fmt.Sprintf("%s: %s, the last time at %.0f s; %s spec.taints: %s; the pod's tolerations: %s",
-				e.reason, e.message, stop.T, node.Ref, node.JSON("spec", "taints"), spec.JSON("spec", "tolerations"))
+			l = taskBegunAgainTaint.link(last.object(), fmt.Sprintf("%s: %s, the last time at %.0f s; %s spec.taints: %s; the pod's tolerations: %s",
+				e.reason, e.message, stop.T, node.Ref, node.JSON("spec", "taints"), spec.JSON("spec", "tolerations")), again(times), last.node, last.object())
 		}
 	}
 	return append([]Link{l}, t.nodeRemoved(last.node, last.stopSeq)...)
@@ -904,8 +841,7 @@ func (t *timeline) heldOnce(run *pipelineRun) ([]Link, error) {
 		found, _ := x.resolve(id)
 		links := append(found.links, x.spread(p, spec)...)
 		if p.volumesSeq > h.seq && p.assistant == "" && len(found.links) > 0 {
-			links[0].What = fmt.Sprintf("%s was held by a Multi-Attach error until volume %s came to node %s",
-				p.title(t), multiAttach.FindStringSubmatch(h.message)[2], p.node)
+			links[0] = multiAttachOver.link(links[0].Object, links[0].Evidence, p.title(t), multiAttach.FindStringSubmatch(h.message)[2], p.node)
 		}
 		return links, nil
 	}

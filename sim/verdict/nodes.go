@@ -19,11 +19,7 @@ func (t *timeline) nodeRemoved(node string, before int) []Link {
 		if e.Verb != history.VerbDelete {
 			return nil
 		}
-		return []Link{{
-			What:     fmt.Sprintf("Node %s was taken away, and what ran on it with it", node),
-			Object:   "Node " + node,
-			Evidence: fmt.Sprintf("deleted by %s at %.0f s", e.Actor, e.T),
-		}}
+		return []Link{nodeRemovedRule.link("Node "+node, fmt.Sprintf("deleted by %s at %.0f s", e.Actor, e.T), node)}
 	}
 	return nil
 }
@@ -37,7 +33,7 @@ func (t *timeline) lostNode(p *pod) []Link {
 	if removed == nil {
 		return nil
 	}
-	l := Link{What: fmt.Sprintf("%s was on node %s, which is gone", p.title(t), p.node), Object: p.object()}
+	l := podNodeGone.link(p.object(), "", p.title(t), p.node)
 	s, err := t.state(p.overSeq + 1)
 	if err != nil {
 		return nil

@@ -20,10 +20,7 @@ func (t *timeline) preempted(r *taskRun, before int) []Link {
 		if e == nil {
 			continue
 		}
-		put := Link{
-			What:   fmt.Sprintf("%s was preempted before that, by a pod of higher priority", p.title(t)),
-			Object: p.object(), Evidence: clip(e.message),
-		}
+		put := podPreempted.link(p.object(), clip(e.message), p.title(t))
 		m := preemptor.FindStringSubmatch(e.message)
 		s, err := t.state(e.seq)
 		if m == nil || err != nil {
@@ -41,11 +38,7 @@ func (t *timeline) preempted(r *taskRun, before int) []Link {
 			if o.Decode(&pod) != nil {
 				break
 			}
-			return []Link{put, {
-				What:     fmt.Sprintf("%s has priority %s, that of the run's pod is %s", o.Ref, priority(&pod), priority(victim)),
-				Object:   o.Ref.String(),
-				Evidence: fmt.Sprintf("priorityClassName: %q, the other's: %q", pod.Spec.PriorityClassName, victim.Spec.PriorityClassName),
-			}}
+			return []Link{put, podPriority.link(o.Ref.String(), fmt.Sprintf("priorityClassName: %q, the other's: %q", pod.Spec.PriorityClassName, victim.Spec.PriorityClassName), o.Ref, priority(&pod), priority(victim))}
 		}
 		return []Link{put}
 	}

@@ -35,6 +35,9 @@ var Outcomes = []Outcome{
 
 // Link is one link of a causal chain, from the symptom to the root.
 type Link struct {
+	// Rule is the ID of the rule that the link is an instance of ([Rules]); empty in
+	// results of before there were rules.
+	Rule string `json:"rule,omitempty"`
 	// What is one sentence.
 	What string `json:"what"`
 	// Object is what it is about ("Pod ns/name").
