@@ -21,6 +21,7 @@ const (
 	FactImagePulled     = "ImagePulled"     // [ImagePull]
 	FactContainer       = "Container"       // [Container]: a container ended
 	FactFileWritten     = "FileWritten"     // [File]
+	FactFileDeleted     = "FileDeleted"     // [File]: with Verb delete; what was there is gone
 	FactFileDenied      = "FileDenied"      // [File]: permission denied; Verb read or write
 	FactContainersBusy  = "ContainersBusy"  // [Volume] with Node only: all images are there, containers run
 	FactDisk            = "Disk"            // [Disk]: the pod is evicted, or a step of it fails, for want of room on its node's disk
@@ -123,7 +124,7 @@ type Container struct {
 type File struct {
 	Claim string `json:"claim"`
 	Path  string `json:"path"`
-	// Verb is "read" or "write".
+	// Verb is "read", "write" or "delete".
 	Verb string `json:"verb"`
 	// UID and Groups are the process's, Owner, Group and Mode the file's (or,
 	// for a refused creation, the folder's).

@@ -483,12 +483,15 @@ func (k *Kubelets) writes(ctx context.Context, p *pod, c *container, m scenario.
 		if !ok {
 			continue
 		}
-		err := storage.ErrReadOnly
+		gone, err := false, storage.ErrReadOnly
 		if !a.readOnly {
-			err = k.o.Storage.Volume(a.mount.pv).Delete(proc, path.Join(a.prefix, r.Path))
+			gone, err = k.o.Storage.Volume(a.mount.pv).Delete(proc, path.Join(a.prefix, r.Path))
 		}
 		if err != nil {
 			return k.accessFact(p, a, proc, "write", r.Path, storage.Entry{}, err)
+		}
+		if gone {
+			k.accessFact(p, a, proc, "delete", r.Path, storage.Entry{}, nil)
 		}
 	}
 	return ""

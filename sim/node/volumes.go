@@ -678,8 +678,11 @@ func (k *Kubelets) accessFact(p *pod, a access, proc storage.Process, verb, path
 	var space *storage.SpaceError
 	switch {
 	case err == nil:
-		if verb == "write" {
+		switch verb {
+		case "write":
 			k.fact(p, history.FactFileWritten, file)
+		case "delete":
+			k.fact(p, history.FactFileDeleted, file)
 		}
 		return ""
 	case errors.As(err, &denied):

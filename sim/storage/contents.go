@@ -335,24 +335,24 @@ func (v *Volume) MakeSubPath(p string) {
 }
 
 // Delete removes a path and all below it and frees its bytes. A path that is
-// not there is no error.
-func (v *Volume) Delete(proc Process, p string) error {
+// not there is no error. It returns whether anything was there.
+func (v *Volume) Delete(proc Process, p string) (bool, error) {
 	p = clean(p)
 	dir, err := v.search(proc, "write", p)
 	if err != nil {
-		return err
+		return false, err
 	}
 	if v.entries[p] == nil {
-		return nil
+		return false, nil
 	}
 	if p != "" && !allows(proc, dir, dir.Mode, 3) {
-		return &DeniedError{Verb: "write", Path: p, Entry: *dir}
+		return false, &DeniedError{Verb: "write", Path: p, Entry: *dir}
 	}
 	below := v.under(p)
 	for _, q := range below {
 		// Emptying a folder needs its own write permission.
 		if e := v.entries[q]; e.Dir && (e.Files > 0 || q != below[len(below)-1]) && !allows(proc, e, e.Mode, 3) {
-			return &DeniedError{Verb: "write", Path: p, Entry: *e}
+			return false, &DeniedError{Verb: "write", Path: p, Entry: *e}
 		}
 	}
 	for _, q := range below {
@@ -361,7 +361,7 @@ func (v *Volume) Delete(proc Process, p string) error {
 			delete(v.entries, q)
 		}
 	}
-	return nil
+	return true, nil
 }
 
 // ChangeOwnership does what the kubelet does for fsGroup when it mounts a

@@ -77,7 +77,7 @@ func runCommand(t *testing.T, out *strings.Builder, v *Volume, fields []string) 
 	case "read":
 		answer(v.Read(p, args["path"]))
 	case "delete":
-		if err := v.Delete(p, args["path"]); err != nil {
+		if _, err := v.Delete(p, args["path"]); err != nil {
 			fmt.Fprintln(out, err)
 		}
 	case "subpath":

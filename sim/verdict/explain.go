@@ -231,7 +231,7 @@ func (x *explainer) unscheduled(id int64, p *pod, spec *corev1.Pod) {
 	}
 	if len(nodes) > 0 && len(byCluster) == len(nodes) {
 		if x.stalled || lasting(nodes) {
-			x.end(id, Unschedulable, nodeLinks(p, spec, byCluster)...)
+			x.end(id, Unschedulable, append(x.nodeLinks(p, spec, byCluster), x.refusalOrigin(p, spec, byCluster)...)...)
 		}
 		return
 	}
@@ -269,7 +269,7 @@ func pressed(n history.NodeRefusal) bool {
 
 // nodeLinks say why nodes do not take a pod as declared, one link for the nodes
 // with the same reasons.
-func nodeLinks(p *pod, spec *corev1.Pod, nodes []history.NodeRefusal) []Link {
+func (x *explainer) nodeLinks(p *pod, spec *corev1.Pod, nodes []history.NodeRefusal) []Link {
 	type group struct {
 		names []string
 		text  string
@@ -312,6 +312,9 @@ func nodeLinks(p *pod, spec *corev1.Pod, nodes []history.NodeRefusal) []Link {
 			}
 		case strings.Contains(g.text, "Insufficient"):
 			rule, evidence = nodeFull, g.text+"; the pod requests: "+compact(requests(spec))
+			if rooms := x.rooms(g.names, g.text); rooms != "" {
+				evidence += "; " + rooms
+			}
 		case strings.Contains(g.text, "volume node affinity"), strings.Contains(g.text, "PersistentVolume's node affinity"):
 			rule = nodeVolume
 		}
@@ -427,11 +430,64 @@ func (x *explainer) doomedClaim(id int64, namespace, name string, pvc *corev1.Pe
 	if o := x.s.Get(history.Ref{Kind: "PersistentVolumeClaim", Namespace: namespace, Name: name}); o != nil && o.CondemnedBy != "" {
 		l = claimDoomedBy.link(l.Object, l.Evidence+fmt.Sprintf("; deletion asked for by %s at %.0f s", o.CondemnedBy, o.CondemnedAt), name, o.CondemnedBy)
 	}
-	for _, u := range x.users(namespace, name, func(p *pod) bool { return p.boundSeq != 0 && p.boundSeq < x.before }) {
-		l.Evidence += "; in use by " + u.title(x.t)
-	}
-	x.end(id, Deadlock, l)
+	x.end(id, Deadlock, append(x.keepers(id, namespace, name), l)...)
 }
+
+// keepers say for whose sake a claim that is being deleted stays, with what they wait
+// for themselves: every pod that has a node uses its claims until it is deleted, also
+// one that has ended (pkg/controller/volume/pvcprotection of Kubernetes).
+func (x *explainer) keepers(id int64, namespace, name string) []Link {
+	object := fmt.Sprintf("PersistentVolumeClaim %s/%s", namespace, name)
+	var links []Link
+	for _, o := range x.s.List("Pod") {
+		p := x.t.pod(namespace, o.Ref.Name, x.before)
+		var spec corev1.Pod
+		if o.Ref.Namespace != namespace || p == nil || p.boundSeq == 0 || p.boundSeq >= x.before || o.Decode(&spec) != nil || !slices.Contains(claimNames(&spec), name) {
+			continue
+		}
+		evidence := x.mountOf(p, name)
+		if p.overSeq != 0 && p.overSeq < x.before {
+			evidence = "status.phase: " + string(spec.Status.Phase) + "; " + evidence
+		}
+		l := claimKept.link(object, evidence, name, p.title(x.t))
+		uid, fresh := x.node(p.object())
+		x.wait(id, uid, l)
+		if fresh && p.assistant != "" {
+			x.holds(uid, p)
+			if way := x.trail(uid); len(way) > 1 {
+				l.Behind = x.chain(way)
+			}
+		}
+		links = append(links, l)
+	}
+	return links
+}
+
+// attemptGoesOn is the container of an earlier attempt of a pod's task that still runs
+// though all of its steps have ended; empty if u is no such attempt.
+func (x *explainer) attemptGoesOn(p, u *pod) string {
+	if u.taskRun == "" || u.taskRun != p.taskRun || u.namespace != p.namespace {
+		return ""
+	}
+	spec, ok := decode[corev1.Pod](x.s, "Pod", u.namespace, u.name)
+	if !ok {
+		return ""
+	}
+	sidecar := ""
+	for _, c := range spec.Status.ContainerStatuses {
+		switch {
+		case c.State.Running == nil:
+		case !strings.HasPrefix(c.Name, sidecarPrefix):
+			return ""
+		default:
+			sidecar = c.Name
+		}
+	}
+	return sidecar
+}
+
+// sidecarPrefix begins the names of a TaskRun's sidecars in its pod (pkg/pod of Tekton).
+const sidecarPrefix = "sidecar-"
 
 func (x *explainer) unboundClaim(id int64, namespace, name string, pvc *corev1.PersistentVolumeClaim) {
 	failed := x.t.lastEvent("PersistentVolumeClaim", namespace, name, x.before, func(e event) bool {
@@ -515,9 +571,10 @@ func (x *explainer) affinity(id int64, p *pod, spec *corev1.Pod, refusing []hist
 	// The assistant is there: the pod may go to its node only, and that node
 	// refuses it.
 	var why []string
+	var its []history.NodeRefusal
 	for _, n := range refusing {
 		if n.Node == a.node && (x.stalled || lasting([]history.NodeRefusal{n})) {
-			why = n.Reasons
+			why, its = n.Reasons, []history.NodeRefusal{n}
 			if len(n.Taints) > 0 {
 				why = []string{"taints not tolerated: {" + strings.Join(n.Taints, "}, {") + "}"}
 			}
@@ -527,9 +584,11 @@ func (x *explainer) affinity(id int64, p *pod, spec *corev1.Pod, refusing []hist
 		return
 	}
 	node, _ := x.node("Node " + a.node)
-	x.wait(id, node, link)
+	reasons := strings.Join(why, ", ")
+	x.wait(id, node, link).closes(circleAssistantNode.link(p.object(), link.Evidence, p.object(), a.node, reasons),
+		append(x.nodeLinks(p, spec, its), x.refusalOrigin(p, spec, its)...)...)
 	aid, _ := x.node(a.object())
-	x.wait(node, aid, assistantHolds.link("Node "+a.node, strings.Join(why, ", "), a.node))
+	x.wait(node, aid, assistantHolds.link("Node "+a.node, reasons, a.node))
 	x.assistantStays(aid, a)
 }
 
@@ -631,6 +690,10 @@ func (x *explainer) missingSet(id int64, p *pod, assistant string, gone *history
 		evidence = "the run's StatefulSets: " + strings.Join(sets, ", ")
 	}
 	links := []Link{assistantNeverMade.link(setName, evidence, setName)}
+	if annotated := x.assistantAnnotation(assistant); annotated != nil {
+		x.end(id, Deadlock, append(links, annotated...)...)
+		return
+	}
 	x.end(id, Deadlock, append(links, x.whyNoSet(assistant)...)...)
 }
 
@@ -776,7 +839,8 @@ func (x *explainer) exclusive(id int64, p *pod, spec *corev1.Pod) {
 			continue
 		}
 		claim, _ := x.node(fmt.Sprintf("PersistentVolumeClaim %s/%s", p.namespace, name))
-		x.wait(id, claim, needsExclusive.link(p.object(), fmt.Sprintf("PersistentVolumeClaim %s/%s spec.accessModes: %s", p.namespace, name, compact(pvc.Spec.AccessModes)), p.object(), name))
+		x.wait(id, claim, needsExclusive.link(p.object(), fmt.Sprintf("PersistentVolumeClaim %s/%s spec.accessModes: %s", p.namespace, name, compact(pvc.Spec.AccessModes)), p.object(), name)).
+			closes(circleExclusive.link(p.object(), x.mountOf(holders[0], name), p.object(), name, holders[0].title(x.t), p.object()))
 		for _, h := range holders {
 			hid, fresh := x.node(h.object())
 			x.wait(claim, hid, claimInUse.link(fmt.Sprintf("PersistentVolumeClaim %s/%s", p.namespace, name), x.mountOf(h, name), name, h.title(x.t)))
@@ -932,13 +996,17 @@ func (x *explainer) repelled(id int64, p *pod, spec *corev1.Pod, nodes []history
 		}
 		found = true
 		aid, fresh := x.node(a.object())
-		x.wait(id, aid, awayFromAssistant.link(p.object(), evidence, p.object(), a.object()))
+		circle := circleApart.link(p.object(), evidence, p.object(), a.object())
+		if term, _ := assistantTerm(spec); term != nil {
+			circle = circleAssistantApart.link(p.object(), "podAffinity: "+compact(term)+"; podAntiAffinity: "+evidence, p.object())
+		}
+		x.wait(id, aid, awayFromAssistant.link(p.object(), evidence, p.object(), a.object())).closes(circle, x.apartOrigin(p)...)
 		if fresh {
 			x.assistantStays(aid, a)
 		}
 	}
 	if !found && x.stalled {
-		x.end(id, Unschedulable, nodeLinks(p, spec, nodes)...)
+		x.end(id, Unschedulable, append(x.nodeLinks(p, spec, nodes), x.refusalOrigin(p, spec, nodes)...)...)
 	}
 }
 
@@ -1017,7 +1085,12 @@ func (x *explainer) heldBy(id int64, p *pod, spec *corev1.Pod, h *hold) {
 		if l.Evidence == "" {
 			l.Evidence = x.mountOf(u, claim)
 		}
-		x.wait(vid, uid, l)
+		x.wait(vid, uid, l).closes(circleVolume.link("PersistentVolume "+pv, l.Evidence, pv, u.node, u.title(x.t), p.object(), p.node))
+		if sidecar := x.attemptGoesOn(p, u); sidecar != "" {
+			x.foreign = true
+			x.end(uid, MultiAttach, attemptKeeps.link(u.object(), fmt.Sprintf("status.containerStatuses: %s is running, and no step is", sidecar), u.object(), strings.TrimPrefix(sidecar, sidecarPrefix)))
+			continue
+		}
 		if fresh {
 			x.holds(uid, u)
 		}

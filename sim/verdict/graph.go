@@ -14,9 +14,26 @@ type waitGraph struct {
 	g     *simple.DirectedGraph
 	ids   map[string]int64
 	names []string
-	links map[[2]int64]Link
+	edges map[[2]int64]*edge
 	roots map[int64]root
 	held  map[int64]bool
+}
+
+// edge is why one node waits for another.
+type edge struct {
+	link Link
+	// circle is what the edge says of a circle that it closes; nil if it would stand in
+	// any circle.
+	circle *Link
+	// origin says where the reason comes from: it stands at the end of a chain whose
+	// circle this edge closes.
+	origin []Link
+}
+
+// closes says of a circle that this edge closes what it is, and where the edge's own
+// reason comes from.
+func (e *edge) closes(circle Link, origin ...Link) {
+	e.circle, e.origin = &circle, origin
 }
 
 // root is why a node has nothing more to wait for, and what that makes of the run.
@@ -28,7 +45,7 @@ type root struct {
 
 func newWaitGraph() *waitGraph {
 	return &waitGraph{
-		g: simple.NewDirectedGraph(), ids: map[string]int64{}, links: map[[2]int64]Link{},
+		g: simple.NewDirectedGraph(), ids: map[string]int64{}, edges: map[[2]int64]*edge{},
 		roots: map[int64]root{}, held: map[int64]bool{},
 	}
 }
@@ -45,13 +62,19 @@ func (w *waitGraph) node(object string) (id int64, fresh bool) {
 	return id, true
 }
 
-// wait adds an edge; link says, about from, why it waits for to.
-func (w *waitGraph) wait(from, to int64, link Link) {
-	if from == to || w.g.HasEdgeFromTo(from, to) {
-		return
+// wait adds an edge, unless it is there; link says, about from, why it waits for to. It
+// returns the edge.
+func (w *waitGraph) wait(from, to int64, link Link) *edge {
+	at := [2]int64{from, to}
+	if e := w.edges[at]; e != nil {
+		return e
 	}
-	w.g.SetEdge(simple.Edge{F: simple.Node(from), T: simple.Node(to)})
-	w.links[[2]int64{from, to}] = link
+	e := &edge{link: link}
+	if from != to {
+		w.g.SetEdge(simple.Edge{F: simple.Node(from), T: simple.Node(to)})
+		w.edges[at] = e
+	}
+	return e
 }
 
 // end makes a node a root.
@@ -125,7 +148,7 @@ func anyNode(int64) bool { return true }
 func (w *waitGraph) chain(way []int64) []Link {
 	var links []Link
 	for i := 1; i < len(way); i++ {
-		links = append(links, w.links[[2]int64{way[i-1], way[i]}])
+		links = append(links, w.edges[[2]int64{way[i-1], way[i]}].link)
 	}
 	return links
 }
@@ -163,7 +186,7 @@ func (w *waitGraph) trail(from int64) []int64 {
 func distinct(links []Link) []Link {
 	var out []Link
 	for _, l := range links {
-		if !slices.Contains(out, l) {
+		if !slices.ContainsFunc(out, l.same) {
 			out = append(out, l)
 		}
 	}
@@ -196,10 +219,27 @@ func (w *waitGraph) unheld(from int64) (root, bool) {
 	first := way[len(way)-1]
 	// Once round: from the first member to the one that waits for it.
 	round := w.path(first, in, func(id int64) bool { return id != first && w.g.HasEdgeFromTo(id, first) })
-	links := append(w.chain(way), w.chain(round)...)
-	last := w.links[[2]int64{round[len(round)-1], first}]
-	links = append(links, last, circleOther.link(w.names[first], w.circleText(append(round, first))))
-	return root{outcome: Deadlock, links: links}, true
+	return root{outcome: Deadlock, links: append(w.chain(way), w.closed(append(round, first))...)}, true
+}
+
+// closed is what a chain says of a circle, given as a way that ends where it began: the
+// symptom with which it begins, the circle, behind which its links stand folded, and
+// where the reason of the edge that closes it comes from.
+func (w *waitGraph) closed(way []int64) []Link {
+	behind := w.chain(way)
+	var links, origin []Link
+	for len(behind) > 1 && behind[0].symptom() {
+		links, behind = append(links, behind[0]), behind[1:]
+	}
+	circle := circleOther.link(w.names[way[0]], w.circleText(way))
+	for i := 1; i < len(way); i++ {
+		if e := w.edges[[2]int64{way[i-1], way[i]}]; e.circle != nil {
+			circle, origin = *e.circle, e.origin
+			break
+		}
+	}
+	circle.Behind = behind
+	return append(append(links, circle), origin...)
 }
 
 func (w *waitGraph) circleText(way []int64) string {

@@ -40,12 +40,12 @@ func TestResolve(t *testing.T) {
 		{name: "no reason", edges: []string{"run>pod", "pod>claim"}},
 		{name: "the shorter way", edges: []string{"run>pod", "pod>a", "a>set", "pod>set"}, roots: map[string]Outcome{"set": Deadlock}, want: Deadlock, chain: "run>pod pod>set set!", ok: true},
 		{name: "of two roots the one with precedence", edges: []string{"run>pod", "pod>a", "pod>b", "b>c"}, roots: map[string]Outcome{"a": Unschedulable, "c": Deadlock}, want: Deadlock, chain: "run>pod pod>b b>c c!", ok: true},
-		{name: "a circle from the start", edges: []string{"run>pod", "pod>claim", "claim>run"}, want: Deadlock, chain: "run>pod pod>claim claim>run circle(run -> pod -> claim -> run)", ok: true},
-		{name: "a circle behind", edges: []string{"run>pod", "pod>claim", "claim>other", "other>claim"}, want: Deadlock, chain: "run>pod pod>claim claim>other other>claim circle(claim -> other -> claim)", ok: true},
+		{name: "a circle from the start", edges: []string{"run>pod", "pod>claim", "claim>run"}, want: Deadlock, chain: "circle(run -> pod -> claim -> run)[run>pod pod>claim claim>run]", ok: true},
+		{name: "a circle behind", edges: []string{"run>pod", "pod>claim", "claim>other", "other>claim"}, want: Deadlock, chain: "run>pod pod>claim circle(claim -> other -> claim)[claim>other other>claim]", ok: true},
 		{name: "a root goes before a circle", edges: []string{"run>pod", "pod>run", "pod>node"}, roots: map[string]Outcome{"node": Unschedulable}, want: Unschedulable, chain: "run>pod pod>node node!", ok: true},
 		{name: "a circle elsewhere", edges: []string{"run>pod", "x>y", "y>x"}},
 		{name: "held", edges: []string{"run>pod", "pod>volume", "volume>other"}, held: "pod", want: MultiAttach, chain: "run>pod pod>volume volume>other", ok: true},
-		{name: "held in a circle", edges: []string{"run>pod", "pod>volume", "volume>run"}, held: "pod", want: MultiAttach, chain: "run>pod pod>volume volume>run circle(pod -> volume -> run -> pod)", ok: true},
+		{name: "held in a circle", edges: []string{"run>pod", "pod>volume", "volume>run"}, held: "pod", want: MultiAttach, chain: "run>pod circle(pod -> volume -> run -> pod)[pod>volume volume>run run>pod]", ok: true},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -65,13 +65,28 @@ func TestResolve(t *testing.T) {
 			}
 			for i := range got.links {
 				if strings.HasPrefix(got.links[i].What, "Each waits") {
-					got.links[i].What = "circle(" + got.links[i].Evidence + ")"
+					got.links[i].What = "circle(" + got.links[i].Evidence + ")[" + whats(got.links[i].Behind) + "]"
 				}
 			}
 			if chain := whats(got.links); chain != test.chain {
 				t.Errorf("chain %s\nwant  %s", chain, test.chain)
 			}
 		})
+	}
+}
+
+// The edge that closes a circle names it and says where its own reason comes from; what
+// is seen first stays in front.
+func TestCircleIsNamedByTheEdgeThatClosesIt(t *testing.T) {
+	w := graphOf("run>pod", "pod>claim", "claim>run")
+	w.edges[[2]int64{0, 1}].link.Rule = podPending.ID
+	w.edges[[2]int64{1, 2}].closes(Link{What: "pod and claim"}, Link{What: "who wrote it"})
+	got, ok := w.resolve(0)
+	if chain := whats(got.links); !ok || chain != "run>pod pod and claim who wrote it" {
+		t.Fatalf("chain %s", chain)
+	}
+	if behind := whats(got.links[1].Behind); behind != "pod>claim claim>run" {
+		t.Errorf("behind the circle stands %s", behind)
 	}
 }
 

@@ -270,7 +270,7 @@ func (t *timeline) judgeRun(run *pipelineRun) (ruling, error) {
 		// What the run makes is as it should be, and admission does not want it.
 		all = append(all, t.runItself(run))
 	default:
-		all = append(all, ruling{outcome: InvalidPipeline, cause: append([]Link{t.runLink(run)}, t.unreadLog(run)...)})
+		all = append(all, ruling{outcome: InvalidPipeline, cause: append([]Link{t.runLink(run)}, append(t.unreadLog(run), t.resultsLost(run)...)...)})
 	}
 	for _, r := range run.taskRuns {
 		if r.status == "True" || r.reason == "FailureIgnored" {
@@ -306,7 +306,7 @@ func (t *timeline) judgeRun(run *pipelineRun) (ruling, error) {
 		if held != nil {
 			// Both may come of one thing, which is said where it stands first.
 			said := slices.Clone(best.cause)
-			held = slices.DeleteFunc(held, func(l Link) bool { return slices.Contains(said, l) })
+			held = slices.DeleteFunc(held, func(l Link) bool { return slices.ContainsFunc(said, l.same) })
 			best.outcome, best.cause = MultiAttach, append(best.cause, held...)
 		}
 	}
@@ -442,6 +442,7 @@ func (t *timeline) runItself(run *pipelineRun) ruling {
 		}
 	}
 	if r.outcome == Timeout {
+		r.cause = append(r.cause, t.runTimeOut(run)...)
 		if f := t.finished; f != nil && f.data.Busy != "" && run.status == "" {
 			r.cause = append(r.cause, runBusy.link(run.object(), clip("work queue: "+f.data.Busy)))
 		}
@@ -592,7 +593,7 @@ func (t *timeline) judgeTaskRun(run *pipelineRun, r *taskRun) (ruling, bool, err
 	if slices.Contains(invalidTask, r.reason) && (p == nil || p.startedSeq == 0) {
 		return ruling{outcome: InvalidPipeline, cause: append(cause, t.tooManyClaims(r)...)}, true, nil
 	}
-	return ruling{outcome: Failed, cause: append(cause, t.failure(p)...)}, true, nil
+	return ruling{outcome: Failed, cause: append(append(cause, t.retriesUsed(r)...), t.failure(p)...)}, true, nil
 }
 
 // podOf is as much of a TaskRun's pod as its own spec decides: for a pod whose
@@ -651,7 +652,8 @@ func (t *timeline) failure(p *pod) []Link {
 			rule, name = stepExit, c.data.Step
 		}
 		evidence := strings.TrimSuffix(strings.TrimSpace(c.data.Reason+": "+c.data.Message), ":")
-		return []Link{rule.link(p.object(), evidence, name, p.title(t), c.data.ExitCode)}
+		links := append([]Link{rule.link(p.object(), evidence, name, p.title(t), c.data.ExitCode)}, t.stopped(p)...)
+		return append(links, t.takenAway(p, c)...)
 	}
 	for _, f := range p.refusals {
 		return []Link{kubeletRefuses.link(p.object(), strings.TrimSpace(f.data.Reason+": "+f.data.Message), f.data.Node, p.title(t))}
@@ -768,19 +770,13 @@ func (t *timeline) ranOut(run *pipelineRun, r *taskRun, p *pod) (ruling, bool, e
 	}
 	cause := []Link{t.runLink(run), taskLink(r), stepsRunning.link(p.object(), "on node "+p.node, p.title(t))}
 	cause = append(cause, t.begunAgain(r)...)
-	object, fields := r.object(), ""
-	if o := t.lastState.Get(history.Ref{Kind: "TaskRun", Namespace: r.namespace, Name: r.name}); o != nil && r.reason == "TaskRunTimeout" {
-		fields = "spec.timeout: " + o.JSON("spec", "timeout")
-	} else if o := t.lastState.Get(history.Ref{Kind: "PipelineRun", Namespace: run.namespace, Name: run.name}); o != nil {
-		object = run.object()
-		fields = "spec.timeouts: " + o.JSON("spec", "timeouts")
-		if o.Field("spec", "timeouts") == nil {
-			fields = "spec.timeout: " + o.JSON("spec", "timeout")
-		}
-	}
 	cause = append(cause, t.admittedLate(r, p)...)
-	if fields != "" && !strings.HasSuffix(fields, ": ") && t.boundMet() == "" {
-		cause = append(cause, timeUp.link(object, fields))
+	switch {
+	case t.boundMet() != "":
+	case r.reason == "TaskRunTimeout":
+		cause = append(cause, t.taskTimeOut(run, r)...)
+	default:
+		cause = append(cause, t.runTimeOut(run)...)
 	}
 	return ruling{outcome: Timeout, cause: cause}, true, nil
 }

@@ -2,6 +2,7 @@ package verdict
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"simctl.dev/simctl/sim/history"
@@ -44,6 +45,34 @@ type Link struct {
 	Object string `json:"object"`
 	// Evidence is verbatim: an event, a condition, a log line, a field.
 	Evidence string `json:"evidence"`
+	// Behind are the links that stand folded behind this one: those of a circle, each
+	// about what the one before waits for.
+	Behind []Link `json:"behind,omitempty"`
+}
+
+// Stays says in one line how the links behind this one hold each other; empty if there
+// are none.
+func (l Link) Stays() string {
+	if len(l.Behind) == 0 {
+		return ""
+	}
+	var names []string
+	for _, b := range l.Behind {
+		if n := len(names); n == 0 || names[n-1] != b.Object {
+			names = append(names, b.Object)
+		}
+	}
+	return "and so it stays: " + strings.Join(append(names, names[0]), " -> ")
+}
+
+// same says whether two links say the same of one object.
+func (l Link) same(o Link) bool {
+	return l.Rule == o.Rule && l.What == o.What && l.Object == o.Object && l.Evidence == o.Evidence
+}
+
+// symptom says whether the link is what is seen first of an object that waits.
+func (l Link) symptom() bool {
+	return slices.Contains([]string{podPending.ID, podOnNode.ID, podNotYet.ID, multiAttachError.ID, volumeUsed.ID}, l.Rule)
 }
 
 // Finding is what Judge finds in one history.

@@ -152,6 +152,24 @@ var (
 		Sentence: "Container %s of %s ended with exit code %d",
 		Meaning:  "No step failed, but a sidecar or an init container did.",
 		Remedies: []Remedy{ChangeRetries}})
+	taskRetriesUsed = rules.add(Rule{
+		ID: "task/retries-used", Kind: "TaskRun",
+		Sentence: "Task %s failed in each of %d attempts (retries: %d)",
+		Meaning:  "Each failed attempt uses up a retry, whoever ended it: a pod that is evicted counts like a step that fails.",
+		Remedies: []Remedy{ChangeRetries},
+	})
+	taskMadeAgain = rules.add(Rule{
+		ID: "task/made-again", Kind: "TaskRun",
+		Sentence: "Task %s ran again: %s was deleted by %s, and Tekton makes what its run has no TaskRun of",
+		Meaning:  "A pruner, or a hand, deleted the TaskRun of a task that had ended while its run went on.",
+		Remedies: []Remedy{ChangeManifest},
+	})
+	fileTakenAway = rules.add(Rule{
+		ID: "file/taken-away", Kind: "PersistentVolumeClaim",
+		Sentence: "Task %s had taken %s away",
+		Meaning:  "The file was on the volume, and a task deleted it before it was read.",
+		Remedies: []Remedy{ChangeManifest},
+	})
 	kubeletRefuses = rules.add(Rule{ID: "pod/kubelet-refuses", Kind: "Pod",
 		Sentence: "The kubelet of node %s does not take %s",
 		Meaning:  "The pod was bound, and the kubelet's own admission refused it.",
@@ -207,6 +225,48 @@ var (
 		Sentence: "The steps of %s were still running",
 		Meaning:  "The time-out met a task that went on.",
 		Remedies: []Remedy{ChangeTimeout}})
+	timeCountsFinally = rules.add(Rule{
+		ID: "timeout/tasks-count-finally", Kind: "PipelineRun",
+		Sentence: "The tasks of %s took %s and all succeeded; timeouts.tasks (%s) went on counting while the finally tasks ran, as it does since Tekton 1.2.0",
+		Meaning:  "Since 1.2.0 the time of the tasks is checked until the run is done. timeouts.tasks has to hold for the tasks and the finally tasks together, or be left out.",
+		Remedies: []Remedy{ChangeTimeout, ChangeRelease},
+	})
+	timePart = rules.add(Rule{
+		ID: "timeout/part", Kind: "PipelineRun",
+		Sentence: "timeouts.%s of %s is up: %s",
+		Meaning:  "The part of a run's time that its tasks, or its finally tasks, may take together.",
+		Remedies: []Remedy{ChangeTimeout},
+	})
+	timePipeline = rules.add(Rule{
+		ID: "timeout/pipeline", Kind: "PipelineRun",
+		Sentence: "The time of %s as a whole is up: %s",
+		Meaning:  "timeouts.pipeline, or default-timeout-minutes of config-defaults where the run says nothing.",
+		Remedies: []Remedy{ChangeTimeout, ChangeFlag},
+	})
+	timeTask = rules.add(Rule{
+		ID: "timeout/task", Kind: "TaskRun",
+		Sentence: "The time of task %s is up: the pipeline gives it %s",
+		Meaning:  "timeout of the task in the pipeline.",
+		Remedies: []Remedy{ChangeTimeout},
+	})
+	timeTaskSpecs = rules.add(Rule{
+		ID: "timeout/task-run-specs", Kind: "PipelineRun",
+		Sentence: "spec.taskRunSpecs of %s gives task %s a time of %s, which is up",
+		Meaning:  "timeout of the task in the run's taskRunSpecs.",
+		Remedies: []Remedy{ChangeTimeout},
+	})
+	timeHandedDown = rules.add(Rule{
+		ID: "timeout/handed-down", Kind: "PipelineRun",
+		Sentence: "The time of task %s is up: %s, handed down from the timeouts of %s",
+		Meaning:  "From 1.11 on a TaskRun that has no time of its own gets that of its run where it is longer than the default.",
+		Remedies: []Remedy{ChangeTimeout},
+	})
+	timeDefault = rules.add(Rule{
+		ID: "timeout/default", Kind: "TaskRun",
+		Sentence: "The time of task %s is up: %s by Tekton's default, since neither the task nor the run hands one down",
+		Meaning:  "default-timeout-minutes of config-defaults, 60 unless set, is the time of every TaskRun that has none. timeouts of a run is not handed down before 1.11, and timeouts.pipeline alone not after it.",
+		Remedies: []Remedy{ChangeTimeout, ChangeFlag, ChangeRelease},
+	})
 	timeUp = rules.add(Rule{ID: "timeout/time-up", Kind: "TaskRun",
 		Sentence: "Its time was up",
 		Meaning:  "The field that bounds the time.",
@@ -381,8 +441,8 @@ var (
 		Meaning:  "kubernetes.io/pvc-protection keeps the object until no pod uses it.",
 		Remedies: []Remedy{ChangeClaim, ChangeFinalizer}})
 	claimKept = rules.add(Rule{ID: "claim/kept-by", Kind: "PersistentVolumeClaim",
-		Sentence: "Claim %s goes only when %s no longer uses it",
-		Meaning:  "A pod counts as using a claim until it is deleted, or has ended (volumes of finished pods are left out by pvc-protection only once the pod is terminal).",
+		Sentence: "Claim %s stays until %s is deleted, which uses it",
+		Meaning:  "pvc-protection takes a pod that has a node for a user of its claims until the pod is deleted, also one that has ended.",
 		Remedies: []Remedy{ChangeClaim, ChangeFinalizer}})
 	claimNoVolume = rules.add(Rule{ID: "claim/no-volume", Kind: "PersistentVolumeClaim",
 		Sentence: "The cluster gives claim %s no volume",
@@ -537,9 +597,106 @@ var (
 		Remedies: []Remedy{ChangeScheduling}})
 )
 
-// Circles: each of several waits for the next.
+// Where a value comes from: who wrote the field that the links before rest on.
 var (
-	circleOther = rules.add(Rule{ID: "circle/other", Kind: "any",
+	fromTaskRunSpecs = rules.add(Rule{
+		ID: "origin/task-run-specs", Kind: "PipelineRun",
+		Sentence: "spec.taskRunSpecs of %s gives task %s its %s",
+		Meaning:  "The run's author gives one task a pod template of its own.",
+		Remedies: []Remedy{ChangePodTemplate, ChangeManifest},
+	})
+	fromPodTemplate = rules.add(Rule{
+		ID: "origin/pod-template", Kind: "PipelineRun",
+		Sentence: "The pod template of %s gives its pods their %s",
+		Meaning:  "The run's author wrote it into spec.taskRunTemplate.podTemplate (v1beta1: spec.podTemplate), which every TaskRun gets.",
+		Remedies: []Remedy{ChangePodTemplate, ChangeManifest},
+	})
+	fromDefaultTemplate = rules.add(Rule{
+		ID: "origin/default-pod-template", Kind: "ConfigMap",
+		Sentence: "default-pod-template of Tekton's configuration gives every pod its %s",
+		Meaning:  "config-defaults has a pod template for all runs.",
+		Remedies: []Remedy{ChangeFlag, ChangePodTemplate},
+	})
+	fromIsolation = rules.add(Rule{
+		ID: "origin/isolate-pipelinerun", Kind: "PipelineRun",
+		Sentence: "Tekton wrote its assistants' own podAntiAffinity into the pod template of %s, which has an affinity: with coschedule isolate-pipelinerun the first TaskRuns get it, and cannot be beside the assistant they have to be beside",
+		Meaning:  "getAssistantAffinityMergedWithPodTemplateAffinity (pkg/reconciler/pipelinerun/affinity_assistant.go) adds the assistant's anti-affinity to the affinity of the run's own pod template, by reference; the TaskRuns made in the same reconcile are made from it.",
+		Remedies: []Remedy{ChangePodTemplate, ChangeScheduling},
+	})
+	fromAnnotation = rules.add(Rule{
+		ID: "origin/assistant-annotation", Kind: "PipelineRun",
+		Sentence: "%s has the annotation pipeline.tekton.dev/affinity-assistant itself, which Tekton hands down to its TaskRuns and takes for its own: nobody makes the assistant that it names",
+		Meaning:  "A TaskRun's pod has to run beside whatever assistant this annotation names (pkg/reconciler/taskrun), whoever wrote it; a run's annotations are copied to its TaskRuns.",
+		Remedies: []Remedy{ChangeManifest},
+	})
+	fromTemplateVolumes = rules.add(Rule{
+		ID: "origin/template-volume", Kind: "PipelineRun",
+		Sentence: "Claim %s comes from the volumes of a pod template of %s and is no workspace, so that affinity assistants do not know it",
+		Meaning:  "Assistants mount the claims of workspaces; what podTemplate.volumes brings meets the pods alone.",
+		Remedies: []Remedy{ChangePodTemplate, ChangeClaim, ChangeScheduling},
+	})
+	volumesApart = rules.add(Rule{
+		ID: "volume/apart", Kind: "Pod",
+		Sentence: "No node may use all volumes of %s: %s",
+		Meaning:  "spec.nodeAffinity of the PersistentVolumes, as a rule their zones, have no node in common that takes the pod.",
+		Remedies: []Remedy{ChangeClaim, ChangeNodes},
+	})
+	volumePlace = rules.add(Rule{
+		ID: "volume/place", Kind: "PersistentVolume",
+		Sentence: "The volume of claim %s is for nodes with %s",
+		Meaning:  "spec.nodeAffinity of the PersistentVolume, as a rule its zone.",
+		Remedies: []Remedy{ChangeClaim, ChangeNodes},
+	})
+	volumeElsewhereThan = rules.add(Rule{
+		ID: "volume/place-of-node", Kind: "PersistentVolume",
+		Sentence: "The volume of claim %s is for nodes with %s, and Node %s has %s",
+		Meaning:  "spec.nodeAffinity of the PersistentVolume, as a rule its zone, against the node's labels.",
+		Remedies: []Remedy{ChangeClaim, ChangeNodes},
+	})
+	nodeCordoned = rules.add(Rule{
+		ID: "node/cordoned", Kind: "Node",
+		Sentence: "Node %s was cordoned by %s",
+		Meaning:  "spec.unschedulable: the node takes no further pods.",
+		Remedies: []Remedy{ChangeNodes},
+	})
+)
+
+// Circles: each of several waits for the next, and the last for the first. A circle is
+// named by the rule of the edge that closes it.
+var (
+	circleExclusive = rules.add(Rule{
+		ID: "circle/readwriteoncepod", Kind: "Pod",
+		Sentence: "%s waits for claim %s, which is ReadWriteOncePod and which %s has until the run is done, and the run waits for %s",
+		Meaning:  "An affinity assistant mounts the claim itself, so that with ReadWriteOncePod it is the one pod that may.",
+		Remedies: []Remedy{ChangeClaim, ChangeScheduling},
+	})
+	circleAssistantNode = rules.add(Rule{
+		ID: "circle/assistant-node", Kind: "Pod",
+		Sentence: "%s may run on Node %s only, beside its affinity assistant, and that node does not take it (%s); the assistant stays there until the run is done",
+		Meaning:  "The assistant was placed before the pod and without regard to it, and is not moved.",
+		Remedies: []Remedy{ChangeScheduling, ChangePodTemplate, ChangeNodes},
+	})
+	circleAssistantApart = rules.add(Rule{
+		ID: "circle/assistant-apart", Kind: "Pod",
+		Sentence: "%s has to run beside its affinity assistant (podAffinity) and must not run beside any (podAntiAffinity), and the assistant stays until the run is done",
+		Meaning:  "Two demands of one pod that no node meets.",
+		Remedies: []Remedy{ChangePodTemplate, ChangeScheduling},
+	})
+	circleApart = rules.add(Rule{
+		ID: "circle/apart", Kind: "Pod",
+		Sentence: "%s must not run beside %s, which stays until its run is done, and that run waits for it",
+		Meaning:  "An assistant that keeps others away has the only node that would take the pod.",
+		Remedies: []Remedy{ChangeScheduling, ChangeNodes},
+	})
+	circleVolume = rules.add(Rule{
+		ID: "circle/volume", Kind: "PersistentVolume",
+		Sentence: "Volume %s stays on node %s as long as %s does, which is until the run is done, and the run waits for %s on node %s",
+		Meaning:  "The holder of the volume goes only when the run does.",
+		Remedies: []Remedy{ChangeScheduling, ChangeClaim},
+	})
+	circleOther = rules.add(Rule{
+		ID: "circle/other", Kind: "any",
 		Sentence: "Each waits for the next, and the last for the first: none of them can go on",
-		Meaning:  "A circle that no rule below names."})
+		Meaning:  "A circle that no rule above names.",
+	})
 )

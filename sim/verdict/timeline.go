@@ -176,6 +176,7 @@ type timeline struct {
 	detaches  int
 	finished  *fact[history.Finished]
 	written   []fact[history.File]
+	deleted   []fact[history.File]
 	progress  []progress
 	lastState *history.State
 	states    map[int]*history.State
@@ -677,6 +678,8 @@ func (t *timeline) fact(e history.Entry) error {
 		return add(&p.containers, e)
 	case history.FactFileWritten:
 		return add(&t.written, e)
+	case history.FactFileDeleted:
+		return add(&t.deleted, e)
 	}
 	return nil
 }

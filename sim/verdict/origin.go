@@ -1,0 +1,362 @@
+package verdict
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+
+	"simctl.dev/simctl/sim/history"
+)
+
+// templates are the places of a PipelineRun from which its TaskRuns' pods get fields:
+// spec.taskRunTemplate.podTemplate and spec.taskRunSpecs in v1, spec.podTemplate and
+// taskPodTemplate in v1beta1.
+type templates struct {
+	Spec struct {
+		PodTemplate     map[string]json.RawMessage `json:"podTemplate"`
+		TaskRunTemplate struct {
+			PodTemplate map[string]json.RawMessage `json:"podTemplate"`
+		} `json:"taskRunTemplate"`
+		TaskRunSpecs []struct {
+			PipelineTaskName string                     `json:"pipelineTaskName"`
+			PodTemplate      map[string]json.RawMessage `json:"podTemplate"`
+			TaskPodTemplate  map[string]json.RawMessage `json:"taskPodTemplate"`
+		} `json:"taskRunSpecs"`
+	} `json:"spec"`
+}
+
+// run returns the field of the template for all tasks; nil without one.
+func (t *templates) run(field string) json.RawMessage {
+	if v := t.Spec.TaskRunTemplate.PodTemplate[field]; v != nil {
+		return v
+	}
+	return t.Spec.PodTemplate[field]
+}
+
+// task returns the field of a task's own template; nil without one.
+func (t *templates) task(task, field string) json.RawMessage {
+	for _, s := range t.Spec.TaskRunSpecs {
+		if s.PipelineTaskName != task {
+			continue
+		}
+		if v := s.PodTemplate[field]; v != nil {
+			return v
+		}
+		return s.TaskPodTemplate[field]
+	}
+	return nil
+}
+
+// fieldOrigin says from which pod template a pod has a field that it waits for; nil if
+// no template has it.
+func (x *explainer) fieldOrigin(p *pod, field string) []Link {
+	r := x.t.taskRun(p.namespace, p.taskRun)
+	if r == nil {
+		return nil
+	}
+	run, ok := decode[templates](x.s, "PipelineRun", r.namespace, r.pipelineRun)
+	if ok {
+		object := "PipelineRun " + r.namespace + "/" + r.pipelineRun
+		if v := run.task(r.task, field); v != nil {
+			return []Link{fromTaskRunSpecs.link(object, clip(fmt.Sprintf("spec.taskRunSpecs of task %s: podTemplate.%s: %s", r.task, field, v)), object, r.task, field)}
+		}
+		if v := run.run(field); v != nil {
+			return []Link{fromPodTemplate.link(object, clip(fmt.Sprintf("podTemplate.%s: %s", field, v)), object, field)}
+		}
+	}
+	for _, o := range x.s.List("ConfigMap") {
+		if text := o.Text("data", "default-pod-template"); o.Ref.Name == "config-defaults" && strings.Contains(text, field) {
+			return []Link{fromDefaultTemplate.link(o.Ref.String(), clip("default-pod-template: "+text), field)}
+		}
+	}
+	return nil
+}
+
+// refusalOrigin says where that comes from for which nodes refuse a pod: the template
+// that a field is from, who put a taint on a node or cordoned it, the places of the
+// volumes.
+func (x *explainer) refusalOrigin(p *pod, spec *corev1.Pod, nodes []history.NodeRefusal) []Link {
+	var links []Link
+	var elsewhere []string
+	for _, n := range nodes {
+		if says(n, "volume node affinity") || says(n, "PersistentVolume's node affinity") {
+			elsewhere = append(elsewhere, n.Node)
+		}
+	}
+	if len(elsewhere) > 0 {
+		links = x.places(p, spec, elsewhere)
+	}
+	for _, n := range nodes {
+		for _, l := range x.nodeOrigin(p, n) {
+			if !slices.ContainsFunc(links, l.same) {
+				links = append(links, l)
+			}
+		}
+	}
+	return links
+}
+
+func (x *explainer) nodeOrigin(p *pod, n history.NodeRefusal) []Link {
+	switch {
+	case says(n, "node affinity/selector"):
+		if links := x.fieldOrigin(p, "nodeSelector"); links != nil {
+			return links
+		}
+		return x.fieldOrigin(p, "affinity")
+	case says(n, "were unschedulable"):
+		if e := x.t.lastPatch("Node", n.Node, x.before, "spec", "unschedulable"); e != nil {
+			return []Link{nodeCordoned.link("Node "+n.Node, fmt.Sprintf("spec.unschedulable: true, by %s at %.0f s", e.Actor, e.T), n.Node, e.Actor)}
+		}
+	case len(n.Taints) > 0:
+		return x.t.tainted(n.Node, strings.Join(n.Taints, ", "), x.before)
+	}
+	return nil
+}
+
+// tainted says who put taints on a node in the course of the cell; nil if they are
+// there from its beginning.
+func (t *timeline) tainted(node, taints string, before int) []Link {
+	e := t.lastPatch("Node", node, before, "spec", "taints")
+	if e == nil {
+		return nil
+	}
+	return []Link{nodeTainted.link("Node "+node, fmt.Sprintf("spec.taints, by %s at %.0f s", e.Actor, e.T), e.Actor, taints, node)}
+}
+
+// lastPatch is the last write before an entry that changed a field of an object
+// without a namespace; nil if it is as it was made.
+func (t *timeline) lastPatch(kind, name string, before int, field ...string) *history.Entry {
+	for i := len(t.entries) - 1; i >= 0; i-- {
+		e := &t.entries[i]
+		if e.Seq >= before || e.Kind != history.KindObject || e.Object.Kind != kind || e.Object.Name != name || len(e.Patch) == 0 {
+			continue
+		}
+		var patch map[string]any
+		if json.Unmarshal(e.Patch, &patch) != nil {
+			continue
+		}
+		at, ok := any(patch), true
+		for _, f := range field {
+			var m map[string]any
+			if m, ok = at.(map[string]any); !ok {
+				break
+			}
+			if at, ok = m[f]; !ok {
+				break
+			}
+		}
+		if ok {
+			return e
+		}
+	}
+	return nil
+}
+
+// places says where the volumes of a pod may be used and that the nodes are elsewhere,
+// and which of the volumes affinity assistants do not know.
+func (x *explainer) places(p *pod, spec *corev1.Pod, nodes []string) []Link {
+	type place struct{ claim, object, where, evidence string }
+	var all []place
+	var links, origin []Link
+	for _, name := range claimNames(spec) {
+		pvc, ok := decode[corev1.PersistentVolumeClaim](x.s, "PersistentVolumeClaim", p.namespace, name)
+		if !ok || pvc.Spec.VolumeName == "" {
+			continue
+		}
+		pv, ok := decode[corev1.PersistentVolume](x.s, "PersistentVolume", "", pvc.Spec.VolumeName)
+		if !ok || pv.Spec.NodeAffinity == nil || pv.Spec.NodeAffinity.Required == nil {
+			continue
+		}
+		required := pv.Spec.NodeAffinity.Required
+		v := place{claim: name, object: "PersistentVolume " + pvc.Spec.VolumeName, where: terms(required), evidence: "spec.nodeAffinity: " + compact(pv.Spec.NodeAffinity)}
+		all = append(all, v)
+		origin = append(origin, x.templateVolume(p, spec, name)...)
+		if len(nodes) != 1 {
+			continue
+		}
+		if n, ok := decode[corev1.Node](x.s, "Node", "", nodes[0]); ok && theirs(required, n.Labels) != v.where {
+			has := theirs(required, n.Labels)
+			links = append(links, volumeElsewhereThan.link(v.object, v.evidence+"; Node "+nodes[0]+" metadata.labels: "+has, v.claim, v.where, nodes[0], has))
+		} else {
+			links = append(links, volumePlace.link(v.object, v.evidence, v.claim, v.where))
+		}
+	}
+	// What the node does not have stands after what it has.
+	slices.SortStableFunc(links, func(a, b Link) int { return cmp.Compare(a.Rule, b.Rule) })
+	if len(nodes) != 1 && len(all) > 0 {
+		var said, evidence []string
+		for _, v := range all {
+			said = append(said, fmt.Sprintf("that of claim %s is for nodes with %s", v.claim, v.where))
+			evidence = append(evidence, v.object+" "+v.evidence)
+		}
+		links = []Link{volumesApart.link(p.object(), strings.Join(evidence, "\n"), p.object(), strings.Join(said, ", "))}
+	}
+	return append(links, origin...)
+}
+
+// theirs are a node's values for the keys of a node selector, in the words of terms.
+func theirs(s *corev1.NodeSelector, labels map[string]string) string {
+	var out []string
+	for _, t := range s.NodeSelectorTerms {
+		for _, e := range t.MatchExpressions {
+			said := e.Key + " " + labels[e.Key]
+			if labels[e.Key] == "" {
+				said = "no " + e.Key
+			}
+			if !slices.Contains(out, said) {
+				out = append(out, said)
+			}
+		}
+	}
+	return strings.Join(out, " and ")
+}
+
+// terms is a node selector in words.
+func terms(s *corev1.NodeSelector) string {
+	var alternatives []string
+	for _, t := range s.NodeSelectorTerms {
+		var all []string
+		for _, e := range t.MatchExpressions {
+			op := strings.ToLower(string(e.Operator)) + " "
+			if e.Operator == corev1.NodeSelectorOpIn {
+				op = "" // as a label has it
+			}
+			all = append(all, strings.TrimSpace(e.Key+" "+op+strings.Join(e.Values, " or ")))
+		}
+		alternatives = append(alternatives, strings.Join(all, " and "))
+	}
+	return strings.Join(alternatives, ", or ")
+}
+
+// templateVolume says of a claim that it is there by a pod template's volumes.
+func (x *explainer) templateVolume(p *pod, spec *corev1.Pod, claim string) []Link {
+	i := indexOfClaim(spec, claim)
+	if i < 0 {
+		return nil
+	}
+	name := spec.Spec.Volumes[i].Name
+	for _, l := range x.fieldOrigin(p, "volumes") {
+		if strings.Contains(l.Evidence, `"`+name+`"`) {
+			return []Link{fromTemplateVolumes.link(l.Object, l.Evidence, claim, l.Object)}
+		}
+	}
+	return nil
+}
+
+// apartOrigin says who has a pod keep away from affinity assistants: Tekton, by
+// isolate-pipelinerun, the run's own template, or both.
+func (x *explainer) apartOrigin(p *pod) []Link {
+	r := x.t.taskRun(p.namespace, p.taskRun)
+	if r == nil {
+		return nil
+	}
+	run, ok := decode[templates](x.s, "PipelineRun", r.namespace, r.pipelineRun)
+	if !ok {
+		return nil
+	}
+	object := "PipelineRun " + r.namespace + "/" + r.pipelineRun
+	// What the TaskRun has beyond the run's own came from Tekton.
+	written := max(awayTerms(run.task(r.task, "affinity")), awayTerms(run.run("affinity")))
+	var links []Link
+	if o := x.s.Live("TaskRun", r.namespace, r.name); o != nil {
+		affinity, _ := json.Marshal(o.Field("spec", "podTemplate", "affinity"))
+		if f := flags(x.s); awayTerms(affinity) > written && f != nil {
+			links = append(links, fromIsolation.link(object, clip(fmt.Sprintf("%s; TaskRun %s spec.podTemplate.affinity: %s", flagText(f), r.name, affinity)), object))
+		}
+	}
+	if written > 0 {
+		links = append(links, x.fieldOrigin(p, "affinity")...)
+	}
+	return links
+}
+
+// awayTerms counts the terms of an affinity that keep pods away from affinity
+// assistants.
+func awayTerms(raw json.RawMessage) int {
+	var a corev1.Affinity
+	if len(raw) == 0 || json.Unmarshal(raw, &a) != nil || a.PodAntiAffinity == nil {
+		return 0
+	}
+	n := 0
+	for _, t := range a.PodAntiAffinity.RequiredDuringSchedulingIgnoredDuringExecution {
+		if t.LabelSelector != nil && t.LabelSelector.MatchLabels[labelComponent] == assistantName {
+			n++
+		}
+	}
+	return n
+}
+
+// room says what a node has of a resource, how much of it is left, and which pods have
+// the rest, as the scheduler counts: the requests of all pods that have not ended.
+func (x *explainer) room(node, name string) string {
+	o := x.s.Live("Node", "", node)
+	if o == nil {
+		return ""
+	}
+	var n corev1.Node
+	if o.Decode(&n) != nil {
+		return ""
+	}
+	res := corev1.ResourceName(name)
+	has, ok := n.Status.Allocatable[res]
+	if !ok {
+		return fmt.Sprintf("Node %s has no %s", node, name)
+	}
+	left := has.DeepCopy()
+	var takers []string
+	for _, o := range x.s.List("Pod") {
+		var pod corev1.Pod
+		if o.Decode(&pod) != nil || pod.Spec.NodeName != node || pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed {
+			continue
+		}
+		q, err := resource.ParseQuantity(requests(&pod)[name])
+		if err != nil || q.IsZero() {
+			continue
+		}
+		left.Sub(q)
+		takers = append(takers, fmt.Sprintf("%s has %s", o.Ref, q.String()))
+	}
+	text := fmt.Sprintf("Node %s has %s of %s %s left", node, left.String(), has.String(), name)
+	if len(takers) > 0 {
+		text += " (" + strings.Join(takers, ", ") + ")"
+	}
+	return text
+}
+
+// rooms says the same of all nodes that have too little of something, the first few.
+func (x *explainer) rooms(nodes []string, reasons string) string {
+	const most = 4
+	var out []string
+	for part := range strings.SplitSeq(reasons, ", ") {
+		name, ok := strings.CutPrefix(part, "Insufficient ")
+		if !ok {
+			continue
+		}
+		for i, n := range nodes {
+			if i == most {
+				out = append(out, fmt.Sprintf("and %d more nodes", len(nodes)-most))
+				break
+			}
+			if text := x.room(n, name); text != "" {
+				out = append(out, text)
+			}
+		}
+	}
+	return strings.Join(out, "; ")
+}
+
+// assistantAnnotation says that the assistant which a TaskRun's pod has to be beside is
+// one that the run's author named.
+func (x *explainer) assistantAnnotation(assistant string) []Link {
+	const annotation = "pipeline.tekton.dev/affinity-assistant"
+	run := x.s.Live("PipelineRun", x.run.namespace, x.run.name)
+	if run == nil || run.Text("metadata", "annotations", annotation) != assistant {
+		return nil
+	}
+	return []Link{fromAnnotation.link(x.run.object(), fmt.Sprintf("metadata.annotations: %s: %s", annotation, assistant), x.run.object())}
+}

@@ -1,0 +1,188 @@
+package verdict
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"simctl.dev/simctl/sim/history"
+)
+
+// timeOutWords are how Tekton says which time-out ended a run or a TaskRun: the whole,
+// or its tasks or finally tasks (pkg/reconciler/pipelinerun/timeout.go, pkg/apis/pipeline/v1).
+var timeOutWords = regexp.MustCompile(`(?:due to (tasks|finally) )?failed to finish within "([^"]+)"`)
+
+// runTimes is what a PipelineRun says of time, in both versions of the API.
+type runTimes struct {
+	Spec struct {
+		Timeout  string `json:"timeout"`
+		Timeouts *struct {
+			Pipeline string `json:"pipeline"`
+			Tasks    string `json:"tasks"`
+			Finally  string `json:"finally"`
+		} `json:"timeouts"`
+		TaskRunSpecs []struct {
+			PipelineTaskName string `json:"pipelineTaskName"`
+			Timeout          string `json:"timeout"`
+		} `json:"taskRunSpecs"`
+	} `json:"spec"`
+	Status struct {
+		PipelineSpec struct {
+			Tasks   []timedTask `json:"tasks"`
+			Finally []timedTask `json:"finally"`
+		} `json:"pipelineSpec"`
+	} `json:"status"`
+}
+
+type timedTask struct {
+	Name    string `json:"name"`
+	Timeout string `json:"timeout"`
+}
+
+// finally says whether a task is one of the pipeline's finally tasks.
+func (r *runTimes) finally(task string) bool {
+	return slices.ContainsFunc(r.Status.PipelineSpec.Finally, func(t timedTask) bool { return t.Name == task })
+}
+
+// task is the time that a pipeline gives one of its tasks; empty if it gives none.
+func (r *runTimes) task(name string) string {
+	for _, t := range slices.Concat(r.Status.PipelineSpec.Tasks, r.Status.PipelineSpec.Finally) {
+		if t.Name == name {
+			return t.Timeout
+		}
+	}
+	return ""
+}
+
+// taskTimeOut says which time-out ended a TaskRun and who set it: its task in the
+// pipeline, the run, or nobody, so that it is Tekton's default.
+func (t *timeline) taskTimeOut(run *pipelineRun, r *taskRun) []Link {
+	m := timeOutWords.FindStringSubmatch(r.message)
+	o := t.lastState.Get(history.Ref{Kind: "TaskRun", Namespace: r.namespace, Name: r.name})
+	if m == nil || o == nil {
+		return nil
+	}
+	took := m[2]
+	times := t.times(run)
+	own := o.Text("spec", "timeout")
+	counted := fmt.Sprintf("; counted from the TaskRun's start at %.0f s", r.created)
+	if own == "" {
+		evidence := "TaskRun spec.timeout: none"
+		if times != nil {
+			evidence += "; PipelineRun spec.timeouts: " + t.timeoutsOf(run)
+		}
+		configured := "not set: 60"
+		for _, c := range t.lastState.List("ConfigMap") {
+			if v := c.Text("data", "default-timeout-minutes"); c.Ref.Name == "config-defaults" && v != "" {
+				configured = v
+			}
+		}
+		return []Link{timeDefault.link(r.object(), evidence+"; config-defaults default-timeout-minutes: "+configured+counted, r.task, took)}
+	}
+	evidence := "TaskRun spec.timeout: " + own + counted
+	if times != nil {
+		for _, s := range times.Spec.TaskRunSpecs {
+			if s.PipelineTaskName == r.task && s.Timeout != "" {
+				return []Link{timeTaskSpecs.link(run.object(), evidence, run.object(), r.task, s.Timeout)}
+			}
+		}
+		if v := times.task(r.task); v != "" {
+			return []Link{timeTask.link(r.object(), evidence, r.task, v)}
+		}
+		if times.Spec.Timeouts != nil || times.Spec.Timeout != "" {
+			return []Link{timeHandedDown.link(run.object(), evidence+"; PipelineRun spec.timeouts: "+t.timeoutsOf(run), r.task, took, run.object())}
+		}
+	}
+	return []Link{timeUp.link(r.object(), evidence)}
+}
+
+// times reads what a run says of time; nil if the history does not show the run.
+func (t *timeline) times(run *pipelineRun) *runTimes {
+	o := t.lastState.Get(history.Ref{Kind: "PipelineRun", Namespace: run.namespace, Name: run.name})
+	if o == nil {
+		return nil
+	}
+	out := &runTimes{}
+	if o.Decode(out) != nil {
+		return nil
+	}
+	return out
+}
+
+// timeoutsOf is a run's own field about time, as it stands there.
+func (t *timeline) timeoutsOf(run *pipelineRun) string {
+	o := t.lastState.Get(history.Ref{Kind: "PipelineRun", Namespace: run.namespace, Name: run.name})
+	switch {
+	case o == nil:
+		return "none"
+	case o.Field("spec", "timeouts") != nil:
+		return o.JSON("spec", "timeouts")
+	case o.Text("spec", "timeout") != "":
+		return o.Text("spec", "timeout")
+	}
+	return "none"
+}
+
+// runTimeOut says which time-out ended a run, from when it counted, what its parts
+// took, and, of one that counts the tasks alone, whether they had ended before.
+func (t *timeline) runTimeOut(run *pipelineRun) []Link {
+	m := timeOutWords.FindStringSubmatch(run.message)
+	times := t.times(run)
+	if m == nil || times == nil {
+		return nil
+	}
+	what, took := m[1], m[2]
+	var parts []string
+	var ended float64
+	all := true
+	for _, r := range run.taskRuns {
+		if times.finally(r.task) {
+			parts = append(parts, fmt.Sprintf("finally task %s began at %.0f s", r.task, r.created))
+			continue
+		}
+		if r.status == "" || timedOut(r.reason, r.message) {
+			parts = append(parts, fmt.Sprintf("task %s from %.0f s on", r.task, r.created))
+			all = false
+			continue
+		}
+		all = all && r.status == "True"
+		ended = max(ended, r.doneT)
+		parts = append(parts, fmt.Sprintf("task %s from %.0f s to %.0f s", r.task, r.created, r.doneT))
+	}
+	evidence := fmt.Sprintf("spec.timeouts: %s; counted from the run's start at %.0f s, up at %.0f s; %s", t.timeoutsOf(run), run.created, run.doneT, strings.Join(parts, ", "))
+	value := took
+	if set := times.set(what); set == "" {
+		if what == "tasks" && times.Spec.Timeouts != nil && times.Spec.Timeouts.Pipeline != "" {
+			value += ", timeouts.pipeline less timeouts.finally"
+		} else {
+			value += ", by default"
+		}
+	}
+	switch {
+	case what == "tasks" && all && len(run.taskRuns) > 0:
+		return []Link{timeCountsFinally.link(run.object(), evidence, run.object(), inWords(ended-run.created), value)}
+	case what != "":
+		return []Link{timePart.link(run.object(), evidence, what, run.object(), value)}
+	}
+	return []Link{timePipeline.link(run.object(), evidence, run.object(), value)}
+}
+
+// set is the value that the run's author gave a part of the time; empty if none.
+func (r *runTimes) set(what string) string {
+	switch {
+	case r.Spec.Timeouts == nil:
+		return r.Spec.Timeout
+	case what == "tasks":
+		return r.Spec.Timeouts.Tasks
+	case what == "finally":
+		return r.Spec.Timeouts.Finally
+	}
+	return r.Spec.Timeouts.Pipeline
+}
+
+// inWords shows a length of virtual time as Go does.
+func inWords(s float64) string {
+	return time.Duration(s * float64(time.Second)).Round(time.Second).String()
+}
