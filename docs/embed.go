@@ -9,6 +9,8 @@ var (
 	Outcomes string
 	//go:embed scenario.md
 	Scenario string
+	//go:embed rules.md
+	Rules string
 	//go:embed import.md
 	Import string
 )

@@ -1,6 +1,7 @@
 package reports
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -81,7 +82,7 @@ func chainKey(o verdict.Outcome, recovered bool, links []verdict.Link) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %t\n", o, recovered)
 	for _, l := range links {
-		fmt.Fprintf(&b, "%q %q %q\n", l.What, l.Object, l.Evidence)
+		fmt.Fprintf(&b, "%q %q %q\n", cmp.Or(l.Rule, l.What), l.Object, l.Evidence)
 	}
 	return verdict.Canonical(b.String())
 }
@@ -158,11 +159,13 @@ func (c *cause) render(groups []*group, cells []verdict.Cell, width int, s style
 			}
 			b.WriteString(lead + line + "\n")
 		}
-		if l.Evidence == "" {
-			continue
-		}
-		for _, line := range wrap(l.Evidence, width-8) {
-			b.WriteString("      " + s.dim("│ "+line) + "\n")
+		for _, text := range []string{l.Evidence, l.Stays()} {
+			if text == "" {
+				continue
+			}
+			for _, line := range wrap(text, width-8) {
+				b.WriteString("      " + s.dim("│ "+line) + "\n")
+			}
 		}
 	}
 	return b.String()

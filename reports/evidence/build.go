@@ -168,9 +168,9 @@ func (b *builder) causes() {
 				root = chain[len(chain)-1]
 			}
 			// The evidence of a root may hold what was changed and made no
-			// difference, so what it says decides.
+			// difference, so its rule and its object decide.
 			fatal := c.Result.MakespanSeconds == nil
-			k := fmt.Sprintf("%s\x00%t\x00%s\x00%s", c.Result.Outcome, fatal, verdict.Canonical(root.What), verdict.Canonical(root.Object))
+			k := fmt.Sprintf("%s\x00%t\x00%s", c.Result.Outcome, fatal, c.Result.Key())
 			if c.Result.Outcome == verdict.Error {
 				k = "error\x00" + root.Evidence
 			}

@@ -197,11 +197,31 @@ func TestSARIFFingerprints(t *testing.T) {
 		return decodeSARIF(t, sarifOf(t, in)).Runs[0].Results[0].PartialFingerprints
 	}
 	x, y, z := of(a), of(b), of(c)
-	if x["cell/v1"] == "" || x["cell/v1"] != y["cell/v1"] || x["cellRoot/v1"] != y["cellRoot/v1"] {
+	if x["cell/v1"] == "" || x["cell/v1"] != y["cell/v1"] || x["cellRoot/v2"] != y["cellRoot/v2"] {
 		t.Errorf("a generated name changes the fingerprints: %v, %v", x, y)
 	}
-	if x["cell/v1"] != z["cell/v1"] || x["cellRoot/v1"] == z["cellRoot/v1"] {
+	if x["cell/v1"] != z["cell/v1"] || x["cellRoot/v2"] == z["cellRoot/v2"] {
 		t.Errorf("another root has fingerprints %v, was %v", z, x)
+	}
+}
+
+// A sentence may be written anew; what others keep of a result by its rule stays.
+func TestSARIFFingerprintsStayWhenASentenceIsReworded(t *testing.T) {
+	of := func(what, rule string) (fingerprint, id string) {
+		in := deviating()
+		in.Result.Cells[2].Cause = []verdict.Link{{Rule: rule, What: what, Object: "StatefulSet ns/affinity-assistant-0123456789"}}
+		r := decodeSARIF(t, sarifOf(t, in)).Runs[0].Results[0]
+		return r.PartialFingerprints["cellRoot/v2"], r.RuleID
+	}
+	a, id := of("the set has FailedCreate", "assistant/refused")
+	if b, _ := of("nobody lets the set make its pod", "assistant/refused"); a != b {
+		t.Error("another sentence of one rule changes the fingerprint")
+	}
+	if b, _ := of("the set has FailedCreate", "assistant/deleted"); a == b {
+		t.Error("another rule in the same words has the same fingerprint")
+	}
+	if id != "simctl/assistant/refused" {
+		t.Errorf("the result's rule is %s", id)
 	}
 }
 

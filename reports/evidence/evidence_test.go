@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -222,6 +223,40 @@ func TestOtherRoot(t *testing.T) {
 	}
 	if !strings.Contains(r.Summary.Verdict, "no cell") && !strings.Contains(r.Summary.Verdict, "No cell") {
 		t.Errorf("the verdict is %s", r.Summary.Verdict)
+	}
+}
+
+// Two circles that read alike from far are two causes, and the change between them is
+// not ruled out: it makes one of the other.
+func TestTwoCircles(t *testing.T) {
+	golden := func(name string) verdict.Finding {
+		raw, err := os.ReadFile(filepath.Join("..", "..", "sim", "verdict", "testdata", name+".golden.json"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var f verdict.Finding
+		if err := json.Unmarshal(raw, &f); err != nil {
+			t.Fatal(err)
+		}
+		return f
+	}
+	in := matrix([][]string{{"ReadWriteOncePod", "large task"}, {"only"}}, func(v []string) verdict.Finding {
+		if v[0] == "ReadWriteOncePod" {
+			return golden("deadlock-readwriteoncepod")
+		}
+		return golden("deadlock-assistant-node")
+	})
+	r := build(t, in)
+	if len(r.Causes) != 2 {
+		t.Fatalf("%d causes", len(r.Causes))
+	}
+	for _, c := range r.Causes {
+		if len(c.RuledOut) != 0 {
+			t.Errorf("cause %s rules out %+v", c.Root.Rule, c.RuledOut)
+		}
+	}
+	if rules := []string{r.Causes[0].Root.Rule, r.Causes[1].Root.Rule}; !slices.Equal(rules, []string{"circle/readwriteoncepod", "node/insufficient"}) {
+		t.Errorf("the roots are %v", rules)
 	}
 }
 

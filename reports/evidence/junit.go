@@ -1,6 +1,7 @@
 package evidence
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"strconv"
@@ -55,9 +56,9 @@ func testCase(c verdict.Cell) junit.Testcase {
 	case c.Fails():
 		message := told + ", " + expectation(c)
 		if len(c.Cause) > 0 {
-			message += ": " + c.Cause[len(c.Cause)-1].What
+			message += ": " + c.Root().What
 		}
-		t.Failure = &junit.Result{Message: printable(message), Type: string(c.Outcome), Data: printable(chainText(c.Cause))}
+		t.Failure = &junit.Result{Message: printable(message), Type: cmp.Or(c.Root().Rule, string(c.Outcome)), Data: printable(chainText(c.Cause))}
 	default:
 		line := "outcome: " + told + ", " + expectation(c)
 		if c.MakespanSeconds != nil {
@@ -114,6 +115,9 @@ func chainText(chain []verdict.Link) string {
 			if line != "" {
 				b.WriteString("   | " + line + "\n")
 			}
+		}
+		if stays := l.Stays(); stays != "" {
+			b.WriteString("   | " + stays + "\n")
 		}
 	}
 	return b.String()

@@ -177,6 +177,9 @@ func links(p printf, chain []verdict.Link) {
 		if l.Evidence != "" {
 			p("%s", indent(block("text", l.Evidence)))
 		}
+		if stays := l.Stays(); stays != "" {
+			p("   %s\n\n", md(stays))
+		}
 	}
 }
 

@@ -15,12 +15,14 @@ import (
 	"simctl.dev/simctl/sim/verdict"
 )
 
-// rules say of each outcome what it means and what to look at: the help of the
-// SARIF rules. docs/outcomes.md defines them.
-var rules = []struct {
+// outcomeHelp says of an outcome what it means and what to look at.
+type outcomeHelp struct {
 	outcome     verdict.Outcome
 	short, help string
-}{
+}
+
+// outcomeHelps are the help of the SARIF rules. docs/outcomes.md defines the outcomes.
+var outcomeHelps = []outcomeHelp{
 	{verdict.InvalidConfig, "Tekton refuses its feature flags", "The controller goes on with the flags it had, and does not start again with these. Look at the ConfigMap feature-flags, or at TektonConfig, for the value named in the cause."},
 	{verdict.InvalidPipeline, "Tekton refuses the pipeline or the run", "No TaskRun is made. The condition of the PipelineRun says what is wrong with it."},
 	{verdict.NoSpace, "A task writes more than its claim, or its node's own disk, has room for", "Make the claim larger, or let tasks delete what no later task reads; have the task write to the claim, or ask for ephemeral-storage, where the node's disk is too small."},
@@ -43,22 +45,36 @@ func SARIF(w io.Writer, in Input) error {
 	if v := in.Result.Simctl; v != "" {
 		run.Tool.Driver.WithVersion(v)
 	}
-	for _, r := range rules {
+	outcomes := map[verdict.Outcome]outcomeHelp{}
+	for _, r := range outcomeHelps {
+		outcomes[r.outcome] = r
 		level := "error"
 		if r.outcome == verdict.MultiAttach || r.outcome == verdict.Success {
 			level = "warning"
 		}
 		run.AddRule(ruleID(r.outcome)).
-			WithName(ruleName(r.outcome)).
+			WithName(ruleName(string(r.outcome))).
 			WithShortDescription(sarif.NewMultiformatMessageString().WithText(r.short)).
 			WithFullDescription(sarif.NewMultiformatMessageString().WithText(r.short + ".")).
 			WithHelp(sarif.NewMultiformatMessageString().WithText(r.help).WithMarkdown(md(r.help))).
 			WithDefaultConfiguration(sarif.NewReportingConfiguration().WithLevel(level))
 	}
+	known := map[string]bool{}
 	for _, c := range in.Result.Cells {
-		if c.Fails() {
-			run.AddResult(deviation(in, c, run.GetRuleIndex(ruleID(c.Outcome))))
+		if !c.Fails() {
+			continue
 		}
+		id := ruleOf(c)
+		if rule, ok := verdict.RuleOf(c.Root().Rule); ok && !known[id] {
+			known[id] = true
+			help := rule.Meaning + " " + outcomes[c.Outcome].help
+			run.AddRule(id).
+				WithName(ruleName(strings.ReplaceAll(rule.ID, "/", "-"))).
+				WithShortDescription(sarif.NewMultiformatMessageString().WithText(outcomes[c.Outcome].short + ": " + rule.ID)).
+				WithFullDescription(sarif.NewMultiformatMessageString().WithText(rule.Meaning)).
+				WithHelp(sarif.NewMultiformatMessageString().WithText(help).WithMarkdown(md(help)))
+		}
+		run.AddResult(deviation(in, c, run.GetRuleIndex(id)))
 	}
 	report := sarif.NewReport().AddRun(run)
 	if err := report.PrettyWrite(w); err != nil {
@@ -69,10 +85,19 @@ func SARIF(w io.Writer, in Input) error {
 
 func ruleID(o verdict.Outcome) string { return "simctl/" + string(o) }
 
-// ruleName is the outcome's name in Pascal case, as SARIF wants it.
-func ruleName(o verdict.Outcome) string {
+// ruleOf is the ID of the SARIF rule of a cell: that of the rule at its root, or of its
+// outcome where no rule is known.
+func ruleOf(c verdict.Cell) string {
+	if rule, ok := verdict.RuleOf(c.Root().Rule); ok {
+		return "simctl/" + rule.ID
+	}
+	return ruleID(c.Outcome)
+}
+
+// ruleName is an outcome's or rule's name in Pascal case, as SARIF wants it.
+func ruleName(name string) string {
 	var b strings.Builder
-	for _, word := range strings.Split(string(o), "-") {
+	for _, word := range strings.Split(name, "-") {
 		b.WriteString(strings.ToUpper(word[:1]) + word[1:])
 	}
 	return b.String()
@@ -85,7 +110,7 @@ func deviation(in Input, c verdict.Cell, rule int) *sarif.Result {
 	} else {
 		text = fmt.Sprintf("%s %s: %s, %s", c.Scenario, cellName(c), outcomeOf(c), expectation(c))
 		if len(c.Cause) > 0 {
-			text += ": " + c.Cause[len(c.Cause)-1].What + ".\n\n" + chainText(c.Cause)
+			text += ": " + c.Root().What + ".\n\n" + chainText(c.Cause)
 		}
 	}
 	level := "error"
@@ -103,7 +128,7 @@ func deviation(in Input, c verdict.Cell, rule int) *sarif.Result {
 			WithArtifactLocation(sarif.NewArtifactLocation().WithURI(u.String())).
 			WithRegion(sarif.NewRegion().WithStartLine(1)))
 	}
-	return sarif.NewRuleResult(ruleID(c.Outcome)).WithRuleIndex(rule).WithLevel(level).
+	return sarif.NewRuleResult(ruleOf(c)).WithRuleIndex(rule).WithLevel(level).
 		WithMessage(sarif.NewTextMessage(text)).AddLocation(where).
 		WithPartialFingerprints(fingerprints(c))
 }
@@ -121,14 +146,13 @@ func fingerprints(c verdict.Cell) map[string]string {
 		cell += fmt.Sprintf(" %q=%q", name, c.Values[name])
 	}
 	cell += fmt.Sprintf(" %d", c.Repeat)
-	root := c.Error
-	if len(c.Cause) > 0 {
-		last := c.Cause[len(c.Cause)-1]
-		root = last.What + "\n" + last.Object
+	root := c.Key()
+	if c.Outcome == verdict.Error {
+		root = verdict.Canonical(c.Error)
 	}
 	return map[string]string{
 		"cell/v1":     digest(cell),
-		"cellRoot/v1": digest(cell + "\n" + string(c.Outcome) + "\n" + verdict.Canonical(root)),
+		"cellRoot/v2": digest(cell + "\n" + string(c.Outcome) + "\n" + root),
 	}
 }
 

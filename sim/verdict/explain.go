@@ -201,51 +201,6 @@ func says(n history.NodeRefusal, words string) bool {
 	return slices.ContainsFunc(n.Reasons, func(r string) bool { return strings.Contains(r, words) })
 }
 
-// unscheduled explains a pod that no node takes.
-func (x *explainer) unscheduled(id int64, p *pod, spec *corev1.Pod) {
-	if name := spec.Spec.SchedulerName; name != "" && name != corev1.DefaultSchedulerName {
-		x.end(id, Unschedulable, otherScheduler.link(p.object(), "spec.schedulerName: "+name, p.object(), name))
-		return
-	}
-	if x.claims(id, p, spec) {
-		return
-	}
-	last := p.lastUnschedulable(x.before)
-	if last != nil && strings.HasPrefix(last.data.Message, noNodes) {
-		x.end(id, Unschedulable, noNode.link(p.object(), last.data.Message))
-		return
-	}
-	nodes := refusals(last)
-	var byAffinity, byClaim, byOthers, byCluster []history.NodeRefusal
-	for _, n := range nodes {
-		switch {
-		case says(n, reasonRWOP):
-			byClaim = append(byClaim, n)
-		case says(n, reasonAntiAffinity):
-			byOthers = append(byOthers, n)
-		case says(n, reasonAffinity):
-			byAffinity = append(byAffinity, n)
-		default:
-			byCluster = append(byCluster, n)
-		}
-	}
-	if len(nodes) > 0 && len(byCluster) == len(nodes) {
-		if x.stalled || lasting(nodes) {
-			x.end(id, Unschedulable, append(x.nodeLinks(p, spec, byCluster), x.refusalOrigin(p, spec, byCluster)...)...)
-		}
-		return
-	}
-	if len(byAffinity) > 0 {
-		x.affinity(id, p, spec, byCluster)
-	}
-	if len(byClaim) > 0 {
-		x.exclusive(id, p, spec)
-	}
-	if len(byOthers) > 0 {
-		x.repelled(id, p, spec, byOthers)
-	}
-}
-
 // lasting says that the nodes' refusals hold whatever other pods do and kubelets
 // report.
 func lasting(nodes []history.NodeRefusal) bool {
@@ -370,35 +325,6 @@ func claimNames(spec *corev1.Pod) []string {
 		}
 	}
 	return out
-}
-
-// claims explains a pod by a claim that is not there, or has no volume; false
-// when its claims are in order.
-func (x *explainer) claims(id int64, p *pod, spec *corev1.Pod) bool {
-	message := ""
-	if u := p.lastUnschedulable(x.before); u != nil {
-		message = u.data.Message
-	}
-	for _, name := range claimNames(spec) {
-		waits := func(rule *Rule, evidence string) int64 {
-			c, _ := x.node(fmt.Sprintf("PersistentVolumeClaim %s/%s", p.namespace, name))
-			x.wait(id, c, rule.link(p.object(), evidence, p.object(), name))
-			return c
-		}
-		pvc, ok := decode[corev1.PersistentVolumeClaim](x.s, "PersistentVolumeClaim", p.namespace, name)
-		switch {
-		case !ok && strings.Contains(message, "persistentvolumeclaim"):
-			x.missingClaim(waits(podClaimMissing, "spec.volumes: "+compact(spec.Spec.Volumes[indexOfClaim(spec, name)])), p.namespace, name)
-			return true
-		case ok && pvc.DeletionTimestamp != nil && strings.Contains(message, "is being deleted"):
-			x.doomedClaim(waits(podClaimDoomed, message), p.namespace, name, pvc)
-			return true
-		case ok && pvc.Spec.VolumeName == "" && strings.Contains(message, "unbound immediate PersistentVolumeClaims"):
-			x.unboundClaim(waits(podClaimUnbound, message), p.namespace, name, pvc)
-			return true
-		}
-	}
-	return false
 }
 
 func indexOfClaim(spec *corev1.Pod, name string) int {
@@ -549,7 +475,6 @@ func (x *explainer) matching(namespace string, selector *metav1.LabelSelector) [
 func (x *explainer) affinity(id int64, p *pod, spec *corev1.Pod, refusing []history.NodeRefusal) {
 	term, assistant := assistantTerm(spec)
 	if term == nil {
-		x.foreignAffinity(id, p, spec)
 		return
 	}
 	link := besideAssistant.link(p.object(), compact(term), p.object(), assistant)
@@ -1007,20 +932,6 @@ func (x *explainer) repelled(id int64, p *pod, spec *corev1.Pod, nodes []history
 	}
 	if !found && x.stalled {
 		x.end(id, Unschedulable, append(x.nodeLinks(p, spec, nodes), x.refusalOrigin(p, spec, nodes)...)...)
-	}
-}
-
-// notStarted explains a pod that has a node and does not run there.
-func (x *explainer) notStarted(id int64, p *pod, spec *corev1.Pod) {
-	if h := x.holdOf(p, spec); h != nil {
-		x.heldBy(id, p, spec, h)
-		return
-	}
-	e := x.t.lastEvent("Pod", p.namespace, p.name, x.before, func(e event) bool {
-		return e.typ == corev1.EventTypeWarning && e.reason != "FailedScheduling"
-	})
-	if e != nil {
-		x.end(id, Timeout, podWarning.link(p.object(), clip(e.message), p.object(), e.reason))
 	}
 }
 

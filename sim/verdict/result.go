@@ -1,6 +1,7 @@
 package verdict
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"time"
@@ -49,6 +50,33 @@ type Link struct {
 	// about what the one before waits for.
 	Behind []Link `json:"behind,omitempty"`
 }
+
+// Root returns the link that decides, the last of the chain; the zero Link where no
+// cause was recorded.
+func (f *Finding) Root() Link {
+	if n := len(f.Cause); n > 0 {
+		return f.Cause[n-1]
+	}
+	return Link{}
+}
+
+// Key returns what the root of the finding is told apart by: its rule and its object,
+// with the circle in which the runs wait if there is one. It does not change when a
+// sentence is written anew, nor with the names that controllers make up. A link of
+// before there were rules goes by its sentence.
+func (f *Finding) Key() string {
+	key := ""
+	for _, l := range f.Cause {
+		if strings.HasPrefix(l.Rule, circlePrefix) {
+			key += l.Rule + "\n"
+		}
+	}
+	root := f.Root()
+	return key + cmp.Or(root.Rule, Canonical(root.What)) + "\n" + Canonical(root.Object)
+}
+
+// circlePrefix begins the IDs of circles.
+const circlePrefix = "circle/"
 
 // Stays says in one line how the links behind this one hold each other; empty if there
 // are none.

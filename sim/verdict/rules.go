@@ -174,9 +174,6 @@ var (
 		Sentence: "The kubelet of node %s does not take %s",
 		Meaning:  "The pod was bound, and the kubelet's own admission refused it.",
 		Remedies: []Remedy{ChangeRetries}})
-	podWarning = rules.add(Rule{ID: "pod/warning", Kind: "Pod",
-		Sentence: "%s: %s",
-		Meaning:  "A warning Event of the pod, in the words of whoever recorded it."})
 	podNodeGone = rules.add(Rule{ID: "pod/node-gone", Kind: "Pod",
 		Sentence: "%s was on node %s, which is gone",
 		Meaning:  "The pod's node was deleted, and the pod garbage collector failed it.",
@@ -567,6 +564,9 @@ var (
 		Sentence: "%s was held by a Multi-Attach error until volume %s came to node %s",
 		Meaning:  "The same of a pod that got over it: time was lost.",
 		Remedies: []Remedy{ChangeScheduling, ChangeClaim}})
+	podWarning = rules.add(Rule{ID: "pod/warning", Kind: "Pod",
+		Sentence: "%s: %s",
+		Meaning:  "A warning Event of the pod, in the words of whoever recorded it."})
 	volumeNodeGone = rules.add(Rule{ID: "volume/node-gone", Kind: "PersistentVolume",
 		Sentence: "Volume %s is still on node %s, which is gone: nobody says that it is unmounted, and six minutes after its last pod it is detached by force",
 		Meaning:  "maxWaitForUnmountDuration of the attach/detach controller.",

@@ -94,6 +94,9 @@ func (r *keptRun) explain(w io.Writer, i int) error {
 	}
 	for n, l := range c.Cause {
 		fmt.Fprintf(&b, "\n%3d. %s\n", n+1, l.What)
+		if l.Rule != "" {
+			fmt.Fprintf(&b, "     rule %s\n", l.Rule)
+		}
 		if l.Object != "" && !strings.Contains(l.What, l.Object) {
 			fmt.Fprintf(&b, "     %s\n", l.Object)
 		}
@@ -101,6 +104,12 @@ func (r *keptRun) explain(w io.Writer, i int) error {
 			if line != "" {
 				fmt.Fprintf(&b, "     | %s\n", line)
 			}
+		}
+		if len(l.Behind) > 0 {
+			b.WriteString("     and so it stays:\n")
+		}
+		for _, x := range l.Behind {
+			fmt.Fprintf(&b, "     - %s\n", x.What)
 		}
 	}
 	entries, err := runstore.ReadHistory(r.dir, r.ids[i])

@@ -17,6 +17,7 @@ import (
 func (a *App) topicCommands() []*cobra.Command {
 	return []*cobra.Command{
 		a.topic("outcomes", "What the outcomes mean", docs.Outcomes),
+		a.topic("rules", "What chains of causes say, rule by rule", docs.Rules),
 		a.topic("scenario", "The format of scenario files", docs.Scenario),
 		a.topic("importing", "What simctl import reads and writes", docs.Import),
 	}
