@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"simctl.dev/simctl/sim/scenario"
+	"simctl.dev/simctl/sim/verdict"
 )
 
 // Candidate is a change that may mend a cell.
@@ -14,7 +15,9 @@ type Candidate struct {
 	// Name is one word or two, What a sentence about what is changed.
 	Name string `json:"name"`
 	What string `json:"what"`
-	Cost Cost   `json:"cost"`
+	// Kind is what kind of change it is; empty for one that is made for the cell.
+	Kind verdict.Remedy `json:"kind,omitempty"`
+	Cost Cost           `json:"cost"`
 	// Value is the change, as a value of a scenario's axis; its Name is the
 	// candidate's.
 	Value scenario.Value `json:"change"`
@@ -24,40 +27,40 @@ type Candidate struct {
 // the cheapest first. Later are newer releases that may be gone to.
 func Candidates(spec scenario.Scenario, later []string) []Candidate {
 	out := []Candidate{
-		{Cost: CostFlag, What: "co-scheduling off for the whole cluster",
+		{Kind: verdict.ChangeScheduling, Cost: CostFlag, What: "co-scheduling off for the whole cluster",
 			Value: scenario.Value{Name: "coschedule-disabled", Flags: map[string]string{"coschedule": "disabled"}}},
-		{Cost: CostFlag, What: "disable-affinity-assistant set to false",
+		{Kind: verdict.ChangeScheduling, Cost: CostFlag, What: "disable-affinity-assistant set to false",
 			Value: scenario.Value{Name: "assistant-flag-false", Flags: map[string]string{disableAssistant: "false"}}},
-		{Cost: CostFlag, What: "one assistant for each PipelineRun in place of one for each workspace",
+		{Kind: verdict.ChangeScheduling, Cost: CostFlag, What: "one assistant for each PipelineRun in place of one for each workspace",
 			Value: scenario.Value{Name: "coschedule-pipelineruns", Flags: map[string]string{"coschedule": "pipelineruns", disableAssistant: "true"}}},
-		{Cost: CostRun, What: "no fsGroup in the PipelineRun's podTemplate",
+		{Kind: verdict.ChangeSecurity, Cost: CostRun, What: "no fsGroup in the PipelineRun's podTemplate",
 			Value: scenario.Value{Name: "fsgroup-left-out", SecurityContext: raw("fsGroup", "null")}},
 	}
 	if t := tolerateAll(spec.Cluster.NodePools); len(t) > 0 {
-		out = append(out, Candidate{Cost: CostRun, What: "tolerations for the node pools' taints in the PipelineRun's podTemplate",
+		out = append(out, Candidate{Kind: verdict.ChangePodTemplate, Cost: CostRun, What: "tolerations for the node pools' taints in the PipelineRun's podTemplate",
 			Value: scenario.Value{Name: "taints-tolerated", Tolerations: t}})
 	}
-	perWorkspace := Candidate{Cost: CostFlag, What: "one assistant for each workspace",
+	perWorkspace := Candidate{Kind: verdict.ChangeScheduling, Cost: CostFlag, What: "one assistant for each workspace",
 		Value: scenario.Value{Name: "coschedule-workspaces", Flags: map[string]string{"coschedule": "workspaces"}}}
 	if knows(scenario.NormalizeVersion(spec.Tekton.Version), disableAssistant) {
-		perWorkspace = Candidate{Cost: CostFlag, What: "the assistant off, by the key that releases up to 0.70 read",
+		perWorkspace = Candidate{Kind: verdict.ChangeScheduling, Cost: CostFlag, What: "the assistant off, by the key that releases up to 0.70 read",
 			Value: scenario.Value{Name: "assistant-disabled", Flags: map[string]string{disableAssistant: "true", "coschedule": "workspaces"}}}
 	}
 	out = slices.Insert(out, 1, perWorkspace)
 	if o := spec.Cluster.OpenShift; o.Enabled {
 		if first := firstOf(o.SupplementalGroups, o.UIDRange); first != "" {
-			out = append(out, Candidate{Cost: CostRun, What: "the fsGroup that the namespace's range begins with, " + first,
+			out = append(out, Candidate{Kind: verdict.ChangeSecurity, Cost: CostRun, What: "the fsGroup that the namespace's range begins with, " + first,
 				Value: scenario.Value{Name: "fsgroup-in-range", SecurityContext: raw("fsGroup", first)}})
 		}
 		for _, scc := range []string{"anyuid"} {
-			out = append(out, Candidate{Cost: CostGrant, What: "the ServiceAccount default, under which the assistant runs, may use " + scc,
+			out = append(out, Candidate{Kind: verdict.ChangeSecurity, Cost: CostGrant, What: "the ServiceAccount default, under which the assistant runs, may use " + scc,
 				Value: scenario.Value{Name: scc + "-for-default", Patch: grant(o.Grants, scc, "default")}})
 		}
 	}
-	out = append(out, Candidate{Cost: CostStorage, What: "a claim of access mode ReadWriteMany",
+	out = append(out, Candidate{Kind: verdict.ChangeClaim, Cost: CostStorage, What: "a claim of access mode ReadWriteMany",
 		Value: scenario.Value{Name: "rwx", AccessMode: "RWX"}})
 	for _, v := range later {
-		out = append(out, Candidate{Cost: CostRelease, What: "Tekton " + ReleaseOf(v).String(),
+		out = append(out, Candidate{Kind: verdict.ChangeRelease, Cost: CostRelease, What: "Tekton " + ReleaseOf(v).String(),
 			Value: scenario.Value{Name: "tekton-" + v, Version: v}})
 	}
 	for i := range out {

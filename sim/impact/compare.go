@@ -121,7 +121,7 @@ func (g group) ended() Ended {
 	out := Ended{Repeats: len(g)}
 	var spans []float64
 	for i, r := range g {
-		e := Ended{Outcome: r.Cell.Outcome, Recovered: r.Cell.Recovered}
+		e := ended(r.Cell)
 		if i == 0 || severity(e) > severity(out) {
 			out.Outcome, out.Recovered, out.History = e.Outcome, e.Recovered, r.Cell.History
 		}
@@ -200,31 +200,40 @@ func without(m map[string]string, key string) map[string]string {
 	return out
 }
 
-// reasons lists what the two histories prove to be different. Where nothing that
-// is known of co-scheduling differs, it is where they part and how the causal
-// chains end.
+// reasons lists what the two histories prove to be different: of co-scheduling, and what
+// is known of the releases between that the chains rest on. Where that is nothing, it is
+// how the chains end, by their rules. Where these tell nothing either, it is the first
+// thing that happened on one side only.
 func reasons(x, y Run, before, after Release) []Reason {
 	var out []Reason
 	if x.Observed != nil && y.Observed != nil {
 		out = append(out, assistants(x, y, before, after)...)
 	}
-	if len(out) == 0 {
-		if x.Observed != nil && y.Observed != nil {
-			if r, ok := divergence(x.Observed.events, y.Observed.events); ok {
-				out = append(out, r)
-			}
-		}
-		out = append(out, Reason{What: "the causal chains end differently", Before: root(x.Cell), After: root(y.Cell)})
+	out = append(out, noted(x, y, before, after)...)
+	if len(out) > 0 {
+		return out
 	}
-	return out
+	a, b := x.Cell.Root(), y.Cell.Root()
+	if a.Rule == b.Rule && x.Observed != nil && y.Observed != nil {
+		if r, ok := divergence(x.Observed.events, y.Observed.events); ok {
+			out = append(out, r)
+		}
+	}
+	rule := b.Rule
+	if severity(ended(y.Cell)) < severity(ended(x.Cell)) {
+		rule = a.Rule
+	}
+	return append(out, Reason{Rule: rule, What: "the causal chains end differently", Before: root(x.Cell), After: root(y.Cell)})
 }
+
+func ended(c verdict.Cell) Ended { return Ended{Outcome: c.Outcome, Recovered: c.Recovered} }
 
 // root is the last link of a cell's chain, as evidence.
 func root(c verdict.Cell) string {
 	if len(c.Cause) == 0 {
 		return string(c.Outcome)
 	}
-	l := c.Cause[len(c.Cause)-1]
+	l := c.Root()
 	return strings.TrimSpace(l.What + ": " + l.Evidence)
 }
 

@@ -67,6 +67,24 @@ func run(change, version string, o verdict.Outcome, recovered bool, span float64
 	return r
 }
 
+// withRoot gives a run's chain a rule at its root.
+func withRoot(r Run, rule string) Run {
+	r.Cell.Cause = slices.Clone(r.Cell.Cause)
+	r.Cell.Cause[len(r.Cell.Cause)-1].Rule = rule
+	return r
+}
+
+// Every rule that a note rests on is one.
+func TestNotesNameRules(t *testing.T) {
+	for _, n := range notes {
+		for _, id := range n.rules {
+			if _, ok := verdict.RuleOf(id); !ok {
+				t.Errorf("the note of %s rests on %s, which is no rule", n.version, id)
+			}
+		}
+	}
+}
+
 // TestCompare has each known reason once, proved by what both sides show.
 func TestCompare(t *testing.T) {
 	none := &Observed{}
@@ -97,6 +115,15 @@ func TestCompare(t *testing.T) {
 			[]string{"end differently"}},
 		{"no histories", "1.3.1", "1.6.1",
 			run("a", "1.3.1", verdict.Success, false, 10, nil), run("a", "1.6.1", verdict.Failed, false, 0, nil), true,
+			[]string{"end differently"}},
+		{"what a release note says", "0.68.1", "1.3.1",
+			run("a", "0.68.1", verdict.Success, false, 10, none), withRoot(run("a", "1.3.1", verdict.Timeout, false, 0, none), "timeout/tasks-count-finally"), true,
+			[]string{"since 1.2 timeouts.tasks goes on counting"}},
+		{"of a bump that does not pass the release it says nothing", "1.3.1", "1.6.1",
+			run("a", "1.3.1", verdict.Success, false, 10, none), withRoot(run("a", "1.6.1", verdict.Timeout, false, 0, none), "timeout/tasks-count-finally"), true,
+			[]string{"end differently"}},
+		{"no event where the rules differ", "1.3.1", "1.6.1",
+			run("a", "1.3.1", verdict.Success, false, 10, &Observed{events: events{}}), withRoot(run("a", "1.6.1", verdict.Failed, false, 0, &Observed{events: events{"3 x": {what: "Pod of task a: Pulled"}}}), "step/exit-code"), true,
 			[]string{"end differently"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

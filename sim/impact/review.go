@@ -141,6 +141,9 @@ type Ended struct {
 
 // Reason is a difference that the two sides' histories prove.
 type Reason struct {
+	// Rule is the one of the chains that it rests on (docs/rules.md); empty for what is
+	// compared of co-scheduling.
+	Rule string `json:"rule,omitempty"`
 	// What is one sentence.
 	What string `json:"what"`
 	// Before and After are the evidence on either side, verbatim.

@@ -362,7 +362,7 @@ func (r *review) candidates(c impact.Change, on []string, first, all *inputs) ([
 		}
 	}
 	var out []trial
-	for _, cand := range known {
+	for _, cand := range impact.Fitting(known, broken, c.Chain) {
 		version, value := on[0], cand.Value
 		if value.Version != "" {
 			// The versions of the options are put upon any value's.
