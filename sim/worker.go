@@ -157,6 +157,7 @@ func (w *worker) start() (err error) {
 	if w.cp, err = controlplane.Start(w.ctx, controlplane.Options{Log: out, Logger: w.logger, Ended: w.cancel}); err != nil {
 		return err
 	}
+	w.cp.Tap().SetClock(w.clock.Now)
 	for actor, c := range map[string]*clients{actorSimctl: &w.simctl, actorUser: &w.user, actorMachine: &w.machines, actorOperator: &w.operator, resolver.Actor: &w.resolvers} {
 		if *c, err = w.clientsFor(actor); err != nil {
 			return err

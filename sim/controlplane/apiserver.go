@@ -3,7 +3,10 @@ package controlplane
 import (
 	"context"
 	"io"
+	"net/http"
 	"slices"
+	"sync/atomic"
+	"time"
 
 	"github.com/spf13/cobra"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -12,14 +15,17 @@ import (
 	"k8s.io/apiserver/pkg/admission/plugin/policy/generic"
 	genericapiserver "k8s.io/apiserver/pkg/server"
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/cache"
 	basecompatibility "k8s.io/component-base/compatibility"
 	logsapi "k8s.io/component-base/logs/api/v1"
 	apiserver "k8s.io/kubernetes/cmd/kube-apiserver/app"
 	"k8s.io/kubernetes/cmd/kube-apiserver/app/options"
+	"k8s.io/kubernetes/pkg/registry/core/persistentvolume"
 )
 
 // apiServerCommand is upstream's [apiserver.NewAPIServerCommand] with two admission
-// plugins more: upstream's own gives no way to its options.
+// plugins more, and with the virtual time where upstream lets itself be told the time:
+// its own gives no way to its options.
 func apiServerCommand() *cobra.Command {
 	s := options.NewServerRunOptions()
 	registry := s.GenericServerRunOptions.ComponentGlobalsRegistry
@@ -50,7 +56,7 @@ func apiServerCommand() *cobra.Command {
 			if errs := completed.Validate(); len(errs) != 0 {
 				return utilerrors.NewAggregate(errs)
 			}
-			return apiserver.Run(cmd.Context(), completed)
+			return runAPIServer(cmd.Context(), completed)
 		},
 	}
 	cmd.SetContext(genericapiserver.SetupSignalContext())
@@ -58,6 +64,61 @@ func apiServerCommand() *cobra.Command {
 		cmd.Flags().AddFlagSet(fs)
 	}
 	return cmd
+}
+
+// runAPIServer is upstream's [apiserver.Run] with [withVirtualTime] around all else.
+func runAPIServer(ctx context.Context, o options.CompletedOptions) error {
+	name, err := cache.NewInformerName(apiServerName)
+	if err != nil {
+		return err
+	}
+	o.InformerName = name
+	config, err := apiserver.NewConfig(o)
+	if err != nil {
+		return err
+	}
+	generic := &config.Aggregator.GenericConfig.Config
+	build := generic.BuildHandlerChainFunc
+	generic.BuildHandlerChainFunc = func(handler http.Handler, c *genericapiserver.Config) http.Handler {
+		return withVirtualTime(build(handler, c))
+	}
+	completed, err := config.Complete()
+	if err != nil {
+		return err
+	}
+	server, err := apiserver.CreateServerChain(completed)
+	if err != nil {
+		return err
+	}
+	prepared, err := server.PrepareRun()
+	if err != nil {
+		return err
+	}
+	return prepared.Run(ctx)
+}
+
+// timeHeader is the header of a request in which the tap says the virtual time.
+const timeHeader = "Simctl-Time"
+
+// withVirtualTime has the API server note in virtual time when a PersistentVolume came
+// to its phase. It goes by what the last request has said: time does not move while a
+// request is on its way.
+func withVirtualTime(next http.Handler) http.Handler {
+	var virtual atomic.Pointer[metav1.Time]
+	persistentvolume.NowFunc = func() metav1.Time {
+		if at := virtual.Load(); at != nil {
+			return *at
+		}
+		return metav1.Now()
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if said := r.Header.Get(timeHeader); said != "" {
+			if at, err := time.Parse(time.RFC3339Nano, said); err == nil {
+				virtual.Store(&metav1.Time{Time: at})
+			}
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // noFieldManagers has the API server keep no account of who set which field of an

@@ -10,11 +10,13 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -104,6 +106,37 @@ func TestControlPlane(t *testing.T) {
 			t.Errorf("entry %d: %q, want %q", i, got[i], want[i])
 		}
 	}
+}
+
+// TestPhasesAreInVirtualTime: the API server dates the phase of a PersistentVolume by
+// the virtual time, if the tap has been given one.
+func TestPhasesAreInVirtualTime(t *testing.T) {
+	ctx := t.Context()
+	cp := start(t)
+	volumes := kubernetes.NewForConfigOrDie(cp.Admin("user")).CoreV1().PersistentVolumes()
+	pv := &corev1.PersistentVolume{ObjectMeta: metav1.ObjectMeta{Name: "v"}, Spec: corev1.PersistentVolumeSpec{
+		Capacity:               corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("1Gi")},
+		AccessModes:            []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce},
+		PersistentVolumeSource: corev1.PersistentVolumeSource{CSI: &corev1.CSIPersistentVolumeSource{Driver: "d", VolumeHandle: "h"}},
+	}}
+	var now time.Time
+	cp.Tap().SetClock(func() time.Time { return now })
+	check := func(what string, pv *corev1.PersistentVolume, err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if at := pv.Status.LastPhaseTransitionTime; at == nil || !at.Time.Equal(now) {
+			t.Errorf("%s: the phase is of %v, want %v", what, at, now)
+		}
+	}
+	now = time.Date(2100, 1, 1, 0, 0, 3, 0, time.UTC)
+	pv, err := volumes.Create(ctx, pv, metav1.CreateOptions{})
+	check("made", pv, err)
+	now = now.Add(time.Minute)
+	pv.Status.Phase = corev1.VolumeAvailable
+	pv, err = volumes.UpdateStatus(ctx, pv, metav1.UpdateOptions{})
+	check("changed", pv, err)
 }
 
 // TestFieldManagers has the API server keep no account of who set which field, but

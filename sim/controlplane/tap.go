@@ -42,6 +42,8 @@ type Tap struct {
 	deleting map[target]string
 
 	slow atomic.Pointer[string]
+	// virtual is the virtual time, if there is one.
+	virtual atomic.Pointer[virtualTime]
 }
 
 type seen struct {
@@ -148,6 +150,7 @@ func (rt roundTripper) write(req *http.Request, where target) (*http.Response, e
 			return nil, err
 		}
 		_ = req.Body.Close()
+		sent = rt.tap.toVirtual(sent)
 	}
 	type answer struct {
 		resp *http.Response
@@ -160,7 +163,7 @@ func (rt roundTripper) write(req *http.Request, where target) (*http.Response, e
 		defer t.inFlight.Add(-1)
 		own := req.Clone(context.WithoutCancel(ctx))
 		if req.Body != nil {
-			own.Body = io.NopCloser(bytes.NewReader(sent))
+			own.Body, own.ContentLength = io.NopCloser(bytes.NewReader(sent)), int64(len(sent))
 		}
 		resp, err := rt.carryOut(own, where, sent) //nolint:bodyclose // whoever asked closes it; it is in memory
 		answered <- answer{resp, err}
@@ -193,6 +196,7 @@ func (rt roundTripper) carryOut(req *http.Request, where target, sent []byte) (*
 		defer t.deletes(where, rt.actor)()
 	}
 	t.holds.sends(rt.actor, where, sent)
+	t.tellTime(req, where)
 	ended := t.reads.write(where, req)
 	resp, got, err := rt.exchange(req)
 	if err != nil {
@@ -214,20 +218,39 @@ func isEviction(where target) bool {
 	return where.group == "" && where.resource == "pods" && where.subresource == "eviction"
 }
 
-// evicted gives the pod that was evicted as it is now; nil if it is gone.
+// evicted gives the pod that was evicted as it is now; nil if it is gone. The API server
+// has dated the reason by the machine's clock, and nobody can tell it the time: that is
+// put right here.
 func (rt roundTripper) evicted(eviction *http.Request) (got []byte, pod *unstructured.Unstructured) {
-	req := eviction.Clone(eviction.Context())
-	req.Method, req.Body, req.ContentLength = http.MethodGet, nil, 0
-	req.URL.Path = strings.TrimSuffix(req.URL.Path, "/eviction")
-	resp, got, err := rt.exchange(req)
-	if err != nil {
-		return nil, nil
-	}
-	defer func() { _ = resp.Body.Close() }()
-	if resp.StatusCode != http.StatusOK {
-		return nil, nil
+	path := strings.TrimSuffix(eviction.URL.Path, "/eviction")
+	got = rt.pod(eviction, http.MethodGet, path, nil)
+	if fix := rt.tap.redated(got); fix != nil {
+		if fixed := rt.pod(eviction, http.MethodPatch, path+"/status", fix); fixed != nil {
+			got = fixed
+		}
 	}
 	return got, parse(got)
+}
+
+// pod has a request about a pod answered on behalf of another one; nil if there is no
+// such pod.
+func (rt roundTripper) pod(of *http.Request, method, path string, patch []byte) []byte {
+	req := of.Clone(of.Context())
+	req.Method, req.URL.Path, req.URL.RawQuery = method, path, ""
+	req.Body, req.ContentLength = http.NoBody, 0
+	if patch != nil {
+		req.Body, req.ContentLength = io.NopCloser(bytes.NewReader(patch)), int64(len(patch))
+		req.Header.Set("Content-Type", string(types.StrategicMergePatchType))
+	}
+	resp, got, err := rt.exchange(req)
+	if err != nil {
+		return nil
+	}
+	_ = resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		return nil
+	}
+	return got
 }
 
 // deletes notes who deletes an object until the function that it gives is called.
@@ -430,7 +453,13 @@ func (t *Tap) record(actor string, req *http.Request, where target, code int, se
 		t.state(actor, verb, ref, version, prune(o))
 	}
 	if over {
-		t.recorder.Record(history.Entry{Kind: history.KindObject, Actor: actor, Verb: history.VerbDelete, Object: ref})
+		e := history.Entry{Kind: history.KindObject, Actor: actor, Verb: history.VerbDelete, Object: ref}
+		if last := t.last[ref]; last != nil && verb == history.VerbDelete {
+			if metadata, ok := history.MergePatch(last.object, prune(o))["metadata"]; ok {
+				e.Patch, _ = json.Marshal(map[string]any{"metadata": metadata})
+			}
+		}
+		t.recorder.Record(e)
 		delete(t.last, ref)
 	}
 }

@@ -56,6 +56,32 @@ func TestOvertaken(t *testing.T) {
 	}
 }
 
+// TestWhatADeletionChanges: a deletion that ends an object says what it changed of it
+// before, of what is its own to change.
+func TestWhatADeletionChanges(t *testing.T) {
+	podOf := func(version int, deletion, phase string) []byte {
+		return fmt.Appendf(nil, `{"kind":"Pod","apiVersion":"v1","metadata":{"name":"p","namespace":"a","uid":"one","resourceVersion":"%d"%s},"status":{"phase":%q}}`, version, deletion, phase)
+	}
+	for name, c := range map[string]struct{ before, answer, want string }{
+		"by force":  {"", `,"deletionTimestamp":"2026-01-01T00:00:00Z","deletionGracePeriodSeconds":0`, `{"metadata":{"deletionGracePeriodSeconds":0,"deletionTimestamp":"2026-01-01T00:00:00Z"}}`},
+		"the last":  {`,"deletionTimestamp":"2026-01-01T00:00:00Z","deletionGracePeriodSeconds":30`, `,"deletionTimestamp":"2026-01-01T00:00:00Z","deletionGracePeriodSeconds":0`, `{"metadata":{"deletionGracePeriodSeconds":0}}`},
+		"unchanged": {"", "", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var tap Tap
+			var got entries
+			tap.SetRecorder(&got)
+			body := podOf(5, c.before, "Pending")
+			tap.record("user", request(http.MethodPost, "/api/v1/namespaces/a/pods", ""), parsePath("/api/v1/namespaces/a/pods"), http.StatusCreated, body, body, parse(body))
+			answer := podOf(6, c.answer, "Running")
+			tap.record("user", request(http.MethodDelete, podPath, ""), parsePath(podPath), http.StatusOK, nil, answer, parse(answer))
+			if len(got) != 2 || got[1].Verb != history.VerbDelete || string(got[1].Patch) != c.want {
+				t.Errorf("the history has %v", got[1:])
+			}
+		})
+	}
+}
+
 // roundTrip is a transport.
 type roundTrip func(*http.Request) (*http.Response, error)
 

@@ -77,7 +77,8 @@ type Entry struct {
 	Code    int    `json:"code,omitempty"`
 	Reason  string `json:"reason,omitempty"`
 	Message string `json:"message,omitempty"`
-	// Body is a whole object, Patch a merge patch from its previous state.
+	// Body is a whole object, Patch a merge patch from its previous state: of a
+	// deletion, what it changed of the object before that was gone.
 	Body  json.RawMessage `json:"body,omitempty"`
 	Patch json.RawMessage `json:"patch,omitempty"`
 	// Fact names what a KindFact entry records, Data its fields.

@@ -109,6 +109,13 @@ func (s *State) Apply(e Entry) error {
 		if old != nil {
 			o = *old
 		}
+		if len(e.Patch) > 0 && old != nil {
+			var patch map[string]any
+			if err := json.Unmarshal(e.Patch, &patch); err != nil {
+				return fmt.Errorf("entry %d: patch of %s: %w", e.Seq, e.Object, err)
+			}
+			o.fields = merge(o.fields, patch)
+		}
 		if o.CondemnedBy == "" {
 			o.CondemnedAt, o.CondemnedBy = e.T, e.Actor
 		}

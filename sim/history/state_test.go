@@ -47,6 +47,36 @@ func TestStateFoldsObjects(t *testing.T) {
 	}
 }
 
+// TestStateOfADeletion: what a deletion changed of an object is in its last state, and
+// one of an object from before the history has none.
+func TestStateOfADeletion(t *testing.T) {
+	pod := Ref{APIVersion: "v1", Kind: "Pod", Namespace: "ns", Name: "a"}
+	unseen := Ref{APIVersion: "v1", Kind: "Pod", Namespace: "ns", Name: "b"}
+	const patch = `{"metadata":{"deletionTimestamp":"2100-01-01T00:00:05Z","deletionGracePeriodSeconds":0}}`
+	var before *Object
+	s, err := Replay([]Entry{
+		write(1, 0, VerbCreate, pod, `{"metadata":{"uid":"1"}}`, ""),
+		write(2, 5, VerbDelete, pod, "", patch),
+		write(3, 5, VerbDelete, unseen, "", patch),
+	}, func(e Entry, was *Object, _ *State) {
+		if e.Seq == 2 {
+			before = was
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := s.Get(pod).JSON("metadata"); got != `{"deletionGracePeriodSeconds":0,"deletionTimestamp":"2100-01-01T00:00:05Z","uid":"1"}` || !s.Get(pod).Deleted {
+		t.Errorf("the last state has %s", got)
+	}
+	if got := before.JSON("metadata"); got != `{"uid":"1"}` {
+		t.Errorf("the state before has become %s", got)
+	}
+	if err := s.Apply(write(4, 6, VerbDelete, pod, "", `no`)); err == nil {
+		t.Error("a patch that is no JSON was taken")
+	}
+}
+
 func TestStateRemembersTheDeleted(t *testing.T) {
 	pod := Ref{APIVersion: "v1", Kind: "Pod", Namespace: "ns", Name: "a"}
 	entries := []Entry{

@@ -19,7 +19,10 @@ func FromHistory(entries []history.Entry, namespace string, until float64) (*Rec
 		}
 		if e.Verb == history.VerbDelete {
 			if before != nil {
-				r.Gone(e.T, fieldsOf(before))
+				// A watch shows what a deletion changes as a change of its own.
+				last := fieldsOf(s.Get(e.Object))
+				r.See(e.T, last)
+				r.Gone(e.T, last)
 			}
 			return
 		}

@@ -90,7 +90,7 @@ func TestFromHistory(t *testing.T) {
 		entry(4, 11.5, history.VerbUpdate, pod, "", `{"status":{"qosClass":"Burstable"}}`), // nothing that a time line has
 		entry(5, 12, history.VerbCreate, event, `{"kind":"Event","metadata":{"name":"a.1","namespace":"ns"},"regarding":{"kind":"Pod","namespace":"ns","name":"a"},"reason":"Scheduled","note":"to n0","type":"Normal","reportingController":"default-scheduler"}`, ""),
 		entry(6, 13, history.VerbUpdate, pod, "", `{"metadata":{"deletionTimestamp":"2100-01-01T00:00:00Z","deletionGracePeriodSeconds":30}}`),
-		entry(7, 15, history.VerbDelete, pod, "", ""),
+		entry(7, 15, history.VerbDelete, pod, "", `{"metadata":{"deletionGracePeriodSeconds":0}}`),
 		entry(8, 16, history.VerbCreate, pod, `{"kind":"Pod","metadata":{"name":"a","namespace":"ns","uid":"2"}}`, ""),
 		entry(9, 99, history.VerbDelete, pod, "", ""), // later than it is asked for
 	}
@@ -103,6 +103,7 @@ func TestFromHistory(t *testing.T) {
 		`{"t":1,"kind":"Pod","namespace":"ns","name":"a","op":"changed","conditions":[{"status":"True","type":"PodScheduled"}],"node":"n0"}`,
 		`{"t":2,"kind":"Event","about":"Pod/a","message":"to n0","reason":"Scheduled","source":"default-scheduler","type":"Normal"}`,
 		`{"t":3,"kind":"Pod","namespace":"ns","name":"a","op":"changed","deletionAsked":{"gracePeriodSeconds":30}}`,
+		`{"t":5,"kind":"Pod","namespace":"ns","name":"a","op":"changed","gracePeriodSeconds":0}`,
 		`{"t":5,"kind":"Pod","namespace":"ns","name":"a","op":"gone"}`,
 		`{"t":6,"kind":"Pod","namespace":"ns","name":"a","op":"created"}`,
 	}
