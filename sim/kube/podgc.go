@@ -1,10 +1,13 @@
 package kube
 
 import (
+	"bytes"
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -13,6 +16,7 @@ import (
 	_ "unsafe" // for linkname
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/informers"
@@ -55,14 +59,14 @@ type orphans struct {
 	due  bool
 	over chan struct{}
 	// collecting are the pods that were set to Failed and are about to be deleted.
-	collecting map[types.NamespacedName]bool
+	collecting map[types.NamespacedName]types.UID
 }
 
 // podGC makes the controller that deletes the pods of nodes that are gone.
 func (c *Controllers) podGC(ctx context.Context, f informers.SharedInformerFactory) error {
 	core := f.Core().V1()
 	o := &orphans{clock: c.o.Clock, nodes: core.Nodes().Lister(), pods: core.Pods().Lister(), over: make(chan struct{}),
-		collecting: map[types.NamespacedName]bool{}}
+		collecting: map[types.NamespacedName]types.UID{}}
 	c.orphans = o
 	config := rest.CopyConfig(c.o.ConfigFor(PodGC))
 	config.Wrap(func(next http.RoundTripper) http.RoundTripper { return deletions{next, o} })
@@ -71,7 +75,7 @@ func (c *Controllers) podGC(ctx context.Context, f informers.SharedInformerFacto
 		return fmt.Errorf("making the client of %s: %w", PodGC, err)
 	}
 	// The quarantine and the period are served from the queue of virtual time.
-	gc := podgc.NewPodGCInternal(ctx, client, sortedPodInformer{core.Pods()}, core.Nodes(), 0, podGCPeriod, 0)
+	gc := podgc.NewPodGCInternal(ctx, client, drawnPodInformer{core.Pods(), c.o.Seed}, core.Nodes(), 0, podGCPeriod, 0)
 	queue, err := field[workqueue.TypedDelayingInterface[string]](gc, "nodeQueue")
 	if err != nil {
 		return err
@@ -175,15 +179,21 @@ func (d deletions) RoundTrip(req *http.Request) (*http.Response, error) {
 	pod, ok := podOf(req)
 	if ok && req.Method == http.MethodPatch {
 		d.orphans.mu.Lock()
-		d.orphans.collecting[pod] = true
+		d.orphans.collecting[pod] = d.orphans.uid(pod)
 		d.orphans.mu.Unlock()
 	}
 	if req.Method != http.MethodDelete {
 		return d.RoundTripper.RoundTrip(req)
 	}
 	d.orphans.mu.Lock()
-	over := d.orphans.over
+	over, uid := d.orphans.over, d.orphans.collecting[pod]
 	d.orphans.mu.Unlock()
+	if uid != "" {
+		var err error
+		if req, err = deletionOf(req, uid); err != nil {
+			return nil, err
+		}
+	}
 	defer func() {
 		d.orphans.mu.Lock()
 		delete(d.orphans.collecting, pod)
@@ -201,6 +211,40 @@ func (d deletions) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 }
 
+// deletionOf has a deletion be that of the pod with a uid. Upstream goes by the name,
+// and comes before there can be another of that name; here the one that a StatefulSet
+// makes anew would be there by then.
+func deletionOf(req *http.Request, uid types.UID) (*http.Request, error) {
+	var options metav1.DeleteOptions
+	if req.Body != nil {
+		sent, err := io.ReadAll(req.Body)
+		_ = req.Body.Close()
+		if err == nil && len(sent) > 0 {
+			err = json.Unmarshal(sent, &options)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("reading the options of a deletion: %w", err)
+		}
+	}
+	options.Preconditions = &metav1.Preconditions{UID: &uid}
+	body, err := json.Marshal(&options)
+	if err != nil {
+		return nil, fmt.Errorf("writing the options of a deletion: %w", err)
+	}
+	out := req.Clone(req.Context())
+	out.Body, out.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
+	return out, nil
+}
+
+// uid gives a pod's, empty if there is none of that name.
+func (o *orphans) uid(name types.NamespacedName) types.UID {
+	pod, err := o.pods.Pods(name.Namespace).Get(name.Name)
+	if err != nil {
+		return ""
+	}
+	return pod.UID
+}
+
 // podOf gives the pod that a request's path is about.
 func podOf(req *http.Request) (types.NamespacedName, bool) {
 	parts := strings.Split(strings.Trim(req.URL.Path, "/"), "/")
@@ -210,20 +254,32 @@ func podOf(req *http.Request) (types.NamespacedName, bool) {
 	return types.NamespacedName{Namespace: parts[3], Name: parts[5]}, true
 }
 
-type sortedPodInformer struct{ coreinformers.PodInformer }
+type drawnPodInformer struct {
+	coreinformers.PodInformer
+	seed func() int64
+}
 
 // Lister implements coreinformers.PodInformer.
-func (s sortedPodInformer) Lister() corelisters.PodLister { return sortedPods{s.PodInformer.Lister()} }
+func (d drawnPodInformer) Lister() corelisters.PodLister {
+	return drawnPods{d.PodInformer.Lister(), d.seed}
+}
 
-// sortedPods gives pods in an order that does not depend on chance: the collector
-// takes them one after the other.
-type sortedPods struct{ corelisters.PodLister }
+// drawnPods gives pods in an order drawn from the seed: the collector takes them one
+// after the other in the order of a map.
+type drawnPods struct {
+	corelisters.PodLister
+	seed func() int64
+}
 
 // List implements corelisters.PodLister.
-func (s sortedPods) List(selector labels.Selector) ([]*corev1.Pod, error) {
-	pods, err := s.PodLister.List(selector)
+func (d drawnPods) List(selector labels.Selector) ([]*corev1.Pod, error) {
+	pods, err := d.PodLister.List(selector)
+	places := map[types.UID]uint64{}
+	for _, pod := range pods {
+		places[pod.UID] = clock.Rand(d.seed(), "podgc", pod.Namespace, work.StableName(pod.Name)).Uint64()
+	}
 	slices.SortFunc(pods, func(a, b *corev1.Pod) int {
-		return cmp.Or(cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(work.StableName(a.Name), work.StableName(b.Name)), cmp.Compare(a.Name, b.Name))
+		return cmp.Or(cmp.Compare(places[a.UID], places[b.UID]), cmp.Compare(a.Namespace, b.Namespace), cmp.Compare(a.Name, b.Name))
 	})
 	return pods, err
 }
