@@ -97,6 +97,25 @@ func TestPull(t *testing.T) {
 	}
 }
 
+// TestPullOfPreloadedImages: there is nothing to wait for, and the machine's disk has
+// them in what stood there from the start.
+func TestPullOfPreloadedImages(t *testing.T) {
+	r, err := newRegistry(scenario.Registry{Preloaded: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := &machine{images: map[string]time.Time{}}
+	if p := m.pull(r, clock.Epoch, "any"); !p.cached || p.took != 0 || p.whole != 0 || len(m.images) > 0 || !m.pullsUntil.IsZero() {
+		t.Errorf("the pull is %+v, the machine has pulled %v until %v", p, m.images, m.pullsUntil)
+	}
+	for policy, asks := range map[corev1.PullPolicy]bool{corev1.PullAlways: true, corev1.PullIfNotPresent: false, corev1.PullNever: false} {
+		c := newContainer(&corev1.Container{Image: "any", ImagePullPolicy: policy})
+		if got := m.pull(r, clock.Epoch, "any").asks(c); got != asks {
+			t.Errorf("%s: the registry is asked: %v", policy, got)
+		}
+	}
+}
+
 func TestNewRegistryRefuses(t *testing.T) {
 	for _, r := range []scenario.Registry{
 		{Bandwidth: "fast"}, {Bandwidth: "0"}, {ImageSize: "-1"}, {Images: map[string]scenario.Quantity{"a": "big"}},

@@ -61,12 +61,20 @@ type pod struct {
 	// activeDeadlineSeconds, retry the next try of containers that could not be made,
 	// downward the moment at which containers see the annotations as they are.
 	next, deadline, retry, downward *clock.Event
+	// restarts are those of containers whose image has changed.
+	restarts []*clock.Event
 	// attachedAt is when its volumes were attached, tries are those that could not
 	// be mounted.
 	attachedAt time.Time
 	tries      map[string]*mountTry
 	// terminating: the pod is being deleted; stopping: its containers are being ended.
 	terminating, stopping bool
+	// syncing: the runtime makes the sandbox and the containers whose turn it is;
+	// synced, if not nil, is to be done when it has.
+	syncing bool
+	synced  func()
+	// due is when the runtime was first told of the pod.
+	due time.Time
 	// annotations are those last seen, visible those that the containers see.
 	annotations, visible marks
 
@@ -144,6 +152,7 @@ const (
 	downwardTime       = time.Second
 	podEndTime         = 1500 * time.Millisecond
 	terminationTime    = time.Second
+	podRemovalTime     = 600 * time.Millisecond
 )
 
 // retryTime is how long after a container could not be made the kubelet tries again:
@@ -155,7 +164,7 @@ const retryTime = 2 * time.Second
 func checkKubelet(s scenario.Kubelet) error {
 	for what, d := range map[string]*scenario.Distribution{
 		"sandbox": s.Sandbox, "containerStart": s.ContainerStart, "initContainer": s.InitContainer,
-		"downwardAPI": s.DownwardAPI, "podEnd": s.PodEnd, "termination": s.Termination,
+		"downwardAPI": s.DownwardAPI, "podEnd": s.PodEnd, "termination": s.Termination, "podRemoval": s.PodRemoval,
 	} {
 		if _, err := d.Sample(clock.Rand(0, "check"), 0); err != nil {
 			return fmt.Errorf("kubelet: %s: %w", what, err)
@@ -192,6 +201,10 @@ func (p *pod) cancelAll() {
 	for _, e := range []**clock.Event{&p.next, &p.deadline, &p.retry, &p.downward} {
 		cancelEvent(e)
 	}
+	for _, e := range p.restarts {
+		e.Cancel()
+	}
+	p.restarts = nil
 	p.cancelTries()
 }
 
@@ -316,7 +329,7 @@ func (k *Kubelets) volumesReady(ctx context.Context, p *pod) {
 	k.fact(p, history.FactVolumesReady, history.VolumesReady{
 		Node: p.m.name, AttachSeconds: p.attachSeconds, MountSeconds: p.mountSeconds, OwnershipSeconds: p.ownSeconds,
 	})
-	p.stage = starting
+	p.stage, p.syncing, p.due = starting, true, k.o.Clock.Now()
 	k.after(ctx, p, k.takes(p, k.o.Kubelet.Sandbox, sandboxTime, "sandbox"), "sandbox", func() {
 		p.sandbox = sandboxReady
 		p.m.podIPs++
@@ -384,11 +397,14 @@ func (k *Kubelets) pull(ctx context.Context, p *pod, c *container, then func()) 
 func (k *Kubelets) start(ctx context.Context, p *pod, c *container, init bool) {
 	if message := k.configError(p, c); message != "" {
 		k.notMade(ctx, p, c, message)
-		if !init {
+		if init {
+			p.endSync()
+		} else {
 			k.startNext(ctx, p)
 		}
 		return
 	}
+	p.syncing = true
 	k.sayOf(ctx, p, c, containerCreated)
 	k.after(ctx, p, k.takes(p, k.o.Kubelet.ContainerStart, containerStartTime, "start", c.spec.Name), "start", func() {
 		k.sayOf(ctx, p, c, containerStarted)
@@ -402,9 +418,13 @@ func (k *Kubelets) start(ctx context.Context, p *pod, c *container, init bool) {
 			k.startNext(ctx, p)
 			return
 		}
+		if p.endSync() {
+			return
+		}
 		k.after(ctx, p, k.takes(p, k.o.Kubelet.InitContainer, initContainerTime, "init", c.spec.Name), "init", func() {
 			c.end(k.o.Clock.Now(), 0, "Completed", "")
 			k.writeStatus(ctx, p)
+			p.syncing = true
 			k.startNext(ctx, p)
 		})
 	})
@@ -482,6 +502,34 @@ func (k *Kubelets) started(ctx context.Context, p *pod) {
 	if p.made() {
 		k.run(ctx, p)
 	}
+	p.endSync()
+}
+
+// endSync says that the runtime has done what there was to do; it reports whether that
+// was waited for, so that nothing else begins.
+func (p *pod) endSync() bool {
+	p.syncing = false
+	f := p.synced
+	if p.synced = nil; f != nil {
+		f()
+	}
+	return f != nil
+}
+
+// end has a pod's containers stopped. What the runtime is about goes on to its end
+// first: a kubelet does not cut it short (SyncPod in pkg/kubelet/kubelet.go), so that
+// containers are started only to be stopped. Of a pod that is asked to go the moment it
+// has come nothing has begun.
+func (k *Kubelets) end(ctx context.Context, p *pod, then func()) {
+	if p.syncing && k.o.Clock.Now().After(p.due) {
+		p.synced = func() {
+			if p.stage < ending {
+				k.stop(ctx, p, then)
+			}
+		}
+		return
+	}
+	k.stop(ctx, p, then)
 }
 
 // run is when all containers run.
@@ -501,7 +549,7 @@ func (k *Kubelets) run(ctx context.Context, p *pod) {
 // annotations, make what could not be made, stop sidecars whose image became the nop
 // image.
 func (k *Kubelets) podUpdated(ctx context.Context, p *pod) {
-	if p.stopping {
+	if p.stopping || p.synced != nil {
 		return
 	}
 	if seen := marksOf(p.obj); seen != p.annotations {
@@ -539,23 +587,37 @@ func (k *Kubelets) listen(ctx context.Context, p *pod) bool {
 
 // restartChanged restarts the containers whose image has changed, as a kubelet does
 // whatever the restart policy: Tekton stops sidecars so, with an image that ends at
-// once.
+// once. The container as it was is given the pod's grace period to end.
 func (k *Kubelets) restartChanged(ctx context.Context, p *pod) {
-	changed := false
-	now := k.o.Clock.Now()
 	for i, c := range p.containers {
-		if c.step == "" && c.runs() && i < len(p.obj.Spec.Containers) && p.obj.Spec.Containers[i].Image != c.image {
-			k.sayOf(ctx, p, c, containerRedefined, c.spec.Name)
-			c.image = p.obj.Spec.Containers[i].Image
-			k.sayPulled(ctx, p, c, pull{image: c.image, cached: true})
-			k.sayOf(ctx, p, c, containerCreated)
-			k.sayOf(ctx, p, c, containerStarted)
-			c.end(now, 0, "Completed", "")
-			k.containerFact(p, c)
-			changed = true
+		if c.step != "" || !c.runs() || i >= len(p.obj.Spec.Containers) {
+			continue
 		}
+		image := p.obj.Spec.Containers[i].Image
+		if image == c.image || c.restarts {
+			continue
+		}
+		c.restarts = true
+		k.sayOf(ctx, p, c, containerRedefined, c.spec.Name)
+		took := min(k.takes(p, k.o.Kubelet.Termination, terminationTime, "termination", c.spec.Name), gracePeriod(p)) +
+			k.takes(p, k.o.Kubelet.ContainerStart, containerStartTime, "restart", c.spec.Name)
+		p.restarts = append(p.restarts, k.o.Clock.Schedule(took, clock.Work, p.eventKey("restart/"+c.spec.Name), func() {
+			if ctx.Err() == nil && c.runs() {
+				k.restarted(ctx, p, c, image)
+			}
+		}))
 	}
-	if changed && !k.finishIfDone(ctx, p) {
+}
+
+// restarted is when a container with another image has been started, and has ended.
+func (k *Kubelets) restarted(ctx context.Context, p *pod, c *container, image string) {
+	c.image = image
+	k.sayPulled(ctx, p, c, pull{image: c.image, cached: true})
+	k.sayOf(ctx, p, c, containerCreated)
+	k.sayOf(ctx, p, c, containerStarted)
+	c.end(k.o.Clock.Now(), 0, "Completed", "")
+	k.containerFact(p, c)
+	if !k.finishIfDone(ctx, p) {
 		k.writeStatus(ctx, p)
 	}
 }
@@ -598,11 +660,11 @@ const deadlineMessage = "Pod was active on the node longer than the specified de
 // deadlineExceeded is the end of a pod at its activeDeadlineSeconds
 // (pkg/kubelet/active_deadline.go).
 func (k *Kubelets) deadlineExceeded(ctx context.Context, p *pod) {
-	if p.stage >= ending || p.stopping {
+	if p.stage >= ending || p.stopping || p.synced != nil {
 		return
 	}
 	k.say(ctx, p, saying{corev1.EventTypeNormal, "DeadlineExceeded", deadlineMessage})
-	k.stop(ctx, p, func() {
+	k.end(ctx, p, func() {
 		p.reason, p.message = "DeadlineExceeded", deadlineMessage
 		k.finish(ctx, p, corev1.PodFailed)
 	})
@@ -621,10 +683,10 @@ func (k *Kubelets) terminate(ctx context.Context, p *pod) {
 	case p.stage == admitted:
 		p.stage = released
 		k.deletePod(ctx, p)
-	case p.stage >= ending, p.stopping:
+	case p.stage >= ending, p.stopping, p.synced != nil:
 		// What has begun goes on, and takes the object with it.
 	default:
-		k.stop(ctx, p, func() { k.finish(ctx, p, p.terminated()) })
+		k.end(ctx, p, func() { k.finish(ctx, p, p.terminated()) })
 	}
 }
 
@@ -636,6 +698,10 @@ func (k *Kubelets) release(ctx context.Context, p *pod) {
 		if v.mounted {
 			took = max(took, k.o.Storage.MountTime(v.pv, p.m.name, "unmount", p.key))
 		}
+	}
+	if p.terminating && p.sandbox != noSandbox {
+		// The volumes that no driver mounts and the pod's cgroup go too.
+		took = max(took, k.takes(p, k.o.Kubelet.PodRemoval, podRemovalTime, "removal"))
 	}
 	done := func() {
 		p.stage = released
@@ -675,13 +741,13 @@ func (k *Kubelets) forget(ctx context.Context, p *pod) {
 	case p.stage == released, p.stage == admitted:
 		p.cancelAll()
 		delete(k.pods, p.uid)
-	case p.stage >= ending, p.stopping:
+	case p.stage >= ending, p.stopping, p.synced != nil:
 		p.terminating = true
 	default:
 		// Deleted by force: the processes are ended all the same, beside a pod that may
 		// have its name by then.
 		p.terminating = true
-		k.stop(ctx, p, func() { k.finish(ctx, p, p.terminated()) })
+		k.end(ctx, p, func() { k.finish(ctx, p, p.terminated()) })
 	}
 }
 

@@ -61,6 +61,8 @@ type container struct {
 	args entrypointArgs
 	// native: an init container that goes on running.
 	native bool
+	// restarts: it is being ended to be started with another image.
+	restarts bool
 
 	// tried: the container has had its turn to be made; configError is why it could
 	// not be, waitingReason and waitingMessage what the status says of it.

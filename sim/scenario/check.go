@@ -220,6 +220,7 @@ func (c *checker) kubelet(k *Kubelet) {
 	c.distribution(at+".initContainer", k.InitContainer)
 	c.distribution(at+".downwardAPI", k.DownwardAPI)
 	c.distribution(at+".podEnd", k.PodEnd)
+	c.distribution(at+".podRemoval", k.PodRemoval)
 	c.distribution(at+".termination", k.Termination)
 	if text := k.NodeStatusUpdateFrequency; text != "" {
 		if d, err := time.ParseDuration(text); err != nil || d <= 0 {

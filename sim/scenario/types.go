@@ -98,6 +98,9 @@ type Kubelet struct {
 	// Termination is how long a container takes to end once it has been sent SIGTERM,
 	// unless its task's model says otherwise; default 1s.
 	Termination *Distribution `json:"termination,omitempty"`
+	// PodRemoval is from the final phase of a pod that was asked to go until it is
+	// gone, if its volumes take no longer; default 600ms.
+	PodRemoval *Distribution `json:"podRemoval,omitempty"`
 	// NodeStatusUpdateFrequency is how often a kubelet reports its node's status, with
 	// the volumes in use; default 10s.
 	NodeStatusUpdateFrequency string `json:"nodeStatusUpdateFrequency,omitempty"`
@@ -213,6 +216,9 @@ type Registry struct {
 	ImageSize Quantity `json:"imageSize,omitempty"`
 	// Images are sizes by image name, digests and tags left out or not.
 	Images map[string]Quantity `json:"images,omitempty"`
+	// Preloaded says that every node has all images from the start; what they take on
+	// its disk is part of the pool's DiskUsed.
+	Preloaded bool `json:"preloaded,omitempty"`
 }
 
 // Tekton is the release under test and its configuration.
