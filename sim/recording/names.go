@@ -15,8 +15,8 @@ type names struct {
 	nodes map[string]string
 	// cleaned are the texts that were cleaned so far: most come often.
 	cleaned map[string]string
-	// pods are the nodes' names by the pods'.
-	pods map[string]string
+	// pods are the nodes' names by the pods': of each that bore the name, in order.
+	pods map[string][]string
 }
 
 // Forms of what is made up.
@@ -37,7 +37,7 @@ var madeUp = []struct {
 
 // namesOf finds what a recording's cluster made up.
 func namesOf(r *Recording) *names {
-	n := &names{cleaned: map[string]string{}, nodes: map[string]string{}, pods: map[string]string{}}
+	n := &names{cleaned: map[string]string{}, nodes: map[string]string{}, pods: map[string][]string{}}
 	var pairs []string
 	add := func(from, to string) {
 		if from != "" {
@@ -56,7 +56,8 @@ func namesOf(r *Recording) *names {
 	}
 	for _, l := range byKind(r, "Pod") {
 		node := text(l.Object, "spec", "nodeName")
-		n.pods[text(l.Object, "metadata", "name")] = node
+		name := text(l.Object, "metadata", "name")
+		n.pods[name] = append(n.pods[name], node)
 		if _, ok := n.nodes[node]; !ok && node != "" {
 			n.nodes[node] = "NODE-" + string(rune('A'+len(n.nodes)))
 		}

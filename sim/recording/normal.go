@@ -61,7 +61,7 @@ func normalize(r *Recording) *normal {
 		switch c.Kind {
 		case KindMark:
 		case KindEvent:
-			n.event(c)
+			n.event(c, born)
 		default:
 			of := c.Kind + " " + c.Name
 			if c.Op == OpCreated {
@@ -119,7 +119,8 @@ func aboutOf(c Change) (kind, name string) {
 	return kind, name
 }
 
-func (n *normal) event(c Change) {
+// event takes what an event says; born is how many objects of a name there have been.
+func (n *normal) event(c Change, born map[string]int) {
 	kind, name := aboutOf(c)
 	source := n.clean(c.text("source"))
 	if strings.HasPrefix(source, "DRIVER_") {
@@ -128,7 +129,7 @@ func (n *normal) event(c Change) {
 	of := n.nth(kind, name, 1)
 	if c.text("reason") == "SuccessfulAttachVolume" {
 		// Which of the pods that wait on a node are told is chance.
-		of = "Pod on " + n.of(name)
+		of = "Pod on " + n.of(name, born["Pod "+name])
 	}
 	what := fmt.Sprintf("%s %s %q (%s)", of, c.text("reason"), n.clean(c.text("message")), source)
 	if byChance(what) || byChance(c.text("reason")+" "+c.text("message")) {
@@ -153,8 +154,14 @@ func sortedHolders(what string) string {
 
 var holders = regexp.MustCompile(`pod\(s\) [-a-z0-9]+(, [-a-z0-9]+)*`)
 
-// of gives the node of a pod.
-func (n *normal) of(pod string) string { return n.names.nodes[n.names.pods[pod]] }
+// of gives the node of the nth pod of a name.
+func (n *normal) of(pod string, nth int) string {
+	nodes := n.names.pods[pod]
+	if nth < 1 || nth > len(nodes) {
+		return ""
+	}
+	return n.names.nodes[nodes[nth-1]]
+}
 
 func (n *normal) milestone(of, what string, t float64) {
 	m := moment{of, what}
