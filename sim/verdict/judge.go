@@ -770,6 +770,7 @@ func (t *timeline) ranOut(run *pipelineRun, r *taskRun, p *pod) (ruling, bool, e
 	}
 	cause := []Link{t.runLink(run), taskLink(r), stepsRunning.link(p.object(), "on node "+p.node, p.title(t))}
 	cause = append(cause, t.begunAgain(r)...)
+	cause = append(cause, t.stepsWait(p)...)
 	cause = append(cause, t.admittedLate(r, p)...)
 	switch {
 	case t.boundMet() != "":

@@ -222,6 +222,12 @@ var (
 		Sentence: "The steps of %s were still running",
 		Meaning:  "The time-out met a task that went on.",
 		Remedies: []Remedy{ChangeTimeout}})
+	stepWaits = rules.add(Rule{
+		ID: "step/waits-for-word", Kind: "Pod",
+		Sentence: "Steps of %s still wait for step %s, which was killed together with Tekton's entrypoint (exit code 137) and left no word: the file that they wait for never comes",
+		Meaning:  "Each step waits for a file that the entrypoint of the one before writes when its child ends, also when it fails. A kill of the whole container (an OOM kill by group, the default of today's nodes) takes the entrypoint with it. Up to 0.62 Tekton waits for all steps; 0.63 ends the TaskRun.",
+		Remedies: []Remedy{ChangeRelease, ChangeManifest},
+	})
 	timeCountsFinally = rules.add(Rule{
 		ID: "timeout/tasks-count-finally", Kind: "PipelineRun",
 		Sentence: "The tasks of %s took %s and all succeeded; timeouts.tasks (%s) went on counting while the finally tasks ran, as it does since Tekton 1.2.0",

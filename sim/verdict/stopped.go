@@ -138,3 +138,18 @@ func (t *timeline) resultsLost(run *pipelineRun) []Link {
 	}
 	return nil
 }
+
+// killed is the exit code of what SIGKILL ended.
+const killed = 137
+
+// stepsWait says that a step was killed with its entrypoint, so that the steps after it
+// wait for a file that nobody writes; nil if none was.
+func (t *timeline) stepsWait(p *pod) []Link {
+	for _, c := range p.containers {
+		if c.data.Step == "" || c.data.ExitCode != killed || p.stopSeq != 0 && c.seq > p.stopSeq {
+			continue
+		}
+		return []Link{stepWaits.link(p.object(), fmt.Sprintf("Step %s: %s, at %.0f s", c.data.Step, c.data.Reason, c.t), p.title(t), c.data.Step)}
+	}
+	return nil
+}
