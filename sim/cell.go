@@ -65,7 +65,7 @@ func (w *worker) play(ctx context.Context, cell *scenario.Cell, builds builds, o
 	lap := func(name string) { laps[name], last = time.Since(last).Seconds(), time.Now() }
 
 	c := &play{worker: w, cell: cell, log: log, state: history.NewState(), interventions: newInterventions(cell, builds),
-		resolutions: resolutions{taken: map[string]bool{}}}
+		resolutions: resolutions{taken: map[string]bool{}}, foreign: map[history.Ref]bool{}}
 	c.ctx, c.cancel = context.WithCancelCause(ctx)
 	// Without its servers a cell would wait for ever.
 	gone := context.AfterFunc(w.ctx, func() { c.cancel(context.Cause(w.ctx)) })
@@ -151,6 +151,8 @@ type play struct {
 	limits  scenario.Bounds
 	bounded context.Context // of the loop: it ends when the history is too long
 	retries retries
+	// foreign are the control plane's own objects that the user wrote to.
+	foreign map[history.Ref]bool
 	// pending is what the cell itself has put on the clock.
 	pending []*clock.Event
 	// aftermath is what is written while the cell is cleared away.
@@ -345,7 +347,11 @@ func (c *play) create(as clients, u *unstructured.Unstructured) error {
 	}
 	if apierrors.IsAlreadyExists(err) {
 		var old *unstructured.Unstructured
-		if old, err = client.Get(c.ctx, u.GetName(), metav1.GetOptions{}); err == nil {
+		if old, err = client.Get(c.ctx, u.GetName(), metav1.GetOptions{}); err == nil && as == c.user {
+			c.touches(u)
+			err = c.meddles(u)
+		}
+		if err == nil {
 			u.SetResourceVersion(old.GetResourceVersion())
 			_, err = client.Update(c.ctx, u, metav1.UpdateOptions{})
 		}
@@ -682,6 +688,28 @@ func (c *play) settle() error {
 	return fmt.Errorf("%w: while setting it up or cleaning it away", errTooLong)
 }
 
+// settleAll steps time until no work is left and nothing that a controller has failed at
+// succeeds when it is tried again at once. What would be tried again later would be
+// forgotten when the next cell begins: a finalizer, say, whose removal met a conflict.
+func (c *play) settleAll() error {
+	for range maxSteps {
+		if err := c.settle(); err != nil {
+			return err
+		}
+		before := len(c.aftermath.Entries())
+		if c.kube.Pending() == 0 || c.kube.Nudge() == 0 {
+			return nil
+		}
+		if err := c.settle(); err != nil {
+			return err
+		}
+		if len(c.aftermath.Entries()) == before {
+			return nil
+		}
+	}
+	return fmt.Errorf("%w: while cleaning it away", errTooLong)
+}
+
 // clean removes what the cell made, in the order in which a cluster can take it:
 // the runs and what they own, then claims, so that machines and controllers
 // detach and delete volumes, then the rest. The cluster itself stays.
@@ -712,7 +740,7 @@ func (c *play) clean() error {
 			return err
 		}
 	}
-	if err := c.settle(); err != nil {
+	if err := c.settleAll(); err != nil {
 		return err
 	}
 	// Whatever else is in the history, machines last: a node must not go while
@@ -729,7 +757,7 @@ func (c *play) clean() error {
 			return err
 		}
 	}
-	if err := c.settle(); err != nil {
+	if err := c.settleAll(); err != nil {
 		return err
 	}
 	// What the rest was in, or of.
@@ -763,9 +791,7 @@ func (c *play) kinds() []string {
 func (c *play) deleteAll(objects []*history.Object) error {
 	byNamespace := map[string][]history.Ref{}
 	for _, o := range objects {
-		if c.keeps(func(r history.Ref) bool { return r == o.Ref }) || c.scc != nil && slices.Contains(c.scc.refs, o.Ref) || o.Ref.Namespace == metav1.NamespaceSystem ||
-			o.Ref.Kind == "ConfigMap" && o.Ref.Namespace == c.release.namespace ||
-			strings.HasPrefix(o.Ref.Kind, "ClusterRole") && strings.HasPrefix(o.Ref.Name, "system:") {
+		if c.keeps(func(r history.Ref) bool { return r == o.Ref }) || c.isInstalled(o.Ref) || c.foreign[o.Ref] || bootstrapped(o) {
 			continue
 		}
 		byNamespace[o.Ref.Namespace] = append(byNamespace[o.Ref.Namespace], o.Ref)
@@ -787,10 +813,21 @@ func (c *play) deleteAll(objects []*history.Object) error {
 	return nil
 }
 
+// bootstrapped says whether the API server makes an object when it starts; controllers
+// write to such roles as well.
+func bootstrapped(o *history.Object) bool {
+	return o.Text("metadata", "labels", "kubernetes.io/bootstrapping") != ""
+}
+
 // ours says whether all objects of a kind in a namespace are the cell's.
 func (c *play) ours(ref history.Ref) bool {
-	if ref.Namespace == "" || ref.Kind == "ServiceAccount" || ref.Kind == "ConfigMap" {
+	switch {
+	case ref.Kind == "ServiceAccount", ref.Kind == "ConfigMap":
+		return false // one of each is in every namespace
+	case ref.Namespace == "", ref.Namespace == c.release.namespace, ref.Namespace != metav1.NamespaceDefault && slices.Contains(everlasting, ref.Namespace):
 		return false
+	case ref.Namespace == metav1.NamespaceDefault && slices.Contains([]string{"Service", "Endpoints", "EndpointSlice"}, ref.Kind):
+		return false // the API server's own
 	}
 	return !c.keeps(func(r history.Ref) bool { return r.Kind == ref.Kind && r.Namespace == ref.Namespace })
 }

@@ -62,7 +62,7 @@ func (w *worker) keeps(meant func(history.Ref) bool) bool {
 }
 
 // noteTouched marks the kept objects to which entries say that something was written,
-// and the release if it was one of its objects.
+// and the release or OpenShift's admission if it was one of theirs.
 func (c *play) noteTouched(entries []history.Entry) {
 	for _, e := range entries {
 		if e.Kind != history.KindObject {
@@ -73,8 +73,11 @@ func (c *play) noteTouched(entries []history.Entry) {
 				k.touched[e.Object] = true
 			}
 		}
-		if c.isInstalled(e.Object) && !flagMap(e.Object) {
+		if c.ofRelease(e.Object) && !flagMap(e.Object) {
 			c.release.changed = true
+		}
+		if c.ofSCC(e.Object) {
+			c.scc.changed = true
 		}
 	}
 }
@@ -116,7 +119,7 @@ func (c *play) ensureCluster(disks *storage.Driver, manifests []*unstructured.Un
 	if err != nil {
 		return err
 	}
-	same := c.cluster != nil && c.cluster.key == key
+	same := c.cluster != nil && c.cluster.key == key && (c.scc == nil || !c.scc.changed)
 	if same {
 		if same, err = c.untouched(&c.cluster.kept); err != nil {
 			return err
@@ -322,7 +325,7 @@ func (c *play) removeCluster(next []*unstructured.Unstructured) error {
 		if err := c.heeded(c.ctx, false); err != nil {
 			return err
 		}
-		if !c.cell.Spec.Cluster.OpenShift.Enabled {
+		if !c.cell.Spec.Cluster.OpenShift.Enabled || c.scc.changed {
 			if err := c.removeSCC(); err != nil {
 				return err
 			}

@@ -89,11 +89,13 @@ func (w *worker) installCRDs(ctx context.Context, crds []*apiextensionsv1.Custom
 	return all.Wait()
 }
 
-// removeNewer removes the types that are stored in a version which crds do not have
-// any more, and waits until they are gone: the API server takes no type from which a
-// version is missing that it has once stored, and an older release may be the next.
-// There must be no objects of the types left.
-func (w *worker) removeNewer(ctx context.Context, crds []*apiextensionsv1.CustomResourceDefinition) error {
+// removeOthers removes the types that would not be what they are on a fresh control plane
+// if crds were put in their place, and waits until they are gone. The API server takes no
+// type from which a version is missing that it has once stored, and an older release may
+// be the next; and short names that come later than the others are not accepted if they
+// are among these, as those of ResolutionRequests are. There must be no objects of the
+// types left.
+func (w *worker) removeOthers(ctx context.Context, crds []*apiextensionsv1.CustomResourceDefinition) error {
 	types := w.simctl.dynamic.Resource(crdResource)
 	for _, crd := range crds {
 		u, err := types.Get(ctx, crd.Name, metav1.GetOptions{})
@@ -110,7 +112,11 @@ func (w *worker) removeNewer(ctx context.Context, crds []*apiextensionsv1.Custom
 		known := func(version string) bool {
 			return slices.ContainsFunc(crd.Spec.Versions, func(v apiextensionsv1.CustomResourceDefinitionVersion) bool { return v.Name == version })
 		}
-		if !slices.ContainsFunc(stored, func(v string) bool { return !known(v) }) {
+		names, _, err := unstructured.NestedStringSlice(u.Object, "spec", "names", "shortNames")
+		if err != nil {
+			return fmt.Errorf("reading the names of CustomResourceDefinition %s: %w", crd.Name, err)
+		}
+		if !slices.ContainsFunc(stored, func(v string) bool { return !known(v) }) && slices.Equal(names, crd.Spec.Names.ShortNames) && namesAccepted(u) {
 			continue
 		}
 		if err := w.removeType(ctx, crd.Name); err != nil {
@@ -118,6 +124,15 @@ func (w *worker) removeNewer(ctx context.Context, crds []*apiextensionsv1.Custom
 		}
 	}
 	return nil
+}
+
+// namesAccepted says whether a type has all the names that it asks for.
+func namesAccepted(u *unstructured.Unstructured) bool {
+	conditions, _, _ := unstructured.NestedSlice(u.Object, "status", "conditions")
+	return !slices.ContainsFunc(conditions, func(c any) bool {
+		m, ok := c.(map[string]any)
+		return ok && m["type"] == string(apiextensionsv1.NamesAccepted) && m["status"] != string(apiextensionsv1.ConditionTrue)
+	})
 }
 
 // longServed dates a new type back. The API server holds the first objects up for

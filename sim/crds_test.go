@@ -11,7 +11,8 @@ import (
 )
 
 // TestOlderRelease: the types of a release can be installed where a newer release
-// stored one of them in a version that the older one does not have.
+// stored one of them in a version that the older one does not have, or gave them other
+// names.
 func TestOlderRelease(t *testing.T) {
 	dir := t.TempDir()
 	if err := os.Mkdir(filepath.Join(dir, "logs"), 0o750); err != nil {
@@ -35,7 +36,7 @@ func TestOlderRelease(t *testing.T) {
 		return []*apiextensionsv1.CustomResourceDefinition{crd}
 	}
 	older := func() []*apiextensionsv1.CustomResourceDefinition { return action("v1alpha1") }
-	if err := w.removeNewer(t.Context(), older()); err != nil {
+	if err := w.removeOthers(t.Context(), older()); err != nil {
 		t.Errorf("with nothing there: %v", err)
 	}
 	if err := w.installCRDs(t.Context(), action("v1alpha1", "v1beta1")); err != nil {
@@ -44,10 +45,35 @@ func TestOlderRelease(t *testing.T) {
 	if err := w.installCRDs(t.Context(), older()); err == nil {
 		t.Error("the API server takes the older type as it is: there is nothing to remove")
 	}
-	if err := w.removeNewer(t.Context(), older()); err != nil {
+	if err := w.removeOthers(t.Context(), older()); err != nil {
 		t.Fatal(err)
 	}
 	if err := w.installCRDs(t.Context(), older()); err != nil {
 		t.Error(err)
+	}
+
+	short := older()
+	short[0].Spec.Names.ShortNames = []string{"stepactions"}
+	accepted := func() bool {
+		u, err := w.simctl.dynamic.Resource(crdResource).Get(t.Context(), short[0].Name, metav1.GetOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return namesAccepted(u)
+	}
+	if err := w.installCRDs(t.Context(), short); err != nil {
+		t.Fatal(err)
+	}
+	if accepted() {
+		t.Error("the API server takes short names that come later: there is nothing to remove")
+	}
+	if err := w.removeOthers(t.Context(), short); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.installCRDs(t.Context(), short); err != nil {
+		t.Fatal(err)
+	}
+	if !accepted() {
+		t.Error("the type is not what it is on a fresh control plane")
 	}
 }

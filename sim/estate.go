@@ -29,6 +29,9 @@ type estate struct {
 	// stands is what was there when the cell's cluster, its Tekton and its
 	// definitions stood.
 	stands controlplane.Snapshot
+	// first is each object that stays on purpose, by what it stays for, as it was when
+	// it first stood.
+	first map[string]controlplane.Snapshot
 }
 
 // watchOver begins to check that cells are cleared away, if it is wanted.
@@ -43,19 +46,74 @@ func (w *worker) watchOver(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	w.estate = &estate{store: store}
+	w.estate = &estate{store: store, first: map[string]controlplane.Snapshot{}}
 	w.estate.fresh, err = store.Snapshot(ctx, nil)
 	return err
 }
 
-// estateStands takes note of what is there before the cell's own objects come.
+// estateStands takes note of what is there before the cell's own objects come, and
+// compares what stays between cells, or was made anew, with how it was when it first
+// stood: cells before have not left their mark on it.
 func (c *play) estateStands() (err error) {
 	e := c.worker.estate
 	if e == nil {
 		return nil
 	}
-	e.stands, err = e.store.Snapshot(c.ctx, e.stands)
-	return err
+	if e.stands, err = e.store.Snapshot(c.ctx, e.stands); err != nil {
+		return err
+	}
+	parts := map[string]controlplane.Snapshot{}
+	for key, is := range e.stands {
+		if part := c.part(is.Ref); part != "" {
+			if parts[part] == nil {
+				parts[part] = controlplane.Snapshot{}
+			}
+			parts[part][key] = is
+		}
+	}
+	var wrong []string
+	for part, now := range parts {
+		first := e.first[part]
+		if first == nil {
+			e.first[part] = now
+			continue
+		}
+		for key, is := range now {
+			if was, there := first[key]; !there {
+				wrong = append(wrong, is.Ref.String()+" was not there at first")
+			} else if was.Revision != is.Revision && !alike(was.Object, is.Object) {
+				wrong = append(wrong, is.Ref.String()+" is not as it was at first: "+difference(was.Object, is.Object))
+			}
+		}
+		for key, was := range first {
+			if _, there := now[key]; !there {
+				wrong = append(wrong, was.Ref.String()+" is gone")
+			}
+		}
+	}
+	if len(wrong) == 0 {
+		return nil
+	}
+	slices.Sort(wrong)
+	return fmt.Errorf("%w: before this one: %s", ErrNotAlone, strings.Join(wrong, "; "))
+}
+
+// part names what an object stays for: that which all cells have in common that find it.
+// It is empty for one that does not stay on purpose or is written before each cell.
+func (c *play) part(ref history.Ref) string {
+	for _, k := range c.kept() {
+		if slices.ContainsFunc(k.refs, func(r history.Ref) bool { return sameObject(r, ref) }) {
+			return k.key
+		}
+	}
+	switch {
+	case flagMap(ref):
+	case c.ofRelease(ref):
+		return fmt.Sprintf("Tekton %s in %s, with v1beta1: %t", c.release.build.Version, c.release.namespace, c.older)
+	case c.ofSCC(ref):
+		return "OpenShift"
+	}
+	return ""
 }
 
 // alone compares what is there, now that the cell is cleared away, with what would be
@@ -63,7 +121,7 @@ func (c *play) estateStands() (err error) {
 // that makes the difference.
 func (c *play) alone() error {
 	e := c.worker.estate
-	if e == nil || e.stands == nil {
+	if e == nil || e.stands == nil || c.meddled {
 		return nil
 	}
 	now, err := e.store.Snapshot(c.ctx, e.stands)
@@ -81,7 +139,7 @@ func (c *play) alone() error {
 			wrong = append(wrong, is.Ref.String()+" is left")
 			continue
 		}
-		if !there {
+		if !there || c.part(is.Ref) != "" {
 			was, there = e.stands[key]
 		}
 		if there && was.Revision != is.Revision && !c.madeAnew(is.Ref) && !alike(was.Object, is.Object) {
@@ -127,7 +185,7 @@ func (c *play) stays(ref history.Ref, all controlplane.Snapshot) bool {
 		return true
 	}
 	switch {
-	case ref.Kind == "ServiceAccount" && ref.Name == "default", ref.Kind == "ConfigMap" && ref.Name == "kube-root-ca.crt":
+	case inEveryNamespace(ref):
 		return c.stays(history.Ref{APIVersion: "v1", Kind: "Namespace", Name: ref.Namespace}, all)
 	case ref.Kind == "APIService":
 		// One for each API group and version that is served.
@@ -147,9 +205,16 @@ func (c *play) stays(ref history.Ref, all controlplane.Snapshot) bool {
 
 // isInstalled says whether an object belongs to the installed release, or to OpenShift's
 // admission.
-func (w *worker) isInstalled(ref history.Ref) bool {
-	same := func(r history.Ref) bool { return sameObject(r, ref) }
-	return w.release != nil && slices.ContainsFunc(w.release.refs, same) || w.scc != nil && slices.ContainsFunc(w.scc.refs, same)
+func (w *worker) isInstalled(ref history.Ref) bool { return w.ofRelease(ref) || w.ofSCC(ref) }
+
+// ofRelease says whether an object belongs to the installed release.
+func (w *worker) ofRelease(ref history.Ref) bool {
+	return w.release != nil && slices.ContainsFunc(w.release.refs, func(r history.Ref) bool { return sameObject(r, ref) })
+}
+
+// ofSCC says whether an object belongs to OpenShift's admission.
+func (w *worker) ofSCC(ref history.Ref) bool {
+	return w.scc != nil && slices.ContainsFunc(w.scc.refs, func(r history.Ref) bool { return sameObject(r, ref) })
 }
 
 // sameObject compares objects whatever the version of their API.
@@ -171,10 +236,7 @@ func (c *play) madeAnew(ref history.Ref) bool {
 			}
 		}
 	}
-	if c.isInstalled(ref) {
-		return c.release.changed || flagMap(ref)
-	}
-	return false
+	return c.ofRelease(ref) && (c.release.changed || flagMap(ref)) || c.ofSCC(ref) && c.scc.changed
 }
 
 // flagMap says whether an object is one of the ConfigMaps that are written before each
@@ -189,10 +251,12 @@ func alike(a, b map[string]any) bool {
 	return reflect.DeepEqual(plain(a), plain(b))
 }
 
-// counted are the fields that differ between objects that are made alike.
+// counted are the fields that differ between objects that are made alike; the last ones
+// say where a server is that was started anew.
 var counted = []string{
 	"uid", "resourceVersion", "generation", "creationTimestamp", "managedFields", "selfLink",
 	"lastTransitionTime", "lastUpdateTime", "lastHeartbeatTime", "observedGeneration",
+	"url", "caBundle",
 }
 
 // plain gives a value without what is counted, dated, made up or empty.
@@ -229,5 +293,10 @@ func plain(v any) any {
 func difference(was, is map[string]any) string {
 	before, _ := plain(was).(map[string]any)
 	after, _ := plain(is).(map[string]any)
-	return fmt.Sprint(history.MergePatch(before, after))
+	text := fmt.Sprint(history.MergePatch(before, after))
+	const most = 500 // a CustomResourceDefinition takes pages
+	if len(text) > most {
+		text = text[:most] + " ..."
+	}
+	return text
 }

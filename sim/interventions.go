@@ -19,6 +19,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
+	"simctl.dev/simctl/sim/controlplane"
 	"simctl.dev/simctl/sim/history"
 	"simctl.dev/simctl/sim/scenario"
 	"simctl.dev/simctl/sim/tekton"
@@ -328,7 +329,7 @@ func (c *play) apply(a *scenario.Apply) error {
 		if err != nil {
 			return noKind(err)
 		}
-		c.touches(u.GetKind(), u.GetNamespace())
+		c.touches(u)
 		if u.GetName() != "" {
 			_, err = client.Get(c.ctx, u.GetName(), metav1.GetOptions{})
 		}
@@ -351,6 +352,9 @@ func (c *play) apply(a *scenario.Apply) error {
 		if err != nil {
 			return err
 		}
+		if err := c.meddles(u); err != nil {
+			return err
+		}
 		if _, err := client.Apply(c.ctx, u.GetName(), u, metav1.ApplyOptions{FieldManager: fieldManager, Force: true}); err != nil {
 			return err
 		}
@@ -369,13 +373,52 @@ func noKind(err error) error {
 	return err
 }
 
-// touches notes a write to what belongs to Tekton's installation, which the next
-// cell must not find.
-func (c *play) touches(kind, namespace string) {
-	switch {
-	case namespace == c.release.namespace, kind == "CustomResourceDefinition", strings.HasPrefix(kind, "ClusterRole"):
+// touches notes a write to what belongs to an installation, which the next cell must
+// not find. It shows in the history only if the object still has a place there.
+func (c *play) touches(u *unstructured.Unstructured) {
+	if c.ofSCC(c.refOf(u)) {
+		c.scc.changed = true
+	}
+	switch kind := u.GetKind(); {
+	case u.GetNamespace() == c.release.namespace, kind == "CustomResourceDefinition", strings.HasPrefix(kind, "ClusterRole"):
 		c.release.changed = true
 	}
+}
+
+// meddles notes a write of the user's to an object that was there: if it is neither the
+// cell's nor made anew for the next one then it is the control plane's own, which is of
+// no use any more.
+func (c *play) meddles(u *unstructured.Unstructured) error {
+	if err := c.fold(); err != nil {
+		return err
+	}
+	ref := c.refOf(u)
+	same := func(r history.Ref) bool { return sameObject(r, ref) }
+	if inEveryNamespace(ref) || c.isInstalled(ref) || c.keeps(same) ||
+		slices.ContainsFunc(c.state.List(ref.Kind), func(o *history.Object) bool { return same(o.Ref) }) {
+		return nil
+	}
+	c.logger.V(1).Info("The control plane is given up after the cell", "because", ref.String())
+	c.foreign[ref] = true
+	c.worker.meddled = true
+	return nil
+}
+
+// refOf names an object as the API server does: what is asked for may come with a namespace
+// though its kind is the cluster's.
+func (w *worker) refOf(u *unstructured.Unstructured) history.Ref {
+	ref := controlplane.RefOf(u)
+	gvk := u.GroupVersionKind()
+	if m, err := w.mapper.RESTMapping(gvk.GroupKind(), gvk.Version); err == nil && m.Scope.Name() == meta.RESTScopeNameRoot {
+		ref.Namespace = ""
+	}
+	return ref
+}
+
+// inEveryNamespace says whether an object is one of those that controllers make in every
+// namespace, and make anew if it goes.
+func inEveryNamespace(ref history.Ref) bool {
+	return ref.Kind == "ServiceAccount" && ref.Name == "default" || ref.Kind == "ConfigMap" && ref.Name == "kube-root-ca.crt"
 }
 
 // named gives the objects that a reference means, by name.
@@ -445,7 +488,10 @@ func (c *play) patch(p *scenario.ObjectPatch) error {
 		if err != nil {
 			return noKind(err)
 		}
-		c.touches(u.GetKind(), u.GetNamespace())
+		c.touches(u)
+		if err := c.meddles(u); err != nil {
+			return err
+		}
 		if _, err := client.Patch(c.ctx, u.GetName(), kind, p.Patch, metav1.PatchOptions{FieldManager: fieldManager}); err != nil {
 			return err
 		}
@@ -467,7 +513,10 @@ func (c *play) remove(d *scenario.ObjectDeletion) error {
 		if err != nil {
 			return noKind(err)
 		}
-		c.touches(u.GetKind(), u.GetNamespace())
+		c.touches(u)
+		if err := c.meddles(u); err != nil {
+			return err
+		}
 		if err := client.Delete(c.ctx, u.GetName(), metav1.DeleteOptions{PropagationPolicy: &background, GracePeriodSeconds: d.GracePeriodSeconds}); err != nil {
 			return err
 		}

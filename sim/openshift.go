@@ -27,7 +27,9 @@ type scc struct {
 	server         *loopback.Server
 	configurations []runtime.Object
 	refs           []history.Ref // of what it needs on the API server
-	cancel         context.CancelFunc
+	// changed says that a cell wrote to one of these: the next cell gets new ones.
+	changed bool
+	cancel  context.CancelFunc
 }
 
 func (s *scc) stop() error {
@@ -101,7 +103,7 @@ func (s *scc) start(w *worker, path string, c clients) (err error) {
 }
 
 // removeSCC ends OpenShift's admission, which nobody asks any more, and removes what
-// belongs to it.
+// belongs to it and to nothing else.
 func (c *play) removeSCC() error {
 	s := c.scc
 	if s == nil {
@@ -111,7 +113,7 @@ func (c *play) removeSCC() error {
 	if err := s.stop(); err != nil {
 		return err
 	}
-	return c.uninstall(c.ctx, s.refs)
+	return c.uninstall(c.ctx, notAmong(s.refs, c.release.refs))
 }
 
 // constrain has OpenShift's admission decide about the cell's pods, if the cell

@@ -73,7 +73,7 @@ func (w *worker) install(ctx context.Context, build *tekton.Build, namespace str
 	if err := w.uninstall(ctx, notAmong(before, after)); err != nil {
 		return err
 	}
-	if err := w.removeNewer(ctx, crds); err != nil {
+	if err := w.removeOthers(ctx, crds); err != nil {
 		return err
 	}
 	maps, err := w.layOut(ctx, build, crds, namespace)
@@ -195,6 +195,7 @@ func (w *worker) startController(ctx context.Context) error {
 		Log:        out,
 	})
 	if err == nil {
+		w.tektonPID.Store(int64(r.controller.PID()))
 		context.AfterFunc(w.ctx, r.controller.HangUp)
 	}
 	return err

@@ -50,6 +50,8 @@ type workerJob struct {
 type workerAnswer struct {
 	Result verdict.Cell `json:"result"`
 	Error  string       `json:"error,omitempty"`
+	// Spent says that no other cell may be played there.
+	Spent bool `json:"spent,omitempty"`
 }
 
 // workerMain is a worker process's main; it does nothing if argv[0] does not
@@ -126,6 +128,7 @@ func serveWorker(in io.Reader, out io.Writer) error {
 		err := json.Unmarshal(line, &j)
 		if err == nil {
 			a.Result, err = w.run(ctx, j.Cell, j.Builds)
+			a.Spent = w.spent()
 		}
 		if err != nil {
 			a.Error = err.Error()
@@ -144,6 +147,7 @@ type remote struct {
 	in      io.WriteCloser
 	answers chan workerAnswer
 	done    chan error
+	over    bool // its last answer was that it is spent
 }
 
 // newRemote starts a worker.
@@ -203,6 +207,7 @@ func (r *remote) answer(ctx context.Context) (verdict.Cell, error) {
 		if !ok {
 			return verdict.Cell{}, errors.New("the worker process has ended")
 		}
+		r.over = a.Spent
 		if a.Error != "" {
 			return a.Result, errors.New(a.Error)
 		}
@@ -219,6 +224,9 @@ func (r *remote) run(ctx context.Context, cell *scenario.Cell, builds builds) (v
 	}
 	return r.answer(ctx)
 }
+
+// spent implements cellRunner.
+func (r *remote) spent() bool { return r.over }
 
 // stopWithin is how long a worker may take to tidy up. It takes a tenth of a second
 // where nothing else runs.

@@ -285,6 +285,8 @@ func (r *run) work(ctx context.Context, worker, workers int, q *queue) error {
 		}
 		if err != nil {
 			res = failedCell(cell, err, begun)
+		}
+		if err != nil || runner.spent() {
 			// Whatever state it is in, the next cell gets a new one.
 			runner.stop()
 			runner = nil
@@ -298,6 +300,8 @@ func (r *run) work(ctx context.Context, worker, workers int, q *queue) error {
 // a process of its own.
 type cellRunner interface {
 	run(ctx context.Context, cell *scenario.Cell, builds builds) (verdict.Cell, error)
+	// spent says that no other cell may be played there.
+	spent() bool
 	stop()
 }
 

@@ -46,7 +46,8 @@ func load(t *testing.T, names ...string) []scenario.Cell {
 	return cells
 }
 
-// run runs cells and checks that nothing is left behind but the run's folder.
+// run runs cells and checks that nothing is left behind: by a cell for the next one, and
+// by the run but its folder.
 func run(t *testing.T, ctx context.Context, cells []scenario.Cell, o sim.Options) ([]verdict.Cell, error) {
 	t.Helper()
 	tmp := t.TempDir()
@@ -55,6 +56,7 @@ func run(t *testing.T, ctx context.Context, cells []scenario.Cell, o sim.Options
 		o.OutDir = t.TempDir()
 	}
 	o.Logger = logr.Discard()
+	o.CheckCells = true
 	results, err := sim.Run(ctx, cells, o)
 	if left, _ := os.ReadDir(tmp); len(left) > 0 {
 		t.Errorf("files left behind: %v", left)
@@ -312,7 +314,7 @@ func TestCellsThatMeddle(t *testing.T) {
 			cells = append(cells, c)
 		}
 	}
-	results, err := run(t, context.Background(), cells, sim.Options{Parallel: 1, CheckCells: true})
+	results, err := run(t, context.Background(), cells, sim.Options{Parallel: 1})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
@@ -21,10 +22,15 @@ var everlasting = []string{metav1.NamespaceDefault, metav1.NamespaceSystem, meta
 // removeNamespace removes a namespace that has nothing in it any more but what every
 // namespace has. The namespace controller would take five seconds of virtual time.
 func (w *worker) removeNamespace(ctx context.Context, name string) error {
+	namespaces := w.simctl.CoreV1().Namespaces()
 	if slices.Contains(everlasting, name) {
+		// As the API server makes it.
+		bare := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}
+		if _, err := namespaces.Update(ctx, bare, metav1.UpdateOptions{}); err != nil {
+			return fmt.Errorf("putting Namespace %s back: %w", name, err)
+		}
 		return nil
 	}
-	namespaces := w.simctl.CoreV1().Namespaces()
 	if err := namespaces.Delete(ctx, name, deletion()); err != nil {
 		if apierrors.IsNotFound(err) {
 			return nil

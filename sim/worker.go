@@ -76,6 +76,7 @@ type worker struct {
 	kubelets    atomic.Pointer[node.Kubelets]
 	older       bool // a cell has had manifests of Tekton's v1beta1
 	seed        atomic.Int64
+	tektonPID   atomic.Int64 // of the Tekton controller that was last started
 
 	log     *history.Log // of the cell that runs
 	logMu   sync.Mutex
@@ -89,6 +90,9 @@ type worker struct {
 	// what such a check compares with, nil while there is none.
 	checkCells bool
 	estate     *estate
+	// meddled says that a cell wrote to what is the control plane's own: no other cell
+	// is to be played on it.
+	meddled bool
 }
 
 // release is a started Tekton controller.
@@ -163,6 +167,7 @@ func (w *worker) start() (err error) {
 			return err
 		}
 	}
+	w.cp.Tap().Echo(tekton.ServiceAccount, func() bool { return controlplane.Resting(int(w.tektonPID.Load())) })
 	server, err := loopback.Serve(w.ctx, http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
 		if k := w.kubelets.Load(); k != nil {
 			k.Handler().ServeHTTP(rw, r)
@@ -329,6 +334,9 @@ func (w *worker) run(ctx context.Context, cell *scenario.Cell, builds builds) (v
 	res.History = file
 	return res, err
 }
+
+// spent implements cellRunner.
+func (w *worker) spent() bool { return w.meddled }
 
 // ensureMapper makes the kinds known that are served now.
 func (w *worker) ensureMapper() error {

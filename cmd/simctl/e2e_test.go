@@ -102,7 +102,7 @@ func want(t *testing.T, status int, args ...string) (stdout, stderr string) {
 func TestInitRuns(t *testing.T) {
 	t.Chdir(t.TempDir())
 	want(t, cli.StatusOK, "init")
-	stdout, _ := want(t, cli.StatusOK, "run", "scenario.yaml", "--repeats", "1", "--parallel", "1")
+	stdout, _ := want(t, cli.StatusOK, "run", "scenario.yaml", "--check-cells", "--repeats", "1", "--parallel", "1")
 	if !strings.Contains(stdout, "2 cells: 2 as expected") {
 		t.Errorf("not two cells as expected:\n%s", stdout)
 	}
@@ -183,7 +183,7 @@ func TestImport(t *testing.T) {
 			}
 		}
 		// What was imported runs.
-		stdout, _ := want(t, cli.StatusOK, "run", "all/scenario.yaml")
+		stdout, _ := want(t, cli.StatusOK, "run", "all/scenario.yaml", "--check-cells")
 		if !regexp.MustCompile(`team\s+tekton[^\n]*\n[^\n]*\n[^\n]*\n[^\n]*success`).MatchString(stdout) {
 			t.Errorf("the imported run does not succeed:\n%s", stdout)
 		}

@@ -96,6 +96,13 @@ func (h *holds) closed(w *watchBody) {
 	delete(h.watches, w)
 }
 
+// holds says whether a watch is held.
+func (h *holds) holds(w *watchBody) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.watches[w] != nil
+}
+
 // wait returns when a watch may deliver what it has read; one says that it is only
 // the first piece of it.
 func (h *holds) wait(w *watchBody) (one bool) {
@@ -125,10 +132,18 @@ type watchBody struct {
 	// rest was read and not delivered, err is what comes after it.
 	rest []byte
 	err  error
+	// echoes says that its client waits for news of its own writes; heard is what it
+	// has been given.
+	echoes bool
+	heard  heard
 }
 
 // Read implements io.Reader.
 func (b *watchBody) Read(p []byte) (int, error) {
+	if b.echoes {
+		// Whoever reads on has handed on what there was.
+		b.tap.echoes.delivered(b, b.heard.version)
+	}
 	var n int
 	if len(b.rest) > 0 {
 		n = copy(p, b.rest)
@@ -144,6 +159,9 @@ func (b *watchBody) Read(p []byte) (int, error) {
 			n = i + 1
 		}
 	}
+	if b.echoes {
+		b.heard.read(p[:n])
+	}
 	if len(b.rest) > 0 {
 		return n, nil
 	}
@@ -153,5 +171,6 @@ func (b *watchBody) Read(p []byte) (int, error) {
 // Close implements io.Closer.
 func (b *watchBody) Close() error {
 	b.tap.holds.closed(b)
+	b.tap.echoes.closed(b)
 	return b.ReadCloser.Close()
 }

@@ -19,7 +19,7 @@ func (p pipes) RoundTrip(req *http.Request) (*http.Response, error) {
 		r, w := io.Pipe()
 		p[req.URL.Path], body = w, r
 	}
-	return &http.Response{StatusCode: http.StatusOK, Header: http.Header{}, Body: body, Request: req}, nil
+	return &http.Response{StatusCode: http.StatusOK, Header: http.Header{"Content-Type": {"application/json"}}, Body: body, Request: req}, nil
 }
 
 // TestWithhold writes an object that is waited for: its writer's watch of that

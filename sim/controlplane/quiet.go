@@ -158,29 +158,41 @@ func running(pids []int) int {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	self, caller := os.Getpid(), strconv.Itoa(unix.Gettid())
-	var buf [512]byte
 	for _, pid := range append([]int{self}, pids...) {
-		dir := "/proc/" + strconv.Itoa(pid) + "/task/"
-		d, err := os.Open(dir)
-		if err != nil {
-			continue // The process has ended: it does nothing any more.
+		except := ""
+		if pid == self {
+			except = caller
 		}
-		threads, _ := d.Readdirnames(-1)
-		_ = d.Close()
-		for _, th := range threads {
-			if pid == self && th == caller {
-				continue
-			}
-			// "pid (name) STATE ..."; the name may hold anything.
-			stat := buf[:read(dir+th+"/stat", buf[:])]
-			if i := bytes.LastIndexByte(stat, ')'); i >= 0 && i+2 < len(stat) {
-				if s := stat[i+2]; s == 'R' || s == 'D' {
-					return pid
-				}
-			}
+		if active(pid, except) {
+			return pid
 		}
 	}
 	return 0
+}
+
+// active says whether a process has such a thread, but for one.
+func active(pid int, except string) bool {
+	dir := "/proc/" + strconv.Itoa(pid) + "/task/"
+	d, err := os.Open(dir)
+	if err != nil {
+		return false // The process has ended: it does nothing any more.
+	}
+	threads, _ := d.Readdirnames(-1)
+	_ = d.Close()
+	var buf [512]byte
+	for _, th := range threads {
+		if th == except {
+			continue
+		}
+		// "pid (name) STATE ..."; the name may hold anything.
+		stat := buf[:read(dir+th+"/stat", buf[:])]
+		if i := bytes.LastIndexByte(stat, ')'); i >= 0 && i+2 < len(stat) {
+			if s := stat[i+2]; s == 'R' || s == 'D' {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // read gives the first bytes of a file, none if it cannot be read. This is done

@@ -36,6 +36,7 @@ type Tap struct {
 	events   eventStore
 	reads    reads
 	holds    holds
+	echoes   echoes
 	// last holds the latest recorded state of each object.
 	last map[history.Ref]*seen
 	// deleting says who has asked for the end of an object and has no answer yet.
@@ -108,6 +109,7 @@ func (rt roundTripper) RoundTrip(req *http.Request) (*http.Response, error) {
 		if err == nil {
 			body := &watchBody{ReadCloser: resp.Body, ctx: req.Context(), tap: t, actor: rt.actor, where: where}
 			t.holds.opened(body)
+			body.echoes = isJSON(resp) && t.echoes.opened(body, req.URL.Query())
 			resp.Body = body
 		}
 		return resp, err
@@ -209,7 +211,14 @@ func (rt roundTripper) carryOut(req *http.Request, where target, sent []byte) (*
 		got, o = rt.evicted(req)
 	}
 	ended(resp.StatusCode, o, got)
+	var version string
+	if o != nil {
+		version = o.GetResourceVersion()
+	}
 	t.record(rt.actor, req, where, resp.StatusCode, sent, got, o)
+	if changes(req, resp.StatusCode) {
+		t.echoes.wait(req.Context(), rt.actor, where, version, t.holds.holds)
+	}
 	return resp, nil
 }
 
