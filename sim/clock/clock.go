@@ -104,6 +104,13 @@ func (c *Clock) Now() time.Time {
 	return c.now
 }
 
+// Start is the moment from which [Clock.Elapsed] counts.
+func (c *Clock) Start() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.start
+}
+
 // Since implements clock.PassiveClock.
 func (c *Clock) Since(t time.Time) time.Duration { return c.Now().Sub(t) }
 

@@ -1,0 +1,285 @@
+package sim
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/go-logr/logr"
+
+	"simctl.dev/simctl/sim/clock"
+	"simctl.dev/simctl/sim/history"
+	"simctl.dev/simctl/sim/scenario"
+	"simctl.dev/simctl/sim/tekton"
+)
+
+// cellsIn gives the cells of scenario files.
+func cellsIn(t *testing.T, patterns ...string) []scenario.Cell {
+	t.Helper()
+	var out []scenario.Cell
+	for _, pattern := range patterns {
+		files, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range files {
+			f, err := scenario.Load(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			cells, err := f.Cells(scenario.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			out = append(out, cells...)
+		}
+	}
+	if len(out) == 0 {
+		t.Fatalf("no cells in %v", patterns)
+	}
+	return out
+}
+
+// startWorker starts a worker that is stopped when the test ends, unless stop does so
+// before.
+func startWorker(t *testing.T) (w *worker, stop func()) {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, "logs"), 0o750); err != nil {
+		t.Fatal(err)
+	}
+	w, err := newWorker(t.Context(), dir, 0, "", logr.Discard(), func(string) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.checkCells = true
+	stopped := false
+	stop = func() {
+		if !stopped {
+			stopped = true
+			w.stop()
+		}
+	}
+	t.Cleanup(stop)
+	return w, stop
+}
+
+// buildsOf builds the releases of cells, or takes them from the cache.
+func buildsOf(t *testing.T, cells []scenario.Cell) builds {
+	t.Helper()
+	var versions []string
+	for i := range cells {
+		versions = append(versions, cells[i].Versions()...)
+	}
+	slices.Sort(versions)
+	out := builds{}
+	b := &tekton.Builder{}
+	err := b.BuildAll(t.Context(), slices.Compact(versions), func(version string, build *tekton.Build, err error) {
+		if err != nil {
+			t.Error(err)
+		}
+		out[version] = build
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+// More cells can be played, others, and the same again.
+var (
+	aloneCells = flag.Int("alone-cells", 8, "how many cells TestCellsAreAlone plays")
+	aloneSeed  = flag.Uint64("alone-seed", 1, "the seed by which TestCellsAreAlone chooses and orders them")
+)
+
+// TestCellsAreAlone plays cells in random order on one worker, and each alone on a
+// fresh one: the histories must be the same.
+func TestCellsAreAlone(t *testing.T) {
+	all := cellsIn(t, "testdata/alone/*.yaml", "testdata/*.yaml", "../scenarios/*.yaml", "../scenarios/incidents/*.yaml")
+	draw := rand.New(rand.NewPCG(*aloneSeed, 0))
+	draw.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+	var cells []scenario.Cell
+	for _, c := range all {
+		// Others have to be built first, and are where they are wanted by name.
+		if len(cells) < *aloneCells && prepared(&c) {
+			cells = append(cells, c)
+		}
+	}
+	t.Logf("%d of %d cells, -alone-seed %d", len(cells), len(all), *aloneSeed)
+	builds := buildsOf(t, cells)
+	play := func(w *worker, cell *scenario.Cell) []string {
+		entries, err := w.play(t.Context(), cell, builds, nil)
+		if err != nil {
+			t.Errorf("%s: %v", cell.ID(), err)
+		}
+		// What is cleared away takes virtual time of its own: the cell began where the
+		// history has nought.
+		return canonical(t, entries, w.clock.Start())
+	}
+	var together [][]string
+	w, stop := startWorker(t)
+	for i := range cells {
+		t.Logf("%s", cells[i].ID())
+		together = append(together, play(w, &cells[i]))
+	}
+	stop()
+	for i := range cells {
+		w, stop := startWorker(t)
+		alone := play(w, &cells[i])
+		stop()
+		if diff := differences(alone, together[i]); diff != "" {
+			t.Errorf("%s, alone and after %d others:\n%s", cells[i].ID(), i, diff)
+		}
+	}
+}
+
+// prepared says whether every release that a cell needs is ready.
+func prepared(c *scenario.Cell) bool {
+	b := &tekton.Builder{}
+	for _, v := range c.Versions() {
+		if ready, _, _ := b.Status(v); !ready && v != tekton.BuiltIn {
+			return false
+		}
+	}
+	return !c.Spec.Cluster.OpenShift.Enabled
+}
+
+// differences shows what one of two histories has and the other has not.
+func differences(alone, after []string) string {
+	count := map[string]int{}
+	for _, line := range alone {
+		count[line]++
+	}
+	for _, line := range after {
+		count[line]--
+	}
+	const some = 12
+	var out []string
+	for _, line := range slices.Sorted(maps.Keys(count)) {
+		if n := count[line]; n != 0 && len(out) < some {
+			out = append(out, fmt.Sprintf("%+d %s", -n, line))
+		}
+	}
+	return strings.Join(out, "\n")
+}
+
+// made are the parts of a text that somebody makes up: the API server and Tekton (uids,
+// generated names, hashes of them), or the real clock.
+var (
+	uids      = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`)
+	instants  = regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z`)
+	hashes    = regexp.MustCompile(`[0-9a-f]{10,64}`)
+	revisions = regexp.MustCompile(`(-|hash":")[bcdfghjklmnpqrstvwxz2456789]{8,10}\b`)
+	generated = regexp.MustCompile(`-[bcdfghjklmnpqrstvwxz2456789]{5}\b`)
+	versions  = regexp.MustCompile(`resourceVersion"?: ?"\d+"`)
+	resolved  = regexp.MustCompile(`"data":"([A-Za-z0-9+/]{40,}=*)"`)
+	ports     = regexp.MustCompile(`"Port":\d+`)
+)
+
+// canonical gives what a history says without what is chance: what somebody made up,
+// and the order within one moment of virtual time, in which the real components run at
+// their own speed. How often one of them writes before an object is as it stays until
+// time moves on is part of that - a controller counts the first of its pods or both, a
+// write is overtaken by another and tried again - and what it comes to is not: for each
+// moment there is what was made and what went, by whom, how each object stood in the
+// end, what Events and logs said, each refusal and each fact. Virtual times are counted from the beginning of the
+// cell; what dates from before it is as old as the cluster that the cell found.
+func canonical(t *testing.T, entries []history.Entry, begun time.Time) []string {
+	t.Helper()
+	stable := func(at float64, what string, v any) string {
+		raw, err := json.Marshal(v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := resolved.ReplaceAllStringFunc(string(raw), func(s string) string {
+			data, err := base64.StdEncoding.DecodeString(resolved.FindStringSubmatch(s)[1])
+			if err != nil {
+				return s
+			}
+			return string(data)
+		})
+		text = instants.ReplaceAllStringFunc(text, func(s string) string {
+			when, err := time.Parse(time.RFC3339Nano, s)
+			switch {
+			case err != nil || when.Before(clock.Epoch):
+				return "REAL"
+			case when.Before(begun):
+				return "BEFORE"
+			}
+			return when.Sub(begun).String()
+		})
+		text = versions.ReplaceAllString(text, "resourceVersion VERSION")
+		text = ports.ReplaceAllString(text, `"Port":PORT`)
+		text = uids.ReplaceAllString(text, "UID")
+		text = revisions.ReplaceAllString(text, "${1}HASH")
+		text = hashes.ReplaceAllString(text, "HASH")
+		text = generated.ReplaceAllString(text, "-NAME")
+		return fmt.Sprintf("%12.3f %s %s", at, what, text)
+	}
+	var out []string
+	written := map[history.Ref]bool{}
+	last := 0.0
+	state := history.NewState()
+	// What is said again when a try is made again counts once.
+	said, logged := map[*history.Object]string{}, map[string]bool{}
+	moment := func() {
+		for o, actor := range said {
+			about := o.Field("involvedObject")
+			if about == nil {
+				about = o.Field("regarding") // of events.k8s.io
+			}
+			if o.Text("reason") == "SuccessfulAttachVolume" {
+				// The attach/detach controller says it of those pods of which it has
+				// heard when it begins: of one, the other, or both that are bound at
+				// one moment.
+				about = nil
+			}
+			logged[stable(last, "said", []any{actor, about, o.Field("type"), o.Field("reason"), o.Field("message"), o.Field("note")})] = true
+		}
+		clear(said)
+		out = slices.AppendSeq(out, maps.Keys(logged))
+		clear(logged)
+		for ref := range written {
+			if o := state.Get(ref); o != nil && !o.Deleted {
+				out = append(out, stable(last, "is", []any{ref, o.Field()}))
+			}
+		}
+		clear(written)
+	}
+	for _, e := range entries {
+		if e.T != last {
+			moment()
+			last = e.T
+		}
+		if err := state.Apply(e); err != nil {
+			t.Fatal(err)
+		}
+		e.Seq = 0
+		switch {
+		case e.Object.Kind == "Event":
+			said[state.Get(e.Object)] = e.Actor
+		case e.Kind == history.KindLog:
+			logged[stable(e.T, string(e.Kind), e)] = true
+		case e.Kind != history.KindObject:
+			out = append(out, stable(e.T, string(e.Kind), e))
+		case e.Verb == history.VerbCreate, e.Verb == history.VerbDelete:
+			out = append(out, stable(e.T, e.Verb, []any{e.Actor, e.Object}))
+			fallthrough
+		default:
+			written[e.Object] = true
+		}
+	}
+	moment()
+	slices.Sort(out)
+	return out
+}
