@@ -770,7 +770,6 @@ func (t *timeline) ranOut(run *pipelineRun, r *taskRun, p *pod) (ruling, bool, e
 	}
 	cause := []Link{t.runLink(run), taskLink(r), stepsRunning.link(p.object(), "on node "+p.node, p.title(t))}
 	cause = append(cause, t.begunAgain(r)...)
-	cause = append(cause, t.stepsWait(p)...)
 	cause = append(cause, t.admittedLate(r, p)...)
 	switch {
 	case t.boundMet() != "":
@@ -779,6 +778,8 @@ func (t *timeline) ranOut(run *pipelineRun, r *taskRun, p *pod) (ruling, bool, e
 	default:
 		cause = append(cause, t.runTimeOut(run)...)
 	}
+	// More time would not help there.
+	cause = append(cause, t.stepsWait(p)...)
 	return ruling{outcome: Timeout, cause: cause}, true, nil
 }
 
