@@ -176,6 +176,21 @@ func TestSARIF(t *testing.T) {
 	}
 }
 
+// What the outcome does not tell stands in both.
+func TestConductInCI(t *testing.T) {
+	in := deviating()
+	for i := range in.Result.Cells {
+		in.Result.Cells[i].Conduct.NotRun = []verdict.NotRun{{PipelineRun: "ns/run", Task: "cleanup", Finally: true, Reason: "no time left"}}
+	}
+	want := in.Result.Cells[2].Conduct.Sentences()[0]
+	if got := string(junitOf(t, in)); strings.Count(got, want) != 6 { // all but the one that could not be run
+		t.Errorf("JUnit says %d times that a finally task was not run", strings.Count(got, want))
+	}
+	if r := decodeSARIF(t, sarifOf(t, in)).Runs[0].Results[0]; !strings.Contains(r.Message.Text, want) {
+		t.Errorf("SARIF says %s", r.Message.Text)
+	}
+}
+
 func TestSARIFOfACleanRun(t *testing.T) {
 	raw := sarifOf(t, load(t, "incident"))
 	if run := decodeSARIF(t, raw).Runs[0]; run.Results == nil || len(run.Results) != 0 {

@@ -58,15 +58,25 @@ func testCase(c verdict.Cell) junit.Testcase {
 		if len(c.Cause) > 0 {
 			message += ": " + c.Root().What
 		}
-		t.Failure = &junit.Result{Message: printable(message), Type: cmp.Or(c.Root().Rule, string(c.Outcome)), Data: printable(chainText(c.Cause))}
+		t.Failure = &junit.Result{Message: printable(message), Type: cmp.Or(c.Root().Rule, string(c.Outcome)), Data: printable(chainText(c.Cause) + besides(c))}
 	default:
 		line := "outcome: " + told + ", " + expectation(c)
 		if c.MakespanSeconds != nil {
 			line += ", makespan " + reports.Duration(*c.MakespanSeconds) + " (virtual)"
 		}
+		line += besides(c)
 		t.SystemOut = &junit.Output{Data: printable(line)}
 	}
 	return t
+}
+
+// besides is what the outcome does not tell, a line each.
+func besides(c verdict.Cell) string {
+	var b strings.Builder
+	for _, text := range c.Conduct.Sentences() {
+		b.WriteString("\nbesides: " + text)
+	}
+	return b.String()
 }
 
 // expectation says in words what was expected of a cell.

@@ -112,6 +112,7 @@ func deviation(in Input, c verdict.Cell, rule int) *sarif.Result {
 		if len(c.Cause) > 0 {
 			text += ": " + c.Root().What + ".\n\n" + chainText(c.Cause)
 		}
+		text += besides(c)
 	}
 	level := "error"
 	if c.MakespanSeconds != nil {

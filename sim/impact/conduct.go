@@ -44,14 +44,22 @@ type deed struct {
 // is the outcome once more; of a finally task it is news, since it is there for that.
 const ofTheEnd = "PipelineRun "
 
-// deeds lists what a cell's conduct tells.
-func deeds(c verdict.Conduct) []deed {
+// deeds lists what a cell's conduct tells, and whether its runs end.
+func deeds(cell verdict.Cell) []deed {
+	c := cell.Conduct
 	var out []deed
 	add := func(key string, d deed) {
 		d.key = verdict.Canonical(key)
 		if !slices.ContainsFunc(out, func(o deed) bool { return o.key == d.key }) {
 			out = append(out, d)
 		}
+	}
+	for _, run := range cell.NeverEnd {
+		add("never ends "+run, deed{come: run + " never ends", gone: run + " ends", absent: "it ended", bad: true, said: "nothing that could still happen would end it"})
+	}
+	if cell.Bound != "" {
+		add("bound "+cell.Bound, deed{come: "the cell meets its bound of " + cell.Bound, gone: "the cell no longer meets its bound of " + cell.Bound, absent: "it came to its end", bad: true,
+			said: "things went on when it was ended"})
 	}
 	for _, r := range c.Refused {
 		add("refused "+r.Object, deed{come: r.Object + " is refused", gone: r.Object + " is no longer refused", absent: "it was taken", bad: true, said: r.Message})
@@ -88,7 +96,7 @@ func deeds(c verdict.Conduct) []deed {
 func (g group) deeds() []deed {
 	var out []deed
 	for _, r := range g {
-		for _, d := range deeds(r.Cell.Conduct) {
+		for _, d := range deeds(r.Cell) {
 			if !slices.ContainsFunc(out, func(o deed) bool { return o.key == d.key }) {
 				out = append(out, d)
 			}
@@ -97,9 +105,17 @@ func (g group) deeds() []deed {
 	return out
 }
 
+// silent says that a repeat's result does not tell of conduct.
+func (g group) silent() bool {
+	return slices.ContainsFunc(g, func(r Run) bool { return r.Silent })
+}
+
 // differences lists what only one side does. The words with which the releases say the
 // same do not count.
 func differences(x, y group) []Difference {
+	if x.silent() || y.silent() {
+		return nil
+	}
 	a, b := x.deeds(), y.deeds()
 	var out []Difference
 	for _, d := range b {

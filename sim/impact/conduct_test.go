@@ -70,3 +70,23 @@ func TestCompareConduct(t *testing.T) {
 		}
 	}
 }
+
+// A run that never ends is a change for the worse, and so is one that is cut off; a
+// baseline that does not tell of conduct says nothing about it.
+func TestCompareEndless(t *testing.T) {
+	before, after := Release{Version: "1"}, Release{Version: "2"}
+	ends, never := run("a", "1", verdict.Timeout, false, 0, nil), run("a", "2", verdict.Timeout, false, 0, nil)
+	never.Cell.NeverEnd = []string{"PipelineRun n/r"}
+	s := Compare([]Run{ends}, []Run{never}, before, after)
+	if len(s.Changes) != 1 || !s.Changes[0].Regression || s.Changes[0].Conduct[0].What != "PipelineRun n/r never ends" {
+		t.Errorf("a run that never ends: %+v", s.Changes)
+	}
+	never.Cell.NeverEnd, never.Cell.Bound = nil, "10 virtual hours"
+	if s := Compare([]Run{ends}, []Run{never}, before, after); len(s.Changes) != 1 || !s.Changes[0].Regression {
+		t.Errorf("a bound that is met: %+v", s.Changes)
+	}
+	ends.Silent = true
+	if s := Compare([]Run{ends}, []Run{never}, before, after); s.Unchanged != 1 {
+		t.Errorf("a baseline that does not tell: %+v", s.Changes)
+	}
+}

@@ -113,6 +113,9 @@ type Run struct {
 	Flags map[string]string
 	// Observed is nil if there is no history.
 	Observed *Observed
+	// Silent says that the result does not tell of conduct: an older simctl wrote it, and
+	// its history was not kept.
+	Silent bool
 }
 
 // key is equal for the repeats of a cell on any release.

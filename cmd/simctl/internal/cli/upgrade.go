@@ -234,8 +234,9 @@ func (r *review) try(in *inputs) (failed map[string]string, err error) {
 	return failed, nil
 }
 
-// withHistory adds to a result what its history shows; a run that has none is as
-// good as its result.
+// withHistory adds to a result what its history shows, and judges it anew: a result that
+// an older simctl wrote may say less, or otherwise. A run that has no history is as good
+// as its result.
 func withHistory(dir string, res verdict.Cell) (impact.Run, error) {
 	run := impact.Run{Cell: res}
 	id := runstore.CellID(res)
@@ -251,6 +252,9 @@ func withHistory(dir string, res verdict.Cell) (impact.Run, error) {
 		return run, fmt.Errorf("reading the history of cell %s: %w", id, err)
 	}
 	run.Observed = &o
+	if f, err := verdict.Judge(entries); err == nil && res.Outcome != verdict.Error {
+		run.Cell.Finding = f
+	}
 	return run, nil
 }
 
@@ -607,6 +611,7 @@ func readSide(arg string) ([]impact.Run, impact.Release, error) {
 		if err != nil {
 			return nil, impact.Release{}, err
 		}
+		run.Silent = run.Observed == nil && withoutRules(r)
 		switch kept, err := runstore.ReadCell(dir, runstore.CellID(cell)); {
 		case err == nil:
 			run.Flags = kept.Spec.Tekton.Flags
@@ -622,6 +627,12 @@ func readSide(arg string) ([]impact.Run, impact.Release, error) {
 		return runs, impact.ReleaseOf(slices.Collect(maps.Keys(versions))[0]), nil
 	}
 	return runs, impact.Release{Version: arg}, nil
+}
+
+// withoutRules says that a result is of before chains had rules, when it did not tell of
+// conduct either.
+func withoutRules(r verdict.RunResult) bool {
+	return slices.ContainsFunc(r.Cells, func(c verdict.Cell) bool { return len(c.Cause) > 0 && c.Root().Rule == "" })
 }
 
 // readResult reads the result that RUN names, and says which folder would hold
