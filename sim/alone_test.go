@@ -184,6 +184,7 @@ var (
 	// tries again, and which of two pods with one claim it happens to is chance. It is
 	// excused in the recordings of a real cluster as well.
 	conflicts = regexp.MustCompile(`\{[^{}]*running PreBind plugin[^{}]*the object has been modified[^{}]*\},?`)
+	nominated = regexp.MustCompile(`"nominatedNodeName":"[^"]*",`) // written with the conflict
 	// In the order of a Go map.
 	holders   = regexp.MustCompile(`used by pod\(s\) [^"\\]*`)
 	generated = regexp.MustCompile(`-[bcdfghjklmnpqrstvwxz2456789]{5}\b`)
@@ -219,7 +220,7 @@ func canonical(t *testing.T, entries []history.Entry, begun time.Time) []string 
 			slices.Sort(names)
 			return "used by pod(s) " + strings.Join(names, ", ")
 		})
-		text = conflicts.ReplaceAllString(text, "")
+		text = nominated.ReplaceAllString(conflicts.ReplaceAllString(text, ""), "")
 		text = instants.ReplaceAllStringFunc(text, func(s string) string {
 			when, err := time.Parse(time.RFC3339Nano, s)
 			switch {
