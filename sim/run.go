@@ -375,6 +375,6 @@ func judge(cell *scenario.Cell, entries []history.Entry) (verdict.Cell, error) {
 		return res, fmt.Errorf("judging %s: %w", cell.ID(), err)
 	}
 	res.Finding = f
-	res.Expect(cell.Expected)
+	cell.Expected.Judge(&res)
 	return res, nil
 }

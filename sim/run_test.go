@@ -117,7 +117,7 @@ func TestOutcomes(t *testing.T) {
 			t.Errorf("%s: %s without a cause", r.Scenario, r.Outcome)
 		}
 	}
-	for _, o := range verdict.Outcomes {
+	for _, o := range verdict.Outcomes() {
 		if !seen[o] {
 			t.Errorf("no cell came out as %s", o)
 		}

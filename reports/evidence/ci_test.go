@@ -165,13 +165,13 @@ func TestSARIF(t *testing.T) {
 	if l := first.Locations[0].PhysicalLocation; l == nil || l.ArtifactLocation.URI != "scenarios/my%20incident.yaml" {
 		t.Errorf("the location is %+v", l)
 	}
-	for _, o := range append([]verdict.Outcome{verdict.Error}, verdict.Outcomes...) {
+	for _, o := range verdict.AllOutcomes() {
 		found := false
 		for _, r := range run.Tool.Driver.Rules {
-			found = found || r.ID == ruleID(o)
+			found = found || r.ID == ruleID(o.Outcome)
 		}
 		if !found {
-			t.Errorf("outcome %s has no rule", o)
+			t.Errorf("outcome %s has no rule", o.Outcome)
 		}
 	}
 }

@@ -65,19 +65,8 @@ func first(list any) any {
 
 func more(list any) int { return max(reflect.ValueOf(list).Len()-listed, 0) }
 
-// letters of outcomes: they tell outcomes apart where colours do not.
-var letters = map[verdict.Outcome]string{
-	verdict.Success: "S", verdict.Deadlock: "D", verdict.MultiAttach: "M", verdict.Unschedulable: "U",
-	verdict.AdmissionDenied: "A", verdict.PermissionDenied: "P", verdict.NoSpace: "N", verdict.InvalidConfig: "C",
-	verdict.InvalidPipeline: "I", verdict.Timeout: "T", verdict.Failed: "F", verdict.Error: "!",
-}
-
-func glyph(o verdict.Outcome) string {
-	if l, ok := letters[o]; ok {
-		return l
-	}
-	return "?"
-}
+// glyph is an outcome's letter: it tells outcomes apart where colours do not.
+func glyph(o verdict.Outcome) string { return o.Info().Letter }
 
 // grid is a scenario's matrix: its last axis with few enough values makes the
 // columns, the others the rows.

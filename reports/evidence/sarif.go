@@ -15,28 +15,6 @@ import (
 	"simctl.dev/simctl/sim/verdict"
 )
 
-// outcomeHelp says of an outcome what it means and what to look at.
-type outcomeHelp struct {
-	outcome     verdict.Outcome
-	short, help string
-}
-
-// outcomeHelps are the help of the SARIF rules. docs/outcomes.md defines the outcomes.
-var outcomeHelps = []outcomeHelp{
-	{verdict.InvalidConfig, "Tekton refuses its feature flags", "The controller goes on with the flags it had, and does not start again with these. Look at the ConfigMap feature-flags, or at TektonConfig, for the value named in the cause."},
-	{verdict.InvalidPipeline, "Tekton refuses the pipeline or the run", "No TaskRun is made. The condition of the PipelineRun says what is wrong with it."},
-	{verdict.NoSpace, "A task writes more than its claim, or its node's own disk, has room for", "Make the claim larger, or let tasks delete what no later task reads; have the task write to the claim, or ask for ephemeral-storage, where the node's disk is too small."},
-	{verdict.PermissionDenied, "A task may not read or write a path on its volume", "Compare the uid and the groups of the task that wrote the path with those of the task that needs it: fsGroup, runAsUser and the SCC decide them."},
-	{verdict.AdmissionDenied, "The API server's admission refuses a task's pod", "The refusal in the cause names what refused it: an SCC, PodSecurity, a quota. Change the pod's security context, or what its ServiceAccount may use."},
-	{verdict.Deadlock, "A pod waits for something that will never come", "Only the run's own machinery could supply what the pod waits for. Time-outs end the run and starting it again does not help: mend the root of the chain."},
-	{verdict.MultiAttach, "A pod was held while its volume was attached to another node", "Keep the run's pods on one node, or use a volume that several nodes may attach."},
-	{verdict.Unschedulable, "No node of the cluster can take a pod as it is declared", "The scheduler's reasons, node by node, are in the evidence: taints, affinity, zones, capacity."},
-	{verdict.Timeout, "A time-out ended the run while it made progress", "Raise the time-out, or look for what takes the time."},
-	{verdict.Failed, "A task failed", "The cause names the step and its exit code."},
-	{verdict.Success, "The runs did their work where the scenario expects that they do not", "What used to go wrong no longer does: see whether the expectation is out of date."},
-	{verdict.Error, "simctl could not run the cell", "The cell says nothing about the pipeline. Mend what the message names and go on by simctl run --resume."},
-}
-
 // SARIF writes what deviates from the expectations as SARIF 2.1.0, one result for
 // each cell; a run in which nothing does has no results. Fingerprints do not
 // change with names that controllers make up, nor with the run.
@@ -45,18 +23,16 @@ func SARIF(w io.Writer, in Input) error {
 	if v := in.Result.Simctl; v != "" {
 		run.Tool.Driver.WithVersion(v)
 	}
-	outcomes := map[verdict.Outcome]outcomeHelp{}
-	for _, r := range outcomeHelps {
-		outcomes[r.outcome] = r
+	for _, o := range verdict.AllOutcomes() {
 		level := "error"
-		if r.outcome == verdict.MultiAttach || r.outcome == verdict.Success {
+		if o.Warning {
 			level = "warning"
 		}
-		run.AddRule(ruleID(r.outcome)).
-			WithName(ruleName(string(r.outcome))).
-			WithShortDescription(sarif.NewMultiformatMessageString().WithText(r.short)).
-			WithFullDescription(sarif.NewMultiformatMessageString().WithText(r.short + ".")).
-			WithHelp(sarif.NewMultiformatMessageString().WithText(r.help).WithMarkdown(md(r.help))).
+		run.AddRule(ruleID(o.Outcome)).
+			WithName(ruleName(string(o.Outcome))).
+			WithShortDescription(sarif.NewMultiformatMessageString().WithText(o.Short)).
+			WithFullDescription(sarif.NewMultiformatMessageString().WithText(o.Short + ".")).
+			WithHelp(sarif.NewMultiformatMessageString().WithText(o.Help).WithMarkdown(md(o.Help))).
 			WithDefaultConfiguration(sarif.NewReportingConfiguration().WithLevel(level))
 	}
 	known := map[string]bool{}
@@ -67,10 +43,10 @@ func SARIF(w io.Writer, in Input) error {
 		id := ruleOf(c)
 		if rule, ok := verdict.RuleOf(c.Root().Rule); ok && !known[id] {
 			known[id] = true
-			help := rule.Meaning + " " + outcomes[c.Outcome].help
+			help := rule.Meaning + " " + c.Outcome.Info().Help
 			run.AddRule(id).
 				WithName(ruleName(strings.ReplaceAll(rule.ID, "/", "-"))).
-				WithShortDescription(sarif.NewMultiformatMessageString().WithText(outcomes[c.Outcome].short + ": " + rule.ID)).
+				WithShortDescription(sarif.NewMultiformatMessageString().WithText(c.Outcome.Info().Short + ": " + rule.ID)).
 				WithFullDescription(sarif.NewMultiformatMessageString().WithText(rule.Meaning)).
 				WithHelp(sarif.NewMultiformatMessageString().WithText(help).WithMarkdown(md(help)))
 		}

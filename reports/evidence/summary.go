@@ -112,7 +112,7 @@ func (b *builder) summarize() {
 	}
 	s.Verdict = first + " " + second
 	s.Severity, s.Why = "high", "such a run never finishes, whatever its time-outs, and starting it again does not help"
-	if main.Outcome == verdict.Timeout || main.Outcome == verdict.Failed {
+	if !main.Outcome.Info().Lasting {
 		s.Severity, s.Why = "medium", "the run ends without having done its work"
 	}
 	if deviates > 0 {

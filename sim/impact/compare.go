@@ -103,19 +103,8 @@ func name(c verdict.Cell) string {
 	return strings.Join(parts, " ")
 }
 
-// severity ranks outcomes: 0 the work was done, 1 it was done with delay, 2 not
-// at all, 3 not at all and nothing says so before a time-out.
-func severity(e Ended) int {
-	switch {
-	case e.Outcome == verdict.Success:
-		return 0
-	case e.Recovered:
-		return 1
-	case e.Outcome == verdict.Deadlock || e.Outcome == verdict.MultiAttach || e.Outcome == verdict.Unschedulable || e.Outcome == verdict.Timeout:
-		return 3
-	}
-	return 2
-}
+// severity ranks what became of a cell: up to 1 the work was done ([verdict.Delayed]).
+func severity(e Ended) int { return int(e.Outcome.Severity(e.Recovered)) }
 
 func (g group) ended() Ended {
 	out := Ended{Repeats: len(g)}

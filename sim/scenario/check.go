@@ -14,14 +14,17 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/util/validation"
+
+	"simctl.dev/simctl/sim/verdict"
 )
 
-// Outcomes are the outcomes that a scenario may expect; docs/outcomes.md
-// defines each.
-var Outcomes = []string{
-	"success", "deadlock", "multi-attach", "unschedulable", "admission-denied",
-	"permission-denied", "no-space", "invalid-config", "invalid-pipeline",
-	"timeout", "failed",
+// outcomes returns the words of the outcomes that a scenario may expect.
+func outcomes() []string {
+	var out []string
+	for _, o := range verdict.Outcomes() {
+		out = append(out, string(o))
+	}
+	return out
 }
 
 // StockSCCs are the security context constraints that a cluster with OpenShift

@@ -195,7 +195,7 @@ func (f *File) selectors(c *checker) {
 			c.add(at+".outcome", "%s has no outcome", at)
 		}
 		for _, o := range e.Outcome {
-			c.choice(at+".outcome", "outcome", o, Outcomes)
+			c.choice(at+".outcome", "outcome", o, outcomes())
 		}
 		check(at+".when", e.When)
 	}

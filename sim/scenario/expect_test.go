@@ -1,13 +1,17 @@
 package scenario
 
-import "testing"
+import (
+	"testing"
+
+	"simctl.dev/simctl/sim/verdict"
+)
 
 func TestExpectationJudge(t *testing.T) {
 	yes, no := true, false
 	for _, tt := range []struct {
 		name            string
 		e               Expectation
-		outcome         string
+		outcome         verdict.Outcome
 		recovered, busy bool
 		expected        string
 		met             bool
@@ -19,7 +23,11 @@ func TestExpectationJudge(t *testing.T) {
 		{"busy", Expectation{Outcome: StringList{"success"}, Busy: &no}, "success", false, true, "success with busy: false", false},
 		{"all met", Expectation{Outcome: StringList{"multi-attach"}, Recovered: &yes, Busy: &yes}, "multi-attach", true, true, "multi-attach", true},
 	} {
-		if expected, met := tt.e.Judge(tt.outcome, tt.recovered, tt.busy); expected != tt.expected || met != tt.met {
+		f := verdict.Finding{Outcome: tt.outcome, Recovered: tt.recovered}
+		if tt.busy {
+			f.Busy = []string{"PipelineRun ns/run"}
+		}
+		if expected, met := tt.e.met(&f); expected != tt.expected || met != tt.met {
 			t.Errorf("%s: %q %v, want %q %v", tt.name, expected, met, tt.expected, tt.met)
 		}
 	}

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"simctl.dev/simctl/sim/verdict"
 )
 
 // APIVersion and Kind of a scenario file.
@@ -564,11 +566,20 @@ type Expectation struct {
 	Busy *bool `json:"busy,omitempty"`
 }
 
-// Judge says whether a cell came out as expected, and what was: the outcomes, with
-// "|" between them, and beside the right outcome what else is not as it should be.
-func (e *Expectation) Judge(outcome string, recovered, busy bool) (expected string, met bool) {
+// Judge judges the cell by what is expected of it: nothing if e is nil.
+func (e *Expectation) Judge(c *verdict.Cell) {
+	if e == nil {
+		c.ExpectNothing()
+		return
+	}
+	c.Expect(e.met(&c.Finding))
+}
+
+// met returns what is expected: the outcomes, with "|" between them, and beside the right
+// outcome what else is not as it should be; and whether it came out so.
+func (e *Expectation) met(f *verdict.Finding) (expected string, met bool) {
 	expected = strings.Join(e.Outcome, "|")
-	if !slices.Contains(e.Outcome, outcome) {
+	if !slices.Contains(e.Outcome, string(f.Outcome)) {
 		return expected, false
 	}
 	met = true
@@ -576,7 +587,7 @@ func (e *Expectation) Judge(outcome string, recovered, busy bool) (expected stri
 		name string
 		want *bool
 		got  bool
-	}{{"recovered", e.Recovered, recovered}, {"busy", e.Busy, busy}} {
+	}{{"recovered", e.Recovered, f.Recovered}, {"busy", e.Busy, len(f.Busy) > 0}} {
 		if c.want != nil && *c.want != c.got {
 			met = false
 			expected += fmt.Sprintf(" with %s: %t", c.name, *c.want)

@@ -198,7 +198,7 @@ func (w *waitGraph) unheld(from int64) (root, bool) {
 	found := false
 	for id := range int64(len(w.names)) {
 		r, isRoot := w.roots[id]
-		if !isRoot || found && rank(r.outcome) >= rank(best.outcome) {
+		if !isRoot || found && r.outcome.rank() >= best.outcome.rank() {
 			continue
 		}
 		way := w.path(from, anyNode, func(at int64) bool { return at == id })
@@ -251,12 +251,4 @@ func (w *waitGraph) circleText(way []int64) string {
 		text += w.names[id]
 	}
 	return text
-}
-
-// rank is an outcome's place in the order of precedence.
-func rank(o Outcome) int {
-	if i := slices.Index(Outcomes, o); i >= 0 {
-		return i
-	}
-	return len(Outcomes)
 }

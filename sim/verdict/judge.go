@@ -41,7 +41,7 @@ func Judge(entries []history.Entry) (Finding, error) {
 	}
 	worst := rulings[0]
 	for _, r := range rulings[1:] {
-		if rank(r.outcome) < rank(worst.outcome) {
+		if r.outcome.rank() < worst.outcome.rank() {
 			worst = r
 		}
 	}
@@ -291,7 +291,7 @@ func (t *timeline) judgeRun(run *pipelineRun) (ruling, error) {
 	}
 	best := all[0]
 	for _, r := range all[1:] {
-		if rank(r.outcome) < rank(best.outcome) {
+		if r.outcome.rank() < best.outcome.rank() {
 			best = r
 		}
 	}

@@ -51,7 +51,7 @@ func readFile(t *testing.T, path string) []history.Entry {
 // outcomeOf is the outcome that a history's file name begins with.
 func outcomeOf(name string) Outcome {
 	best := Outcome("")
-	for _, o := range Outcomes {
+	for _, o := range Outcomes() {
 		if strings.HasPrefix(name, string(o)) && len(o) > len(best) {
 			best = o
 		}
@@ -100,7 +100,7 @@ func TestJudge(t *testing.T) {
 			}
 		})
 	}
-	for _, o := range Outcomes {
+	for _, o := range Outcomes() {
 		if !covered[o] {
 			t.Errorf("no history has outcome %s", o)
 		}

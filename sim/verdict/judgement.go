@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-
-	"simctl.dev/simctl/sim/scenario"
 )
 
 // Judgement says whether a cell came out as its scenario expects. In JSON it is
@@ -19,7 +17,7 @@ const (
 	NotAsExpected
 )
 
-// String gives the judgement in words, as reports have it.
+// String returns the judgement in words, as reports have it.
 func (j Judgement) String() string {
 	switch j {
 	case AsExpected:
@@ -62,15 +60,13 @@ func judgementOf(met bool) Judgement {
 	return NotAsExpected
 }
 
-// Expect judges the cell by what its scenario expects of it, nil for nothing.
-func (c *Cell) Expect(e *scenario.Expectation) {
-	c.Expected, c.Judgement = "", NothingExpected
-	if e == nil {
-		return
-	}
-	expected, met := e.Judge(string(c.Outcome), c.Recovered, len(c.Busy) > 0)
+// Expect takes down what is expected of the cell, in words, and whether it came out so.
+func (c *Cell) Expect(expected string, met bool) {
 	c.Expected, c.Judgement = expected, judgementOf(met)
 }
+
+// ExpectNothing takes down that nothing is expected of the cell.
+func (c *Cell) ExpectNothing() { c.Expected, c.Judgement = "", NothingExpected }
 
 // DidItsWork says that the runs of a cell all succeeded, with trouble on the way or
 // without.

@@ -27,7 +27,7 @@ func TestExpect(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			c := verdict.Cell{Finding: tt.finding, Expected: "from before", Judgement: verdict.AsExpected}
-			c.Expect(tt.expect)
+			tt.expect.Judge(&c)
 			if c.Judgement != tt.judgement || c.Fails() != tt.fails || (c.Expected == "") != (tt.expect == nil) {
 				t.Errorf("%s, expected %q, fails: %t", c.Judgement, c.Expected, c.Fails())
 			}

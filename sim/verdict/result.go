@@ -9,32 +9,6 @@ import (
 	"simctl.dev/simctl/sim/history"
 )
 
-// Outcome is what became of a cell's PipelineRuns.
-type Outcome string
-
-// The outcomes; docs/outcomes.md defines each.
-const (
-	Success          Outcome = "success"
-	Deadlock         Outcome = "deadlock"
-	MultiAttach      Outcome = "multi-attach"
-	Unschedulable    Outcome = "unschedulable"
-	AdmissionDenied  Outcome = "admission-denied"
-	PermissionDenied Outcome = "permission-denied"
-	NoSpace          Outcome = "no-space"
-	InvalidConfig    Outcome = "invalid-config"
-	InvalidPipeline  Outcome = "invalid-pipeline"
-	Timeout          Outcome = "timeout"
-	Failed           Outcome = "failed"
-	// Error is not an outcome of the pipeline: simctl could not run the cell.
-	Error Outcome = "error"
-)
-
-// Outcomes are all outcomes a scenario may expect, in order of precedence.
-var Outcomes = []Outcome{
-	InvalidConfig, InvalidPipeline, NoSpace, PermissionDenied, AdmissionDenied,
-	Deadlock, MultiAttach, Unschedulable, Timeout, Failed, Success,
-}
-
 // Link is one link of a causal chain, from the symptom to the root.
 type Link struct {
 	// Rule is the ID of the rule that the link is an instance of ([Rules]); empty in

@@ -51,7 +51,7 @@ func (f *fakeEngine) Run(ctx context.Context, cells []scenario.Cell, o RunOption
 			r = f.outcome(c)
 		}
 		r.Scenario, r.Values, r.Axes, r.Repeat, r.WallSeconds = c.Scenario, c.Values, c.Axes, c.Repeat, 0.5
-		r.Expect(c.Expected)
+		c.Expected.Judge(&r)
 		f.ran = append(f.ran, c.ID())
 		out = append(out, r)
 		o.Progress(Event{Kind: EventCellDone, Cell: &c, Result: &r})

@@ -278,7 +278,7 @@ func kept(store *runstore.Run, id string, cell scenario.Cell) (verdict.Cell, boo
 	if !ok || r.Outcome == verdict.Error {
 		return r, ok
 	}
-	r.Expect(cell.Expected)
+	cell.Expected.Judge(&r)
 	return r, true
 }
 
