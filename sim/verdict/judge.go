@@ -496,18 +496,20 @@ func (t *timeline) unresolved(s *history.State, kind, namespace, name string) []
 			continue
 		}
 		request := o.Ref.String()
-		root := taskUnanswered.link(request, clip("spec.params: "+o.JSON("spec", "params")), request, o.Text("metadata", "labels", resolver.Label))
-		for _, e := range t.logs {
-			if e.Actor == resolver.Actor && e.Object.Kind == o.Ref.Kind && e.Object.Name == o.Ref.Name {
-				root.What, root.Evidence = "The resolver has nothing for "+request, clip(e.Message)
-			}
-		}
+		links := []Link{taskUnanswered.link(request, clip("spec.params: "+o.JSON("spec", "params")), request, o.Text("metadata", "labels", resolver.Label))}
 		for _, e := range t.refused {
 			if e.Actor == resolver.Actor && e.Object.Name == o.Ref.Name {
-				return []Link{taskAnswerRefused.link(request, clip(e.Message)), root}
+				links = append(links, taskAnswerRefused.link(request, clip(e.Message)))
+				break
 			}
 		}
-		return []Link{root}
+		for _, e := range slices.Backward(t.logs) {
+			if e.Actor == resolver.Actor && e.Object.Kind == o.Ref.Kind && e.Object.Name == o.Ref.Name {
+				// Whatever became of the answer, it could only say this.
+				return append(links[1:], taskNothingFor.link(request, clip(e.Message), request))
+			}
+		}
+		return links
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package verdict
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -31,7 +32,7 @@ func (t *timeline) stopped(p *pod) []Link {
 				at += "; DisruptionTarget: " + reason + ": " + message
 			}
 			if reason == "DeletionByTaintManager" {
-				at += "; the pod's tolerations: " + o.JSON("spec", "tolerations")
+				at += "; the pod's tolerations: " + cmp.Or(o.JSON("spec", "tolerations"), "none")
 			}
 		}
 	}

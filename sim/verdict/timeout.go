@@ -151,7 +151,10 @@ func (t *timeline) runTimeOut(run *pipelineRun) []Link {
 		ended = max(ended, r.doneT)
 		parts = append(parts, fmt.Sprintf("task %s from %.0f s to %.0f s", r.task, r.created, r.doneT))
 	}
-	evidence := fmt.Sprintf("spec.timeouts: %s; counted from the run's start at %.0f s, up at %.0f s; %s", t.timeoutsOf(run), run.created, run.doneT, strings.Join(parts, ", "))
+	evidence := fmt.Sprintf("spec.timeouts: %s; counted from the run's start at %.0f s, up at %.0f s", t.timeoutsOf(run), run.created, run.doneT)
+	if len(parts) > 0 {
+		evidence += "; " + strings.Join(parts, ", ")
+	}
 	value := took
 	if set := times.set(what); set == "" {
 		if what == "tasks" && times.Spec.Timeouts != nil && times.Spec.Timeouts.Pipeline != "" {
