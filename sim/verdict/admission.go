@@ -258,13 +258,31 @@ func claimsLeft(s *history.State, namespace, message string) []Link {
 	return links
 }
 
-// quotaUsers names what counts in a namespace's quota of what was asked for: claims for
-// storage, else the pods that have not ended.
-func quotaUsers(s *history.State, namespace, requested string) []string {
-	kind := "Pod"
-	if strings.Contains(requested, "storage") || strings.Contains(requested, "persistentvolumeclaims") {
-		kind = "PersistentVolumeClaim"
+// counted are the kinds that quotas count by the name of their resource.
+var counted = regexp.MustCompile(`count/(pods|persistentvolumeclaims|statefulsets|taskruns|pipelineruns)\b`)
+
+// quotaKind is the kind of what counts in a quota of what was asked for: claims for
+// storage, what is counted by name, else pods; empty for a kind that is not known here.
+func quotaKind(requested string) string {
+	switch {
+	case strings.Contains(requested, "storage") && !strings.Contains(requested, "ephemeral-storage"):
+		return "PersistentVolumeClaim"
+	case strings.Contains(requested, "count/"):
+		m := counted.FindStringSubmatch(requested)
+		if m == nil {
+			return ""
+		}
+		return map[string]string{"pods": "Pod", "persistentvolumeclaims": "PersistentVolumeClaim", "statefulsets": "StatefulSet", "taskruns": "TaskRun", "pipelineruns": "PipelineRun"}[m[1]]
+	case strings.Contains(requested, "persistentvolumeclaims"):
+		return "PersistentVolumeClaim"
 	}
+	return "Pod"
+}
+
+// quotaUsers names what counts in a namespace's quota of what was asked for; pods that
+// have ended do not.
+func quotaUsers(s *history.State, namespace, requested string) []string {
+	kind := quotaKind(requested)
 	var out []string
 	for _, o := range s.List(kind) {
 		phase := o.Text("status", "phase")

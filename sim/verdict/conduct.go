@@ -685,8 +685,11 @@ func (t *timeline) refusedRoot(cause []Link) []Link {
 		if e.Actor != actorUser || e.Verb != history.VerbCreate || e.Code != 400 && e.Code != 403 && e.Code != 422 {
 			continue
 		}
+		if slices.ContainsFunc(cause, func(l Link) bool { return l.Evidence == clip(e.Message) }) {
+			continue // The chain says so, and what is behind it.
+		}
 		for _, l := range cause {
-			if l.Evidence == clip(e.Message) || !misses(l, e.Object) {
+			if !misses(l, e.Object) {
 				continue
 			}
 			return append(slices.Clone(cause), manifestWasRefused.link(e.Object.String(), clip(e.Message), e.Object.String()))

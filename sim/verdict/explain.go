@@ -261,10 +261,14 @@ func (x *explainer) nodeLinks(p *pod, spec *corev1.Pod, nodes []history.NodeRefu
 		case g.kind == "taint" || strings.Contains(g.text, "taint"):
 			rule, evidence = nodeTaints, g.text+"; the pod's tolerations: "+tolerations(spec)
 		case strings.Contains(g.text, "node affinity/selector"):
-			rule, evidence = nodeSelector, g.text+"; the pod's nodeSelector: "+compact(spec.Spec.NodeSelector)
-			if a := spec.Spec.Affinity; a != nil && a.NodeAffinity != nil {
-				evidence += ", nodeAffinity: " + compact(a.NodeAffinity)
+			var asks []string
+			if s := spec.Spec.NodeSelector; s != nil {
+				asks = append(asks, "nodeSelector: "+compact(s))
 			}
+			if a := spec.Spec.Affinity; a != nil && a.NodeAffinity != nil {
+				asks = append(asks, "nodeAffinity: "+compact(a.NodeAffinity))
+			}
+			rule, evidence = nodeSelector, g.text+"; the pod's "+strings.Join(asks, ", ")
 		case strings.Contains(g.text, "Insufficient"):
 			rule, evidence = nodeFull, g.text+"; the pod requests: "+compact(requests(spec))
 			if rooms := x.rooms(g.names, g.text); rooms != "" {
@@ -272,10 +276,51 @@ func (x *explainer) nodeLinks(p *pod, spec *corev1.Pod, nodes []history.NodeRefu
 			}
 		case strings.Contains(g.text, "volume node affinity"), strings.Contains(g.text, "PersistentVolume's node affinity"):
 			rule = nodeVolume
+		case strings.Contains(g.text, reasonAntiAffinity):
+			evidence += x.apart(p, spec, g.names)
 		}
 		links = append(links, rule.link(object, evidence, of, g.text))
 	}
 	return links
+}
+
+// apart names the pods on nodes that a pod must not be beside, by its own
+// podAntiAffinity or by theirs, with the terms.
+func (x *explainer) apart(p *pod, spec *corev1.Pod, nodes []string) string {
+	text := ""
+	own := awayFrom(spec)
+	if len(own) > 0 {
+		text += "; the pod's podAntiAffinity: " + compact(own)
+	}
+	for _, o := range x.s.List("Pod") {
+		var there corev1.Pod
+		if o.Decode(&there) != nil || !slices.Contains(nodes, there.Spec.NodeName) || there.Status.Phase == corev1.PodSucceeded || there.Status.Phase == corev1.PodFailed {
+			continue
+		}
+		switch theirs := awayFrom(&there); {
+		case o.Ref.Namespace == p.namespace && selects(own, there.Labels):
+			text += fmt.Sprintf("; on Node %s: %s", there.Spec.NodeName, o.Ref)
+		case o.Ref.Namespace == p.namespace && selects(theirs, spec.Labels):
+			text += fmt.Sprintf("; on Node %s: %s with podAntiAffinity: %s", there.Spec.NodeName, o.Ref, compact(theirs))
+		}
+	}
+	return text
+}
+
+// awayFrom are the terms of a pod's required podAntiAffinity.
+func awayFrom(spec *corev1.Pod) []corev1.PodAffinityTerm {
+	if a := spec.Spec.Affinity; a != nil && a.PodAntiAffinity != nil {
+		return a.PodAntiAffinity.RequiredDuringSchedulingIgnoredDuringExecution
+	}
+	return nil
+}
+
+// selects says whether one of several terms selects a pod with labels.
+func selects(terms []corev1.PodAffinityTerm, of map[string]string) bool {
+	return slices.ContainsFunc(terms, func(t corev1.PodAffinityTerm) bool {
+		sel, err := metav1.LabelSelectorAsSelector(t.LabelSelector)
+		return err == nil && sel.Matches(labels.Set(of))
+	})
 }
 
 // tolerations are the pod's own, without those that every pod gets.
@@ -352,10 +397,9 @@ func (x *explainer) missingClaim(id int64, namespace, name string) {
 // doomedClaim explains a claim that somebody has deleted and that stays only as
 // long as pods use it, which no further one may.
 func (x *explainer) doomedClaim(id int64, namespace, name string, pvc *corev1.PersistentVolumeClaim) {
-	l := claimDoomed.link(fmt.Sprintf("PersistentVolumeClaim %s/%s", namespace, name), fmt.Sprintf("metadata.deletionTimestamp: %s, metadata.finalizers: %s", pvc.DeletionTimestamp.UTC().Format(time.RFC3339), compact(pvc.Finalizers)), name)
-	if o := x.s.Get(history.Ref{Kind: "PersistentVolumeClaim", Namespace: namespace, Name: name}); o != nil && o.CondemnedBy != "" {
-		l = claimDoomedBy.link(l.Object, l.Evidence+fmt.Sprintf("; deletion asked for by %s at %.0f s", o.CondemnedBy, o.CondemnedAt), name, o.CondemnedBy)
-	}
+	o := x.s.Live("PersistentVolumeClaim", namespace, name)
+	l := claimDoomedBy.link(o.Ref.String(), fmt.Sprintf("metadata.deletionTimestamp: %s, metadata.finalizers: %s; deletion asked for by %s at %.0f s",
+		pvc.DeletionTimestamp.UTC().Format(time.RFC3339), compact(pvc.Finalizers), o.CondemnedBy, o.CondemnedAt), name, o.CondemnedBy)
 	x.end(id, Deadlock, append(x.keepers(id, namespace, name), l)...)
 }
 
@@ -530,7 +574,8 @@ func (x *explainer) foreignAffinity(id int64, p *pod, spec *corev1.Pod) {
 	if !x.stalled || spec.Spec.Affinity == nil || spec.Spec.Affinity.PodAffinity == nil {
 		return
 	}
-	x.end(id, Unschedulable, besideNowhere.link(p.object(), compact(spec.Spec.Affinity.PodAffinity.RequiredDuringSchedulingIgnoredDuringExecution), p.object()))
+	l := besideNowhere.link(p.object(), compact(spec.Spec.Affinity.PodAffinity.RequiredDuringSchedulingIgnoredDuringExecution), p.object())
+	x.end(id, Unschedulable, append([]Link{l}, x.fieldOrigin(p, "affinity")...)...)
 }
 
 // missingAssistant explains why there is no pod of an affinity assistant.
@@ -600,7 +645,7 @@ func (x *explainer) missingSet(id int64, p *pod, assistant string, gone *history
 	}
 	for _, e := range slices.Backward(x.run.refused) {
 		if e.Seq < x.before && e.Object.Kind == "StatefulSet" && e.Object.Name == assistant {
-			x.end(id, Deadlock, append([]Link{runRefusedWrite.link(setName, clip(e.Message), setName)}, refusalCause(x.s, p.namespace, e.Message, nil)...)...)
+			x.end(id, Deadlock, append([]Link{assistantSetRefused.link(setName, clip(e.Message), setName)}, refusalCause(x.s, p.namespace, e.Message, nil)...)...)
 			return
 		}
 	}
@@ -996,7 +1041,11 @@ func (x *explainer) heldBy(id int64, p *pod, spec *corev1.Pod, h *hold) {
 		if l.Evidence == "" {
 			l.Evidence = x.mountOf(u, claim)
 		}
-		x.wait(vid, uid, l).closes(circleVolume.link("PersistentVolume "+pv, l.Evidence, pv, u.node, u.title(x.t), p.object(), p.node))
+		circle := circleVolume
+		if u.assistant == "" {
+			circle = circleVolumes
+		}
+		x.wait(vid, uid, l).closes(circle.link("PersistentVolume "+pv, l.Evidence, pv, u.node, u.title(x.t), p.object(), p.node))
 		if sidecar := x.attemptGoesOn(p, u); sidecar != "" {
 			x.foreign = true
 			x.end(uid, MultiAttach, attemptKeeps.link(u.object(), fmt.Sprintf("status.containerStatuses: %s is running, and no step is", sidecar), u.object(), strings.TrimPrefix(sidecar, sidecarPrefix)))

@@ -228,10 +228,10 @@ func (w *waitGraph) unheld(from int64) (root, bool) {
 func (w *waitGraph) closed(way []int64) []Link {
 	behind := w.chain(way)
 	var links, origin []Link
-	for len(behind) > 1 && behind[0].symptom() {
+	for len(behind) > 1 && behind[0].symptom() && !slices.ContainsFunc(links, func(l Link) bool { return l.Rule == behind[0].Rule }) {
 		links, behind = append(links, behind[0]), behind[1:]
 	}
-	circle := circleOther.link(w.names[way[0]], w.circleText(way))
+	circle := behind[0] // Where no edge says more.
 	for i := 1; i < len(way); i++ {
 		if e := w.edges[[2]int64{way[i-1], way[i]}]; e.circle != nil {
 			circle, origin = *e.circle, e.origin
@@ -240,15 +240,4 @@ func (w *waitGraph) closed(way []int64) []Link {
 	}
 	circle.Behind = behind
 	return append(append(links, circle), origin...)
-}
-
-func (w *waitGraph) circleText(way []int64) string {
-	text := ""
-	for i, id := range way {
-		if i > 0 {
-			text += " -> "
-		}
-		text += w.names[id]
-	}
-	return text
 }

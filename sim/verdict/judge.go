@@ -169,7 +169,8 @@ func (t *timeline) invalidConfig() (ruling, bool) {
 		}
 	}
 	r.cause = append(r.cause, rule.link(object, clip(evidence)))
-	if f := flags(t.lastState); f != nil {
+	// What was refused when it was written is in no ConfigMap.
+	if f := flags(t.lastState); f != nil && rule != configRefusedOnWrite {
 		r.cause = append(r.cause, configFlags.link(f.Ref.String(), flagText(f)))
 	}
 	return r, true
@@ -258,7 +259,12 @@ func (t *timeline) judgeRun(run *pipelineRun) (ruling, error) {
 		return r, nil
 	}
 	if _, stalled := t.stalledBefore(run.doneSeq, 0); !stalled && slices.Contains(cancelledRun, run.reason) && run.status == "False" {
-		return ruling{outcome: Failed, cause: []Link{t.runLink(run)}}, nil
+		cause := []Link{t.runLink(run)}
+		ref := history.Ref{Kind: "PipelineRun", Namespace: run.namespace, Name: run.name}
+		if e := t.lastPatch(ref, run.doneSeq, "spec", "status"); e != nil {
+			cause = append(cause, runCancelled.link(run.object(), fmt.Sprintf("%s, at %.0f s", e.Patch, e.T), run.object(), e.Actor))
+		}
+		return ruling{outcome: Failed, cause: cause}, nil
 	}
 	if l := t.deletedRun(run); l != nil {
 		return ruling{outcome: Failed, cause: []Link{*l}}, nil
@@ -426,7 +432,11 @@ func (t *timeline) runItself(run *pipelineRun) ruling {
 	}
 	if len(run.refused) > 0 {
 		e := run.refused[len(run.refused)-1]
-		r.cause = append(r.cause, runRefusedWrite.link(e.Object.String(), clip(e.Message), e.Object.String()))
+		rule := runRefusedWrite
+		if e.Object.Kind == "StatefulSet" {
+			rule = assistantSetRefused
+		}
+		r.cause = append(r.cause, rule.link(e.Object.String(), clip(e.Message), e.Object.String()))
 		r.cause = append(r.cause, refusalCause(s, run.namespace, e.Message, nil)...)
 		switch {
 		case run.reason == noAssistant || run.reason == oldNoSet || run.reason == noClaim:

@@ -108,8 +108,10 @@ func (x *explainer) nodeOrigin(p *pod, n history.NodeRefusal) []Link {
 			return links
 		}
 		return x.fieldOrigin(p, "affinity")
+	case says(n, reasonAntiAffinity):
+		return x.fieldOrigin(p, "affinity")
 	case says(n, "were unschedulable"):
-		if e := x.t.lastPatch("Node", n.Node, x.before, "spec", "unschedulable"); e != nil {
+		if e := x.t.lastPatch(history.Ref{Kind: "Node", Name: n.Node}, x.before, "spec", "unschedulable"); e != nil {
 			return []Link{nodeCordoned.link("Node "+n.Node, fmt.Sprintf("spec.unschedulable: true, by %s at %.0f s", e.Actor, e.T), n.Node, e.Actor)}
 		}
 	case len(n.Taints) > 0:
@@ -121,19 +123,19 @@ func (x *explainer) nodeOrigin(p *pod, n history.NodeRefusal) []Link {
 // tainted says who put taints on a node in the course of the cell; nil if they are
 // there from its beginning.
 func (t *timeline) tainted(node, taints string, before int) []Link {
-	e := t.lastPatch("Node", node, before, "spec", "taints")
+	e := t.lastPatch(history.Ref{Kind: "Node", Name: node}, before, "spec", "taints")
 	if e == nil {
 		return nil
 	}
 	return []Link{nodeTainted.link("Node "+node, fmt.Sprintf("spec.taints, by %s at %.0f s", e.Actor, e.T), e.Actor, taints, node)}
 }
 
-// lastPatch is the last write before an entry that changed a field of an object
-// without a namespace; nil if it is as it was made.
-func (t *timeline) lastPatch(kind, name string, before int, field ...string) *history.Entry {
+// lastPatch is the last write before an entry that changed a field of an object, in
+// whichever version of its API; nil if it is as it was made.
+func (t *timeline) lastPatch(o history.Ref, before int, field ...string) *history.Entry {
 	for i := len(t.entries) - 1; i >= 0; i-- {
 		e := &t.entries[i]
-		if e.Seq >= before || e.Kind != history.KindObject || e.Object.Kind != kind || e.Object.Name != name || len(e.Patch) == 0 {
+		if e.Seq >= before || e.Kind != history.KindObject || e.Object.Kind != o.Kind || e.Object.Namespace != o.Namespace || e.Object.Name != o.Name || len(e.Patch) == 0 {
 			continue
 		}
 		var patch map[string]any

@@ -63,7 +63,8 @@ func unplacedReasons() []reason {
 			if name == "" || name == corev1.DefaultSchedulerName {
 				return false
 			}
-			x.end(w.id, Unschedulable, otherScheduler.link(w.pod.object(), "spec.schedulerName: "+name, w.pod.object(), name))
+			l := otherScheduler.link(w.pod.object(), "spec.schedulerName: "+name, w.pod.object(), name)
+			x.end(w.id, Unschedulable, append([]Link{l}, x.fieldOrigin(w.pod, "schedulerName")...)...)
 			return true
 		}},
 		{podClaimMissing, func(x *explainer, w *waiting) bool {

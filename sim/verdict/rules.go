@@ -51,6 +51,9 @@ var (
 	runDeleted = rules.add(Rule{ID: "run/deleted", Kind: "PipelineRun",
 		Sentence: "%s was deleted in the middle, and its TaskRuns and pods with it",
 		Meaning:  "Somebody deleted the run before it had ended."})
+	runCancelled = rules.add(Rule{ID: "run/cancelled", Kind: "PipelineRun",
+		Sentence: "%s was cancelled by %s",
+		Meaning:  "Somebody wrote Cancelled, CancelledRunFinally or StoppedRunFinally into spec.status of the run."})
 	runPending = rules.add(Rule{ID: "run/pending", Kind: "PipelineRun",
 		Sentence: "%s is not to begin before somebody takes its spec.status away",
 		Meaning:  "A run with spec.status PipelineRunPending waits for a hand.",
@@ -435,10 +438,6 @@ var (
 		Sentence: "Claim %s was never made",
 		Meaning:  "Nobody made the claim that the pod mounts.",
 		Remedies: []Remedy{ChangeClaim}})
-	claimDoomed = rules.add(Rule{ID: "claim/being-deleted", Kind: "PersistentVolumeClaim",
-		Sentence: "Claim %s was deleted: no further pod may use it, and nobody makes it again",
-		Meaning:  "kubernetes.io/pvc-protection keeps the object until no pod uses it.",
-		Remedies: []Remedy{ChangeClaim, ChangeFinalizer}})
 	claimDoomedBy = rules.add(Rule{ID: "claim/being-deleted-by", Kind: "PersistentVolumeClaim",
 		Sentence: "Claim %s was deleted by %s: no further pod may use it, and nobody makes it again",
 		Meaning:  "kubernetes.io/pvc-protection keeps the object until no pod uses it.",
@@ -694,15 +693,16 @@ var (
 		Meaning:  "An assistant that keeps others away has the only node that would take the pod.",
 		Remedies: []Remedy{ChangeScheduling, ChangeNodes},
 	})
+	circleVolumes = rules.add(Rule{
+		ID: "circle/volumes", Kind: "PersistentVolume",
+		Sentence: "Volume %s is on node %s, and %s, which has it there, waits itself, for what %s on node %s has or waits for: each keeps what the next one needs",
+		Meaning:  "Pods of runs that nothing keeps on one node have a volume each and need that of the other.",
+		Remedies: []Remedy{ChangeScheduling, ChangeClaim},
+	})
 	circleVolume = rules.add(Rule{
 		ID: "circle/volume", Kind: "PersistentVolume",
 		Sentence: "Volume %s stays on node %s as long as %s does, which is until the run is done, and the run waits for %s on node %s",
 		Meaning:  "The holder of the volume goes only when the run does.",
 		Remedies: []Remedy{ChangeScheduling, ChangeClaim},
-	})
-	circleOther = rules.add(Rule{
-		ID: "circle/other", Kind: "any",
-		Sentence: "Each waits for the next, and the last for the first: none of them can go on",
-		Meaning:  "A circle that no rule above names.",
 	})
 )
