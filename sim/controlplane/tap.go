@@ -41,6 +41,7 @@ type Tap struct {
 	last map[history.Ref]*seen
 	// deleting says who has asked for the end of an object and has no answer yet.
 	deleting map[target]string
+	births   births
 
 	slow atomic.Pointer[string]
 	// virtual is the virtual time, if there is one.
@@ -59,6 +60,7 @@ func (t *Tap) SetRecorder(r history.Recorder) {
 	defer t.mu.Unlock()
 	t.recorder = r
 	t.last = map[history.Ref]*seen{}
+	t.births.forget()
 	t.events.forget()
 }
 
@@ -197,6 +199,11 @@ func (rt roundTripper) carryOut(req *http.Request, where target, sent []byte) (*
 	if req.Method == http.MethodDelete && where.name != "" || isEviction(where) {
 		defer t.deletes(where, rt.actor)()
 	}
+	born := func() {}
+	if req.Method == http.MethodPost && where.name == "" {
+		born = sync.OnceFunc(t.creates(where))
+		defer born()
+	}
 	t.holds.sends(rt.actor, where, sent)
 	t.tellTime(req, where)
 	ended := t.reads.write(where, req)
@@ -216,6 +223,7 @@ func (rt roundTripper) carryOut(req *http.Request, where target, sent []byte) (*
 		version = o.GetResourceVersion()
 	}
 	t.record(rt.actor, req, where, resp.StatusCode, sent, got, o)
+	born()
 	if changes(req, resp.StatusCode) {
 		t.echoes.wait(req.Context(), rt.actor, where, version, t.holds.holds)
 	}
@@ -260,6 +268,14 @@ func (rt roundTripper) pod(of *http.Request, method, path string, patch []byte) 
 		return nil
 	}
 	return got
+}
+
+// creates notes that something is being created in a collection until the function that
+// it gives is called.
+func (t *Tap) creates(where target) (over func()) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.births.begin(where, &t.mu)
 }
 
 // deletes notes who deletes an object until the function that it gives is called.
@@ -428,6 +444,40 @@ func (t *Tap) record(actor string, req *http.Request, where target, code int, se
 		t.refused(actor, verb, where, code, sent, got)
 		return
 	}
+	accepted := func() { t.accepted(actor, verb, where, sent, got, o) }
+	switch {
+	case where.name == "":
+		accepted()
+		if o != nil {
+			t.births.answered(where, o.GetName())
+		}
+	case t.births.due(where) && !t.knows(where, o):
+		t.births.wait(where, accepted)
+	default:
+		accepted()
+	}
+}
+
+// knows says whether an object that was written to is in the history: that which the
+// answer shows or, if it shows none, that which the request names.
+func (t *Tap) knows(where target, o *unstructured.Unstructured) bool {
+	if t.births.waitsFor(where) {
+		return false
+	}
+	if o != nil {
+		last := t.last[RefOf(o)]
+		return last != nil && !last.another(o.GetUID())
+	}
+	for ref := range t.last {
+		if ref.Name == where.name && ref.Namespace == where.namespace && resourceOf(ref.Kind) == where.resource {
+			return true
+		}
+	}
+	return false
+}
+
+// accepted records a write that was accepted.
+func (t *Tap) accepted(actor, verb string, where target, sent, got []byte, o *unstructured.Unstructured) {
 	if where.subresource == "binding" {
 		t.bind(actor, where, sent)
 		return

@@ -82,6 +82,88 @@ func TestWhatADeletionChanges(t *testing.T) {
 	}
 }
 
+// TestOvertakenCreation has the answers to writes to a new pod come before that to its
+// creation: somebody who watches may be quicker than its creator.
+func TestOvertakenCreation(t *testing.T) {
+	podAt := func(name, uid string, version int, phase string) []byte {
+		return fmt.Appendf(nil, `{"kind":"Pod","apiVersion":"v1","metadata":{"name":%q,"namespace":"a","uid":%q,"resourceVersion":"%d"},"spec":{"containers":[]},"status":{"phase":%q}}`,
+			name, uid, version, phase)
+	}
+	const pods = "/api/v1/namespaces/a/pods"
+	var tap Tap
+	var got entries
+	create := func(actor string, body []byte) {
+		tap.record(actor, request(http.MethodPost, pods, ""), parsePath(pods), http.StatusCreated, body, body, parse(body))
+	}
+	write := func(actor, method, path string, sent string, body []byte) {
+		tap.record(actor, request(method, path, sent), parsePath(path), http.StatusOK, []byte(sent), body, parse(body))
+	}
+	for name, c := range map[string]struct {
+		do   func()
+		want []string
+	}{
+		"an update and a binding": {func() {
+			over := tap.creates(parsePath(pods))
+			write("kube-scheduler", http.MethodPost, pods+"/p/binding", `{"target":{"name":"n1"}}`, nil)
+			write("kubelet", http.MethodPut, pods+"/p/status", "", podAt("p", "one", 7, "Running"))
+			create("tekton", podAt("p", "one", 5, "Pending"))
+			over()
+		}, []string{"tekton create p", "kube-scheduler bind p", "kubelet update p"}},
+		"an update of the next of its name": {func() {
+			create("tekton", podAt("p", "one", 5, "Pending"))
+			defer tap.deletes(parsePath(pods+"/p"), "machines")()
+			over := tap.creates(parsePath(pods))
+			write("kubelet", http.MethodPut, pods+"/p/status", "", podAt("p", "two", 9, "Running"))
+			create("tekton", podAt("p", "two", 8, "Pending"))
+			over()
+		}, []string{"tekton create p", "machines delete p", "tekton create p", "kubelet update p"}},
+		"a deletion": {func() {
+			over := tap.creates(parsePath(pods))
+			write("user", http.MethodDelete, pods+"/p", "", []byte(`{"kind":"Status","apiVersion":"v1","status":"Success","details":{"name":"p","kind":"pods","uid":"one"}}`))
+			create("tekton", podAt("p", "one", 5, "Pending"))
+			over()
+		}, []string{"tekton create p", "user delete p"}},
+		"one that was there before the history": {func() {
+			first, second := tap.creates(parsePath(pods)), tap.creates(parsePath(pods))
+			write("kubelet", http.MethodPut, pods+"/old/status", "", podAt("old", "zero", 3, "Running"))
+			write("kubelet", http.MethodPut, pods+"/old/status", "", podAt("old", "zero", 4, "Failed"))
+			create("tekton", podAt("p", "one", 5, "Pending"))
+			first()
+			second() // refused
+			write("kubelet", http.MethodPut, pods+"/old/status", "", podAt("old", "zero", 8, "Succeeded"))
+		}, []string{"tekton create p", "kubelet update old", "kubelet update old", "kubelet update old"}},
+		"another that is known": {func() {
+			create("tekton", podAt("p", "one", 5, "Pending"))
+			over := tap.creates(parsePath(pods))
+			write("kubelet", http.MethodPut, pods+"/p/status", "", podAt("p", "one", 6, "Running"))
+			create("tekton", podAt("q", "two", 7, "Pending"))
+			over()
+		}, []string{"tekton create p", "kubelet update p", "tekton create q"}},
+		"another history has begun": {func() {
+			over := tap.creates(parsePath(pods))
+			write("kubelet", http.MethodPut, pods+"/p/status", "", podAt("p", "one", 7, "Running"))
+			tap.SetRecorder(&got)
+			over()
+		}, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got = nil
+			tap.SetRecorder(&got)
+			c.do()
+			var said []string
+			for _, e := range got {
+				said = append(said, e.Actor+" "+e.Verb+" "+e.Object.Name)
+			}
+			if !slices.Equal(said, c.want) {
+				t.Errorf("got %v, want %v", said, c.want)
+			}
+			if len(tap.births) > 0 {
+				t.Errorf("still waiting: %v", tap.births)
+			}
+		})
+	}
+}
+
 // roundTrip is a transport.
 type roundTrip func(*http.Request) (*http.Response, error)
 
