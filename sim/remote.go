@@ -38,8 +38,9 @@ type workerSetup struct {
 	// Cores is how many each process of the control plane may use at a time.
 	Cores    int    `json:"cores"`
 	CacheDir string `json:"cacheDir"`
-	// CheckCells is as in Options.
-	CheckCells bool `json:"checkCells,omitempty"`
+	// CheckCells and CheckHistories are as in Options.
+	CheckCells     bool `json:"checkCells,omitempty"`
+	CheckHistories bool `json:"checkHistories,omitempty"`
 }
 
 type workerJob struct {
@@ -117,7 +118,7 @@ func serveWorker(in io.Reader, out io.Writer) error {
 		return err
 	}
 	defer w.stop()
-	w.checkCells = setup.CheckCells
+	w.checkCells, w.checkHistories = setup.CheckCells, setup.CheckHistories
 	enc := json.NewEncoder(out)
 	if err := enc.Encode(workerAnswer{}); err != nil {
 		return err

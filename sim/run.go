@@ -39,6 +39,9 @@ type Options struct {
 	// afterwards is compared with what a fresh control plane would have, and any other
 	// difference is an error that wraps [ErrNotAlone].
 	CheckCells bool
+	// CheckHistories holds every cell's history to [history.Invariants]: one that
+	// violates any is an error that wraps [ErrUnsound].
+	CheckHistories bool
 	// CacheDir holds builds; empty is the user's cache directory.
 	CacheDir string
 	// Progress, if not nil, is told what happens, one call at a time.
@@ -308,7 +311,8 @@ type cellRunner interface {
 func (r *run) newRunner(ctx context.Context, worker, workers int) (cellRunner, error) {
 	if workers > 1 {
 		rem, err := newRemote(ctx, workerSetup{
-			Dir: r.o.OutDir, Index: worker, Cores: max(1, runtime.GOMAXPROCS(0)/workers), CacheDir: r.o.CacheDir, CheckCells: r.o.CheckCells,
+			Dir: r.o.OutDir, Index: worker, Cores: max(1, runtime.GOMAXPROCS(0)/workers), CacheDir: r.o.CacheDir,
+			CheckCells: r.o.CheckCells, CheckHistories: r.o.CheckHistories,
 		})
 		if err != nil {
 			return nil, err // not rem: a nil pointer in an interface is not nil
@@ -321,7 +325,7 @@ func (r *run) newRunner(ctx context.Context, worker, workers int) (cellRunner, e
 	if err != nil {
 		return nil, err
 	}
-	w.checkCells = r.o.CheckCells
+	w.checkCells, w.checkHistories = r.o.CheckCells, r.o.CheckHistories
 	return w, nil
 }
 
@@ -364,6 +368,22 @@ func newResult(cell *scenario.Cell) verdict.Cell {
 		Values:   cell.Values,
 		Axes:     cell.Axes,
 		Repeat:   cell.Repeat,
+	}
+}
+
+// ErrUnsound says that a cell's history says what cannot have been: what is judged by it
+// may be wrong.
+var ErrUnsound = errors.New("the cell's history is unsound")
+
+// sound checks a history; the error names the first of what is wrong with it.
+func sound(entries []history.Entry) error {
+	switch wrong := history.Check(entries); len(wrong) {
+	case 0:
+		return nil
+	case 1:
+		return fmt.Errorf("%w: %s", ErrUnsound, wrong[0])
+	default:
+		return fmt.Errorf("%w: %s, and %d more", ErrUnsound, wrong[0], len(wrong)-1)
 	}
 }
 

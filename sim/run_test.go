@@ -46,8 +46,8 @@ func load(t *testing.T, names ...string) []scenario.Cell {
 	return cells
 }
 
-// run runs cells and checks that nothing is left behind: by a cell for the next one, and
-// by the run but its folder.
+// run runs cells and checks their histories, and that nothing is left behind: by a cell
+// for the next one, and by the run but its folder.
 func run(t *testing.T, ctx context.Context, cells []scenario.Cell, o sim.Options) ([]verdict.Cell, error) {
 	t.Helper()
 	tmp := t.TempDir()
@@ -56,7 +56,7 @@ func run(t *testing.T, ctx context.Context, cells []scenario.Cell, o sim.Options
 		o.OutDir = t.TempDir()
 	}
 	o.Logger = logr.Discard()
-	o.CheckCells = true
+	o.CheckCells, o.CheckHistories = true, true
 	results, err := sim.Run(ctx, cells, o)
 	if left, _ := os.ReadDir(tmp); len(left) > 0 {
 		t.Errorf("files left behind: %v", left)

@@ -93,6 +93,8 @@ type worker struct {
 	// meddled says that a cell wrote to what is the control plane's own: no other cell
 	// is to be played on it.
 	meddled bool
+	// checkHistories says that histories are to be checked before they are judged.
+	checkHistories bool
 }
 
 // release is a started Tekton controller.
@@ -329,6 +331,11 @@ func (w *worker) run(ctx context.Context, cell *scenario.Cell, builds builds) (v
 	entries, err := w.play(ctx, cell, builds, f)
 	if err := errors.Join(err, f.Close()); err != nil {
 		return verdict.Cell{}, err
+	}
+	if w.checkHistories {
+		if err := sound(entries); err != nil {
+			return verdict.Cell{}, fmt.Errorf("%w: see %s", err, file)
+		}
 	}
 	res, err := judge(cell, entries)
 	res.History = file

@@ -40,6 +40,10 @@ import (
 
 func TestMain(m *testing.M) {
 	sim.ChildMain()
+	// Every run here holds its histories to the invariants.
+	if err := os.Setenv("SIMCTL_CHECK_HISTORIES", "true"); err != nil {
+		panic(err)
+	}
 	if os.Getenv(asProgram) != "" {
 		os.Exit(run())
 	}

@@ -30,7 +30,8 @@ func (engine) Run(ctx context.Context, cells []scenario.Cell, o cli.RunOptions) 
 	signal.Ignore(syscall.SIGPIPE)
 	defer signal.Reset(syscall.SIGPIPE)
 	results, err := sim.Run(ctx, cells, sim.Options{
-		Parallel: o.Parallel, OutDir: o.OutDir, FailFast: o.FailFast, CheckCells: o.CheckCells, CacheDir: o.CacheDir, Logger: o.Logger,
+		Parallel: o.Parallel, OutDir: o.OutDir, FailFast: o.FailFast, CacheDir: o.CacheDir, Logger: o.Logger,
+		CheckCells: o.CheckCells, CheckHistories: o.CheckHistories,
 		Progress: func(e sim.Event) {
 			o.Progress(cli.Event{Kind: cli.EventKind(e.Kind), Cell: e.Cell, Result: e.Result, Release: e.Release, Message: e.Message})
 		},

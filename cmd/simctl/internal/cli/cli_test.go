@@ -348,7 +348,7 @@ func TestSettings(t *testing.T) {
 		if !strings.HasPrefix(got.stdout, "apiVersion: simctl.dev/v1alpha1\n") {
 			t.Errorf("no YAML on standard output:\n%s", got.stdout)
 		}
-		if !e.last.FailFast || e.last.CacheDir != "cache" {
+		if !e.last.FailFast || !e.last.CheckHistories || e.last.CacheDir != "cache" {
 			t.Errorf("options = %+v", e.last)
 		}
 		r := result(t, "kept")
@@ -364,12 +364,12 @@ func TestSettings(t *testing.T) {
 	}
 	t.Run("flags", func(t *testing.T) {
 		place(t)
-		check(t, "--output=yaml", "--out=kept", "--cache-dir=cache", "--fail-fast", "--seed=5", "--repeats=2",
+		check(t, "--output=yaml", "--out=kept", "--cache-dir=cache", "--fail-fast", "--check-histories", "--seed=5", "--repeats=2",
 			"--tekton=1.3.1,1.6.0", "--set=coschedule=disabled", "--set=accessMode=RWO,RWX")
 	})
 	t.Run("environment", func(t *testing.T) {
 		place(t)
-		for k, v := range map[string]string{"OUTPUT": "yaml", "OUT": "kept", "CACHE_DIR": "cache", "FAIL_FAST": "true", "SEED": "5",
+		for k, v := range map[string]string{"OUTPUT": "yaml", "OUT": "kept", "CACHE_DIR": "cache", "FAIL_FAST": "true", "CHECK_HISTORIES": "true", "SEED": "5",
 			"REPEATS": "2", "TEKTON": "1.3.1,1.6.0", "SET": "coschedule=disabled,accessMode=RWO,RWX"} {
 			t.Setenv("SIMCTL_"+k, v)
 		}
@@ -377,7 +377,7 @@ func TestSettings(t *testing.T) {
 	})
 	t.Run("file", func(t *testing.T) {
 		place(t)
-		file := "output: yaml\nout: kept\ncache-dir: cache\nfail-fast: true\nseed: 5\nrepeats: 2\ntekton: [1.3.1, 1.6.0]\n" +
+		file := "output: yaml\nout: kept\ncache-dir: cache\nfail-fast: true\ncheck-histories: true\nseed: 5\nrepeats: 2\ntekton: [1.3.1, 1.6.0]\n" +
 			"set: [coschedule=disabled, \"accessMode=RWO,RWX\"]\n"
 		if err := os.WriteFile("my.yaml", []byte(file), 0o644); err != nil {
 			t.Fatal(err)

@@ -43,6 +43,8 @@ type RunOptions struct {
 	FailFast bool
 	// CheckCells has every cell checked for what it leaves on its control plane.
 	CheckCells bool
+	// CheckHistories has every cell's history held to the invariants of histories.
+	CheckHistories bool
 	// Progress is called from several goroutines, one at a time.
 	Progress func(Event)
 	Logger   logr.Logger

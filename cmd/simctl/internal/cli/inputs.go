@@ -38,6 +38,7 @@ func engineFlags(cmd *cobra.Command) {
 	f := cmd.Flags()
 	f.String("out", "", "`folder` of this run (default .simctl/runs/ID)")
 	f.Int("parallel", 0, "control planes side by side (default by cores and memory)")
+	f.Bool("check-histories", false, "hold each cell's history to what holds of every history, such as that a pod is bound once; a cell whose history says what cannot have been is an error")
 	cacheFlag(f)
 }
 

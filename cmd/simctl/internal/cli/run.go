@@ -79,7 +79,7 @@ type settings struct {
 	out, resume, cacheDir      string
 	parallel                   int
 	failFast, noColor, verbose bool
-	checkCells                 bool
+	checkCells, checkHistories bool
 	paths                      []string
 	reports                    []reportTarget
 	expansion                  runstore.Options
@@ -88,12 +88,13 @@ type settings struct {
 // settings reads the settings but for those a resumed run brings along.
 func (c *config) settings(args []string) (settings, error) {
 	s := settings{out: c.string("out"), resume: c.string("resume"), cacheDir: c.string("cache-dir"), paths: args}
-	var errs [5]error
+	var errs [6]error
 	s.parallel, errs[0] = c.count("parallel")
 	s.failFast, errs[1] = c.bool("fail-fast")
 	s.noColor, errs[2] = c.bool("no-color")
 	s.verbose, errs[3] = c.bool("verbose")
 	s.checkCells, errs[4] = c.bool("check-cells")
+	s.checkHistories, errs[5] = c.bool("check-histories")
 	format, err := reports.ParseFormat(c.string("output"))
 	s.format = format
 	if files := c.list("report"); len(files) > 0 {
@@ -315,7 +316,8 @@ func (a *App) runCells(ctx context.Context, store *runstore.Run, in *inputs, s s
 	var mu sync.Mutex
 	var keepErr error
 	_, err = a.Engine.Run(ctx, pending, RunOptions{
-		Parallel: s.parallel, OutDir: outDir, CacheDir: s.cacheDir, FailFast: s.failFast, CheckCells: s.checkCells, Logger: log,
+		Parallel: s.parallel, OutDir: outDir, CacheDir: s.cacheDir, FailFast: s.failFast, Logger: log,
+		CheckCells: s.checkCells, CheckHistories: s.checkHistories,
 		Progress: func(e Event) {
 			if e.Kind == EventCellDone && e.Cell != nil && e.Result != nil {
 				err := store.Append(runstore.Record{ID: e.Cell.ID(), Fingerprint: e.Cell.Fingerprint(), Cell: *e.Result})

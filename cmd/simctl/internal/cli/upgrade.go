@@ -112,10 +112,11 @@ func (a *App) upgrade(cmd *cobra.Command, args []string) (err error) {
 		return err
 	}
 	s := settings{format: reports.Table, out: c.string("out"), resume: c.string("resume"), cacheDir: c.string("cache-dir"), paths: args}
-	var errs [3]error
+	var errs [4]error
 	s.parallel, errs[0] = c.count("parallel")
 	s.noColor, errs[1] = c.bool("no-color")
 	s.verbose, errs[2] = c.bool("verbose")
+	s.checkHistories, errs[3] = c.bool("check-histories")
 	if err := errors.Join(errs[:]...); err != nil {
 		return err
 	}
