@@ -26,10 +26,10 @@ LDFLAGS  := -s -w -X main.version=$(VERSION) \
 SCENARIOS ?= scenarios/
 ARGS      ?=
 
-.PHONY: help build run example test conformance conformance-test lint bench generate fmt clean
+.PHONY: help build run example test test-fast conformance conformance-test lint bench generate fmt clean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
 
 build: $(SIMCTL) ## build bin/simctl
 
@@ -52,6 +52,15 @@ example: build ## make docs/examples anew from scenarios/incident.yaml
 	$(SIMCTL) run --out $(BIN)/example scenarios/incident.yaml
 	$(GO) test ./reports/evidence -run TestExampleIsCurrent -update -from $(abspath $(BIN)/example)
 	rm -rf $(BIN)/example
+
+# What decides, what it is shown with and the commands, without what starts a process: no
+# control plane, no Tekton, no browser. CONTRIBUTING.md says what is in which package.
+FAST := ./cmd/simctl/internal/cli ./hack/... ./reports/... ./sim/clock ./sim/history \
+        ./sim/impact ./sim/importer ./sim/internal/... ./sim/recording ./sim/releases \
+        ./sim/runstore ./sim/scenario ./sim/verdict
+
+test-fast: ## run the tests that need no control plane, in seconds once they are compiled
+	$(GO) test -short $(FAST)
 
 test: ## run all tests
 	$(GO) test -timeout 40m ./...
@@ -88,8 +97,8 @@ $(GOLANGCI):
 bench: ## run the benchmarks
 	$(GO) test -run '^$$' -bench . -benchtime 3x -timeout 40m ./...
 
-generate: ## write the generated files (JSON Schema, golden files) anew
-	$(GO) generate ./...
+generate: ## write the generated files (schema, pages printed from tables) anew
+	$(GO) generate ./sim/scenario ./sim/verdict
 
 clean: ## remove what the targets here have built
 	rm -rf $(BIN)

@@ -35,6 +35,9 @@ type tab struct {
 // open loads a page from a file, in a browser without network.
 func open(t *testing.T, page []byte) *tab {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("it starts a browser")
+	}
 	path := ""
 	for _, name := range browsers {
 		if p, err := exec.LookPath(name); err == nil {
