@@ -26,7 +26,11 @@ LDFLAGS  := -s -w -X main.version=$(VERSION) \
 SCENARIOS ?= scenarios/
 ARGS      ?=
 
-.PHONY: help build run example test test-fast conformance conformance-test lint bench generate fmt clean
+# How long each fuzz target runs, and which: make fuzz FUZZTIME=10m FUZZ=FuzzJudge
+FUZZTIME ?= 2m
+FUZZ     ?= FuzzRead FuzzJudge FuzzLoad FuzzImport
+
+.PHONY: help build run example test test-fast fuzz conformance conformance-test lint bench generate fmt clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -64,6 +68,18 @@ test-fast: ## run the tests that need no control plane, in seconds once they are
 
 test: ## run all tests
 	$(GO) test -timeout 40m ./...
+
+fuzz: $(FUZZ) ## look for input that breaks a reader (FUZZTIME=2m each)
+
+# What is found is written to testdata/fuzz beside the target, to be mended and kept;
+# make test tries it from then on.
+FuzzRead:   IN := ./sim/history
+FuzzJudge:  IN := ./sim/verdict
+FuzzLoad:   IN := ./sim/scenario
+FuzzImport: IN := ./sim/importer
+.PHONY: FuzzRead FuzzJudge FuzzLoad FuzzImport
+FuzzRead FuzzJudge FuzzLoad FuzzImport:
+	$(GO) test -run '^$$' -fuzz '^$@$$' -fuzztime $(FUZZTIME) -fuzzminimizetime 10x $(IN)
 
 # Recordings go to the cases' folders, and simctl is compared with them; RECORDINGS is
 # another folder, for looking only. Where this machine cannot be a cluster, it is said

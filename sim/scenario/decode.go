@@ -58,6 +58,10 @@ func parseScenario(file string, text []byte) (*Scenario, *document) {
 		return nil, d
 	}
 	if !ok {
+		if len(d.problems) == 0 {
+			// A null, which is nothing wrong where a value may be left out.
+			d.problems = append(d.problems, emptyFile(file))
+		}
 		return nil, d
 	}
 	data, merr := json.Marshal(value)
@@ -73,13 +77,17 @@ func parseScenario(file string, text []byte) (*Scenario, *document) {
 	return s, d
 }
 
+func emptyFile(file string) *Problem {
+	return &Problem{File: file, Message: "the file is empty; it should be a scenario (apiVersion: " + APIVersion + ", kind: " + Kind + ")"}
+}
+
 // parseYAML gives the one mapping that a scenario file must be.
 func parseYAML(file string, text []byte) (*yaml.Node, *Problem) {
 	dec := yaml.NewDecoder(bytes.NewReader(text))
 	var root, more yaml.Node
 	if err := dec.Decode(&root); err != nil {
 		if len(bytes.TrimSpace(text)) == 0 || strings.Contains(err.Error(), "EOF") {
-			return nil, &Problem{File: file, Message: "the file is empty; it should be a scenario (apiVersion: " + APIVersion + ", kind: " + Kind + ")"}
+			return nil, emptyFile(file)
 		}
 		return nil, yamlProblem(file, text, err)
 	}

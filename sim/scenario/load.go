@@ -81,6 +81,11 @@ func Load(path string) (*File, error) {
 		}
 		return nil, join([]*Problem{{File: path, Message: message}})
 	}
+	return loadContent(path, content)
+}
+
+// loadContent is Load with what is in the file.
+func loadContent(path string, content []byte) (*File, error) {
 	s, doc := parseScenario(path, content)
 	if s == nil {
 		return nil, join(doc.problems)

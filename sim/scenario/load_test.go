@@ -59,6 +59,16 @@ func TestBad(t *testing.T) {
 	}
 }
 
+// TestNull loads what is there and says nothing: it is as good as an empty file.
+func TestNull(t *testing.T) {
+	for _, content := range []string{"null", "~", "&a", "---\n---"} {
+		f, err := loadContent("x.yaml", []byte(content))
+		if f != nil || len(Problems(err)) != 1 {
+			t.Errorf("%q is loaded as %v, with %v", content, f, err)
+		}
+	}
+}
+
 // TestGood loads the scenarios of testdata/good/NAME: cells.txt is what they
 // expand to, each object written out where it comes first.
 func TestGood(t *testing.T) {
