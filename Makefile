@@ -59,7 +59,7 @@ example: build ## make docs/examples anew from scenarios/incident.yaml
 
 # What decides, what it is shown with and the commands, without what starts a process: no
 # control plane, no Tekton, no browser. CONTRIBUTING.md says what is in which package.
-FAST := ./cmd/simctl/internal/cli ./hack/... ./reports/... ./sim/clock ./sim/history \
+FAST := ./cmd/simctl/internal/cli ./docs ./hack/... ./reports/... ./sim/clock ./sim/history \
         ./sim/impact ./sim/importer ./sim/internal/... ./sim/recording ./sim/releases \
         ./sim/runstore ./sim/scenario ./sim/verdict
 
