@@ -8,8 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"k8s.io/apimachinery/pkg/util/validation"
-
 	"simctl.dev/simctl/sim/internal/tree"
 )
 
@@ -27,24 +25,10 @@ const (
 // Phases lists the phases of a task in their order.
 var Phases = []string{PhaseQueued, PhaseScheduled, PhaseAttached, PhaseMounted, PhasePulled, PhaseRunning, PhaseDone}
 
-// What can be done to the controller.
-const (
-	ControllerStop    = "stop"
-	ControllerStart   = "start"
-	ControllerKill    = "kill"
-	ControllerRestart = "restart"
-)
-
-var controllerActions = []string{ControllerStop, ControllerStart, ControllerKill, ControllerRestart}
-
 // jsonPatchOps are the operations of RFC 6902.
 var jsonPatchOps = []string{"add", "remove", "replace", "move", "copy", "test"}
 
-// interventionActions are the fields that say what is done.
-var interventionActions = []string{"apply", "patch", "delete", "setFlags", "controller", "swapRelease", "cordon", "uncordon", "drain", "removeNode", "taint", "untaint"}
-
-// Action gives the name of the field that says what is done; "" if there is
-// none.
+// Action returns the name of the field that says what is done; "" if there is none.
 func (v *Intervention) Action() string {
 	if a := v.actions(); len(a) > 0 {
 		return a[0]
@@ -54,13 +38,19 @@ func (v *Intervention) Action() string {
 
 func (v *Intervention) actions() []string {
 	var out []string
-	for i, given := range []bool{
-		v.Apply != nil, v.Patch != nil, v.Delete != nil, len(v.SetFlags) > 0, v.Controller != "", v.SwapRelease != "",
-		v.Cordon != nil, v.Uncordon != nil, v.Drain != nil, v.RemoveNode != nil, v.Taint != nil, v.Untaint != nil,
-	} {
-		if given {
-			out = append(out, interventionActions[i])
+	for _, a := range actions() {
+		if a.given(v) {
+			out = append(out, a.field)
 		}
+	}
+	return out
+}
+
+// actionFields are the fields that say what is done.
+func actionFields() []string {
+	var out []string
+	for _, a := range actions() {
+		out = append(out, a.field)
 	}
 	return out
 }
@@ -79,49 +69,10 @@ func (v *Intervention) Trigger() string {
 
 // What says in words what is done.
 func (v *Intervention) What() string {
-	switch v.Action() {
-	case "apply":
-		var names []string
-		for _, raw := range v.Apply.Manifests {
-			if data, err := decodeObject(raw); err == nil {
-				names = append(names, (&object{data: data}).String())
-			}
+	for _, a := range actions() {
+		if a.given(v) {
+			return a.what(v)
 		}
-		return "apply " + strings.Join(append(names, v.Apply.Files...), ", ")
-	case "patch":
-		return fmt.Sprintf("patch %s with %s", v.Patch.Ref(), v.Patch.Patch)
-	case "delete":
-		what := "delete " + v.Delete.Ref().String()
-		if s := v.Delete.GracePeriodSeconds; s != nil {
-			what += fmt.Sprintf(" with a grace period of %d s", *s)
-		}
-		return what
-	case "setFlags":
-		var flags []string
-		for _, k := range sortedKeys(v.SetFlags) {
-			flags = append(flags, k+"="+v.SetFlags[k])
-		}
-		return "set flags " + strings.Join(flags, ", ")
-	case "controller":
-		return v.Controller + " the controller"
-	case "swapRelease":
-		return "swap Tekton for " + NormalizeVersion(v.SwapRelease)
-	case "cordon":
-		return "cordon " + v.Cordon.String()
-	case "uncordon":
-		return "uncordon " + v.Uncordon.String()
-	case "drain":
-		what := "drain " + v.Drain.Ref().String()
-		if v.Drain.Force {
-			what += " by force"
-		}
-		return what
-	case "removeNode":
-		return "remove " + v.RemoveNode.String()
-	case "taint":
-		return "taint " + v.Taint.String()
-	case "untaint":
-		return "untaint " + v.Untaint.String()
 	}
 	return "nothing"
 }
@@ -212,59 +163,18 @@ func (c *checker) intervention(at string, v *Intervention) {
 		}
 		c.choice(at+".when.phase", "phase", v.When.Phase, Phases)
 	}
-	switch actions := v.actions(); {
-	case len(actions) == 0:
-		c.add(at, "%s does nothing; give it one of %s", at, strings.Join(interventionActions, ", "))
+	given := v.actions()
+	switch {
+	case len(given) == 0:
+		c.add(at, "%s does nothing; give it one of %s", at, strings.Join(actionFields(), ", "))
 		return
-	case len(actions) > 1:
-		c.add(at+"."+actions[1], "%s does several things (%s); make an intervention of each", at, strings.Join(actions, ", "))
+	case len(given) > 1:
+		c.add(at+"."+given[1], "%s does several things (%s); make an intervention of each", at, strings.Join(given, ", "))
 	}
-	if v.Apply != nil {
-		if len(v.Apply.Manifests)+len(v.Apply.Files) == 0 {
-			c.add(at+".apply", "%s.apply is empty; give it manifests or files", at)
+	for _, a := range actions() {
+		if a.check != nil && a.given(v) {
+			a.check(c, at+"."+a.field, v)
 		}
-		for i, raw := range v.Apply.Manifests {
-			c.manifest(fmt.Sprintf("%s.apply.manifests[%d]", at, i), raw)
-		}
-	}
-	if v.Patch != nil {
-		c.ref(at+".patch", v.Patch.Ref())
-		c.objectPatch(at+".patch.patch", v.Patch.Patch)
-	}
-	if v.Delete != nil {
-		c.ref(at+".delete", v.Delete.Ref())
-		if s := v.Delete.GracePeriodSeconds; s != nil && *s < 0 {
-			c.add(at+".delete.gracePeriodSeconds", "%s.delete.gracePeriodSeconds is %d; it cannot be negative", at, *s)
-		}
-	}
-	if v.Drain != nil {
-		c.node(at+".drain", v.Drain.Ref())
-	}
-	c.keys(at+".setFlags", v.SetFlags, FeatureFlags)
-	c.choice(at+".controller", "action on the controller", v.Controller, controllerActions)
-	if v.SwapRelease != "" {
-		if err := checkVersion(NormalizeVersion(v.SwapRelease)); err != nil {
-			c.add(at+".swapRelease", "%v", err)
-		}
-	}
-	for _, n := range []struct {
-		field string
-		ref   *NodeRef
-	}{{"cordon", v.Cordon}, {"uncordon", v.Uncordon}, {"removeNode", v.RemoveNode}} {
-		if n.ref != nil {
-			c.node(at+"."+n.field, *n.ref)
-		}
-	}
-	if v.Taint != nil {
-		c.node(at+".taint.node", v.Taint.Node)
-		c.taints(at+".taint", []Taint{{Key: v.Taint.Key, Value: v.Taint.Value, Effect: v.Taint.Effect}})
-	}
-	if v.Untaint != nil {
-		c.node(at+".untaint.node", v.Untaint.Node)
-		if len(validation.IsQualifiedName(v.Untaint.Key)) > 0 {
-			c.add(at+".untaint.key", "%q is no taint key", v.Untaint.Key)
-		}
-		c.choice(at+".untaint.effect", "taint effect", v.Untaint.Effect, taintEffects)
 	}
 }
 
@@ -352,36 +262,31 @@ func (w *world) intervention(f *File, at string, v *Intervention) {
 			add(path, "no pipeline task is named %q%s", name, suggest(name, tasks.names))
 		}
 	}
-	nodes := w.nodes()
-	node := func(path string, r *NodeRef) {
-		task(path+".nodeOf", r.NodeOf)
-		if r.Name != "" && !slices.Contains(nodes, r.Name) {
-			add(path, "no node is named %q%s", r.Name, suggest(r.Name, nodes))
-		}
-	}
+	fit := fitting{world: w, file: f, add: add, task: task, nodes: w.nodes()}
 	if v.When != nil {
 		task(at+".when.task", v.When.Task)
 	}
-	for _, n := range []struct {
-		path string
-		ref  *NodeRef
-	}{{"cordon", v.Cordon}, {"uncordon", v.Uncordon}, {"removeNode", v.RemoveNode}} {
-		if n.ref != nil {
-			node(at+"."+n.path, n.ref)
+	for _, a := range actions() {
+		if a.fits != nil && a.given(v) {
+			a.fits(fit, at+"."+a.field, v)
 		}
 	}
-	if v.Drain != nil {
-		drained := v.Drain.Ref()
-		node(at+".drain", &drained)
-	}
-	if v.Taint != nil {
-		node(at+".taint.node", &v.Taint.Node)
-	}
-	if v.Untaint != nil {
-		node(at+".untaint.node", &v.Untaint.Node)
-	}
-	if v.Apply != nil && len(v.Apply.Files) > 0 {
-		w.issues = append(w.issues, f.read(at+".apply.files", v.Apply.Files).issues...)
+}
+
+// fitting checks an action against the cluster and the workload.
+type fitting struct {
+	world *world
+	file  *File
+	add   func(path, format string, args ...any)
+	task  func(path, name string)
+	nodes []string
+}
+
+// node checks that a node is there.
+func (f fitting) node(path string, r NodeRef) {
+	f.task(path+".nodeOf", r.NodeOf)
+	if r.Name != "" && !slices.Contains(f.nodes, r.Name) {
+		f.add(path, "no node is named %q%s", r.Name, suggest(r.Name, f.nodes))
 	}
 }
 
@@ -432,30 +337,10 @@ func (w *world) pipelineTasks() pipelineTaskNames {
 // content of its files.
 func (f *File) finishIntervention(s *Scenario, i int) {
 	v := &s.Interventions[i]
-	v.SwapRelease = NormalizeVersion(v.SwapRelease)
 	v.Name = cmp.Or(v.Name, v.Action())
-	if v.Apply == nil {
-		return
-	}
-	var objects []*object
-	for _, raw := range v.Apply.Manifests {
-		if data, err := decodeObject(raw); err == nil { // else reported
-			objects = append(objects, &object{data: data})
+	for _, a := range actions() {
+		if a.finish != nil && a.given(v) {
+			a.finish(f, s, i)
 		}
 	}
-	for _, o := range f.read(fmt.Sprintf("interventions[%d].apply.files", i), v.Apply.Files).objects {
-		objects = append(objects, o.copy())
-	}
-	out := &Apply{}
-	for _, o := range objects {
-		if o.namespaced() && o.namespace() == "" {
-			set(o.data, s.Workload.Namespace, "metadata", "namespace")
-		}
-		raw, err := json.Marshal(o.data)
-		if err != nil {
-			panic(fmt.Sprintf("a manifest that was read is written: %v", err))
-		}
-		out.Manifests = append(out.Manifests, raw)
-	}
-	v.Apply = out
 }
