@@ -1,0 +1,41 @@
+package sim
+
+import (
+	"simctl.dev/simctl/sim/history"
+	"simctl.dev/simctl/sim/scenario"
+)
+
+// act does what an intervention says; f is what the history is told of it.
+type act func(c *play, v *scenario.Intervention, f *history.Intervention) error
+
+// acts say how each action of package scenario is done, by the field that asks for it.
+func acts() map[string]act {
+	return map[string]act{
+		"apply":    func(c *play, v *scenario.Intervention, _ *history.Intervention) error { return c.apply(v.Apply) },
+		"patch":    func(c *play, v *scenario.Intervention, _ *history.Intervention) error { return c.patch(v.Patch) },
+		"delete":   func(c *play, v *scenario.Intervention, _ *history.Intervention) error { return c.remove(v.Delete) },
+		"setFlags": func(c *play, v *scenario.Intervention, _ *history.Intervention) error { return c.setFlags(v.SetFlags) },
+		"controller": func(c *play, v *scenario.Intervention, f *history.Intervention) error {
+			f.Controller = v.Controller
+			return c.control(v.Controller)
+		},
+		"swapRelease": func(c *play, v *scenario.Intervention, f *history.Intervention) error {
+			f.FormerRelease, f.Release = c.release.build.Version, v.SwapRelease
+			return c.swap(c.interventions.builds[v.SwapRelease])
+		},
+		"removeNode": func(c *play, v *scenario.Intervention, f *history.Intervention) error {
+			return c.removeNode(*v.RemoveNode, f)
+		},
+		"cordon": func(c *play, v *scenario.Intervention, f *history.Intervention) error {
+			return c.cordon(*v.Cordon, true, f)
+		},
+		"uncordon": func(c *play, v *scenario.Intervention, f *history.Intervention) error {
+			return c.cordon(*v.Uncordon, false, f)
+		},
+		"drain": func(c *play, v *scenario.Intervention, f *history.Intervention) error { return c.drain(v.Drain, f) },
+		"taint": func(c *play, v *scenario.Intervention, f *history.Intervention) error { return c.taint(*v.Taint, f) },
+		"untaint": func(c *play, v *scenario.Intervention, f *history.Intervention) error {
+			return c.untaint(*v.Untaint, f)
+		},
+	}
+}
