@@ -1,6 +1,10 @@
 package sim
 
 import (
+	"fmt"
+	"time"
+
+	"simctl.dev/simctl/sim/controlplane"
 	"simctl.dev/simctl/sim/history"
 	"simctl.dev/simctl/sim/scenario"
 )
@@ -34,6 +38,14 @@ func acts() map[string]act {
 		},
 		"drain": func(c *play, v *scenario.Intervention, f *history.Intervention) error { return c.drain(v.Drain, f) },
 		"taint": func(c *play, v *scenario.Intervention, f *history.Intervention) error { return c.taint(*v.Taint, f) },
+		"apiErrors": func(c *play, v *scenario.Intervention, _ *history.Intervention) error {
+			d, err := time.ParseDuration(v.APIErrors.For)
+			if err != nil {
+				return fmt.Errorf("reading for how long: %w", err)
+			}
+			c.after(d, "api-errors/"+v.APIErrors.Client, c.cp.Tap().Fail(controlplane.Fault{Actor: v.APIErrors.Client, Code: v.APIErrors.Status()}))
+			return nil
+		},
 		"untaint": func(c *play, v *scenario.Intervention, f *history.Intervention) error {
 			return c.untaint(*v.Untaint, f)
 		},

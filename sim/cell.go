@@ -108,6 +108,7 @@ func (c *play) close() {
 	c.aftermath = history.NewLog(c.clock.Elapsed, nil)
 	c.setLog(c.aftermath)
 	c.cp.Tap().Withhold("", nil)
+	c.cp.Tap().Mend()
 	for _, e := range c.pending {
 		e.Cancel()
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -59,6 +60,9 @@ func TestInterventions(t *testing.T) {
 		if len(r.Interventions) == 0 {
 			t.Errorf("%s %v: nothing was done", r.Scenario, r.Values)
 			continue
+		}
+		if r.Scenario == "api-errors" && !meetsErrors(t, filepath.Join(out, r.History)) {
+			t.Errorf("%v: no write failed", r.Values)
 		}
 		first := r.Interventions[0]
 		starts, exits := controllerFacts(t, filepath.Join(out, r.History))
@@ -145,4 +149,22 @@ func readHistory(t *testing.T, file string) []history.Entry {
 		t.Fatal(err)
 	}
 	return entries
+}
+
+// meetsErrors says whether a history has a write that failed by the API server's own
+// fault.
+func meetsErrors(t *testing.T, file string) bool {
+	t.Helper()
+	f, err := os.Open(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	entries, err := history.Read(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return slices.ContainsFunc(entries, func(e history.Entry) bool {
+		return e.Kind == history.KindRefused && e.Code >= 500
+	})
 }

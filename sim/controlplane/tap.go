@@ -36,6 +36,7 @@ type Tap struct {
 	events   eventStore
 	reads    reads
 	holds    holds
+	faults   []*Fault
 	echoes   echoes
 	// last holds the latest recorded state of each object.
 	last map[history.Ref]*seen
@@ -92,7 +93,9 @@ func (t *Tap) Activity() int64 { return t.activity.Load() }
 // under the name actor.
 func (t *Tap) Wrap(actor string) func(http.RoundTripper) http.RoundTripper {
 	return func(next http.RoundTripper) http.RoundTripper {
-		return roundTripper{tap: t, actor: actor, next: next}
+		// Links of a chain, the first one first.
+		next = roundTripper{tap: t, actor: actor, next: next}
+		return faults{tap: t, actor: actor, next: next}
 	}
 }
 
@@ -106,7 +109,7 @@ func (rt roundTripper) RoundTrip(req *http.Request) (*http.Response, error) {
 	t := rt.tap
 	t.activity.Add(1)
 	where := parsePath(req.URL.Path)
-	if w := req.URL.Query().Get("watch"); w == "true" || w == "1" {
+	if isWatch(req) {
 		resp, err := rt.next.RoundTrip(req)
 		if err == nil {
 			body := &watchBody{ReadCloser: resp.Body, ctx: req.Context(), tap: t, actor: rt.actor, where: where}

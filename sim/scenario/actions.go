@@ -1,5 +1,50 @@
 package scenario
 
+// Intervention is something that is done in the middle of the runs: exactly one
+// trigger, At or When, and exactly one action.
+type Intervention struct {
+	// Name names it in reports; default its action.
+	Name string `json:"name,omitempty"`
+	// At is the virtual time since the first run's creation, a Go duration.
+	At string `json:"at,omitempty"`
+	// When is a moment in a task's life; After is how long after it.
+	When  *Moment `json:"when,omitempty"`
+	After string  `json:"after,omitempty"`
+
+	// Apply creates objects or merges manifests into those that are there, as
+	// `kubectl apply --server-side --force-conflicts` does.
+	Apply *Apply `json:"apply,omitempty"`
+	// Patch changes objects.
+	Patch *ObjectPatch `json:"patch,omitempty"`
+	// Delete deletes objects.
+	Delete *ObjectDeletion `json:"delete,omitempty"`
+	// SetFlags sets keys of feature-flags, the way that tekton.via says;
+	// "absent" takes a key out.
+	SetFlags map[string]string `json:"setFlags,omitempty"`
+	// Controller does something to Tekton's controller: stop (scaled to 0),
+	// start (scaled to 1), kill (it crashes and is started again at once, and
+	// waits until the leases of the one that was killed have run out) or restart
+	// (it is replaced).
+	Controller string `json:"controller,omitempty"`
+	// SwapRelease replaces Tekton by another release as an operator does: CRDs,
+	// ConfigMaps and controller. Flags that were set stay set.
+	SwapRelease string `json:"swapRelease,omitempty"`
+	// Cordon makes a node unschedulable, Uncordon schedulable again.
+	Cordon   *NodeRef `json:"cordon,omitempty"`
+	Uncordon *NodeRef `json:"uncordon,omitempty"`
+	// Drain empties a node as `kubectl drain --ignore-daemonsets
+	// --delete-emptydir-data` does.
+	Drain *NodeDrain `json:"drain,omitempty"`
+	// RemoveNode takes a node away, machine and all, as a cloud's autoscaler does
+	// without draining it.
+	RemoveNode *NodeRef `json:"removeNode,omitempty"`
+	// Taint puts a taint on a node, Untaint takes it away.
+	Taint   *NodeTaint `json:"taint,omitempty"`
+	Untaint *NodeTaint `json:"untaint,omitempty"`
+	// APIErrors has the API server fail towards one client for a while.
+	APIErrors *APIErrors `json:"apiErrors,omitempty"`
+}
+
 // action is what this package knows of one thing that an intervention can do. Package sim
 // has a table of its own that says how it is done.
 type action struct {
@@ -21,6 +66,6 @@ type action struct {
 func actions() []action {
 	return []action{
 		applyAction(), patchAction(), deleteAction(), setFlagsAction(), controllerAction(), swapReleaseAction(),
-		cordonAction(), uncordonAction(), drainAction(), removeNodeAction(), taintAction(), untaintAction(),
+		cordonAction(), uncordonAction(), drainAction(), removeNodeAction(), taintAction(), untaintAction(), apiErrorsAction(),
 	}
 }

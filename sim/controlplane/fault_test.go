@@ -1,0 +1,70 @@
+package controlplane
+
+import (
+	"bytes"
+	"context"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+
+	"simctl.dev/simctl/sim/history"
+)
+
+type network func(*http.Request) (*http.Response, error)
+
+func (n network) RoundTrip(req *http.Request) (*http.Response, error) { return n(req) }
+
+// A fault meets one client's requests, is in the history of its writes, leaves watches
+// alone, and ends.
+func TestFault(t *testing.T) {
+	tap, log := &Tap{}, history.NewLog(func() float64 { return 0 }, nil)
+	tap.SetRecorder(log)
+	through := 0
+	server := network(func(req *http.Request) (*http.Response, error) {
+		through++
+		return answerJSON(req, http.StatusOK, []byte(`{"kind":"Pod","apiVersion":"v1","metadata":{"name":"p","namespace":"n"}}`)), nil
+	})
+	send := func(actor, method, path, body string) *http.Response {
+		req, err := http.NewRequestWithContext(context.Background(), method, "http://x"+path, bytes.NewReader([]byte(body)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := tap.Wrap(actor)(server).RoundTrip(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return resp
+	}
+	over := tap.Fail(Fault{Actor: "a", Code: http.StatusServiceUnavailable})
+	resp := send("a", http.MethodPut, "/api/v1/namespaces/n/pods/p", `{"kind":"Pod","apiVersion":"v1","metadata":{"name":"p","namespace":"n"}}`)
+	said, _ := io.ReadAll(resp.Body)
+	_ = resp.Body.Close()
+	if resp.StatusCode != http.StatusServiceUnavailable || !strings.Contains(string(said), "ServiceUnavailable") || through != 0 {
+		t.Errorf("a write is answered with %d %s; %d requests came through", resp.StatusCode, said, through)
+	}
+	entries := log.Entries()
+	if len(entries) != 1 || entries[0].Kind != history.KindRefused || entries[0].Code != http.StatusServiceUnavailable || entries[0].Object.Name != "p" {
+		t.Errorf("the history has %+v", entries)
+	}
+	for _, ok := range []struct{ actor, path string }{{"b", "/api/v1/namespaces/n/pods/p"}, {"a", "/api/v1/pods?watch=true"}} {
+		before := through
+		resp := send(ok.actor, http.MethodGet, ok.path, "")
+		_ = resp.Body.Close()
+		if through == before {
+			t.Errorf("%s does not get %s", ok.actor, ok.path)
+		}
+	}
+	over()
+	over() // once more does no harm
+	resp = send("a", http.MethodGet, "/api/v1/namespaces/n/pods/q", "")
+	_ = resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		t.Errorf("after its end: %d", resp.StatusCode)
+	}
+	tap.Fail(Fault{Actor: "a", Code: http.StatusInternalServerError})
+	tap.Mend()
+	if tap.faultOf("a") != nil {
+		t.Error("a fault outlives Mend")
+	}
+}

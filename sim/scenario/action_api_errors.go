@@ -1,0 +1,54 @@
+package scenario
+
+import (
+	"fmt"
+	"slices"
+)
+
+// APIErrors is a fault of the API server that one client meets, as behind a load balancer
+// that loses its way, or while a certificate is renewed.
+type APIErrors struct {
+	// Client is who meets it, as histories name it (Clients).
+	Client string `json:"client"`
+	// Code is what its requests are answered with: 500, 503 (default) or 504.
+	Code int `json:"code,omitempty"`
+	// For is how long it lasts, in virtual time; a Go duration.
+	For string `json:"for"`
+}
+
+// Clients are the clients that APIErrors can be about: the controllers that try again.
+var Clients = []string{"tekton-pipelines-controller", "kube-scheduler", "statefulset-controller", "persistent-volume-binder", "attachdetach-controller"}
+
+// apiErrorCodes are those with which the API server says that it is its own fault.
+var apiErrorCodes = []int{500, 503, 504}
+
+func apiErrorsAction() action {
+	return action{
+		field: "apiErrors",
+		given: func(v *Intervention) bool { return v.APIErrors != nil },
+		what: func(v *Intervention) string {
+			return fmt.Sprintf("answer %s with %d for %s", v.APIErrors.Client, v.APIErrors.Status(), v.APIErrors.For)
+		},
+		check: func(c *checker, at string, v *Intervention) {
+			if v.APIErrors.Client == "" {
+				c.add(at+".client", "%s has no client; valid: %v", at, Clients)
+			}
+			c.choice(at+".client", "client of the API server", v.APIErrors.Client, Clients)
+			if code := v.APIErrors.Status(); !slices.Contains(apiErrorCodes, code) {
+				c.add(at+".code", "%s.code is %d; valid: %v", at, code, apiErrorCodes)
+			}
+			if v.APIErrors.For == "" {
+				c.add(at+".for", "%s says not for how long; give it for, as 30s", at)
+			}
+			c.span(at+".for", v.APIErrors.For)
+		},
+	}
+}
+
+// Status returns the code, 503 by default.
+func (e *APIErrors) Status() int {
+	if e.Code == 0 {
+		return 503
+	}
+	return e.Code
+}
