@@ -229,4 +229,3 @@ func (c *play) remove(d *scenario.ObjectDeletion) error {
 	}
 	return nil
 }
-

@@ -111,4 +111,3 @@ func (c *play) swap(build *tekton.Build) error {
 	}
 	return c.startController(c.ctx)
 }
-
