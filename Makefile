@@ -11,6 +11,8 @@ SIMCTL   := $(BIN)/simctl
 GOLANGCI_VERSION := v2.15.0
 # The version is part of the name, so another version is another file.
 GOLANGCI := $(TOOLS)/golangci-lint-$(GOLANGCI_VERSION)
+GREMLINS_VERSION := v0.6.0
+GREMLINS := $(TOOLS)/gremlins-$(GREMLINS_VERSION)
 
 VERSION  := $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 # The API server tells its clients the version of the Kubernetes module.
@@ -30,7 +32,7 @@ ARGS      ?=
 FUZZTIME ?= 2m
 FUZZ     ?= FuzzRead FuzzJudge FuzzLoad FuzzImport
 
-.PHONY: help build run example test test-fast fuzz conformance conformance-test lint bench generate fmt clean
+.PHONY: help build run example test test-fast fuzz conformance conformance-test lint mutants bench generate fmt clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -109,6 +111,25 @@ $(GOLANGCI):
 	@mkdir -p $(TOOLS)
 	GOBIN=$(abspath $(TOOLS)) $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
 	mv $(TOOLS)/golangci-lint $@
+
+# A mutant is the code with one operator changed; a test has to fail for it. MUTATE is
+# which files are changed (make mutants MUTATE='graph.go disk.go'), WORKERS how many
+# mutants are tried side by side. A mutant takes some seconds, and all of them hours.
+MUTATED  := sim/verdict
+MUTATE   ?= $(notdir $(filter-out %_test.go,$(wildcard $(MUTATED)/*.go)))
+SPARED    = $(filter-out $(MUTATE),$(notdir $(filter-out %_test.go,$(wildcard $(MUTATED)/*.go))))
+WORKERS  ?= 1
+
+mutants: $(GREMLINS) ## see which changes of the verdict's code the tests catch
+	@mkdir -p $(BIN)
+	GOFLAGS='-short -count=1 -vet=off -ldflags=-w' nice -n 19 $(GREMLINS) unleash --workers $(WORKERS) --timeout-coefficient 60 --invert-logical \
+	  $(foreach f,$(SPARED),-E '(^|/)$(f)$$') --output $(BIN)/mutants.json ./$(MUTATED)
+
+$(GREMLINS):
+	@echo building gremlins $(GREMLINS_VERSION)
+	@mkdir -p $(TOOLS)
+	GOBIN=$(abspath $(TOOLS)) $(GO) install github.com/go-gremlins/gremlins/cmd/gremlins@$(GREMLINS_VERSION)
+	mv $(TOOLS)/gremlins $@
 
 bench: ## run the benchmarks
 	$(GO) test -run '^$$' -bench . -benchtime 3x -timeout 40m ./...

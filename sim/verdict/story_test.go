@@ -90,6 +90,9 @@ func TestStoriesOfPrefixes(t *testing.T) {
 
 // TestEveryRuleHasAHistory: what no history and no story comes to is not said to hold.
 func TestEveryRuleHasAHistory(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it judges once more what other tests judge")
+	}
 	said := map[string]bool{}
 	var note func(links []Link)
 	note = func(links []Link) {
@@ -149,6 +152,9 @@ func tell(t *testing.T, file string) (*txtar.Archive, []history.Entry) {
 				t.Fatalf("%s: %s: %v", file, s.line, err)
 			}
 		}
+	}
+	for _, v := range history.Check(h.entries) {
+		t.Errorf("%s: %s", file, v)
 	}
 	return archive, h.entries
 }
