@@ -323,6 +323,26 @@ func selects(terms []corev1.PodAffinityTerm, of map[string]string) bool {
 	})
 }
 
+// full says which nodes had no room for a pod that waited for one, where they may have
+// some later: while things go on that is no reason by itself.
+func (x *explainer) full(p *pod) []Link {
+	if p.boundSeq != 0 && p.boundSeq < x.before {
+		return nil
+	}
+	spec, ok := decode[corev1.Pod](x.s, "Pod", p.namespace, p.name)
+	if !ok {
+		return nil
+	}
+	return x.nodeLinks(p, spec, slices.DeleteFunc(slices.Clone(refusals(p.lastUnschedulable(x.before))), lastsOrOthers))
+}
+
+// lastsOrOthers says of a refusal that it lasts or speaks of other pods, and not of room.
+func lastsOrOthers(n history.NodeRefusal) bool {
+	return !slices.ContainsFunc(n.Reasons, func(r string) bool {
+		return strings.HasPrefix(r, "Insufficient ") || strings.HasPrefix(r, "Too many pods")
+	})
+}
+
 // tolerations are the pod's own, without those that every pod gets.
 func tolerations(spec *corev1.Pod) string {
 	var out []corev1.Toleration
@@ -949,6 +969,9 @@ func owners(o *history.Object) string {
 	var m meta
 	if o == nil || o.Decode(&m) != nil {
 		return ""
+	}
+	if len(m.Metadata.OwnerReferences) == 0 {
+		return "metadata.ownerReferences: none"
 	}
 	return "metadata.ownerReferences: " + compact(m.Metadata.OwnerReferences)
 }

@@ -731,11 +731,13 @@ func (t *timeline) judgeWaiting(run *pipelineRun, r *taskRun, p *pod) (ruling, b
 	} else {
 		out.cause = []Link{taskLink(r)}
 		if p != nil {
-			out.cause = append(out.cause, x.symptom(p))
+			out.cause = append(append(out.cause, x.symptom(p)), t.timeOut(run, r)...)
+			out.cause = append(out.cause, x.full(p)...)
 			if links := t.shortOfDisk(x.s, r, p); links != nil {
 				out.outcome, out.cause = NoSpace, append(out.cause, links...)
 			}
 		} else {
+			out.cause = append(out.cause, t.timeOut(run, r)...)
 			out.cause = append(out.cause, t.unresolved(x.s, "TaskRun", r.namespace, r.name)...)
 		}
 		if run.status != "" && !timedOut(run.reason, run.message) && !timedOut(r.reason, "") {
@@ -783,13 +785,7 @@ func (t *timeline) ranOut(run *pipelineRun, r *taskRun, p *pod) (ruling, bool, e
 	cause := []Link{t.runLink(run), taskLink(r), stepsRunning.link(p.object(), "on node "+p.node, p.title(t))}
 	cause = append(cause, t.begunAgain(r)...)
 	cause = append(cause, t.admittedLate(r, p)...)
-	switch {
-	case t.boundMet() != "":
-	case r.reason == "TaskRunTimeout":
-		cause = append(cause, t.taskTimeOut(run, r)...)
-	default:
-		cause = append(cause, t.runTimeOut(run)...)
-	}
+	cause = append(cause, t.timeOut(run, r)...)
 	// More time would not help there.
 	cause = append(cause, t.stepsWait(p)...)
 	return ruling{outcome: Timeout, cause: cause}, true, nil

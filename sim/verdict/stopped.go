@@ -49,7 +49,7 @@ func (t *timeline) stopped(p *pod) []Link {
 	case reason == "EvictionByEvictionAPI":
 		return []Link{podEvicted.link(p.object(), clip(at), p.title(t), p.node)}
 	case reason == "PreemptionByScheduler":
-		return nil // preempted says it
+		return t.preemptedPod(p, t.end())
 	case strings.HasPrefix(stop.Actor, "kubelet") || strings.HasPrefix(stop.Actor, "tekton"):
 		return nil // the kubelet's own evictions and a cancelled run are told by others
 	}

@@ -56,6 +56,18 @@ func (r *runTimes) task(name string) string {
 	return ""
 }
 
+// timeOut says which time-out ended a TaskRun: its own, or that of its run; nil if none
+// did.
+func (t *timeline) timeOut(run *pipelineRun, r *taskRun) []Link {
+	switch {
+	case t.boundMet() != "":
+		return nil
+	case r.reason == "TaskRunTimeout":
+		return t.taskTimeOut(run, r)
+	}
+	return t.runTimeOut(run)
+}
+
 // taskTimeOut says which time-out ended a TaskRun and who set it: its task in the
 // pipeline, the run, or nobody, so that it is Tekton's default.
 func (t *timeline) taskTimeOut(run *pipelineRun, r *taskRun) []Link {
