@@ -22,7 +22,7 @@ type cause struct {
 	judgement verdict.Judgement
 }
 
-// causes gives each distinct chain of the cells that deviate or that are no
+// causes returns each distinct chain of the cells that deviate or that are no
 // success once, numbered from 1: those with a cell that deviates first, then those
 // with a cell of which nothing is expected. The map has the number by the cell's place in the result.
 func causes(cells []verdict.Cell) ([]*cause, map[int]int) {

@@ -17,7 +17,7 @@ type Remark struct {
 	Cells []int
 }
 
-// Remarks gives each sentence of the cells' conduct once, in the order in which they
+// Remarks returns each sentence of the cells' conduct once, in the order in which they
 // come; those that differ in generated names are one.
 func Remarks(cells []verdict.Cell) []Remark {
 	var out []Remark

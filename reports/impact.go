@@ -22,7 +22,7 @@ const Markdown ReviewFormat = "markdown"
 
 var reviewFormats = []ReviewFormat{ReviewFormat(Table), Markdown, ReviewFormat(JSON), ReviewFormat(YAML)}
 
-// ParseReviewFormat gives the format of that name, or an error that lists them.
+// ParseReviewFormat returns the format of that name, or an error that lists them.
 func ParseReviewFormat(name string) (ReviewFormat, error) {
 	var names []string
 	for _, f := range reviewFormats {

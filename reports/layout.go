@@ -168,7 +168,7 @@ func key(values map[string]string, names []string) string {
 	return b.String()
 }
 
-// valueOf gives a value, or what stands for one.
+// valueOf returns a value, or what stands for one.
 func valueOf(values map[string]string, name string) string {
 	if v, has := values[name]; has {
 		return v

@@ -31,7 +31,7 @@ const (
 // Formats are all formats, the default first.
 var Formats = []Format{Table, Wide, JSON, YAML}
 
-// ParseFormat gives the format of that name, or an error that lists them.
+// ParseFormat returns the format of that name, or an error that lists them.
 func ParseFormat(name string) (Format, error) {
 	names := make([]string, len(Formats))
 	for i, f := range Formats {
@@ -88,7 +88,7 @@ func Render(w io.Writer, f Format, r verdict.RunResult, o Options) error {
 	return nil
 }
 
-// Normalize gives r with its version and kind set and with empty lists where
+// Normalize returns r with its version and kind set and with empty lists where
 // lists are nil, so that readers of the JSON never meet a null list.
 func Normalize(r verdict.RunResult) verdict.RunResult {
 	r.APIVersion, r.Kind = APIVersion, Kind

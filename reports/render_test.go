@@ -16,7 +16,7 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the golden files")
 
-// read gives a recorded result of testdata.
+// read returns a recorded result of testdata.
 func read(t *testing.T, name string) verdict.RunResult {
 	t.Helper()
 	raw, err := os.ReadFile(filepath.Join("testdata", name+".input.json"))

@@ -27,7 +27,7 @@ func (s style) held(t string) string { return s.paint(t, text.FgYellow) }
 func (s style) dim(t string) string  { return s.paint(t, text.Faint) }
 func (s style) head(t string) string { return s.paint(t, text.Bold) }
 
-// newTable gives an empty table without frames, as kubectl's are.
+// newTable returns an empty table without frames, as kubectl's are.
 func newTable(s style) table.Writer {
 	t := table.NewWriter()
 	st := table.StyleLight

@@ -142,7 +142,7 @@ func Bounds(cells []verdict.Cell) []string {
 	})
 }
 
-// counted gives what cells say, each once, with how many say it.
+// counted returns what cells say, each once, with how many say it.
 func counted(cells []verdict.Cell, says func(verdict.Cell) []string) []string {
 	var out []string
 	times := map[string]int{}

@@ -142,7 +142,7 @@ var measureNames = map[string]string{
 	"blockedSinceSeconds": "stopped at",
 }
 
-// measure gives a measure's name for people and how to show its numbers.
+// measure returns a measure's name for people and how to show its numbers.
 func measure(name string) (string, func(float64) string) {
 	short, seconds := strings.CutSuffix(name, "Seconds")
 	if !seconds {

@@ -79,7 +79,7 @@ func TestOnControlPlane(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if s.Release() == 0 {
+			if s.TryNext() == 0 {
 				return
 			}
 		}

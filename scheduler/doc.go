@@ -29,7 +29,7 @@
 //
 // # Order
 //
-// With Options.Hold pods wait in the queue until [Scheduler.Release]: then they
+// With Options.Hold pods wait in the queue until [Scheduler.TryNext]: then they
 // are tried one by one in the queue's order, however their creations raced with
 // each other. Without it the scheduler is as eager as upstream's.
 package scheduler

@@ -61,7 +61,7 @@ func preFiltered(reasons []string) string {
 	return ""
 }
 
-// Untolerated gives the taints that keep a pod with these tolerations off a
+// Untolerated returns the taints that keep a pod with these tolerations off a
 // node, in the node's order: the ones with effect NoSchedule or NoExecute.
 func Untolerated(taints []corev1.Taint, tolerations []corev1.Toleration) []corev1.Taint {
 	var out []corev1.Taint

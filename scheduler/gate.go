@@ -5,7 +5,7 @@ import (
 	"sync"
 )
 
-// gate holds the scheduling loop back until pods are released.
+// gate holds the scheduling loop back until pods are let through.
 type gate struct {
 	hold bool
 
@@ -23,7 +23,7 @@ func newGate(hold bool) *gate {
 }
 
 // wait blocks until the loop may take a pod; false says that ctx has ended.
-// ready is how many pods could be taken: what was released may have been
+// ready is how many pods could be taken: what was let through may have been
 // deleted since, and the loop must not be left waiting for one that comes later.
 func (g *gate) wait(ctx context.Context, ready func() int) bool {
 	if !g.hold {
@@ -54,8 +54,8 @@ func (g *gate) wait(ctx context.Context, ready func() int) bool {
 	}
 }
 
-// release lets n further pods through.
-func (g *gate) release(n int) int {
+// letThrough lets n further pods through.
+func (g *gate) letThrough(n int) int {
 	if !g.hold || n == 0 {
 		return 0
 	}
@@ -66,7 +66,7 @@ func (g *gate) release(n int) int {
 	return n
 }
 
-// done says that the loop has dealt with every pod that was released.
+// done says that the loop has dealt with every pod that was let through.
 func (g *gate) done() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -52,7 +52,7 @@ type Options struct {
 	// order of pods that came at once; nil is namespace/name. It is for pods
 	// whose names the API server makes up.
 	PodKey func(*corev1.Pod) string
-	// Hold makes pods wait in the queue for Release.
+	// Hold makes pods wait in the queue for TryNext.
 	Hold bool
 	// Logger takes the scheduler's log.
 	Logger klog.Logger
@@ -300,12 +300,12 @@ func (s *Scheduler) eager() int {
 	return n
 }
 
-// Release lets the first of the pods that are ready be tried, in the queue's
-// order, and gives the number of pods let through. Without Options.Hold it does
+// TryNext lets the first of the pods that are ready be tried, in the queue's
+// order, and returns the number of pods let through. Without Options.Hold it does
 // nothing. One at a time, because what sees the bindings may not keep their
 // order: upstream's attach/detach controller takes pods in the order of a map,
 // and of two pods with one volume only the first gets it.
-func (s *Scheduler) Release() int { return s.gate.release(min(1, s.ready())) }
+func (s *Scheduler) TryNext() int { return s.gate.letThrough(min(1, s.ready())) }
 
 // RetryAll has every unschedulable pod tried once more, as upstream does after
 // five minutes in which nothing happened to it.

@@ -269,7 +269,7 @@ func TestTies(t *testing.T) {
 			t.Fatal("pods that are held are on their way")
 		}
 		for i := range pods {
-			if n := w.s.Release(); n != 1 {
+			if n := w.s.TryNext(); n != 1 {
 				t.Fatalf("released %d, want 1", n)
 			}
 			w.until("idle", w.s.Idle)
@@ -277,7 +277,7 @@ func TestTies(t *testing.T) {
 				t.Fatalf("%d pods are left, want %d", ready, len(pods)-i-1)
 			}
 		}
-		if n := w.s.Release(); n != 0 {
+		if n := w.s.TryNext(); n != 0 {
 			t.Fatalf("released %d more", n)
 		}
 		var out []string

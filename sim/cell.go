@@ -525,7 +525,7 @@ func (c *play) loop() error {
 			c.record(history.FactFinished, history.Finished{Done: true, Reason: "done"})
 			return nil
 		}
-		if n := c.sched.Release(); n > 0 {
+		if n := c.sched.TryNext(); n > 0 {
 			c.logger.V(1).Info("Scheduling", "pods", n, "now", c.clock.Elapsed())
 			continue
 		}
@@ -607,7 +607,7 @@ func (c *play) over() bool {
 const patience = 100 * time.Millisecond
 
 // still says whether nothing comes for a while. All may seem quiet while news is
-// under way in the kernel, or in a process that a loaded machine keeps waiting. Work
+// under way in the kernel, or in a process that a loaded host keeps waiting. Work
 // that comes a little early for it does little harm; a run whose time runs out for
 // it gets a wrong verdict.
 func (c *play) still() bool {
@@ -678,7 +678,7 @@ func (c *play) settle() error {
 		if err := c.quiet(c.ctx); err != nil {
 			return err
 		}
-		if c.sched.Release() > 0 {
+		if c.sched.TryNext() > 0 {
 			continue
 		}
 		if len(c.clock.Pending(clock.Work)) == 0 {

@@ -80,7 +80,7 @@ func (c *play) podFirst() bool {
 	if !c.overlap.pending.Load() {
 		return false
 	}
-	if c.sched.Release() > 0 {
+	if c.sched.TryNext() > 0 {
 		return true
 	}
 	for _, e := range c.clock.Pending(clock.Work) {

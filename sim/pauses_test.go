@@ -16,7 +16,7 @@ import (
 )
 
 // TestPauses has the API server stand still for some milliseconds again and again, as
-// one does that a loaded machine keeps waiting: news that is under way meanwhile shows
+// one does that a loaded host keeps waiting: news that is under way meanwhile shows
 // in no process. No run's time may run out for it.
 func TestPauses(t *testing.T) {
 	f, err := scenario.Load(filepath.Join("testdata", "bench", "five-tasks.yaml"))

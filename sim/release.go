@@ -207,7 +207,7 @@ func (w *worker) stopController(ctx context.Context) error {
 	if w.release.controller == nil {
 		return nil
 	}
-	w.release.controller.Release()
+	w.release.controller.GiveLeasesBack()
 	err := w.release.controller.Stop(ctx)
 	w.release.controller = nil
 	return err

@@ -19,7 +19,7 @@ import (
 	"github.com/go-logr/logr"
 	"k8s.io/klog/v2"
 
-	"simctl.dev/simctl/sim/internal/machine"
+	"simctl.dev/simctl/sim/internal/host"
 	"simctl.dev/simctl/sim/scenario"
 	"simctl.dev/simctl/sim/verdict"
 )
@@ -176,7 +176,7 @@ func newRemote(ctx context.Context, setup workerSetup) (_ *remote, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("starting a worker: %w", err)
 	}
-	if err := machine.Unhurried(r.cmd.Start); err != nil {
+	if err := host.Unhurried(r.cmd.Start); err != nil {
 		return nil, fmt.Errorf("starting a worker: %w", err)
 	}
 	go func() {
@@ -248,7 +248,7 @@ func (r *remote) stop() {
 // oneWorker is what one of several control planes side by side keeps busy. It waits
 // for itself a good part of the time, so that three get more out of two cores than
 // two do.
-var oneWorker = machine.Share{Cores: 2.0 / 3, Memory: 3 << 29}
+var oneWorker = host.Share{Cores: 2.0 / 3, Memory: 3 << 29}
 
 // workersFor chooses how many control planes run side by side on so many cores,
 // where at most so many fit. Each takes some seconds to start, which pays only for

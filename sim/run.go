@@ -17,7 +17,7 @@ import (
 
 	"simctl.dev/simctl/sim/controlplane"
 	"simctl.dev/simctl/sim/history"
-	"simctl.dev/simctl/sim/internal/machine"
+	"simctl.dev/simctl/sim/internal/host"
 	"simctl.dev/simctl/sim/openshift"
 	"simctl.dev/simctl/sim/scenario"
 	"simctl.dev/simctl/sim/tekton"
@@ -104,7 +104,7 @@ func Run(ctx context.Context, cells []scenario.Cell, o Options) ([]verdict.Cell,
 	q := r.build(ctx)
 	n := o.Parallel
 	if n <= 0 {
-		n = workersFor(len(cells), runtime.GOMAXPROCS(0), machine.Fit(oneWorker))
+		n = workersFor(len(cells), runtime.GOMAXPROCS(0), host.Fit(oneWorker))
 	}
 	var wg sync.WaitGroup
 	errs := make([]error, n)

@@ -47,7 +47,7 @@ func (engine) Releases(cacheDir string) ([]cli.Release, error) {
 	var out []cli.Release
 	for _, r := range tekton.Releases() {
 		built, _, _ := b.Status(r.Version)
-		out = append(out, cli.Release{Version: r.Version, BuiltIn: r.BuiltIn, Built: built, OpenShiftPipelines: r.OpenShiftPipelines, Proven: r.Proven})
+		out = append(out, cli.Release{Version: r.Version, BuiltIn: r.BuiltIn, Built: built, OpenShiftPipelines: r.OpenShiftPipelines})
 	}
 	return out, nil
 }

@@ -69,7 +69,7 @@ func TestInterrupt(t *testing.T) {
 					n--
 					continue
 				case errors.As(err, &exit) && exit.Sys().(syscall.WaitStatus).Signaled() && stderr.Len() == 0:
-					// On a loaded machine, before its main began.
+					// On a loaded host, before its main began.
 					t.Logf("after %s: %v", after, err)
 				case !errors.As(err, &exit) || exit.ExitCode() != cli.StatusError:
 					t.Errorf("after %s: simctl ended with %v, want exit status %d:\n%s", after, err, cli.StatusError, stderr.String())

@@ -105,7 +105,7 @@ func (b *tab) run(steps ...chromedp.Action[chromedp.Void]) {
 	}
 }
 
-// eval gives the value of an expression.
+// eval returns the value of an expression.
 func eval[V any](b *tab, expression string) V {
 	b.t.Helper()
 	v, err := chromedp.Run(b.ctx, chromedp.Evaluate[V](expression))

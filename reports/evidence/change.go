@@ -23,7 +23,7 @@ const (
 
 var scopes = []string{scopeRun, scopeCluster, scopeOperator, scopeMatrix}
 
-// neighbours gives those cells of a scenario that differ from one of them in the
+// neighbours returns those cells of a scenario that differ from one of them in the
 // values of n axes, each with the moves that lead there.
 func (s *Scenario) neighbours(c *Cell, n int) []neighbour {
 	var out []neighbour
@@ -101,7 +101,7 @@ func (s *Scenario) stops() bool {
 	return slices.ContainsFunc(s.Cells, func(c *Cell) bool { return c.Cause != nil && c.Cause.Fatal })
 }
 
-// first gives the cause's first cell in a scenario.
+// first returns the cause's first cell in a scenario.
 func (c *Cause) first(s *Scenario) *Cell {
 	for _, cell := range c.Cells {
 		if slices.Contains(s.Cells, cell) {

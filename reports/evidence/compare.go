@@ -46,7 +46,7 @@ type objectDelta struct {
 	before, after         map[string]any
 }
 
-// compare gives how two cells differ. Either may be nil.
+// compare returns how two cells differ. Either may be nil.
 func compare(a, b *scenario.Cell) delta {
 	var d delta
 	if a == nil || b == nil {
@@ -93,7 +93,7 @@ func nameOf(o map[string]any) (name, namespace string) {
 	return name, namespace
 }
 
-// objects gives a cell's objects by kind, name and how often that was met.
+// objects returns a cell's objects by kind, name and how often that was met.
 func objects(c *scenario.Cell) map[string]map[string]any {
 	out := map[string]map[string]any{}
 	for _, raw := range c.Objects {
@@ -127,7 +127,7 @@ func keys[V any](a, b map[string]V) []string {
 	return out
 }
 
-// differ gives the keys whose values differ; a key that is not there, or whose
+// differ returns the keys whose values differ; a key that is not there, or whose
 // value is the scenario's word for that, is "".
 func differ(a, b map[string]string) map[string][2]string {
 	out := map[string][2]string{}
@@ -145,7 +145,7 @@ func differ(a, b map[string]string) map[string][2]string {
 	return out
 }
 
-// along gives the part of an object that a patch speaks of: what stood there.
+// along returns the part of an object that a patch speaks of: what stood there.
 func along(o, patch map[string]any) map[string]any {
 	out := map[string]any{}
 	for k, v := range patch {
@@ -166,7 +166,7 @@ func along(o, patch map[string]any) map[string]any {
 	return out
 }
 
-// prune gives two values as YAML, without the fields that are equal in both.
+// prune returns two values as YAML, without the fields that are equal in both.
 func prune(a, b any) (before, after string) {
 	x, y := asMap(a), asMap(b)
 	p := history.MergePatch(x, y)
@@ -204,7 +204,7 @@ func asJSON(v any) string {
 	return string(raw)
 }
 
-// tektonConfigPatch gives the merge patch of TektonConfig that sets flags to
+// tektonConfigPatch returns the merge patch of TektonConfig that sets flags to
 // their values before or after; nil takes a field out.
 func tektonConfigPatch(flags map[string][2]string, which int) map[string]any {
 	fields, data := map[string]any{}, map[string]any{}

@@ -91,7 +91,7 @@ func TestExampleIsOfTheScenario(t *testing.T) {
 	}
 }
 
-// withoutSecrets gives the objects of a cell, Secrets left out: of those no values are kept.
+// withoutSecrets returns the objects of a cell, Secrets left out: of those no values are kept.
 func withoutSecrets(c *scenario.Cell) map[string]map[string]any {
 	out := objects(c)
 	for k, o := range out {

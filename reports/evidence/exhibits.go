@@ -47,7 +47,7 @@ func (b *builder) detail(c *Cell) error {
 	return nil
 }
 
-// history gives a cell's history, none where none was kept.
+// history returns a cell's history, none where none was kept.
 func (b *builder) history(c *Cell) ([]history.Entry, error) {
 	if b.in.History == nil {
 		return nil, nil
@@ -70,7 +70,7 @@ func moment(entries []history.Entry) int {
 	return entries[len(entries)-1].Seq
 }
 
-// refusals gives the scheduler's last answer for each pod that it refused.
+// refusals returns the scheduler's last answer for each pod that it refused.
 func refusals(entries []history.Entry, until int) []Refusal {
 	var out []Refusal
 	for _, e := range entries {
@@ -158,7 +158,7 @@ func named(chain []verdict.Link, name string) bool {
 	return false
 }
 
-// events gives the warnings about an object, each once with how often it came.
+// events returns the warnings about an object, each once with how often it came.
 func events(s *history.State, ref history.Ref) string {
 	var out strings.Builder
 	n := 0
@@ -222,7 +222,7 @@ func jsonOf(v any) string {
 	return string(raw)
 }
 
-// verify gives the commands that show on a live cluster that a change works,
+// verify returns the commands that show on a live cluster that a change works,
 // with what they printed or would have printed in the cell that proves it.
 func (b *builder) verify(c *Change, d delta) []Step {
 	cli, tektonNS := b.cli(c.Proof), b.tektonNamespace(c.Proof)

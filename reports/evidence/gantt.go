@@ -192,7 +192,7 @@ func (tl TimeLine) Mini() string {
 	return b.String()
 }
 
-// ticks gives four to seven round moments from 0 to end.
+// ticks returns four to seven round moments from 0 to end.
 func ticks(end float64) []float64 {
 	steps := []float64{1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400}
 	step := steps[len(steps)-1] * math.Ceil(end/(6*steps[len(steps)-1]))

@@ -42,7 +42,7 @@ var page = template.Must(template.New("report").Funcs(template.FuncMap{
 	"more":  more,
 }).Parse(pageText))
 
-// own gives a cell's chain without the evidence that its cause shows already, but
+// own returns a cell's chain without the evidence that its cause shows already, but
 // for generated names.
 func own(c *Cell) []verdict.Link {
 	out := slices.Clone(c.Result.Cause)
@@ -57,7 +57,7 @@ func own(c *Cell) []verdict.Link {
 // listed is how many cells of a list the page names one by one.
 const listed = 12
 
-// first gives the beginning of a list that may be long, more how many follow.
+// first returns the beginning of a list that may be long, more how many follow.
 func first(list any) any {
 	v := reflect.ValueOf(list)
 	return v.Slice(0, min(v.Len(), listed)).Interface()

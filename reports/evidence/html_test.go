@@ -76,7 +76,7 @@ func checkPage(t *testing.T, page []byte) {
 	}
 }
 
-// textOf gives the text of a page, that of its style sheet left out.
+// textOf returns the text of a page, that of its style sheet left out.
 func textOf(t *testing.T, page []byte) string {
 	var b strings.Builder
 	walk(t, page, func(n *html.Node) {

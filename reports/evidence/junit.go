@@ -112,7 +112,7 @@ func cellName(c verdict.Cell) string {
 	return strings.Join(parts, " ")
 }
 
-// chainText gives a chain as lines, the symptom first.
+// chainText returns a chain as lines, the symptom first.
 func chainText(chain []verdict.Link) string {
 	var b strings.Builder
 	for i, l := range chain {
@@ -135,7 +135,7 @@ func chainText(chain []verdict.Link) string {
 
 func seconds(v float64) string { return strconv.FormatFloat(v, 'f', 3, 64) }
 
-// printable gives s without the characters that XML 1.0 cannot hold, escaped or not.
+// printable returns s without the characters that XML 1.0 cannot hold, escaped or not.
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
 		switch {

@@ -15,7 +15,7 @@ var markdown = strings.NewReplacer("\\", "\\\\", "`", "\\`", "*", "\\*", "_", "\
 
 func md(s string) string { return markdown.Replace(s) }
 
-// code gives s as inline code, whatever backticks are in it.
+// code returns s as inline code, whatever backticks are in it.
 func code(s string) string {
 	s = strings.NewReplacer("\n", " ", "\r", " ", "|", "\\|").Replace(s)
 	fence := "`"
@@ -28,7 +28,7 @@ func code(s string) string {
 	return fence + s + fence
 }
 
-// block gives text as a code block, whatever fences are in it.
+// block returns text as a code block, whatever fences are in it.
 func block(lang, text string) string {
 	fence := "```"
 	for strings.Contains(text, fence) {
@@ -40,7 +40,7 @@ func block(lang, text string) string {
 // ref links to a cell.
 func ref(c *Cell) string { return "[" + md(c.Label) + "](#" + c.Anchor + ")" }
 
-// Markdown gives the report as Markdown, for a ticket or a step summary.
+// Markdown returns the report as Markdown, for a ticket or a step summary.
 func (r *Report) Markdown() string {
 	var b strings.Builder
 	p := func(format string, args ...any) { fmt.Fprintf(&b, format, args...) }

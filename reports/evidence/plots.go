@@ -47,7 +47,7 @@ type option struct {
 	Cells []verdict.Cell
 }
 
-// options gives the combinations of a scenario whose runs did their work.
+// options returns the combinations of a scenario whose runs did their work.
 func (s *Scenario) options() []option {
 	at := map[string]int{}
 	var out []option
@@ -81,7 +81,7 @@ func (o option) makespans() []float64 {
 	return out
 }
 
-// mean gives the mean of a kind of lost time in seconds.
+// mean returns the mean of a kind of lost time in seconds.
 func (o option) mean(l lost) float64 {
 	var v []float64
 	for _, c := range o.Cells {
@@ -166,7 +166,7 @@ func plotLosses(options []option) (string, error) {
 	return render(p, len(options))
 }
 
-// newPlot gives an empty plot with a row for each option.
+// newPlot returns an empty plot with a row for each option.
 func newPlot(options []option, axis string) *plot.Plot {
 	p := plot.New()
 	// A plot stands on the page's own background, light or dark.
@@ -206,7 +206,7 @@ func roundTicks(low, high float64) []plot.Tick {
 	return out
 }
 
-// render gives the plot as an SVG element that takes its text's colour from the
+// render returns the plot as an SVG element that takes its text's colour from the
 // page.
 func render(p *plot.Plot, rows int) (string, error) {
 	height := vg.Length(rows)*vg.Points(19) + vg.Points(46)

@@ -10,7 +10,7 @@ import (
 	"simctl.dev/simctl/sim/history"
 )
 
-// stable gives the input with numbers in place of what controllers and the API
+// stable returns the input with numbers in place of what controllers and the API
 // server make up anew in every run: the ends of generated names, uids, hashes. Two
 // runs of the same scenarios then give the same report.
 func stable(in Input) (Input, error) {
@@ -39,7 +39,7 @@ func stable(in Input) (Input, error) {
 	return in, nil
 }
 
-// renamed gives a value with other names, wherever they stand in it.
+// renamed returns a value with other names, wherever they stand in it.
 func renamed[V any](v V, names *strings.Replacer) (V, error) {
 	var out V
 	raw, err := json.Marshal(v)

@@ -9,7 +9,7 @@ import (
 	"simctl.dev/simctl/sim/history"
 )
 
-// nameOfRun gives the name of the PipelineRun in the first cell.
+// nameOfRun returns the name of the PipelineRun in the first cell.
 func nameOfRun(t *testing.T, in Input) string {
 	t.Helper()
 	entries, err := in.History(idOf(in.Result.Cells[0]))

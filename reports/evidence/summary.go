@@ -121,7 +121,7 @@ func (b *builder) summarize() {
 	b.message(main, change)
 }
 
-// changeOf gives the change that mends a cause with the least reach, nil if none
+// changeOf returns the change that mends a cause with the least reach, nil if none
 // was proved.
 func (r *Report) changeOf(cause *Cause) *Change {
 	for _, c := range r.Changes {

@@ -60,7 +60,7 @@ type TimeLine struct {
 	End   float64
 }
 
-// NewTimeLine gives the time line of a cell. The history may be empty: volumes
+// NewTimeLine returns the time line of a cell. The history may be empty: volumes
 // and the moment of a stall are left out then.
 func NewTimeLine(c verdict.Cell, entries []history.Entry) TimeLine {
 	var tl TimeLine
@@ -113,7 +113,7 @@ func NewTimeLine(c verdict.Cell, entries []history.Entry) TimeLine {
 	return tl
 }
 
-// phases gives a task's phases with their lengths.
+// phases returns a task's phases with their lengths.
 func phases(t verdict.TaskTiming) ([]Phase, []*float64) {
 	return []Phase{Queued, Scheduling, Attaching, Mounting, Pulling, Running},
 		[]*float64{t.Queued, t.Scheduled, t.Attached, t.Mounted, t.Pulled, t.Running}
@@ -160,7 +160,7 @@ func (tl *TimeLine) pod(t verdict.TaskTiming, entries []history.Entry) Bar {
 	return b
 }
 
-// assistants gives a bar for each affinity assistant's pod, and for each that the
+// assistants returns a bar for each affinity assistant's pod, and for each that the
 // API server refused; with its run's name if there are several.
 func assistants(entries []history.Entry, end float64, several bool) []Bar {
 	var bars []Bar
@@ -240,7 +240,7 @@ func runOf(e history.Entry) string {
 	return o.Metadata.Labels["tekton.dev/pipelineRun"]
 }
 
-// volumes gives a bar for each time that a volume was attached to a node.
+// volumes returns a bar for each time that a volume was attached to a node.
 func volumes(entries []history.Entry, end float64) []Bar {
 	var bars []Bar
 	open := map[string]int{}
@@ -271,7 +271,7 @@ func volumes(entries []history.Entry, end float64) []Bar {
 	return bars
 }
 
-// Text gives the time line as lines of text, in the order of time.
+// Text returns the time line as lines of text, in the order of time.
 func (tl TimeLine) Text() string {
 	type line struct {
 		t    float64

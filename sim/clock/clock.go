@@ -70,7 +70,7 @@ type Clock struct {
 
 var _ kclock.WithTicker = &Clock{}
 
-// New gives a clock that stands at start.
+// New returns a clock that stands at start.
 func New(start time.Time) *Clock {
 	return &Clock{start: start, now: start}
 }
@@ -121,7 +121,7 @@ func (c *Clock) Elapsed() float64 {
 	return c.now.Sub(c.start).Seconds()
 }
 
-// Seconds gives the moment t as seconds since the start.
+// Seconds returns the moment t as seconds since the start.
 func (c *Clock) Seconds(t time.Time) float64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -172,8 +172,8 @@ func (c *Clock) Pending(kind Kind) []Event {
 	return out
 }
 
-// Step moves time to the next Work or Timeout event and runs it, together with
-// the housekeeping that time passes over. It reports false, and does nothing,
+// Step moves time to the next event that is not Housekeeping and runs it, together
+// with the housekeeping that time passes over. It reports false, and does nothing,
 // if there is none.
 func (c *Clock) Step() bool {
 	c.mu.Lock()
@@ -191,8 +191,8 @@ func (c *Clock) Step() bool {
 	return true
 }
 
-// StepUpkeep moves time to the next Housekeeping event, but not past the next
-// Work or Timeout event, and runs what is due. It reports false if there is no
+// StepUpkeep moves time to the next Housekeeping event, but not past the next event
+// of another kind, and runs what is due. It reports false if there is no
 // housekeeping.
 func (c *Clock) StepUpkeep() bool {
 	c.mu.Lock()
@@ -258,7 +258,7 @@ func (h *eventHeap) Pop() any {
 	return e
 }
 
-// Rand gives a source of draws that depends on the seed and the names alone:
+// Rand returns a source of draws that depends on the seed and the names alone:
 // the same names give the same draws, whatever else was drawn before.
 func Rand(seed int64, names ...string) *rand.Rand {
 	h := fnv.New64a()

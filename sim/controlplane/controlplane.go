@@ -60,7 +60,7 @@ type ControlPlane struct {
 }
 
 // forever is for upstream's limits in real time: what is waited for here is waited
-// for as long as its process lives and the context lasts, however slow the machine is.
+// for as long as its process lives and the context lasts, however slow the host is.
 const forever = math.MaxInt64
 
 // stopWithin is how long a server may take to end when it is asked to; then it is
@@ -129,7 +129,7 @@ func (c *ControlPlane) start(ctx context.Context, o Options) error {
 	args.Set("kubelet-preferred-address-types", "ExternalIP")
 	// Nobody competes for this API server.
 	args.Set("enable-priority-and-fairness", "false").Set("profiling", "false")
-	// No request is given up because the machine is slow.
+	// No request is given up because the host is slow.
 	args.Set("request-timeout", "24h")
 
 	// A token costs the API server a look-up with every request, envtest's client
@@ -395,7 +395,7 @@ func (c *ControlPlane) Proxy(namespace, name string) (*Proxy, error) {
 		done:       make(chan struct{}),
 	}
 	p.server = &http.Server{
-		ReadHeaderTimeout: -1, // none: a slow machine's clients are welcome
+		ReadHeaderTimeout: -1, // none: a slow host's clients are welcome
 		Handler: &httputil.ReverseProxy{
 			Rewrite: func(r *httputil.ProxyRequest) {
 				r.SetURL(target)

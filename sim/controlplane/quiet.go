@@ -14,7 +14,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"simctl.dev/simctl/sim/internal/machine"
+	"simctl.dev/simctl/sim/internal/host"
 )
 
 // A Check says whether a part of the system has nothing to do. Idle is asked
@@ -94,7 +94,7 @@ func pause(d time.Duration) {
 		return
 	}
 	t := unix.NsecToTimespec(int64(d))
-	_ = machine.Hurried(func() error { return unix.Nanosleep(&t, nil) })
+	_ = host.Hurried(func() error { return unix.Nanosleep(&t, nil) })
 }
 
 // reportAfter is how long Quiet waits before it says in the log what for.
@@ -151,7 +151,7 @@ func goroutinesIdle() bool {
 
 // running gives one of the processes, or this one, that has a thread on a
 // processor, waiting for one, or in a disk operation; 0 if there is none. The
-// calling thread does not count. On a loaded machine a thread of this process
+// calling thread does not count. On a loaded host a thread of this process
 // may wait for a processor with what a watch has delivered, and no goroutine
 // shows that.
 func running(pids []int) int {

@@ -239,7 +239,7 @@ func isEviction(where target) bool {
 }
 
 // evicted gives the pod that was evicted as it is now; nil if it is gone. The API server
-// has dated the reason by the machine's clock, and nobody can tell it the time: that is
+// has dated the reason by the host's clock, and nobody can tell it the time: that is
 // put right here.
 func (rt roundTripper) evicted(eviction *http.Request) (got []byte, pod *unstructured.Unstructured) {
 	path := strings.TrimSuffix(eviction.URL.Path, "/eviction")
@@ -355,9 +355,9 @@ func (rt roundTripper) exchange(req *http.Request) (*http.Response, []byte, erro
 }
 
 // ErrTooSlow says that the API server gave a request up because it took too long in
-// real time: what follows from that says something of this machine and nothing of a
+// real time: what follows from that says something of this host and nothing of a
 // pipeline.
-var ErrTooSlow = errors.New("the API server gave a request up for want of real time: this machine is too busy")
+var ErrTooSlow = errors.New("the API server gave a request up for want of real time: this host is too busy")
 
 // tooSlow are the words with which it does so: its own, etcd's, and Go's for a
 // webhook that has not answered.

@@ -10,11 +10,11 @@ import (
 	corev1 "k8s.io/api/core/v1"
 )
 
-// Components that are told no time date their conditions by the machine's clock. What
+// Components that are told no time date their conditions by the host's clock. What
 // they write is put into virtual time on its way to the API server, before anybody has
 // seen it.
 
-// virtualTime is the virtual clock, and when by the machine's own it began to count.
+// virtualTime is the virtual clock, and when by the host's own it began to count.
 type virtualTime struct {
 	now   func() time.Time
 	since time.Time
@@ -28,7 +28,7 @@ func (t *Tap) SetClock(now func() time.Time) {
 // transition is how the time of a condition's last transition begins in JSON.
 var transition = []byte(`"lastTransitionTime":"`)
 
-// toVirtual puts the times of transitions that come from the machine's clock to the
+// toVirtual puts the times of transitions that come from the host's clock to the
 // present. Those from before the tap had its clock were meant as they are.
 func (t *Tap) toVirtual(sent []byte) []byte {
 	v := t.virtual.Load()

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// TestWritesAreInVirtualTime: whoever dates a condition by the machine's clock has dated
+// TestWritesAreInVirtualTime: whoever dates a condition by the host's clock has dated
 // it by the virtual one when the API server hears of it.
 func TestWritesAreInVirtualTime(t *testing.T) {
 	virtual := time.Date(2100, 1, 1, 0, 0, 42, 500, time.UTC)
@@ -18,7 +18,7 @@ func TestWritesAreInVirtualTime(t *testing.T) {
 		return fmt.Sprintf(`{"status":{"conditions":[{"type":"PodScheduled","lastTransitionTime":%q,"message":"m"}]}}`, at)
 	}
 	for name, c := range map[string]struct{ sent, want string }{
-		"of the machine's clock":    {condition(real(0)), condition("2100-01-01T00:00:42Z")},
+		"of the host's clock":       {condition(real(0)), condition("2100-01-01T00:00:42Z")},
 		"virtual":                   {condition("2100-01-01T00:00:07Z"), condition("2100-01-01T00:00:07Z")},
 		"from before the clock":     {condition("2020-01-01T00:00:00Z"), condition("2020-01-01T00:00:00Z")},
 		"none":                      {condition(""), condition("")},
@@ -57,7 +57,7 @@ func TestWithoutAClock(t *testing.T) {
 	}
 }
 
-// TestEvictedInVirtualTime: the API server dates an eviction by the machine's clock, and
+// TestEvictedInVirtualTime: the API server dates an eviction by the host's clock, and
 // it is put right before it is recorded.
 func TestEvictedInVirtualTime(t *testing.T) {
 	var tap Tap

@@ -19,7 +19,7 @@ type Violation struct {
 	What string
 }
 
-// String gives the violation in one line.
+// String returns the violation in one line.
 func (v Violation) String() string {
 	return fmt.Sprintf("entry %d at %g s violates %s: %s", v.Seq, v.T, v.Invariant, v.What)
 }
@@ -32,7 +32,7 @@ type Invariant struct {
 	check func(c *checker, m moment) string
 }
 
-// Invariants gives those that [Check] holds a history to.
+// Invariants returns those that [Check] holds a history to.
 func Invariants() []Invariant { return slices.Clone(invariants) }
 
 var invariants = []Invariant{
@@ -146,7 +146,7 @@ func (w whereabouts) set(pv, node string, attached bool) {
 	w[pv][node] = true
 }
 
-// but gives a node other than this one, the first by name.
+// but returns a node other than this one, the first by name.
 func (w whereabouts) but(pv, node string) string {
 	first := ""
 	for on := range w[pv] {
@@ -284,7 +284,7 @@ func (c *checker) form(m moment) string {
 	return ""
 }
 
-// factData gives what a fact's fields are read into; nil for one that is not known.
+// factData returns what a fact's fields are read into; nil for one that is not known.
 func factData(fact string) any {
 	switch fact {
 	case FactUnschedulable:
@@ -440,7 +440,7 @@ func (c *checker) podEnded(m moment) string {
 	return ""
 }
 
-// outcomeOf gives the status of a run's condition Succeeded once it is True or False,
+// outcomeOf returns the status of a run's condition Succeeded once it is True or False,
 // and "" before.
 func outcomeOf(o *Object) string {
 	if o == nil || o.Ref.Kind != "PipelineRun" && o.Ref.Kind != "TaskRun" {
@@ -476,7 +476,7 @@ func (c *checker) runDone(m moment) string {
 	return fmt.Sprintf("%s was done, its condition Succeeded %s, and is so no more by %s", m.Object, was, m.Actor)
 }
 
-// attachmentOf gives the volume and the node of a VolumeAttachment that is attached.
+// attachmentOf returns the volume and the node of a VolumeAttachment that is attached.
 func attachmentOf(o *Object) (pv, node string) {
 	if o == nil || o.Deleted || o.Ref.Kind != "VolumeAttachment" {
 		return "", ""

@@ -356,7 +356,7 @@ func TestEveryFactIsChecked(t *testing.T) {
 	}
 }
 
-// declaredFacts gives the facts that facts.go declares.
+// declaredFacts returns the facts that facts.go declares.
 func declaredFacts(t *testing.T) []string {
 	t.Helper()
 	file, err := parser.ParseFile(token.NewFileSet(), "facts.go", nil, 0)

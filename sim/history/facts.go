@@ -27,11 +27,11 @@ const (
 	FactDisk            = "Disk"            // [Disk]: the pod is evicted, or a step of it fails, for want of room on its node's disk
 	FactResultMadeUp    = "ResultMadeUp"    // [MadeUp]: a step leaves a result whose value no model gives
 
-	// Driver of virtual time. Object is empty.
+	// Driver of virtual time. Object is the cell, of kind Cell.
 	FactStalled  = "Stalled"  // [Stalled]: nothing but time-outs of the runs themselves can happen any more
 	FactFinished = "Finished" // [Finished]: the cell has ended
 
-	// What a scenario does in the middle of a run. Object is empty.
+	// What a scenario does in the middle of a run. Object is the cell, of kind Cell.
 	FactIntervention = "Intervention" // [Intervention]
 
 	FactInert = "Inert" // [Inert]: a manifest that has no effect here

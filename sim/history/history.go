@@ -50,7 +50,7 @@ type Ref struct {
 	Name       string `json:"name"`
 }
 
-// String gives "Kind namespace/name", or "Kind name" without a namespace.
+// String returns "Kind namespace/name", or "Kind name" without a namespace.
 func (r Ref) String() string {
 	if r.Namespace == "" {
 		return r.Kind + " " + r.Name
@@ -136,7 +136,7 @@ func (l *Log) Limit(f func(entries int, bytes int64)) {
 	l.limit = f
 }
 
-// NewLog gives an empty history whose entries are stamped by now (virtual
+// NewLog returns an empty history whose entries are stamped by now (virtual
 // seconds since the cell began) and, unless w is nil, appended to w as they come,
 // after a first line that names the format.
 func NewLog(now func() float64, w io.Writer) *Log {
@@ -187,7 +187,7 @@ func (l *Log) Close() {
 	l.closed = true
 }
 
-// Entries gives what was recorded so far; the slice must not be changed.
+// Entries returns what was recorded so far; the slice must not be changed.
 func (l *Log) Entries() []Entry {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -49,7 +49,7 @@ func (o *Object) Decode(out any) error {
 	return nil
 }
 
-// Field gives the value at a path of field names as encoding/json decodes it
+// Field returns the value at a path of field names as encoding/json decodes it
 // into an any, or nil when there is none.
 func (o *Object) Field(path ...string) any {
 	var at any = o.fields
@@ -63,13 +63,13 @@ func (o *Object) Field(path ...string) any {
 	return at
 }
 
-// Text gives the string at a path of field names, or "".
+// Text returns the string at a path of field names, or "".
 func (o *Object) Text(path ...string) string {
 	s, _ := o.Field(path...).(string)
 	return s
 }
 
-// JSON gives the value at a path of field names as compact JSON with sorted
+// JSON returns the value at a path of field names as compact JSON with sorted
 // keys, or "" when there is none.
 func (o *Object) JSON(path ...string) string {
 	v := o.Field(path...)
@@ -90,7 +90,7 @@ type State struct {
 	last    Entry
 }
 
-// NewState gives a State without objects.
+// NewState returns a State without objects.
 func NewState() *State {
 	return &State{objects: map[Ref]*Object{}}
 }
@@ -162,7 +162,7 @@ func (s *State) Apply(e Entry) error {
 	return nil
 }
 
-// merge gives target with a merge patch (RFC 7386) applied; it shares what the
+// merge returns target with a merge patch (RFC 7386) applied; it shares what the
 // patch leaves alone and changes neither.
 func merge(target, patch map[string]any) map[string]any {
 	out := make(map[string]any, len(target)+len(patch))
@@ -181,7 +181,7 @@ func merge(target, patch map[string]any) map[string]any {
 	return out
 }
 
-// MergePatch gives the merge patch (RFC 7386) that makes the JSON object to of the
+// MergePatch returns the merge patch (RFC 7386) that makes the JSON object to of the
 // object from; it is empty if they are equal. A field that is null counts as one
 // that is not there.
 func MergePatch(from, to map[string]any) map[string]any {
@@ -215,7 +215,7 @@ func (s *State) T() float64 { return s.last.T }
 // Seq is the number of the last entry that was folded in.
 func (s *State) Seq() int { return s.last.Seq }
 
-// Get gives an object, deleted or not. A ref without an APIVersion finds the
+// Get returns an object, deleted or not. A ref without an APIVersion finds the
 // object in whichever version of its API it was written last. It is nil when
 // the history never showed the object.
 func (s *State) Get(ref Ref) *Object {
@@ -232,7 +232,7 @@ func (s *State) Get(ref Ref) *Object {
 	return found
 }
 
-// Live gives an object that exists; nil when it does not.
+// Live returns an object that exists; nil when it does not.
 func (s *State) Live(kind, namespace, name string) *Object {
 	o := s.Get(Ref{Kind: kind, Namespace: namespace, Name: name})
 	if o == nil || o.Deleted {
@@ -241,7 +241,7 @@ func (s *State) Live(kind, namespace, name string) *Object {
 	return o
 }
 
-// List gives the objects of a kind that exist, by namespace and name. An object
+// List returns the objects of a kind that exist, by namespace and name. An object
 // that was written in several versions of its API is listed once.
 func (s *State) List(kind string) []*Object {
 	return slices.DeleteFunc(s.All(kind), func(o *Object) bool { return o.Deleted })
@@ -282,7 +282,7 @@ func Replay(entries []Entry, visit func(e Entry, before *Object, s *State)) (*St
 	return s, nil
 }
 
-// AsOf gives the state after the entry numbered seq.
+// AsOf returns the state after the entry numbered seq.
 func AsOf(entries []Entry, seq int) (*State, error) {
 	n := 0
 	for n < len(entries) && entries[n].Seq <= seq {

@@ -18,7 +18,7 @@ import (
 
 // disruption makes the controller that says how many pods of a PodDisruptionBudget
 // may be evicted, without which the API server evicts none of them. It tells time by
-// the machine's clock as the API server does, whose notes of what it has evicted it
+// the host's clock as the API server does, whose notes of what it has evicted it
 // reads. What it does besides is left out: it takes DisruptionTarget back from a pod
 // that nobody has deleted two minutes later, and whoever sets it here deletes the pod.
 func (c *Controllers) disruption(ctx context.Context, f informers.SharedInformerFactory) error {

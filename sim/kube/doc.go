@@ -29,7 +29,7 @@
 //
 // What is left on real time: the garbage collector's retries after an error
 // (5 ms and more), and what a PodDisruptionBudget says of the pods that the API
-// server has just evicted, which it notes by the machine's clock.
+// server has just evicted, which it notes by the host's clock.
 //
 // Upstream has no setting for any of this but the reconciler's period, so the
 // queues, the reconciler and its executor are put into the controllers' own fields before

@@ -17,7 +17,7 @@ import (
 )
 
 // deployment makes the pods' owners' owner. Its only delay is the progress
-// deadline, which is told by the machine's clock and sets a condition that nobody
+// deadline, which is told by the host's clock and sets a condition that nobody
 // waits for.
 func (c *Controllers) deployment(ctx context.Context, f informers.SharedInformerFactory) error {
 	apps := f.Apps().V1()

@@ -67,7 +67,7 @@ func (k *Kubelets) scratchOf(ctx context.Context, p *pod) scratch {
 	return s
 }
 
-// emptyDir gives the name of the volume on the node's disk that a container has a
+// emptyDir returns the name of the volume on the node's disk that a container has a
 // workspace on; empty if it is something else.
 func (k *Kubelets) emptyDir(ctx context.Context, p *pod, c *container, workspace string) string {
 	vm := c.mountAt("/workspace/" + workspace)
@@ -248,7 +248,7 @@ func (k *Kubelets) planDisk(ctx context.Context, m *machine) {
 	}
 }
 
-// seconds gives a number of seconds as a duration, not more than a century.
+// seconds returns a number of seconds as a duration, not more than a century.
 func seconds(s float64) time.Duration {
 	return time.Duration(math.Ceil(min(s, 100*365*86400) * float64(time.Second)))
 }

@@ -55,7 +55,7 @@ func diskThresholds() ([]evictionapi.Threshold, error) {
 	return thresholds, nil
 }
 
-// evictionsOf gives a machine's eviction manager.
+// evictionsOf returns a machine's eviction manager.
 func (k *Kubelets) evictionsOf(m *machine) *evictions {
 	if m.disk.manager == nil {
 		e := &evictions{k: k, m: m}

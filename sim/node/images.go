@@ -81,7 +81,7 @@ func newRegistry(r scenario.Registry) (*registry, error) {
 	return out, nil
 }
 
-// bytes gives an image's size: by its full reference, without its digest,
+// bytes returns an image's size: by its full reference, without its digest,
 // without its tag. Tekton names the image of a step without a command by its
 // digest alone; then the one listed tag of that repository is meant.
 func (r *registry) bytes(image string) int64 {

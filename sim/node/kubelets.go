@@ -175,9 +175,6 @@ func (k *Kubelets) Start(ctx context.Context) error {
 	)
 }
 
-// Idle says that nothing is queued outside the clock and the API.
-func (k *Kubelets) Idle() bool { return true }
-
 // news says whether what matters about an object differs from the last look.
 func (k *Kubelets) news(uid types.UID, matters string) bool {
 	k.mu.Lock()

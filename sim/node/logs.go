@@ -95,7 +95,7 @@ func (k *Kubelets) Handler() http.Handler {
 	return mux
 }
 
-// Serve has a node's status say that its kubelet is at a port of this machine; the
+// Serve has a node's status say that its kubelet is at a port of this host; the
 // API server is to be told to look for kubelets at their ExternalIP.
 func Serve(n *corev1.Node, port int) {
 	n.Status.DaemonEndpoints.KubeletEndpoint.Port = int32(port) //nolint:gosec // a port

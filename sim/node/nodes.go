@@ -81,7 +81,7 @@ var conditionTaints = map[string]struct {
 	corev1.TaintNodeNetworkUnavailable: {corev1.NodeNetworkUnavailable, corev1.ConditionTrue},
 }
 
-// tainted gives the status of a condition that a taint of the node speaks of, so that
+// tainted returns the status of a condition that a taint of the node speaks of, so that
 // a node which has it from the start keeps it; empty if none does.
 func tainted(taints []corev1.Taint, condition corev1.NodeConditionType) corev1.ConditionStatus {
 	for _, t := range taints {

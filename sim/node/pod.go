@@ -144,7 +144,7 @@ func (k *Kubelets) newPod(obj *corev1.Pod) *pod {
 func (p *pod) eventKey(what string) string { return "kubelet/" + p.key + "/" + what + "/" + p.name }
 
 // What a kubelet takes for each stage of a pod's life where the scenario says
-// nothing: what one of 1.37 took on a quiet machine.
+// nothing: what one of 1.37 took on a quiet host.
 const (
 	sandboxTime        = 500 * time.Millisecond
 	containerStartTime = 300 * time.Millisecond
@@ -267,7 +267,7 @@ func (k *Kubelets) admit(ctx context.Context, p *pod) {
 	}
 }
 
-// refusal gives the reason and message for which a kubelet refuses a pod.
+// refusal returns the reason and message for which a kubelet refuses a pod.
 func (k *Kubelets) refusal(ctx context.Context, p *pod, node *corev1.Node) (reason, message string) {
 	if d := p.m.disk.manager; d != nil {
 		if r := d.handler.Admit(klog.NewContext(ctx, k.o.Logger), &lifecycle.PodAdmitAttributes{Pod: p.obj}); !r.Admit {
@@ -751,5 +751,5 @@ func (k *Kubelets) forget(ctx context.Context, p *pod) {
 	}
 }
 
-// trimStep gives a step's name from its container's.
+// trimStep returns a step's name from its container's.
 func trimStep(name string) string { return strings.TrimPrefix(name, "step-") }

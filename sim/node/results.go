@@ -28,7 +28,7 @@ type resultType struct {
 	properties []string
 }
 
-// resultsOf gives the results that a step leaves: its own, and with the last
+// resultsOf returns the results that a step leaves: its own, and with the last
 // step the task's.
 func (k *Kubelets) resultsOf(ctx context.Context, p *pod, s *container, last bool) []runResult {
 	if s.args.fromSidecar {
@@ -46,7 +46,7 @@ func (k *Kubelets) resultsOf(ctx context.Context, p *pod, s *container, last boo
 	return out
 }
 
-// resultValue gives the model's value of a result. Where there is none it makes one up
+// resultValue returns the model's value of a result. Where there is none it makes one up
 // that has the declared type and, as far as one value can, lets the tasks run whose
 // when expressions read it; the history says that it did.
 func (k *Kubelets) resultValue(ctx context.Context, p *pod, name, step string) string {
@@ -139,7 +139,7 @@ func (s pipelineSpec) elements(task, result string) int {
 	return n
 }
 
-// passing gives a value for a part of a result with which most of the when expressions
+// passing returns a value for a part of a result with which most of the when expressions
 // that read it are true; the one that was made up if it does as well as any.
 func (s pipelineSpec) passing(made string, mine func(resultref.Ref) bool) string {
 	candidates := []string{made}
@@ -195,7 +195,7 @@ func (w whenExpression) candidates(mine func(resultref.Ref) bool) []string {
 	return out
 }
 
-// fit gives what a pattern's only reference has to be for the pattern to be a text.
+// fit returns what a pattern's only reference has to be for the pattern to be a text.
 func fit(pattern, text string, mine func(resultref.Ref) bool) (string, bool) {
 	refs := resultref.Find(pattern)
 	if len(refs) != 1 || !mine(refs[0]) || strings.Contains(text, "$(") {

@@ -105,7 +105,7 @@ func imageID(image string) string {
 	return untag(image, false) + "@sha256:" + hex.EncodeToString(sum[:])
 }
 
-// conditionsNow gives the conditions that a kubelet owns for a status, made by
+// conditionsNow returns the conditions that a kubelet owns for a status, made by
 // upstream's code, with transition times (generateAPIPodStatus in
 // pkg/kubelet/kubelet_pods.go).
 func (p *pod) conditionsNow(st *corev1.PodStatus, now metav1.Time) []corev1.PodCondition {
@@ -133,7 +133,7 @@ func (p *pod) conditionsNow(st *corev1.PodStatus, now metav1.Time) []corev1.PodC
 		c := &out[i]
 		c.LastTransitionTime = now
 		if c.Type == corev1.PodScheduled {
-			// The API server takes the moment from the machine's clock.
+			// The API server takes the moment from the host's clock.
 			c.LastTransitionTime = metav1.NewTime(p.start)
 		}
 		if before := conditionOf(old, c.Type); before != nil && before.Status == c.Status && c.Type != corev1.PodScheduled {
@@ -143,7 +143,7 @@ func (p *pod) conditionsNow(st *corev1.PodStatus, now metav1.Time) []corev1.PodC
 	return out
 }
 
-// scheduledOf gives the condition that says that a pod has its node, as it is before
+// scheduledOf returns the condition that says that a pod has its node, as it is before
 // its kubelet reports.
 func scheduledOf(obj *corev1.Pod) []corev1.PodCondition {
 	if c := conditionOf(&obj.Status, corev1.PodScheduled); c != nil {
@@ -152,7 +152,7 @@ func scheduledOf(obj *corev1.Pod) []corev1.PodCondition {
 	return nil
 }
 
-// conditionOf gives a condition of a status, nil if it has none of that type.
+// conditionOf returns a condition of a status, nil if it has none of that type.
 func conditionOf(st *corev1.PodStatus, kind corev1.PodConditionType) *corev1.PodCondition {
 	for i := range st.Conditions {
 		if st.Conditions[i].Type == kind {

@@ -212,7 +212,7 @@ func (a entrypointArgs) skips() bool {
 	return false
 }
 
-// subPath gives the folder of the volume that a mount shows. A subPathExpr is
+// subPath returns the folder of the volume that a mount shows. A subPathExpr is
 // expanded from the container's literal environment.
 func subPath(c *corev1.Container, vm corev1.VolumeMount) string {
 	if vm.SubPath != "" || vm.SubPathExpr == "" {
@@ -250,7 +250,7 @@ func checkModels(tasks map[string]scenario.TaskModel) error {
 	return nil
 }
 
-// writeOf gives a write's bytes and mode.
+// writeOf returns a write's bytes and mode.
 func writeOf(w scenario.Write) (size int64, mode uint32, err error) {
 	if size, err = w.Bytes.Bytes(); err != nil {
 		return 0, 0, fmt.Errorf("bytes: %w", err)
@@ -266,7 +266,7 @@ func writeOf(w scenario.Write) (size int64, mode uint32, err error) {
 	return size, mode, nil
 }
 
-// model gives the task model of a pod, the empty one if there is none.
+// model returns the task model of a pod, the empty one if there is none.
 func (k *Kubelets) model(p *pod) scenario.TaskModel {
 	for _, name := range p.models {
 		if m, ok := k.o.Workload.Tasks[name]; ok {
@@ -557,7 +557,7 @@ func (k *Kubelets) closeStep(p *pod, s *container, t *turn, results []runResult)
 	return failed
 }
 
-// ending gives what the entrypoint leaves of a turn: exit code, reason and
+// ending returns what the entrypoint leaves of a turn: exit code, reason and
 // termination message of the container, and whether the task goes no further.
 func (c *container) ending(t *turn, results []runResult) (exit int32, reason, message string, failed bool) {
 	exit, reason, failed = t.exit, t.reason, t.exit != 0
@@ -678,7 +678,7 @@ func mustJSON(v any) []byte {
 	return raw
 }
 
-// objects gives the objects in a list of an object.
+// objects returns the objects in a list of an object.
 func objects(from map[string]any, field string) []map[string]any {
 	list, _, _ := unstructured.NestedSlice(from, field)
 	var out []map[string]any

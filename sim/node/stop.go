@@ -127,7 +127,7 @@ func (k *Kubelets) kill(p *pod) {
 	}
 }
 
-// terminated gives the final phase of a pod whose containers were stopped. Those that
+// terminated returns the final phase of a pod whose containers were stopped. Those that
 // never were started count as failed ones; but a pod that came to nothing keeps the
 // containers after its first one waiting (TerminatePod in
 // pkg/kubelet/status/status_manager.go).
@@ -153,7 +153,7 @@ func (p *pod) terminated() corev1.PodPhase {
 	return corev1.PodFailed
 }
 
-// computed gives the phase that a pod's containers come to (getPhase in
+// computed returns the phase that a pod's containers come to (getPhase in
 // pkg/kubelet/kubelet_pods.go).
 func (p *pod) computed() corev1.PodPhase {
 	phase := corev1.PodSucceeded

@@ -36,7 +36,7 @@ type mount struct {
 	mounted    bool
 }
 
-// mountedVolumes gives the names of the volumes that a container has. The
+// mountedVolumes returns the names of the volumes that a container has. The
 // kubelet leaves the pod's other volumes alone (pkg/kubelet/volumemanager/populator):
 // so does it with the claim that an affinity assistant only names.
 func mountedVolumes(spec *corev1.PodSpec) map[string]bool {
@@ -456,7 +456,7 @@ func (k *Kubelets) makeSubPaths(p *pod) {
 	}
 }
 
-// volume gives the claim behind a volume of the pod, nil if it is another kind.
+// volume returns the claim behind a volume of the pod, nil if it is another kind.
 func (p *pod) volume(name string) *mount {
 	for _, v := range p.volumes {
 		if v.volume == name {
@@ -566,7 +566,7 @@ func (k *Kubelets) reportNodeStatus(ctx context.Context, m *machine) {
 	})
 }
 
-// mountAt gives what a container has mounted at a path, nil if it is nothing.
+// mountAt returns what a container has mounted at a path, nil if it is nothing.
 func (c *container) mountAt(path string) *corev1.VolumeMount {
 	for i := range c.spec.VolumeMounts {
 		if c.spec.VolumeMounts[i].MountPath == path {
@@ -640,7 +640,7 @@ func (k *Kubelets) process(p *pod, c *container) storage.Process {
 	return proc
 }
 
-// user gives the uid a container runs as, and whether it must not be root.
+// user returns the uid a container runs as, and whether it must not be root.
 func (k *Kubelets) user(p *pod, c *container) (uid int64, nonRoot bool) {
 	switch {
 	case internalContainer(c.spec.Name):

@@ -43,7 +43,7 @@ const (
 )
 
 // BuildEngine gives the path of the engine's executable and builds it first if
-// this machine has none that was built from these sources. Processes that need
+// this host has none that was built from these sources. Processes that need
 // it at once build it once. It takes some minutes; the context ends it.
 func BuildEngine(ctx context.Context, o BuildOptions) (string, error) {
 	if o.Progress == nil {
@@ -84,7 +84,7 @@ func BuildEngine(ctx context.Context, o BuildOptions) (string, error) {
 }
 
 // EngineStatus says whether the engine is built, and how long its build took on
-// this machine, 0 if that is not known.
+// this host, 0 if that is not known.
 func EngineStatus(cacheDir string) (built bool, took time.Duration, err error) {
 	root, err := buildcache.Root(cacheDir)
 	if err != nil {

@@ -44,7 +44,7 @@ var milestones = []milestone{
 	{"PipelineRun", when("ended", func(c Change) bool { return succeeded(c, "True", "") || succeeded(c, "False", "") }), false},
 }
 
-// byDesign are the durations that no machine's load explains: how long they take
+// byDesign are the durations that no host's load explains: how long they take
 // is set, in the recorded cluster's driver or in somebody's code.
 var byDesign = []struct {
 	kind, from, to string

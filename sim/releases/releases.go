@@ -25,38 +25,36 @@ type Release struct {
 	// OpenShiftPipelines is the version of OpenShift Pipelines that carries it,
 	// "1.20", or empty.
 	OpenShiftPipelines string
-	// Proven: pipelines have been played on it to their end and its behaviour
-	// with the co-scheduling flags is checked; see docs/releases.md.
-	Proven bool
 }
 
-// known are those known to be served as modules, oldest first. Any other
-// exact version can be asked for as well.
+// known are the releases on which pipelines were played to their end and the
+// co-scheduling flags checked, oldest first; docs/releases.md has what each needed. Any
+// other exact version that is served as a module can be asked for as well.
 var known = []Release{
-	{Version: "0.44.0", OpenShiftPipelines: "1.10", Proven: true},
-	{Version: "0.47.0", Proven: true},
-	{Version: "0.47.3", OpenShiftPipelines: "1.11", Proven: true},
-	{Version: "0.48.0", Proven: true},
-	{Version: "0.50.0", OpenShiftPipelines: "1.12", Proven: true},
-	{Version: "0.53.0", OpenShiftPipelines: "1.13", Proven: true},
-	{Version: "0.56.9", OpenShiftPipelines: "1.14", Proven: true},
-	{Version: "0.59.6", OpenShiftPipelines: "1.15", Proven: true},
-	{Version: "0.62.0", OpenShiftPipelines: "1.16", Proven: true},
-	{Version: "0.63.0", Proven: true},
-	{Version: "0.64.0", Proven: true},
-	{Version: "0.65.7", OpenShiftPipelines: "1.17", Proven: true},
-	{Version: "0.66.0", Proven: true},
-	{Version: "0.68.1", OpenShiftPipelines: "1.18", Proven: true},
-	{Version: "0.70.0", Proven: true},
-	{Version: "1.0.0", OpenShiftPipelines: "1.19", Proven: true},
-	{Version: "1.1.0", Proven: true},
-	{Version: "1.3.1", OpenShiftPipelines: "1.20", Proven: true},
-	{Version: "1.6.0", Proven: true},
-	{Version: "1.6.1", OpenShiftPipelines: "1.21", Proven: true},
-	{Version: "1.7.0", Proven: true},
-	{Version: "1.9.0", OpenShiftPipelines: "1.22", Proven: true},
-	{Version: "1.12.0", OpenShiftPipelines: "1.23", Proven: true},
-	{Version: BuiltIn, BuiltIn: true, OpenShiftPipelines: "1.24", Proven: true},
+	{Version: "0.44.0", OpenShiftPipelines: "1.10"},
+	{Version: "0.47.0"},
+	{Version: "0.47.3", OpenShiftPipelines: "1.11"},
+	{Version: "0.48.0"},
+	{Version: "0.50.0", OpenShiftPipelines: "1.12"},
+	{Version: "0.53.0", OpenShiftPipelines: "1.13"},
+	{Version: "0.56.9", OpenShiftPipelines: "1.14"},
+	{Version: "0.59.6", OpenShiftPipelines: "1.15"},
+	{Version: "0.62.0", OpenShiftPipelines: "1.16"},
+	{Version: "0.63.0"},
+	{Version: "0.64.0"},
+	{Version: "0.65.7", OpenShiftPipelines: "1.17"},
+	{Version: "0.66.0"},
+	{Version: "0.68.1", OpenShiftPipelines: "1.18"},
+	{Version: "0.70.0"},
+	{Version: "1.0.0", OpenShiftPipelines: "1.19"},
+	{Version: "1.1.0"},
+	{Version: "1.3.1", OpenShiftPipelines: "1.20"},
+	{Version: "1.6.0"},
+	{Version: "1.6.1", OpenShiftPipelines: "1.21"},
+	{Version: "1.7.0"},
+	{Version: "1.9.0", OpenShiftPipelines: "1.22"},
+	{Version: "1.12.0", OpenShiftPipelines: "1.23"},
+	{Version: BuiltIn, BuiltIn: true, OpenShiftPipelines: "1.24"},
 }
 
 // Known lists the known releases, oldest first.
@@ -68,7 +66,7 @@ var (
 	openShift = regexp.MustCompile(`^(?:osp|openshift-pipelines)-?v?(\d+\.\d+)(?:\.\d+)?$`)
 )
 
-// OpenShift gives the version that a release of OpenShift Pipelines carries, if
+// OpenShift returns the version that a release of OpenShift Pipelines carries, if
 // s names one, as in "osp-1.20" or "openshift-pipelines-1.20", and it is known.
 func OpenShift(s string) (version string, ok bool) {
 	m := openShift.FindStringSubmatch(strings.ToLower(strings.TrimSpace(s)))
@@ -83,7 +81,7 @@ func OpenShift(s string) (version string, ok bool) {
 	return "", false
 }
 
-// Parse gives the exact version that s names: "1.3.1" or "v1.3.1"
+// Parse returns the exact version that s names: "1.3.1" or "v1.3.1"
 // itself, "1.3" the newest known patch release, "osp-1.20" what that release of
 // OpenShift Pipelines carries. The error wraps [ErrVersion].
 func Parse(s string) (string, error) {

@@ -57,7 +57,7 @@ var axisShorthands = []string{
 // shorthandNames are all axis names that have a shorthand.
 func shorthandNames() []string { return slices.Concat(axisShorthands, FeatureFlags) }
 
-// shorthand gives the value that a plain string stands for in the axis of this
+// shorthand returns the value that a plain string stands for in the axis of this
 // name.
 func shorthand(axis, text string) (Value, error) {
 	v := Value{Name: text}
@@ -117,7 +117,7 @@ func (a *Axis) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// NormalizeVersion gives a Tekton version without its leading v, and for a release
+// NormalizeVersion returns a Tekton version without its leading v, and for a release
 // of OpenShift Pipelines ("osp-1.20") the version that it carries.
 func NormalizeVersion(version string) string {
 	if v, ok := releases.OpenShift(version); ok {

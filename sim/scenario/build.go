@@ -49,7 +49,7 @@ func creationRank(kind string) int {
 	return other
 }
 
-// read gives the objects of a list of manifest paths, which is the field `at` of
+// read returns the objects of a list of manifest paths, which is the field `at` of
 // the scenario, read once.
 func (f *File) read(at string, paths []string) *manifestSet {
 	key := strings.Join(append([]string{at}, paths...), "\x00")
@@ -85,7 +85,7 @@ type world struct {
 
 func (w *world) problem(p *Problem) { w.issues = append(w.issues, issue{at: p}) }
 
-// build gives the objects of a spec, ready to be created, and what is wrong
+// build returns the objects of a spec, ready to be created, and what is wrong
 // with them.
 func (f *File) build(spec *Scenario) ([]json.RawMessage, []issue) {
 	read := f.read("workload.manifests", spec.Workload.Manifests)
@@ -125,7 +125,7 @@ func (f *File) build(spec *Scenario) ([]json.RawMessage, []issue) {
 	return out, w.issues
 }
 
-// find gives the object of a kind; nil if there is none.
+// find returns the object of a kind; nil if there is none.
 func (w *world) find(kind, namespace, name string) *object {
 	for _, o := range w.objects {
 		if o.kind() == kind && tree.Text(o.data, "metadata", "name") == name && (!o.namespaced() || o.namespace() == namespace) {
@@ -205,7 +205,7 @@ func (w *world) references() {
 	}
 }
 
-// local gives the name of a reference that the cluster itself must resolve;
+// local returns the name of a reference that the cluster itself must resolve;
 // "" for one that a resolver, a bundle or a parameter supplies.
 func local(ref any) string {
 	name := tree.Text(ref, "name")

@@ -30,7 +30,7 @@ func (c Cell) ID() string {
 	return fmt.Sprintf("%s_r%d_%s", readable, c.Repeat, hex.EncodeToString(h.Sum(nil))[:8])
 }
 
-// slug gives text as it can stand in a file name.
+// slug returns text as it can stand in a file name.
 func slug(text string) string {
 	return strings.Map(func(r rune) rune {
 		switch {
@@ -51,7 +51,7 @@ func (c Cell) Fingerprint() string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-// contentOf gives what a spec and its objects come to, as a hash.
+// contentOf returns what a spec and its objects come to, as a hash.
 func contentOf(spec *Scenario, objects []json.RawMessage) string {
 	s := *spec
 	s.Description, s.Repeats, s.Limits.RealTime = "", 0, ""

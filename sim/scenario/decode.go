@@ -81,7 +81,7 @@ func emptyFile(file string) *Problem {
 	return &Problem{File: file, Message: "the file is empty; it should be a scenario (apiVersion: " + APIVersion + ", kind: " + Kind + ")"}
 }
 
-// parseYAML gives the one mapping that a scenario file must be.
+// parseYAML returns the one mapping that a scenario file must be.
 func parseYAML(file string, text []byte) (*yaml.Node, *Problem) {
 	dec := yaml.NewDecoder(bytes.NewReader(text))
 	var root, more yaml.Node
@@ -134,7 +134,7 @@ func (d *document) report(n *yaml.Node, path, format string, args ...any) {
 	})
 }
 
-// at gives the place of a field or, if the file does not have it, of the
+// at returns the place of a field or, if the file does not have it, of the
 // nearest one around it.
 func (d *document) at(path string) position {
 	for {
@@ -416,7 +416,7 @@ func (d *document) entries(n *yaml.Node, t reflect.Type, path string, partial bo
 	return out, true
 }
 
-// generic gives a node as JSON, whatever it is.
+// generic returns a node as JSON, whatever it is.
 func (d *document) generic(n *yaml.Node, path string) (any, bool) {
 	if d.nodes++; d.nodes > maxNodes {
 		return nil, false

@@ -29,7 +29,7 @@ type Options struct {
 	Repeats *int
 }
 
-// Expand gives the cells of several scenarios, in their order. An axis that
+// Expand returns the cells of several scenarios, in their order. An axis that
 // opts.Set names must be in one of them at least, or be a shorthand's.
 func Expand(files []*File, opts Options) ([]Cell, error) {
 	var errs []error
@@ -84,7 +84,7 @@ func knownAxis(files []*File, name string) error {
 	return fmt.Errorf("unknown axis %q%s", name, near)
 }
 
-// axis gives the file's axis of a name; nil if there is none.
+// axis returns the file's axis of a name; nil if there is none.
 func (f *File) axis(name string) *Axis {
 	for i := range f.Scenario.Axes {
 		if f.Scenario.Axes[i].Name == name {
@@ -123,7 +123,7 @@ func (f *File) dimensions() []dimension {
 	return dims
 }
 
-// Cells gives every combination of the axes' values that include and exclude
+// Cells returns every combination of the axes' values that include and exclude
 // leave, each as often as it is repeated, in the order of the axes, the last
 // one and the repeats fastest. What the options cause to be wrong is an error.
 func (f *File) Cells(opts Options) ([]Cell, error) {
@@ -438,7 +438,7 @@ func apply(s *Scenario, c *choice) (*Scenario, []issue) {
 	return merged, issues
 }
 
-// evaluate gives a spec's objects and what is wrong with the spec or them.
+// evaluate returns a spec's objects and what is wrong with the spec or them.
 func (f *File) evaluate(spec *Scenario) ([]json.RawMessage, []issue) {
 	c := &checker{}
 	c.spec(spec)
@@ -467,7 +467,7 @@ func (f *File) attribute(c []choice, issues []issue) []*Problem {
 	return problems
 }
 
-// origin gives the path that an issue is best shown at.
+// origin returns the path that an issue is best shown at.
 func (f *File) origin(c []choice, is issue) string {
 	has := func(n int) bool {
 		spec, _ := f.assemble(c[:n])
@@ -506,7 +506,7 @@ func (s Selector) matches(values map[string]string) bool {
 	return true
 }
 
-// expected gives the last expectation that matches.
+// expected returns the last expectation that matches.
 func (f *File) expected(values map[string]string) *Expectation {
 	for i := len(f.Scenario.Expect) - 1; i >= 0; i-- {
 		if f.Scenario.Expect[i].When.matches(values) {

@@ -90,7 +90,7 @@ func (d *ObjectDeletion) Ref() ObjectRef {
 // Ref names the node.
 func (d *NodeDrain) Ref() NodeRef { return NodeRef{Name: d.Name, NodeOf: d.NodeOf} }
 
-// String gives "Kind namespace/name", or the labels in place of the name.
+// String returns "Kind namespace/name", or the labels in place of the name.
 func (r ObjectRef) String() string {
 	name := r.Name
 	if name == "" {
@@ -106,7 +106,7 @@ func (r ObjectRef) String() string {
 	return r.Kind + " " + name
 }
 
-// String gives the node's name, or whose node it is.
+// String returns the node's name, or whose node it is.
 func (r NodeRef) String() string {
 	if r.NodeOf != "" {
 		return "the node of " + r.NodeOf
@@ -114,7 +114,7 @@ func (r NodeRef) String() string {
 	return r.Name
 }
 
-// String gives "NODE KEY=VALUE:EFFECT".
+// String returns "NODE KEY=VALUE:EFFECT".
 func (t NodeTaint) String() string {
 	s := t.Node.String() + " " + t.Key
 	if t.Value != "" {

@@ -8,7 +8,7 @@ import (
 	"github.com/agnivade/levenshtein"
 )
 
-// nearest gives the valid name that a wrong one most likely stands for, or
+// nearest returns the valid name that a wrong one most likely stands for, or
 // nothing: a name counts as near if at most a third of it must be changed, or if
 // it has the same letters in another order.
 func nearest(wrong string, valid []string) string {
@@ -29,7 +29,7 @@ func nearest(wrong string, valid []string) string {
 	return best
 }
 
-// letters gives the letters of a word in order of the alphabet.
+// letters returns the letters of a word in order of the alphabet.
 func letters(word string) string {
 	l := []rune(word)
 	slices.Sort(l)

@@ -48,7 +48,7 @@ func (o *object) tekton(kind string) bool {
 // String names the object in messages.
 func (o *object) String() string { return o.kind() + " " + o.name() }
 
-// copy gives an independent copy.
+// copy returns an independent copy.
 func (o *object) copy() *object {
 	c := *o
 	c.data = copyValue(o.data).(map[string]any)
@@ -73,7 +73,7 @@ func copyValue(v any) any {
 	return v
 }
 
-// problem gives a problem at a field of the manifest, or at the nearest place
+// problem returns a problem at a field of the manifest, or at the nearest place
 // around it. Path elements are keys and indices.
 func (o *object) problem(path []any, format string, args ...any) *Problem {
 	p := &Problem{File: o.file, Message: fmt.Sprintf(format, args...)}
@@ -96,7 +96,7 @@ func (o *object) problem(path []any, format string, args ...any) *Problem {
 	return p
 }
 
-// child gives an element of a mapping or list, and the node to point at.
+// child returns an element of a mapping or list, and the node to point at.
 func child(n *yaml.Node, e any) (value, at *yaml.Node) {
 	switch e := e.(type) {
 	case string:

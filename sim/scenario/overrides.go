@@ -39,7 +39,7 @@ func (w *world) override() {
 	}
 }
 
-// claimSpecs gives the spec of every claim and every claim template.
+// claimSpecs returns the spec of every claim and every claim template.
 func (w *world) claimSpecs() []map[string]any {
 	var specs []map[string]any
 	add := func(parent map[string]any) {
@@ -95,7 +95,7 @@ func (w *world) overrideRun(run *object, o *Overrides) {
 	}
 }
 
-// plain gives a value as decoded JSON.
+// plain returns a value as decoded JSON.
 func plain(v any) any {
 	data, err := json.Marshal(v)
 	if err != nil {

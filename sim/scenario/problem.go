@@ -17,7 +17,7 @@ type Problem struct {
 	Message string
 }
 
-// Error gives "file:line:column: message", leaving out what is unknown.
+// Error returns "file:line:column: message", leaving out what is unknown.
 func (p *Problem) Error() string {
 	var b strings.Builder
 	b.WriteString(p.File)

@@ -10,6 +10,6 @@ import (
 //go:embed scenario.schema.json
 var schema []byte
 
-// Schema gives the JSON Schema (draft 2020-12) of a scenario file, made from
+// Schema returns the JSON Schema (draft 2020-12) of a scenario file, made from
 // the types of this package. docs/scenario.schema.json is the same.
 func Schema() []byte { return slices.Clone(schema) }

@@ -80,7 +80,7 @@ type Cluster struct {
 
 // Kubelet is how the kubelets of all nodes are set, and how long they and the
 // container runtime take over the stages of a pod's life. What a duration is not
-// given for is what a kubelet of Kubernetes 1.37 took on a quiet machine.
+// given for is what a kubelet of Kubernetes 1.37 took on a quiet host.
 type Kubelet struct {
 	// Sandbox is from the pod's volumes to its sandbox; default 500ms.
 	Sandbox *Distribution `json:"sandbox,omitempty"`

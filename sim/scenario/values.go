@@ -8,7 +8,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 )
 
-// Bytes gives the quantity as a whole number, rounded up; an empty quantity is
+// Bytes returns the quantity as a whole number, rounded up; an empty quantity is
 // 0. It is an error if it is no Kubernetes quantity or negative.
 func (q Quantity) Bytes() (int64, error) {
 	if q == "" {
@@ -34,7 +34,7 @@ type Bounds struct {
 // defaultBounds are far beyond what pipelines take.
 var defaultBounds = Bounds{VirtualTime: 90 * 24 * time.Hour, RealTime: time.Hour, Entries: 200_000, Bytes: 512 << 20}
 
-// Bounds gives the limits with their defaults. The limits have been checked.
+// Bounds returns the limits with their defaults. The limits have been checked.
 func (l Limits) Bounds() Bounds {
 	b := defaultBounds
 	if d, err := time.ParseDuration(l.VirtualTime); err == nil && d > 0 {
@@ -116,7 +116,7 @@ var accessModes = []struct{ short, long string }{
 	{"RWOP", "ReadWriteOncePod"},
 }
 
-// NormalizeAccessMode gives the API's name of an access mode, "ReadWriteOnce"
+// NormalizeAccessMode returns the API's name of an access mode, "ReadWriteOnce"
 // for "RWO". It is an error if there is no such mode.
 func NormalizeAccessMode(mode string) (string, error) {
 	var names []string

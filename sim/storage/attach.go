@@ -208,7 +208,7 @@ func (d *Driver) mark(ctx context.Context, c *class, va *storagev1.VolumeAttachm
 	})
 }
 
-// elsewhere gives another node that a volume which can be on one node only is
+// elsewhere returns another node that a volume which can be on one node only is
 // attached to.
 func (d *Driver) elsewhere(pv *corev1.PersistentVolume, node string) string {
 	for _, m := range pv.Spec.AccessModes {

@@ -93,7 +93,7 @@ type Volume struct {
 	before *Entry
 }
 
-// NewVolume gives an empty volume whose root belongs to root:root.
+// NewVolume returns an empty volume whose root belongs to root:root.
 func NewVolume(namespace, claim string, size int64, rootMode uint32) *Volume {
 	return &Volume{
 		Namespace: namespace, Claim: claim, Size: size,

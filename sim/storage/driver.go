@@ -254,9 +254,6 @@ func (d *Driver) Start(ctx context.Context) error {
 	)
 }
 
-// Idle says that nothing is queued outside the clock and the API.
-func (d *Driver) Idle() bool { return true }
-
 // sync works through keys KIND/NAME.
 func (d *Driver) sync(ctx context.Context, keys []string) {
 	if ctx.Err() != nil {
@@ -290,7 +287,7 @@ func (d *Driver) sample(dist *scenario.Distribution, fallback time.Duration, nam
 	return v
 }
 
-// classOf gives the class behind a volume, nil if it is none of ours.
+// classOf returns the class behind a volume, nil if it is none of ours.
 func (d *Driver) classOf(pv *corev1.PersistentVolume) *class {
 	if pv.Spec.CSI == nil {
 		return nil

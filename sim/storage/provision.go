@@ -39,7 +39,7 @@ const (
 	lastProvisionRetry  = 5 * time.Minute
 )
 
-// claimClass gives the class whose driver is to provision the claim, nil if it
+// claimClass returns the class whose driver is to provision the claim, nil if it
 // is not up to us.
 func (d *Driver) claimClass(claim *corev1.PersistentVolumeClaim) *class {
 	driver := claim.Annotations[annProvisioner]

@@ -92,7 +92,7 @@ func (b *Builder) Build(ctx context.Context, version string) (*Build, error) {
 
 // BuildAll gives the releases of those versions, each to done as soon as it is
 // ready or has failed, one call at a time. Those that need no building come
-// first. On a small machine one release is built after another, on a large one
+// first. On a small host one release is built after another, on a large one
 // some are built side by side. BuildAll returns when all are done; when ctx ends,
 // it returns early with ctx's error, and what is not built by then is not told.
 func (b *Builder) BuildAll(ctx context.Context, versions []string, done func(version string, build *Build, err error)) error {
@@ -183,7 +183,7 @@ func (b *Builder) GoVersion(ctx context.Context) (string, error) {
 // Dir is the folder of all of simctl's builds.
 func (b *Builder) Dir() (string, error) { return buildcache.Root(b.CacheDir) }
 
-// Took is how long the build of a release usually took on this machine, 0 if
+// Took is how long the build of a release usually took on this host, 0 if
 // that is not known.
 func (b *Builder) Took() time.Duration {
 	cache, err := b.cache()

@@ -222,7 +222,7 @@ func start(ctx context.Context, b *Build, o ControllerOptions) (*Controller, err
 		return nil, fmt.Errorf("running %s: %w", b.Path, err)
 	}
 	o.Clock.OnStep(c.step)
-	// Nothing else bounds how long it may take over an answer, on a slow machine.
+	// Nothing else bounds how long it may take over an answer, on a slow host.
 	ended := context.AfterFunc(ctx, c.HangUp)
 	err = c.ready(ctx)
 	ended()
@@ -235,7 +235,7 @@ func start(ctx context.Context, b *Build, o ControllerOptions) (*Controller, err
 }
 
 // environment is what the process gets: nothing of simctl's own but where to
-// put files and how many cores to use, and nothing that leads out of this machine.
+// put files and how many cores to use, and nothing that leads out of this host.
 func environment(upstream map[string]string, namespace string) map[string]string {
 	env := map[string]string{
 		// Needed by old releases even if nobody reads metrics.
@@ -522,9 +522,9 @@ func (c *Controller) Leads() bool {
 	return c.leads
 }
 
-// Release has the controller give its leases back, as one does that is ended in an
+// GiveLeasesBack has the controller give its leases back, as one does that is ended in an
 // orderly way. It is of no use after that, but to be stopped.
-func (c *Controller) Release() {
+func (c *Controller) GiveLeasesBack() {
 	_, _ = c.ask(wireRequest{Release: true}) // one that is gone has none to give
 }
 

@@ -79,7 +79,7 @@ func (b *Build) ConfigMaps(namespace string) ([]*corev1.ConfigMap, error) {
 	return out, err
 }
 
-// logEverything switches off zap's sampling, which goes by the machine's clock.
+// logEverything switches off zap's sampling, which goes by the host's clock.
 func logEverything(data map[string]string) error {
 	const key = "zap-logger-config"
 	var cfg map[string]any

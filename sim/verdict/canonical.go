@@ -13,7 +13,7 @@ var (
 	uid           = regexp.MustCompile(`\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b`)
 )
 
-// Canonical gives a text with a star for every generated name in it, so that
+// Canonical returns a text with a star for every generated name in it, so that
 // texts of two runs of the same can be compared.
 func Canonical(text string) string {
 	text = uid.ReplaceAllString(text, "*")

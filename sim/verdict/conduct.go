@@ -38,7 +38,7 @@ type Refused struct {
 	Message string `json:"message"`
 }
 
-// String gives a sentence.
+// String returns a sentence.
 func (r Refused) String() string { return fmt.Sprintf("%s is refused: %s", r.Object, r.Message) }
 
 // NotRun is a task of a pipeline that has no run.
@@ -55,7 +55,7 @@ type NotRun struct {
 	When []When `json:"when,omitempty"`
 }
 
-// String gives a sentence.
+// String returns a sentence.
 func (n NotRun) String() string {
 	return notRunText(n.PipelineRun, n.Finally, []string{n.Task}, n.why())
 }
@@ -92,7 +92,7 @@ type When struct {
 	MadeUp []string `json:"madeUp,omitempty"`
 }
 
-// String gives the expression and what decided it.
+// String returns the expression and what decided it.
 func (w When) String() string {
 	text := w.Evaluated
 	if w.Expression != w.Evaluated {
@@ -123,7 +123,7 @@ type MadeAgain struct {
 	Had string `json:"had,omitempty"`
 }
 
-// String gives a sentence, without the moments, so that it is the same in cells that
+// String returns a sentence, without the moments, so that it is the same in cells that
 // differ in them.
 func (m MadeAgain) String() string { return m.text(1) }
 
@@ -152,7 +152,7 @@ type Retried struct {
 	Of   int `json:"of"`
 }
 
-// String gives a sentence.
+// String returns a sentence.
 func (r Retried) String() string {
 	return fmt.Sprintf("Task %s used %d of %d retries", r.Task, r.Used, max(r.Of, r.Used))
 }
@@ -168,7 +168,7 @@ type Claim struct {
 	Owned bool `json:"owned"`
 }
 
-// String gives a sentence.
+// String returns a sentence.
 func (c Claim) String() string {
 	switch {
 	case !c.Kept:
@@ -187,7 +187,7 @@ type Left struct {
 	What string `json:"what"`
 }
 
-// String gives a sentence.
+// String returns a sentence.
 func (l Left) String() string {
 	return fmt.Sprintf("%s of PipelineRun %s is left behind: %s", l.Object, l.PipelineRun, l.What)
 }
@@ -351,7 +351,7 @@ func hasRun(s *history.State, run *pipelineRun, task string) bool {
 	return false
 }
 
-// decided gives the expressions that are not known to be true, with the results in
+// decided returns the expressions that are not known to be true, with the results in
 // them whose values were made up.
 func (t *timeline) decided(run *pipelineRun, written, evaluated []whenExpression) []When {
 	var out []When

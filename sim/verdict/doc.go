@@ -1,5 +1,5 @@
 // Package verdict says what became of a cell, and why. [Judge] is a pure function of the
-// cell's history: the same entries give the same [Finding], on any machine and at any
+// cell's history: the same entries give the same [Finding], on any host and at any
 // time, so that verdicts are tested by files and an old run can be judged again.
 //
 // # How a history becomes a finding

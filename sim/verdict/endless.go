@@ -55,7 +55,7 @@ func (t *timeline) neverEnded(run *pipelineRun) []Link {
 	return links
 }
 
-// unwritten gives the last refusal of what Tekton's controller wrote of a run, or of
+// unwritten returns the last refusal of what Tekton's controller wrote of a run, or of
 // one of its TaskRuns, unless the same object was written after it. A conflict is no
 // refusal: the next try reads what is there.
 func (t *timeline) unwritten(run *pipelineRun) *history.Entry {

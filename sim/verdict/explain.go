@@ -87,7 +87,7 @@ func (x *explainer) currentPod(r *taskRun) *pod {
 	return nil
 }
 
-// explain gives the reason for which the TaskRun waits.
+// explain returns the reason for which the TaskRun waits.
 func (x *explainer) explain() (root, bool) {
 	return x.resolve(x.taskRun(x.start))
 }
@@ -581,7 +581,8 @@ func (x *explainer) affinity(id int64, p *pod, spec *corev1.Pod, refusing []hist
 	x.assistantStays(aid, a)
 }
 
-// prefix puts a link before every link that leads on from a node.
+// prefix puts a link before those that end the chain at a node, if it is a root. A node
+// that leads on stays as it is.
 func (x *explainer) prefix(id int64, l Link) {
 	if r, ok := x.roots[id]; ok {
 		r.links = append([]Link{l}, r.links...)
@@ -748,7 +749,7 @@ func assistantOf(workspace, run string) string {
 // assistants.
 var affinityFlags = []string{"coschedule", "disable-affinity-assistant"}
 
-// flags gives the ConfigMap feature-flags of a state; nil without one.
+// flags returns the ConfigMap feature-flags of a state; nil without one.
 func flags(s *history.State) *history.Object {
 	for _, o := range s.List("ConfigMap") {
 		if o.Ref.Name == "feature-flags" {

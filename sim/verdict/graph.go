@@ -50,7 +50,7 @@ func newWaitGraph() *waitGraph {
 	}
 }
 
-// node gives the node of an object; fresh says that it was not there yet.
+// node returns the node of an object; fresh says that it was not there yet.
 func (w *waitGraph) node(object string) (id int64, fresh bool) {
 	if id, ok := w.ids[object]; ok {
 		return id, false
@@ -120,7 +120,7 @@ func (w *waitGraph) path(from int64, through, goal func(int64) bool) []int64 {
 	return nil
 }
 
-// circle gives the members of the strongly connected component of more than one
+// circle returns the members of the strongly connected component of more than one
 // node that can be reached from a node, sorted; nil when there is none. Of
 // several the one with the node that came into the graph first is taken.
 func (w *waitGraph) circle(from int64) []int64 {

@@ -107,7 +107,7 @@ const objectController = "Deployment tekton-pipelines-controller"
 // behaviour it does not have.
 var configWords = regexp.MustCompile(`Error (?:initializing|updating) \S+ config|failed parsing feature flags config|invalid value for feature flag|is incompatible with disable-affinity-assistant|affinity assistant behavior:? \S+ is not implemented`)
 
-// RefusedConfig gives the words with which an entry says that Tekton's
+// RefusedConfig returns the words with which an entry says that Tekton's
 // configuration was refused: by the API server, or by the controller, which keeps
 // the old one or does not start. Empty if the entry says nothing like it.
 func RefusedConfig(e history.Entry) string {
@@ -498,7 +498,7 @@ func (t *timeline) admittedLate(r *taskRun, p *pod) []Link {
 	return links
 }
 
-// unresolved gives what a run or TaskRun was still to get from a resolver, if it
+// unresolved returns what a run or TaskRun was still to get from a resolver, if it
 // was, and why it did not come, as far as anybody says.
 func (t *timeline) unresolved(s *history.State, kind, namespace, name string) []Link {
 	for _, o := range s.All("ResolutionRequest") {
@@ -524,7 +524,7 @@ func (t *timeline) unresolved(s *history.State, kind, namespace, name string) []
 	return nil
 }
 
-// untaken gives a custom task's run that nobody ever gave a status.
+// untaken returns a custom task's run that nobody ever gave a status.
 func untaken(s *history.State, run *pipelineRun) []Link {
 	for _, kind := range []string{"CustomRun", "Run"} {
 		for _, o := range s.All(kind) {
@@ -826,7 +826,7 @@ func again(times int) string {
 	return fmt.Sprintf("%d times more", times)
 }
 
-// heldOnce gives the chain of a Multi-Attach error that one of a run's pods met
+// heldOnce returns the chain of a Multi-Attach error that one of a run's pods met
 // and got over; nil when there was none.
 func (t *timeline) heldOnce(run *pipelineRun) ([]Link, error) {
 	for _, p := range t.pods {

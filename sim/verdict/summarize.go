@@ -58,7 +58,7 @@ var measures = []measure{
 	}},
 }
 
-// Summarize gives the statistics of each scenario's combinations of values over
+// Summarize returns the statistics of each scenario's combinations of values over
 // their repeats, in the order in which the combinations first appear. All but
 // blockedSinceSeconds are taken over the cells whose runs did their work; a
 // measure that no cell of a combination has is left out. P50 and P95 are values
@@ -103,7 +103,7 @@ func groupKey(c Cell) string {
 	return b.String()
 }
 
-// describe gives the numbers of one measure. The mean's interval is Student's,
+// describe returns the numbers of one measure. The mean's interval is Student's,
 // which takes the values for draws from about a normal distribution.
 func describe(values []float64) Statistic {
 	x := slices.Sorted(slices.Values(values))

@@ -66,7 +66,7 @@ func podTiming(r *taskRun, p *pod, start float64) TaskTiming {
 	return out
 }
 
-// seconds gives a length of time, exact to the millisecond: moments are.
+// seconds returns a length of time, exact to the millisecond: moments are.
 func seconds(s float64) *float64 {
 	s = math.Round(max(s, 0)*1000) / 1000
 	return &s

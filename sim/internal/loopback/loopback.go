@@ -50,7 +50,7 @@ func Serve(ctx context.Context, h http.Handler) (*Server, error) {
 		server: &http.Server{
 			Handler:           h,
 			TLSConfig:         &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12},
-			ReadHeaderTimeout: -1, // none: a slow machine's clients are welcome
+			ReadHeaderTimeout: -1, // none: a slow host's clients are welcome
 			// An API server that is stopped leaves half-open handshakes.
 			ErrorLog: log.New(discard{}, "", 0),
 		},
@@ -85,7 +85,7 @@ func selfSigned() (tls.Certificate, []byte, error) {
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1),
 		Subject:      pkix.Name{CommonName: "simctl"},
-		// The API server judges it by the machine's clock.
+		// The API server judges it by the host's clock.
 		NotBefore:             time.Now().Add(-time.Hour),
 		NotAfter:              time.Now().Add(365 * 24 * time.Hour),
 		KeyUsage:              x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign,

@@ -71,7 +71,7 @@ func (f *fakeEngine) Run(ctx context.Context, cells []scenario.Cell, o RunOption
 
 func (f *fakeEngine) Releases(string) ([]Release, error) {
 	return []Release{
-		{Version: "1.3.1", OpenShiftPipelines: "1.20", Proven: true},
+		{Version: "1.3.1", OpenShiftPipelines: "1.20"},
 		{Version: "1.6.0", Built: true},
 		{Version: "1.15.0", BuiltIn: true, OpenShiftPipelines: "1.24"},
 	}, nil

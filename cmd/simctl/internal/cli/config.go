@@ -135,7 +135,7 @@ func (c *config) bool(key string) (bool, error) {
 	return b, nil
 }
 
-// list gives a setting's elements. In the environment they stand in one
+// list returns a setting's elements. In the environment they stand in one
 // variable with commas between them.
 func (c *config) list(key string) []string {
 	var out []string

@@ -24,7 +24,7 @@ import (
 	"simctl.dev/simctl/sim/runstore"
 )
 
-// What simctl needs of a machine.
+// What simctl needs of a host.
 const (
 	// goVersion is the oldest Go that builds releases: that of go.mod.
 	goVersion = "1.26"
@@ -39,8 +39,8 @@ const (
 func (a *App) doctorCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "doctor [PATH...]",
-		Short: "Check whether this machine can run scenarios",
-		Long: `Check what simctl needs of this machine: Go, its cache and the space there,
+		Short: "Check whether this host can run scenarios",
+		Long: `Check what simctl needs of this host: Go, its cache and the space there,
 loopback ports, memory and cores. For scenarios that are named, say as well which
 releases of Tekton have to be built and roughly how long that takes.
 
@@ -116,7 +116,7 @@ func (a *App) doctor(cmd *cobra.Command, args []string) error {
 	f.folder("run folder", ".", runSpace, "go to a folder of yours, or name one by simctl run --out")
 	f.folder("temporary files", os.TempDir(), runSpace, "make room there, or set TMPDIR to a folder with more")
 	f.ports()
-	f.machine()
+	f.host()
 	f.builds(builds, missing)
 
 	bad := 0
@@ -133,7 +133,7 @@ func (a *App) doctor(cmd *cobra.Command, args []string) error {
 	return nil
 }
 
-// distinct gives the releases among names, the oldest first. What is not the name
+// distinct returns the releases among names, the oldest first. What is not the name
 // of a release was refused before.
 func distinct(names []string) []string {
 	var all []*version.Version
@@ -252,8 +252,8 @@ func (f *findings) ports() {
 	f.add(fine, "loopback ports", "can be opened and reached")
 }
 
-// machine checks cores and memory.
-func (f *findings) machine() {
+// host checks cores and memory.
+func (f *findings) host() {
 	cores := runtime.GOMAXPROCS(0)
 	s, hint := fine, ""
 	if cores < 2 {

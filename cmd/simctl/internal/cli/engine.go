@@ -79,8 +79,6 @@ type Release struct {
 	BuiltIn, Built bool
 	// OpenShiftPipelines is the version of OpenShift Pipelines that carries it.
 	OpenShiftPipelines string
-	// Proven: pipelines have been played on it to their end.
-	Proven bool
 }
 
 // PruneOptions say which builds [Engine.Prune] removes besides those that are of
@@ -116,7 +114,7 @@ type Builds struct {
 type Part struct {
 	Name           string
 	BuiltIn, Ready bool
-	// Took is how long such a build has taken on this machine, 0 if that is not
+	// Took is how long such a build has taken on this host, 0 if that is not
 	// known.
 	Took time.Duration
 }

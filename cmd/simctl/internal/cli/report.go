@@ -164,7 +164,7 @@ func (a *App) writeReport(t reportTarget, in evidence.Input, report *evidence.Re
 	return nil
 }
 
-// evidence gives what a report is made of.
+// evidence returns what a report is made of.
 func (r *keptRun) evidence(selector string) (evidence.Input, error) {
 	in := evidence.Input{Result: r.result, Specs: map[string]*scenario.Cell{}, Files: r.info.Inputs}
 	for _, id := range r.ids {

@@ -272,7 +272,7 @@ func isRun(name string) bool {
 	return err == nil
 }
 
-// kept gives a cell's result if the run has it. What is expected is as the
+// kept returns a cell's result if the run has it. What is expected is as the
 // scenario says now: it may have been edited since the cell was run.
 func kept(store *runstore.Run, id string, cell scenario.Cell) (verdict.Cell, bool) {
 	r, ok := store.Finished(id, cell.Fingerprint())

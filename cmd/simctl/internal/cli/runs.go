@@ -163,7 +163,7 @@ func openRun(name string) (*keptRun, error) {
 	return r, nil
 }
 
-// selectCells gives the places of the cells that a selector names: an ID, the
+// selectCells returns the places of the cells that a selector names: an ID, the
 // beginning of one, or axis=value pairs that all have to hold, joined by commas.
 func (r *keptRun) selectCells(selector string) ([]int, error) {
 	var out []int

@@ -32,9 +32,9 @@ func (a *App) tektonListCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "list",
 		Short: "List the Tekton releases that are known",
-		Long: `List the Tekton releases that are known, on which of them pipelines have been
-played to their end and the co-scheduling flags been checked (PROVEN), and which
-are ready to run. Any other exact version from 0.44.0 on can be named as well, and
+		Long: `List the Tekton releases that are known: those on which pipelines have been played
+to their end and the co-scheduling flags been checked, and which of them are ready
+to run. Any other exact version from 0.44.0 on can be named as well, and
 every release by its OpenShift Pipelines name, as in osp-1.20.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -53,7 +53,7 @@ every release by its OpenShift Pipelines name, as in osp-1.20.`,
 			st.Box.PaddingLeft, st.Box.PaddingRight = "", "  "
 			t.SetStyle(st)
 			t.SuppressTrailingSpaces()
-			t.AppendHeader(table.Row{"TEKTON", "OPENSHIFT PIPELINES", "PROVEN", "STATE"})
+			t.AppendHeader(table.Row{"TEKTON", "OPENSHIFT PIPELINES", "STATE"})
 			for _, r := range releases {
 				state := "to be built"
 				switch {
@@ -66,11 +66,7 @@ every release by its OpenShift Pipelines name, as in osp-1.20.`,
 				if osp == "" {
 					osp = "-"
 				}
-				proven := "-"
-				if r.Proven {
-					proven = "yes"
-				}
-				t.AppendRow(table.Row{r.Version, osp, proven, state})
+				t.AppendRow(table.Row{r.Version, osp, state})
 			}
 			_, err = fmt.Fprintln(a.Stdout, t.Render())
 			return err
@@ -82,7 +78,7 @@ func (a *App) tektonBuildCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "build VERSION...",
 		Short: "Build Tekton releases ahead of their use",
-		Long: `Build Tekton releases ahead of their use: on a small machine one after another,
+		Long: `Build Tekton releases ahead of their use: on a small host one after another,
 on a large one some side by side. What is built is kept; a build that was damaged
 since is made again.`,
 		Args: func(cmd *cobra.Command, args []string) error {

@@ -46,10 +46,10 @@ func TestTektonList(t *testing.T) {
 	t.Chdir(t.TempDir())
 	got := simctl(t, &fakeEngine{}, "tekton", "list")
 	got.want(t, StatusOK)
-	want := `TEKTON  OPENSHIFT PIPELINES  PROVEN  STATE
-1.3.1   1.20                 yes     to be built
-1.6.0   -                    -       built
-1.15.0  1.24                 -       built in
+	want := `TEKTON  OPENSHIFT PIPELINES  STATE
+1.3.1   1.20                 to be built
+1.6.0   -                    built
+1.15.0  1.24                 built in
 `
 	if got.stdout != want {
 		t.Errorf("tekton list:\n%s", got.stdout)

@@ -267,7 +267,7 @@ func versions() []string {
 
 // TestTimeouts has a pod that never runs: the TaskRun's time-out must come at
 // its virtual moment, the PipelineRun must end with it, and no moment of the
-// machine's clock may be left in their statuses.
+// host's clock may be left in their statuses.
 func TestTimeouts(t *testing.T) {
 	for _, version := range versions() {
 		t.Run(version, func(t *testing.T) {

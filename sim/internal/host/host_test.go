@@ -1,4 +1,4 @@
-package machine
+package host
 
 import (
 	"strings"
@@ -16,7 +16,7 @@ func TestFit(t *testing.T) {
 	}{
 		{"cores decide", Share{Cores: 4, Memory: 4 * gib}, 16, 64 * gib, 4},
 		{"memory decides", Share{Cores: 1, Memory: 2 * gib}, 16, 7 * gib, 3},
-		{"a small machine takes one", Share{Cores: 4, Memory: 4 * gib}, 2, gib, 1},
+		{"a small host takes one", Share{Cores: 4, Memory: 4 * gib}, 2, gib, 1},
 		{"three on two cores", Share{Cores: 2.0 / 3, Memory: gib}, 2, 64 * gib, 3},
 		{"six on four cores", Share{Cores: 2.0 / 3, Memory: gib}, 4, 64 * gib, 6},
 		{"one on one core", Share{Cores: 2.0 / 3, Memory: gib}, 1, 64 * gib, 1},

@@ -1,6 +1,6 @@
-// Package machine says how much of a kind this machine takes side by side, and has it
+// Package host says how much of a kind the host takes side by side, and has it
 // share the processors well.
-package machine
+package host
 
 import (
 	"bufio"
@@ -17,12 +17,12 @@ type Share struct {
 	Memory uint64 // bytes
 }
 
-// Fit says how many such things this machine takes; at least 1.
+// Fit says how many such things this host takes; at least 1.
 func Fit(s Share) int {
 	return fit(s, runtime.GOMAXPROCS(0), freeMemory())
 }
 
-// fit divides a machine with so many cores and so many bytes free; 0 bytes means
+// fit divides a host with so many cores and so many bytes free; 0 bytes means
 // that it is not known.
 func fit(s Share, cores int, free uint64) int {
 	n := int(float64(cores) / s.Cores)
