@@ -1,5 +1,5 @@
 // Conformance plays small pipelines on a real Kubernetes with a real Tekton on this
-// machine, and writes down what happens: what simctl is held against. See
+// host, and writes down what happens: what simctl is held against. See
 // docs/conformance.md.
 package main
 
@@ -17,7 +17,7 @@ import (
 
 	"simctl.dev/simctl/conformance/internal/cluster"
 	"simctl.dev/simctl/conformance/internal/conform"
-	"simctl.dev/simctl/conformance/internal/machine"
+	"simctl.dev/simctl/conformance/internal/host"
 	"simctl.dev/simctl/conformance/internal/node"
 	"simctl.dev/simctl/conformance/internal/program"
 )
@@ -81,9 +81,9 @@ func play(args []string) error {
 	if err != nil {
 		return fmt.Errorf("asking go: %w", err)
 	}
-	here := machine.Here(strings.TrimSpace(string(cgo)))
+	here := host.Here(strings.TrimSpace(string(cgo)))
 	if missing := here.Missing(os.TempDir(), *bin); len(missing) > 0 {
-		fmt.Println("skipped: this machine cannot be a cluster. Missing:")
+		fmt.Println("skipped: this host cannot be a cluster. Missing:")
 		for _, m := range missing {
 			fmt.Println("  " + m)
 		}
@@ -92,7 +92,7 @@ func play(args []string) error {
 	// A second Ctrl-C changes nothing: what was made is taken away.
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	defer stop()
-	err = conform.Run(ctx, conform.Options{Cases: *cases, Names: f.Args(), Out: *out, Machine: here, Logs: *logs, Simctl: *simctl, Stdout: os.Stdout,
+	err = conform.Run(ctx, conform.Options{Cases: *cases, Names: f.Args(), Out: *out, Host: here, Logs: *logs, Simctl: *simctl, Stdout: os.Stdout,
 		Builder: program.Builder{Module: *module, Bin: *bin, CGO: here.CGO, Out: os.Stdout}})
 	if ctx.Err() != nil {
 		return errors.Join(errors.New("interrupted"), without(err, ctx.Err()))

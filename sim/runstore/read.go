@@ -84,7 +84,7 @@ type Kept struct {
 	Err error
 }
 
-// List gives the runs in root, the latest first. Folders that are no runs are
+// List returns the runs in root, the latest first. Folders that are no runs are
 // left out; a root that is not there has none.
 func List(root string) ([]Kept, error) {
 	entries, err := os.ReadDir(root)
@@ -151,7 +151,7 @@ func size(dir string) (int64, error) {
 	return n, nil
 }
 
-// Find gives the folder of a run that is named by its ID, by the beginning of
+// Find returns the folder of a run that is named by its ID, by the beginning of
 // it, by "latest" or by its folder. The error wraps [ErrNoRun] or [ErrAmbiguous].
 func Find(root, name string) (string, error) {
 	if name == latestLink {
@@ -193,7 +193,7 @@ func Find(root, name string) (string, error) {
 	return name, nil
 }
 
-// ReadResult gives the result of the run in dir, or an error that wraps
+// ReadResult returns the result of the run in dir, or an error that wraps
 // [ErrNoResult].
 func ReadResult(dir string) (verdict.RunResult, error) {
 	var r verdict.RunResult
@@ -209,7 +209,7 @@ func CellID(c verdict.Cell) string {
 	return scenario.Cell{Scenario: c.Scenario, Values: c.Values, Axes: c.Axes, Repeat: c.Repeat}.ID()
 }
 
-// ReadCell gives what a cell consisted of, or an error that wraps [ErrNotKept] or
+// ReadCell returns what a cell consisted of, or an error that wraps [ErrNotKept] or
 // [ErrNewer].
 func ReadCell(dir, id string) (*scenario.Cell, error) {
 	var doc cellDocument
@@ -223,7 +223,7 @@ func ReadCell(dir, id string) (*scenario.Cell, error) {
 	return &doc.Cell, nil
 }
 
-// ReadHistory gives a cell's history, or an error that wraps [ErrNotKept] or
+// ReadHistory returns a cell's history, or an error that wraps [ErrNotKept] or
 // [ErrNewer].
 func ReadHistory(dir, id string) ([]history.Entry, error) {
 	f, err := os.Open(filepath.Join(dir, cellsDir, id, historyFile))

@@ -104,7 +104,7 @@ type Run struct {
 	cells   *os.File
 }
 
-// NewID gives an ID for a run that starts now: the time in UTC and four random
+// NewID returns an ID for a run that starts now: the time in UTC and four random
 // digits, so that IDs sort by time and two runs of one second differ.
 func NewID(now time.Time, random io.Reader) (string, error) {
 	raw := make([]byte, 2)
@@ -306,7 +306,7 @@ func (r *Run) Append(rec Record) error {
 	return nil
 }
 
-// Finished gives the result of a cell that was finished with this fingerprint.
+// Finished returns the result of a cell that was finished with this fingerprint.
 func (r *Run) Finished(id, fingerprint string) (verdict.Cell, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -338,7 +338,7 @@ type infoDocument struct {
 	Info
 }
 
-// ReadInfo gives what the run in dir was asked to do, or an error that wraps
+// ReadInfo returns what the run in dir was asked to do, or an error that wraps
 // [ErrNoRun] or [ErrNewer].
 func ReadInfo(dir string) (Info, error) {
 	var doc infoDocument
@@ -352,7 +352,7 @@ func ReadInfo(dir string) (Info, error) {
 	return doc.Info, nil
 }
 
-// Latest gives the ID of the run in root that was started last.
+// Latest returns the ID of the run in root that was started last.
 func Latest(root string) (string, error) {
 	target, err := os.Readlink(filepath.Join(root, latestLink))
 	if err != nil {

@@ -1,4 +1,4 @@
-// Disk-csi is a small CSI driver for a cluster on one machine: a disk is a sparse
+// Disk-csi is a small CSI driver for a cluster on one host: a disk is a sparse
 // file with an ext4 file system, mounted through a loop device, and is on one node
 // at a time. It is the controller with the provisioner, or a node's half (-node),
 // which makes itself known to the kubelet.

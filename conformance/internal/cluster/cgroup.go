@@ -12,7 +12,7 @@ import (
 	"syscall"
 	"time"
 
-	"simctl.dev/simctl/conformance/internal/machine"
+	"simctl.dev/simctl/conformance/internal/host"
 )
 
 // cgroups are the folders below which the nodes' pods have theirs, one a hierarchy
@@ -103,7 +103,7 @@ func (c *cgroups) mkdir(parent, name string) error {
 
 // enable hands the controllers down to a folder's folders (version 2).
 func enable(dir string) error {
-	for _, ctl := range append(slices.Clone(machine.Controllers), "io") {
+	for _, ctl := range append(slices.Clone(host.Controllers), "io") {
 		err := os.WriteFile(filepath.Join(dir, "cgroup.subtree_control"), []byte("+"+ctl), 0o644)
 		if err != nil && ctl != "io" {
 			return fmt.Errorf("cgroups: handing down %s: %w", ctl, err)

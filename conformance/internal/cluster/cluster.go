@@ -40,9 +40,9 @@ type Config struct {
 	Bin string
 	// TektonConfig is the folder of Tekton's manifests.
 	TektonConfig string
-	// CgroupV2 says which cgroups the machine has.
+	// CgroupV2 says which cgroups the host has.
 	CgroupV2 bool
-	// CPUs is how many the machine has.
+	// CPUs is how many the host has.
 	CPUs int
 	// Say tells the user how far it is.
 	Say func(format string, args ...any)
@@ -382,7 +382,7 @@ func leftLoops(dir string) error {
 	return nil
 }
 
-// leftMounts says which mounts of a folder this machine still has.
+// leftMounts says which mounts of a folder this host still has.
 func leftMounts(dir string) error {
 	b, err := os.ReadFile("/proc/mounts")
 	if err != nil {

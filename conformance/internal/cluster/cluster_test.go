@@ -38,7 +38,7 @@ func TestOrders(t *testing.T) {
 	}
 }
 
-// Kubelets of machines with more CPUs keep the others back.
+// Kubelets of hosts with more CPUs keep the others back.
 func TestKubeletConfig(t *testing.T) {
 	for cpus, want := range map[int]string{2: "", 8: `systemReserved: {cpu: "6"}`} {
 		c := &Cluster{Config: Config{CPUs: cpus}}

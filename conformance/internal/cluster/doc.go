@@ -1,4 +1,4 @@
-// Package cluster runs a real cluster on one machine: etcd, the API server, the
+// Package cluster runs a real cluster on one host: etcd, the API server, the
 // scheduler and the controller manager in one network namespace, nodes in namespaces
 // of their own, a CSI driver with its attacher and Tekton's controller and webhook.
 //

@@ -6,7 +6,7 @@ import (
 	"os"
 	"strings"
 
-	"simctl.dev/simctl/conformance/internal/machine"
+	"simctl.dev/simctl/conformance/internal/host"
 	"simctl.dev/simctl/conformance/internal/process"
 )
 
@@ -84,5 +84,5 @@ func (c *Cluster) newNet() (*process.Net, error) {
 
 // environment is what programs get: nothing of this user's, least of all a proxy.
 func environment(more ...string) []string {
-	return append([]string{"PATH=" + machine.Path, "HOME=/root", "TMPDIR=" + os.TempDir()}, more...)
+	return append([]string{"PATH=" + host.Path, "HOME=/root", "TMPDIR=" + os.TempDir()}, more...)
 }

@@ -9,7 +9,7 @@ import (
 	"syscall"
 	"time"
 
-	"simctl.dev/simctl/conformance/internal/machine"
+	"simctl.dev/simctl/conformance/internal/host"
 	firstprocess "simctl.dev/simctl/conformance/internal/node"
 	"simctl.dev/simctl/conformance/internal/process"
 )
@@ -97,7 +97,7 @@ func pool(number int) string {
 	return "loss"
 }
 
-// kubeletConfig is the default one, but for what a machine without systemd and with
+// kubeletConfig is the default one, but for what a host without systemd and with
 // a busy disk needs. Nodes have as many CPUs as in all recordings.
 func (c *Cluster) kubeletConfig(number int, cgroup, resolv string) string {
 	taints := "[]"
@@ -148,7 +148,7 @@ state = "/run/containerd"
       runtime_type = "io.containerd.runc.v2"
       [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
         SystemdCgroup = false
-`, registry, machine.PluginDir, cni)
+`, registry, host.PluginDir, cni)
 }
 
 // items are the objects of a list.

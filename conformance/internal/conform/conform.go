@@ -20,7 +20,7 @@ import (
 	"time"
 
 	"simctl.dev/simctl/conformance/internal/cluster"
-	"simctl.dev/simctl/conformance/internal/machine"
+	"simctl.dev/simctl/conformance/internal/host"
 	"simctl.dev/simctl/conformance/internal/program"
 	"simctl.dev/simctl/conformance/internal/testcase"
 	"simctl.dev/simctl/conformance/internal/timeline"
@@ -35,8 +35,8 @@ type Options struct {
 	Out string
 	// Builder builds the programs.
 	Builder program.Builder
-	// Machine is this machine.
-	Machine machine.Machine
+	// Host is this host.
+	Host host.Host
 	// Logs is a folder to which the logs of the cluster's programs are kept; "": they are not.
 	Logs string
 	// Simctl is the folder of simctl's module, whose test holds simctl against the
@@ -87,7 +87,7 @@ func play(ctx context.Context, o Options) (err error) {
 	}
 	say("starting a cluster in %s", state)
 	c, err := cluster.Start(ctx, cluster.Config{State: state, Bin: o.Builder.Bin, TektonConfig: tekton,
-		CgroupV2: o.Machine.CgroupV2(), CPUs: runtime.NumCPU(), Say: say})
+		CgroupV2: o.Host.CgroupV2(), CPUs: runtime.NumCPU(), Say: say})
 	defer func() {
 		say("ending the cluster")
 		err = errors.Join(err, c.Close(), keepLogs(state, o.Logs), os.RemoveAll(state))

@@ -24,7 +24,7 @@ type Image struct {
 	User       string
 }
 
-// File is a file of an image: a copy of a file of this machine, a link, or data.
+// File is a file of an image: a copy of a file of this host, a link, or data.
 type File struct {
 	Path string
 	Copy string

@@ -25,8 +25,8 @@ type Config struct {
 	Dir, Log string
 	// CNI is the folder of the node's network configuration.
 	CNI string
-	// Sysctls are settings that the kubelet wants for the whole machine, by their
-	// path below /proc/sys. It finds them set, and the machine stays as it is.
+	// Sysctls are settings that the kubelet wants for the whole host, by their
+	// path below /proc/sys. It finds them set, and the host stays as it is.
 	Sysctls map[string]string
 	// Images are archives, Containerd its configuration.
 	Images     []string
@@ -86,7 +86,7 @@ func (c Config) mount() error {
 	if err := unix.Sethostname([]byte(c.Name)); err != nil {
 		return err
 	}
-	// First away from the machine's mounts, then shared with the node's containers.
+	// First away from the host's mounts, then shared with the node's containers.
 	for _, f := range []uintptr{unix.MS_PRIVATE, unix.MS_SHARED} {
 		if err := unix.Mount("", "/", "", unix.MS_REC|f, ""); err != nil {
 			return fmt.Errorf("mounts of its own: %w", err)

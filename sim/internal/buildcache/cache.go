@@ -25,7 +25,7 @@ var (
 	ErrBroken = errors.New("the build is damaged")
 )
 
-// Root gives the folder of all caches of this user: dir if it is set, else
+// Root returns the folder of all caches of this user: dir if it is set, else
 // "simctl" in the user's cache directory. The path is absolute.
 func Root(dir string) (string, error) {
 	if dir == "" {
@@ -78,7 +78,7 @@ func (n Name) String() string { return n.Subject + "-" + n.Key }
 // Path is where the entry is or will be.
 func (c *Cache) Path(n Name) string { return filepath.Join(c.Dir, n.String()) }
 
-// Get gives the entry's folder. If there is none, or one that is damaged, fill
+// Get returns the entry's folder. If there is none, or one that is damaged, fill
 // is called with an empty folder for the build's files and one for what it needs
 // on the way; the latter goes away with the call. A line for progress says when
 // another process is waited for, and when a damaged entry is thrown away.
@@ -331,7 +331,7 @@ func (c *Cache) lock(ctx context.Context, subject string, progress func(string))
 	}
 }
 
-// tryLock gives nil, and no error, if somebody else has the lock.
+// tryLock returns nil, and no error, if somebody else has the lock.
 func (c *Cache) tryLock(subject string) (unlock func(), err error) {
 	path := filepath.Join(c.Dir, subject+lockMark)
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o644)

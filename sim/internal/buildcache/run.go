@@ -31,7 +31,7 @@ type Go struct {
 
 const progressEvery = 5 * time.Second
 
-// Output gives what a call of the go command in the folder dir prints, whether
+// Output returns what a call of the go command in the folder dir prints, whether
 // or not it fails. The error wraps [ErrNoGo] if there is no go command, and ends
 // with what was said on standard error.
 func (g *Go) Output(ctx context.Context, dir string, args ...string) (string, error) {
@@ -88,7 +88,7 @@ func (g *Go) Build(ctx context.Context, dir, out, pkg string) error {
 	return failure(err, words)
 }
 
-// command gives a run of the go command that ends with ctx. When it is over, done
+// command returns a run of the go command that ends with ctx. When it is over, done
 // removes what a go command that was killed leaves in its folder for temporary files.
 func (g *Go) command(ctx context.Context, dir string, args ...string) (cmd *exec.Cmd, done func(), err error) {
 	name := g.Command
@@ -200,7 +200,7 @@ func Summary(words string) string {
 	return strings.Join(kept, "; ")
 }
 
-// CheckSpace gives an error that is [syscall.ENOSPC] if the disk with the folder
+// CheckSpace returns an error that is [syscall.ENOSPC] if the disk with the folder
 // has less than that many bytes free.
 func CheckSpace(dir string, bytes uint64) error {
 	var fsys syscall.Statfs_t

@@ -32,7 +32,7 @@ func fit(s Share, cores int, free uint64) int {
 	return max(n, 1)
 }
 
-// freeMemory gives the bytes that the kernel could hand out, 0 if it does not
+// freeMemory returns the bytes that the kernel could hand out, 0 if it does not
 // say.
 func freeMemory() uint64 {
 	f, err := os.Open("/proc/meminfo")

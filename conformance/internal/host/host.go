@@ -1,5 +1,5 @@
-// Package machine says what this machine lacks to be a cluster.
-package machine
+// Package host says what this host lacks to be a cluster.
+package host
 
 import (
 	"fmt"
@@ -15,8 +15,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Machine is what is asked of a machine, so that tests can have others than this.
-type Machine struct {
+// Host is what is asked of a host, so that tests can have others than this.
+type Host struct {
 	OS, CGO  string
 	User     int
 	CPUs     int
@@ -31,9 +31,9 @@ type Machine struct {
 	Writable func(dir string) bool
 }
 
-// Here is this machine; cgo is the value of `go env CGO_ENABLED`.
-func Here(cgo string) Machine {
-	return Machine{
+// Here is this host; cgo is the value of `go env CGO_ENABLED`.
+func Here(cgo string) Host {
+	return Host{
 		OS: runtime.GOOS, CGO: cgo, User: os.Geteuid(), CPUs: runtime.NumCPU(),
 		LookPath: lookPath, Stat: os.Stat, ReadFile: os.ReadFile,
 		Namespaces: func() error {
@@ -96,15 +96,15 @@ const (
 	cgroups = "/sys/fs/cgroup"
 )
 
-// CgroupV2 says whether the machine's cgroups are those of version 2.
-func (m Machine) CgroupV2() bool {
+// CgroupV2 says whether the host's cgroups are those of version 2.
+func (m Host) CgroupV2() bool {
 	_, err := m.Stat(filepath.Join(cgroups, "cgroup.controllers"))
 	return err == nil
 }
 
-// Missing says, in a line each, what the machine lacks; the cluster's state is to
+// Missing says, in a line each, what the host lacks; the cluster's state is to
 // be in the folder state and its programs in bin.
-func (m Machine) Missing(state, bin string) []string {
+func (m Host) Missing(state, bin string) []string {
 	if m.OS != "linux" {
 		return []string{"the operating system is " + m.OS + ": Linux is needed (it was tried on Debian 12)"}
 	}
@@ -158,7 +158,7 @@ func (m Machine) Missing(state, bin string) []string {
 	return append(r, m.missingCgroups()...)
 }
 
-func (m Machine) missingCgroups() []string {
+func (m Host) missingCgroups() []string {
 	if m.CgroupV2() {
 		b, err := m.ReadFile(filepath.Join(cgroups, "cgroup.controllers"))
 		if err != nil {
