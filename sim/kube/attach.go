@@ -19,6 +19,7 @@ import (
 	"k8s.io/klog/v2"
 	"k8s.io/kubernetes/pkg/controller/volume/attachdetach"
 	attachcache "k8s.io/kubernetes/pkg/controller/volume/attachdetach/cache"
+	"k8s.io/kubernetes/pkg/controller/volume/attachdetach/populator"
 	"k8s.io/kubernetes/pkg/controller/volume/attachdetach/reconciler"
 	"k8s.io/kubernetes/pkg/controller/volume/attachdetach/statusupdater"
 	"k8s.io/kubernetes/pkg/volume"
@@ -232,9 +233,10 @@ func attachDetach(ctx context.Context, client kubernetes.Interface, f informers.
 	timers := attachdetach.DefaultTimerConfig
 	timers.ReconcilerLoopPeriod = oncePerRun
 	core := f.Core().V1()
+	left := &forgotten{clock: c, want: p.want}
 	claims := &toldInformer{SharedIndexInformer: core.PersistentVolumeClaims().Informer(), told: p.want}
 	adc, err := attachdetach.NewAttachDetachController(ctx, client,
-		podInformer{&toldInformer{SharedIndexInformer: core.Pods().Informer(), told: p.want}, core.Pods().Lister()},
+		podInformer{&toldInformer{SharedIndexInformer: core.Pods().Informer(), told: p.want, gone: left.gone}, core.Pods().Lister()},
 		nodeInformer{&toldInformer{SharedIndexInformer: core.Nodes().Informer(), told: p.want}, core.Nodes().Lister()},
 		claimInformer{claims, core.PersistentVolumeClaims().Lister()},
 		core.PersistentVolumes(),
@@ -272,6 +274,12 @@ func attachDetach(ctx context.Context, client kubernetes.Interface, f informers.
 	if err != nil {
 		return nil, nil, nil, err
 	}
+	looks, err := field[populator.DesiredStateOfWorldPopulator](adc, "desiredStateOfWorldPopulator")
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	left.inner, left.world = *looks, *wanted
+	*looks = left
 	*wanted = drawnOrder{*wanted, seed}
 	actual, err := field[attachcache.ActualStateOfWorld](*inner, "actualStateOfWorld")
 	if err != nil {
@@ -312,21 +320,25 @@ func attachDetach(ctx context.Context, client kubernetes.Interface, f informers.
 type toldInformer struct {
 	cache.SharedIndexInformer
 	told func()
+	// gone is told of what was deleted, once the handler has dealt with it; nil if nobody
+	// wants to know.
+	gone func(obj any)
 }
 
 // AddEventHandlerWithOptions implements cache.SharedInformer.
 func (i *toldInformer) AddEventHandlerWithOptions(h cache.ResourceEventHandler, o cache.HandlerOptions) (cache.ResourceEventHandlerRegistration, error) {
-	return i.SharedIndexInformer.AddEventHandlerWithOptions(toldHandler{h, i.told}, o)
+	return i.SharedIndexInformer.AddEventHandlerWithOptions(toldHandler{h, i.told, i.gone}, o)
 }
 
 // AddEventHandler implements cache.SharedInformer.
 func (i *toldInformer) AddEventHandler(h cache.ResourceEventHandler) (cache.ResourceEventHandlerRegistration, error) {
-	return i.SharedIndexInformer.AddEventHandler(toldHandler{h, i.told})
+	return i.SharedIndexInformer.AddEventHandler(toldHandler{h, i.told, i.gone})
 }
 
 type toldHandler struct {
 	cache.ResourceEventHandler
 	told func()
+	gone func(obj any)
 }
 
 // OnAdd implements cache.ResourceEventHandler.
@@ -344,6 +356,9 @@ func (h toldHandler) OnUpdate(before, obj any) {
 // OnDelete implements cache.ResourceEventHandler.
 func (h toldHandler) OnDelete(obj any) {
 	h.ResourceEventHandler.OnDelete(obj)
+	if h.gone != nil {
+		h.gone(obj)
+	}
 	h.told()
 }
 
