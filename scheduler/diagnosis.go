@@ -12,6 +12,7 @@ import (
 	"k8s.io/kubernetes/pkg/scheduler/framework"
 
 	"simctl.dev/simctl/sim/history"
+	"simctl.dev/simctl/sim/wellknown"
 )
 
 // DiagnosisName is the name of the plugin that records refusals.
@@ -101,7 +102,7 @@ func (d *diagnosis) failed(pod *corev1.Pod, status *fwk.Status) {
 	}
 	d.told[pod.UID] = u
 	if r := d.recorder(); r != nil {
-		r.Record(history.NewFact("kube-scheduler",
+		r.Record(history.NewFact(wellknown.KubeScheduler,
 			history.Ref{APIVersion: "v1", Kind: "Pod", Namespace: pod.Namespace, Name: pod.Name},
 			history.FactUnschedulable, u))
 	}

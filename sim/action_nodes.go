@@ -9,6 +9,7 @@ import (
 
 	"simctl.dev/simctl/sim/history"
 	"simctl.dev/simctl/sim/scenario"
+	"simctl.dev/simctl/sim/wellknown"
 )
 
 // nodeOf gives the name of the node that a reference means.
@@ -18,7 +19,7 @@ func (c *play) nodeOf(ref scenario.NodeRef) (string, error) {
 	}
 	name := ""
 	for _, run := range c.state.All("TaskRun") {
-		if run.Text("metadata", "labels", labelPipelineTask) != ref.NodeOf {
+		if run.Text("metadata", "labels", wellknown.PipelineTaskLabel) != ref.NodeOf {
 			continue
 		}
 		for _, pod := range podsOf(c.state, run) {

@@ -10,6 +10,7 @@ import (
 
 	"simctl.dev/simctl/sim/scenario"
 	"simctl.dev/simctl/sim/tekton"
+	"simctl.dev/simctl/sim/wellknown"
 )
 
 // now gives the cell as it is from now on, to be changed: other cells share the
@@ -33,9 +34,9 @@ func (c *play) setFlags(flags map[string]string) error {
 		}
 		return nil
 	}
-	cm, err := c.operator.CoreV1().ConfigMaps(c.release.namespace).Get(c.ctx, featureFlags, metav1.GetOptions{})
+	cm, err := c.operator.CoreV1().ConfigMaps(c.release.namespace).Get(c.ctx, wellknown.FeatureFlags, metav1.GetOptions{})
 	if err != nil {
-		return fmt.Errorf("reading ConfigMap %s: %w", featureFlags, err)
+		return fmt.Errorf("reading ConfigMap %s: %w", wellknown.FeatureFlags, err)
 	}
 	if cm.Data == nil {
 		cm.Data = map[string]string{}

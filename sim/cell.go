@@ -30,6 +30,7 @@ import (
 	"simctl.dev/simctl/sim/storage"
 	"simctl.dev/simctl/sim/tekton"
 	"simctl.dev/simctl/sim/tekton/conversion"
+	"simctl.dev/simctl/sim/wellknown"
 )
 
 // maxSteps bounds the setting up and the clearing away of a cell, against a controller
@@ -37,11 +38,6 @@ import (
 const maxSteps = 50_000
 
 // The ConfigMaps that a scenario can set.
-const (
-	featureFlags   = "feature-flags"
-	configDefaults = "config-defaults"
-)
-
 // errTooLong says that a cell went past maxSteps.
 var errTooLong = errors.New("the cell is busy for ever")
 
@@ -258,7 +254,7 @@ func (c *play) configure() error {
 	// The cell before may have left others, and a refused configuration leaves
 	// the controller with the one it had, which must be the release's own.
 	for _, cm := range c.release.configMaps {
-		if cm.Name == featureFlags || cm.Name == configDefaults {
+		if cm.Name == wellknown.FeatureFlags || cm.Name == wellknown.ConfigDefaults {
 			if err := c.updateConfigMap(cm); err != nil {
 				return err
 			}
@@ -275,7 +271,7 @@ func (c *play) configure() error {
 		return c.quiet(c.ctx)
 	}
 	for _, cm := range c.release.configMaps {
-		set := map[string]map[string]string{featureFlags: t.Flags, configDefaults: t.Defaults}[cm.Name]
+		set := map[string]map[string]string{wellknown.FeatureFlags: t.Flags, wellknown.ConfigDefaults: t.Defaults}[cm.Name]
 		base, err := c.installed(cm)
 		if err != nil {
 			return err

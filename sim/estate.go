@@ -14,6 +14,7 @@ import (
 
 	"simctl.dev/simctl/sim/controlplane"
 	"simctl.dev/simctl/sim/history"
+	"simctl.dev/simctl/sim/wellknown"
 )
 
 // ErrNotAlone says that a cell has left something behind, or taken something away, on
@@ -242,7 +243,7 @@ func (c *play) madeAnew(ref history.Ref) bool {
 // flagMap says whether an object is one of the ConfigMaps that are written before each
 // cell.
 func flagMap(ref history.Ref) bool {
-	return ref.Kind == "ConfigMap" && (ref.Name == featureFlags || ref.Name == configDefaults)
+	return ref.Kind == "ConfigMap" && (ref.Name == wellknown.FeatureFlags || ref.Name == wellknown.ConfigDefaults)
 }
 
 // alike says whether two states of an object differ only in what is counted or dated,

@@ -13,6 +13,7 @@ import (
 	"simctl.dev/simctl/sim/history"
 	"simctl.dev/simctl/sim/scenario"
 	"simctl.dev/simctl/sim/tekton"
+	"simctl.dev/simctl/sim/wellknown"
 )
 
 // interventions are what a cell's scenario does in the middle of the runs.
@@ -71,7 +72,7 @@ func (c *play) plan() {
 			return false
 		}
 		overtaken := c.overtaken(u)
-		return ends[u.GetLabels()[labelPipelineTask]] || overtaken
+		return ends[u.GetLabels()[wellknown.PipelineTaskLabel]] || overtaken
 	})
 }
 
@@ -124,15 +125,10 @@ func (all *interventions) look(entries []history.Entry) {
 }
 
 // The labels by which TaskRuns and pods are found.
-const (
-	labelPipelineTask = "tekton.dev/pipelineTask"
-	labelTaskRun      = "tekton.dev/taskRun"
-)
-
 // reached says whether a TaskRun of a pipeline task has reached a phase.
 func (all *interventions) reached(s *history.State, m scenario.Moment) bool {
 	for _, run := range s.All("TaskRun") {
-		if run.Text("metadata", "labels", labelPipelineTask) != m.Task {
+		if run.Text("metadata", "labels", wellknown.PipelineTaskLabel) != m.Task {
 			continue
 		}
 		switch m.Phase {
@@ -175,7 +171,7 @@ func (all *interventions) podReached(s *history.State, pod *history.Object, phas
 func podsOf(s *history.State, run *history.Object) []*history.Object {
 	var out []*history.Object
 	for _, pod := range s.All("Pod") {
-		if pod.Ref.Namespace == run.Ref.Namespace && pod.Text("metadata", "labels", labelTaskRun) == run.Ref.Name {
+		if pod.Ref.Namespace == run.Ref.Namespace && pod.Text("metadata", "labels", wellknown.TaskRunLabel) == run.Ref.Name {
 			out = append(out, pod)
 		}
 	}

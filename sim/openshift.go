@@ -12,6 +12,7 @@ import (
 	"simctl.dev/simctl/sim/history"
 	"simctl.dev/simctl/sim/internal/loopback"
 	"simctl.dev/simctl/sim/openshift"
+	"simctl.dev/simctl/sim/wellknown"
 )
 
 // viaTektonConfig is the scenario's word for flags that the Tekton operator
@@ -200,9 +201,9 @@ func (c *play) operate() error {
 	}
 	for _, cm := range c.release.configMaps {
 		switch cm.Name {
-		case featureFlags:
+		case wellknown.FeatureFlags:
 			o.FeatureFlags = cm.Data
-		case configDefaults:
+		case wellknown.ConfigDefaults:
 			o.Defaults = cm.Data
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"simctl.dev/simctl/sim/history"
 	"simctl.dev/simctl/sim/kube"
 	"simctl.dev/simctl/sim/scenario"
+	"simctl.dev/simctl/sim/wellknown"
 )
 
 // overlap is what one thing at a time would hide: on a cluster a controller reads
@@ -41,7 +42,7 @@ const staleOf3 = 2
 func (c *play) overtaken(run *unstructured.Unstructured) bool {
 	var pod *corev1.Pod
 	if !c.kube.Collecting(func(p *corev1.Pod) bool {
-		if p.Namespace == run.GetNamespace() && p.Labels[labelTaskRun] == run.GetName() {
+		if p.Namespace == run.GetNamespace() && p.Labels[wellknown.TaskRunLabel] == run.GetName() {
 			pod = p
 		}
 		return pod != nil

@@ -20,20 +20,16 @@ import (
 	"simctl.dev/simctl/sim/openshift"
 	"simctl.dev/simctl/sim/scenario"
 	"simctl.dev/simctl/sim/tekton"
+	"simctl.dev/simctl/sim/wellknown"
 )
 
 // Where Tekton is installed by its own manifests, and by OpenShift Pipelines.
-const (
-	tektonNamespace    = "tekton-pipelines"
-	openshiftNamespace = "openshift-pipelines"
-)
-
 // ensureRelease has the cell's Tekton release installed and its controller
 // running. Cells of one release share a controller.
 func (w *worker) ensureRelease(ctx context.Context, cell *scenario.Cell, build *tekton.Build) error {
-	namespace := tektonNamespace
+	namespace := wellknown.TektonNamespace
 	if cell.Spec.Cluster.OpenShift.Enabled {
-		namespace = openshiftNamespace
+		namespace = wellknown.OpenShiftPipelinesNamespace
 	}
 	older, err := usesOlder(cell)
 	if err != nil {
@@ -118,7 +114,7 @@ func (w *worker) layOut(ctx context.Context, build *tekton.Build, crds []*apiext
 		return nil, err
 	}
 	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}
-	if namespace == openshiftNamespace {
+	if namespace == wellknown.OpenShiftPipelinesNamespace {
 		// On OpenShift every namespace has ranges of ids.
 		openshift.Annotate(ns, scenario.OpenShift{}, 0)
 	}

@@ -35,6 +35,7 @@ import (
 	"simctl.dev/simctl/sim/scenario"
 	"simctl.dev/simctl/sim/tekton"
 	"simctl.dev/simctl/sim/verdict"
+	"simctl.dev/simctl/sim/wellknown"
 )
 
 // The names under which simctl's own writes are recorded.
@@ -196,7 +197,7 @@ func (w *worker) start() (err error) {
 }
 
 func (w *worker) startScheduler() error {
-	cfg := w.configFor("kube-scheduler")
+	cfg := w.configFor(wellknown.KubeScheduler)
 	client, err := kubernetes.NewForConfig(cfg)
 	if err != nil {
 		return fmt.Errorf("making the scheduler's client: %w", err)
@@ -229,7 +230,7 @@ func (w *worker) startScheduler() error {
 
 // podKey names a pod without what the API server or Tekton made up.
 func podKey(p *corev1.Pod) string {
-	if t := p.Labels["tekton.dev/pipelineTask"]; t != "" {
+	if t := p.Labels[wellknown.PipelineTaskLabel]; t != "" {
 		return p.Namespace + "/" + t
 	}
 	return p.Namespace + "/" + work.StableName(p.Name)
@@ -238,7 +239,7 @@ func podKey(p *corev1.Pod) string {
 // configFor gives the identity that a component of Kubernetes has on a cluster.
 func (w *worker) configFor(component string) *rest.Config {
 	switch component {
-	case "kube-scheduler", kube.Manager:
+	case wellknown.KubeScheduler, kube.Manager:
 		return w.cp.User("system:"+component, component)
 	}
 	return w.cp.ServiceAccount(metav1.NamespaceSystem, component)

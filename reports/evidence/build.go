@@ -9,6 +9,7 @@ import (
 	"simctl.dev/simctl/reports"
 	"simctl.dev/simctl/sim/scenario"
 	"simctl.dev/simctl/sim/verdict"
+	"simctl.dev/simctl/sim/wellknown"
 )
 
 // A run of so many cells gets a section for each; of a larger one at most
@@ -284,7 +285,7 @@ func (b *builder) cli(c *Cell) string {
 // tektonNamespace is where Tekton is installed.
 func (b *builder) tektonNamespace(c *Cell) string {
 	if c.spec != nil && c.spec.Spec.Cluster.OpenShift.Enabled {
-		return "openshift-pipelines"
+		return wellknown.OpenShiftPipelinesNamespace
 	}
-	return "tekton-pipelines"
+	return wellknown.TektonNamespace
 }

@@ -12,6 +12,7 @@ import (
 
 	"simctl.dev/simctl/sim/history"
 	"simctl.dev/simctl/sim/scenario"
+	"simctl.dev/simctl/sim/wellknown"
 )
 
 // notSet shows that something is not there.
@@ -219,7 +220,7 @@ func tektonConfigPatch(flags map[string][2]string, which int) map[string]any {
 		}
 	}
 	if len(data) > 0 {
-		fields["options"] = map[string]any{"configMaps": map[string]any{"feature-flags": map[string]any{"data": data}}}
+		fields["options"] = map[string]any{"configMaps": map[string]any{wellknown.FeatureFlags: map[string]any{"data": data}}}
 	}
 	return map[string]any{"spec": map[string]any{"pipeline": fields}}
 }

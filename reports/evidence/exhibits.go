@@ -11,12 +11,10 @@ import (
 
 	"simctl.dev/simctl/sim/history"
 	"simctl.dev/simctl/sim/verdict"
+	"simctl.dev/simctl/sim/wellknown"
 )
 
 const (
-	featureFlags      = "feature-flags"
-	componentLabel    = "app.kubernetes.io/component"
-	affinityAssistant = "affinity-assistant"
 	// most is how many pods, log lines and refusals a section shows.
 	most = 12
 )
@@ -100,7 +98,7 @@ func (b *builder) exhibits(c *Cell, entries []history.Entry, s, last *history.St
 		}
 	}
 	for _, o := range s.List("ConfigMap") {
-		if o.Ref.Name == featureFlags {
+		if o.Ref.Name == wellknown.FeatureFlags {
 			add("Feature flags as applied", fmt.Sprintf("%s get configmap feature-flags -n %s -o jsonpath='{.data}'", cli, ns),
 				yamlOf(o.Field("data")))
 		}
@@ -122,7 +120,7 @@ func (b *builder) exhibits(c *Cell, entries []history.Entry, s, last *history.St
 		add("Pod "+o.Ref.Namespace+"/"+o.Ref.Name+": affinity", get+"'{.spec.affinity}'", jsonOf(o.Field("spec", "affinity")))
 	}
 	for _, o := range s.List("StatefulSet") {
-		if o.Text("metadata", "labels", componentLabel) != affinityAssistant {
+		if o.Text("metadata", "labels", wellknown.ComponentLabel) != wellknown.AffinityAssistant {
 			continue
 		}
 		where := fmt.Sprintf("statefulset %s -n %s", o.Ref.Name, o.Ref.Namespace)
@@ -285,7 +283,7 @@ func assistantPods(entries []history.Entry) (name, status string) {
 		if e.Object.Kind != "Pod" || e.Kind != history.KindObject {
 			return
 		}
-		if o := s.Get(e.Object); o != nil && o.Text("metadata", "labels", componentLabel) == affinityAssistant {
+		if o := s.Get(e.Object); o != nil && o.Text("metadata", "labels", wellknown.ComponentLabel) == wellknown.AffinityAssistant {
 			if phase := o.Text("status", "phase"); phase == "Running" || name == "" {
 				name, status = e.Object.Name, phase
 			}

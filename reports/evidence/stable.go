@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"simctl.dev/simctl/sim/history"
+	"simctl.dev/simctl/sim/wellknown"
 )
 
 // stable returns the input with numbers in place of what controllers and the API
@@ -90,8 +91,8 @@ func generated(entries []history.Entry) *strings.Replacer {
 		case names[name] != "":
 		case e.Object.Kind == "PipelineRun" && prefix != "":
 			names[name] = fmt.Sprintf("%s%05d", prefix, number(prefix))
-		case e.Object.Kind == "StatefulSet" && strings.HasPrefix(name, affinityAssistant+"-"):
-			names[name] = fmt.Sprintf("%s-%010d", affinityAssistant, number(affinityAssistant))
+		case e.Object.Kind == "StatefulSet" && strings.HasPrefix(name, wellknown.AffinityAssistant+"-"):
+			names[name] = fmt.Sprintf("%s-%010d", wellknown.AffinityAssistant, number(wellknown.AffinityAssistant))
 		case e.Object.Kind == "VolumeAttachment":
 			names[name] = fmt.Sprintf("csi-%08d", number("csi"))
 		}

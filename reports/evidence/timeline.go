@@ -10,6 +10,7 @@ import (
 	"simctl.dev/simctl/reports"
 	"simctl.dev/simctl/sim/history"
 	"simctl.dev/simctl/sim/verdict"
+	"simctl.dev/simctl/sim/wellknown"
 )
 
 // Phase is what a pod or a volume does for a while.
@@ -189,7 +190,7 @@ func assistants(entries []history.Entry, end float64, several bool) []Bar {
 			}
 			continue
 		}
-		if e.Object.Kind != "Pod" || !strings.HasPrefix(name, affinityAssistant+"-") {
+		if e.Object.Kind != "Pod" || !strings.HasPrefix(name, wellknown.AffinityAssistant+"-") {
 			continue
 		}
 		i, met := at[name]
@@ -237,7 +238,7 @@ func runOf(e history.Entry) string {
 	if json.Unmarshal(e.Body, &o) != nil {
 		return "" // It has no body, or one that is no object.
 	}
-	return o.Metadata.Labels["tekton.dev/pipelineRun"]
+	return o.Metadata.Labels[wellknown.PipelineRunLabel]
 }
 
 // volumes returns a bar for each time that a volume was attached to a node.

@@ -9,6 +9,7 @@ import (
 
 	"simctl.dev/simctl/sim/releases"
 	"simctl.dev/simctl/sim/verdict"
+	"simctl.dev/simctl/sim/wellknown"
 )
 
 // significance is the level below which a difference in timing is reported.
@@ -400,7 +401,7 @@ func flagChanges(flags map[string]string, before, after Release, from, to group)
 		out = append(out, c)
 	}
 	if r := to.worst(); r.Cell.Outcome == verdict.InvalidConfig && from.ended().Outcome != verdict.InvalidConfig {
-		c := FlagChange{Flag: "feature-flags", What: "Tekton " + after.Version + " refuses the flags", Evidence: root(r.Cell)}
+		c := FlagChange{Flag: wellknown.FeatureFlags, What: "Tekton " + after.Version + " refuses the flags", Evidence: root(r.Cell)}
 		if r.Observed != nil && r.Observed.Refused != "" {
 			c.Evidence = r.Observed.Refused
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"simctl.dev/simctl/sim/history"
+	"simctl.dev/simctl/sim/wellknown"
 )
 
 // moment is when something happened for the first time in a history.
@@ -113,9 +114,9 @@ func happened(entries []history.Entry) events {
 // called names an object by what it is for, since its own name is made up.
 func called(r history.Ref, labels map[string]string) string {
 	switch {
-	case labels["tekton.dev/pipelineTask"] != "":
-		return r.Kind + " of task " + labels["tekton.dev/pipelineTask"]
-	case labels[componentLabel] == assistantName:
+	case labels[wellknown.PipelineTaskLabel] != "":
+		return r.Kind + " of task " + labels[wellknown.PipelineTaskLabel]
+	case labels[wellknown.ComponentLabel] == wellknown.AffinityAssistant:
 		return r.Kind + " of the affinity assistant"
 	}
 	return r.Kind

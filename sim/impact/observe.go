@@ -7,6 +7,7 @@ import (
 
 	"simctl.dev/simctl/sim/history"
 	"simctl.dev/simctl/sim/verdict"
+	"simctl.dev/simctl/sim/wellknown"
 )
 
 // Observed is what a cell's history shows of how the release did co-scheduling.
@@ -37,11 +38,6 @@ type Assistant struct {
 
 // The labels of an affinity assistant, as in Tekton's
 // pkg/reconciler/pipelinerun/affinity_assistant.go.
-const (
-	componentLabel = "app.kubernetes.io/component"
-	assistantName  = "affinity-assistant"
-)
-
 // Observe reads a history. The error says that it is not one.
 func Observe(entries []history.Entry) (Observed, error) {
 	o := Observed{events: happened(entries)}
@@ -59,7 +55,7 @@ func Observe(entries []history.Entry) (Observed, error) {
 		}
 	}
 	for _, s := range state.All("StatefulSet") {
-		if s.Text("metadata", "labels", componentLabel) != assistantName && !strings.HasPrefix(s.Ref.Name, assistantName) {
+		if s.Text("metadata", "labels", wellknown.ComponentLabel) != wellknown.AffinityAssistant && !strings.HasPrefix(s.Ref.Name, wellknown.AffinityAssistant) {
 			continue
 		}
 		seen[s.Ref.Name] = len(o.Assistants)
@@ -80,10 +76,10 @@ func Observe(entries []history.Entry) (Observed, error) {
 		}
 	}
 	for _, p := range state.All("Pod") {
-		if strings.HasPrefix(p.Ref.Name, assistantName) {
+		if strings.HasPrefix(p.Ref.Name, wellknown.AffinityAssistant) {
 			continue
 		}
-		if a := p.JSON("spec", "affinity", "podAffinity"); strings.Contains(a, assistantName) {
+		if a := p.JSON("spec", "affinity", "podAffinity"); strings.Contains(a, wellknown.AffinityAssistant) {
 			o.Affinity = a
 			break
 		}

@@ -13,6 +13,7 @@ import (
 	"simctl.dev/simctl/sim/internal/tree"
 	"simctl.dev/simctl/sim/scenario"
 	"simctl.dev/simctl/sim/verdict"
+	"simctl.dev/simctl/sim/wellknown"
 )
 
 // Fitting returns those of the candidates that the rules of a chain name, in their order,
@@ -90,8 +91,8 @@ func ofCell(cell scenario.Cell) []Candidate {
 			if spec["taskRunSpecs"] != nil {
 				put(&noSpecs, inSpec("taskRunSpecs", nil))
 			}
-			if a, _ := meta["annotations"].(map[string]any); a[assistantAnnotation] != nil {
-				put(&noAnnotation, map[string]any{"metadata": map[string]any{"annotations": map[string]any{assistantAnnotation: nil}}})
+			if a, _ := meta["annotations"].(map[string]any); a[wellknown.AssistantAnnotation] != nil {
+				put(&noAnnotation, map[string]any{"metadata": map[string]any{"annotations": map[string]any{wellknown.AssistantAnnotation: nil}}})
 			}
 			if inline, _ := spec["pipelineSpec"].(map[string]any); inline != nil {
 				if tasks := oneMoreTry(inline["tasks"]); tasks != nil {
@@ -115,7 +116,7 @@ func ofCell(cell scenario.Cell) []Candidate {
 	add(verdict.ChangePodTemplate, CostRun, "no-affinity", "no affinity in the PipelineRun's podTemplate", noAffinity...)
 	add(verdict.ChangePodTemplate, CostRun, "no-node-selector", "no nodeSelector in the PipelineRun's podTemplate", noSelector...)
 	add(verdict.ChangePodTemplate, CostRun, "no-task-run-specs", "no taskRunSpecs in the PipelineRun", noSpecs...)
-	add(verdict.ChangeManifest, CostRun, "no-assistant-annotation", "the PipelineRun without the annotation "+assistantAnnotation, noAnnotation...)
+	add(verdict.ChangeManifest, CostRun, "no-assistant-annotation", "the PipelineRun without the annotation "+wellknown.AssistantAnnotation, noAnnotation...)
 	add(verdict.ChangeRetries, CostRun, "one-retry-more", "one retry more for every task", retries...)
 	add(verdict.ChangeQuota, CostGrant, "quota-doubled", "every ResourceQuota of the workload doubled", quotas...)
 	if cell.Spec.Tekton.Defaults[defaultTimeout] == "" {
@@ -126,8 +127,7 @@ func ofCell(cell scenario.Cell) []Candidate {
 }
 
 const (
-	assistantAnnotation = "pipeline.tekton.dev/affinity-assistant"
-	defaultTimeout      = "default-timeout-minutes"
+	defaultTimeout = "default-timeout-minutes"
 )
 
 func inSpec(field string, v any) map[string]any {

@@ -8,6 +8,7 @@ import (
 
 	"simctl.dev/simctl/sim/internal/tree"
 	"simctl.dev/simctl/sim/scenario"
+	"simctl.dev/simctl/sim/wellknown"
 )
 
 // enough is how many durations make a distribution worth fitting.
@@ -39,8 +40,8 @@ func (c *converter) durations(pipelines []any) {
 	}
 	for _, u := range c.ix.in("TaskRun.tekton.dev", c.o.Namespace) {
 		l := u.GetLabels()
-		if of[l["tekton.dev/pipeline"]] || of[l["tekton.dev/pipelineRun"]] {
-			see(l["tekton.dev/pipelineTask"], tree.Map(u.Object, "status"))
+		if of[l[wellknown.PipelineLabel]] || of[l[wellknown.PipelineRunLabel]] {
+			see(l[wellknown.PipelineTaskLabel], tree.Map(u.Object, "status"))
 		}
 	}
 	// Up to 0.44 a PipelineRun could hold its TaskRuns' statuses.

@@ -20,6 +20,7 @@ import (
 	"k8s.io/client-go/tools/pager"
 
 	"simctl.dev/simctl/sim/internal/tree"
+	"simctl.dev/simctl/sim/wellknown"
 )
 
 // defaultPage is how many objects are asked for at once.
@@ -60,8 +61,8 @@ var everything = []wanted{
 	{group: "rbac.authorization.k8s.io", resource: "clusterroles", kind: "ClusterRole", where: "cluster"},
 	{group: "rbac.authorization.k8s.io", resource: "clusterrolebindings", kind: "ClusterRoleBinding", where: "cluster"},
 	{group: "operator.tekton.dev", resource: "tektonconfigs", kind: "TektonConfig", where: "cluster", names: []string{"config"}, optional: true},
-	{resource: "configmaps", kind: "ConfigMap", where: "tekton", names: []string{featureFlags, configDefaults, pipelinesInfo}},
-	{group: "apps", resource: "deployments", kind: "Deployment", where: "tekton", names: []string{controllerName}},
+	{resource: "configmaps", kind: "ConfigMap", where: "tekton", names: []string{wellknown.FeatureFlags, wellknown.ConfigDefaults, pipelinesInfo}},
+	{group: "apps", resource: "deployments", kind: "Deployment", where: "tekton", names: []string{wellknown.TektonController}},
 	{resource: "persistentvolumeclaims", kind: "PersistentVolumeClaim", where: "namespace"},
 	{resource: "resourcequotas", kind: "ResourceQuota", where: "namespace"},
 	{resource: "limitranges", kind: "LimitRange", where: "namespace"},

@@ -11,6 +11,7 @@ import (
 
 	"simctl.dev/simctl/sim/internal/tree"
 	"simctl.dev/simctl/sim/scenario"
+	"simctl.dev/simctl/sim/wellknown"
 )
 
 // driverSuffix ends the names of the simulated CSI drivers, which begin with
@@ -211,7 +212,7 @@ func ofRun(u *unstructured.Unstructured) bool {
 		}
 	}
 	// Claims of an affinity assistant belong to its StatefulSet.
-	return u.GetLabels()["app.kubernetes.io/component"] == "affinity-assistant"
+	return u.GetLabels()[wellknown.ComponentLabel] == wellknown.AffinityAssistant
 }
 
 // volume keeps a PersistentVolume, as one of the class's simulated driver.

@@ -11,22 +11,20 @@ import (
 	"simctl.dev/simctl/sim/internal/tree"
 	"simctl.dev/simctl/sim/releases"
 	"simctl.dev/simctl/sim/scenario"
+	"simctl.dev/simctl/sim/wellknown"
 )
 
 // Objects of Tekton's own installation.
 const (
-	controllerName = "tekton-pipelines-controller"
-	featureFlags   = "feature-flags"
-	configDefaults = "config-defaults"
-	pipelinesInfo  = "pipelines-info"
-	absent         = "absent"
+	pipelinesInfo = "pipelines-info"
+	absent        = "absent"
 	// misspelt is a key of feature-flags that releases around 0.47 ship and none
 	// reads.
 	misspelt = "enforce-nonfalsifiablity"
 )
 
 // tektonNamespaces are those in which Tekton is usually installed.
-var tektonNamespaces = []string{"openshift-pipelines", "tekton-pipelines"}
+var tektonNamespaces = []string{wellknown.OpenShiftPipelinesNamespace, wellknown.TektonNamespace}
 
 // tekton finds the release and its configuration.
 func (c *converter) tekton() {
@@ -40,7 +38,7 @@ func (c *converter) tekton() {
 	}
 	// A dump may be of an installation elsewhere.
 	for _, u := range c.ix["Deployment.apps"] {
-		if u.GetName() == controllerName && !slices.Contains(namespaces, u.GetNamespace()) {
+		if u.GetName() == wellknown.TektonController && !slices.Contains(namespaces, u.GetNamespace()) {
 			namespaces = append(namespaces, u.GetNamespace())
 		}
 	}
@@ -61,9 +59,9 @@ func (c *converter) tekton() {
 		}
 		return nil
 	}
-	c.s.Tekton.Flags = c.settings(find(featureFlags), config, featureFlags)
-	c.s.Tekton.Defaults = c.settings(find(configDefaults), config, configDefaults)
-	if find(featureFlags) != nil {
+	c.s.Tekton.Flags = c.settings(find(wellknown.FeatureFlags), config, wellknown.FeatureFlags)
+	c.s.Tekton.Defaults = c.settings(find(wellknown.ConfigDefaults), config, wellknown.ConfigDefaults)
+	if find(wellknown.FeatureFlags) != nil {
 		// The two whose absence decides where pods go.
 		for _, k := range []string{"coschedule", "disable-affinity-assistant"} {
 			if _, ok := c.s.Tekton.Flags[k]; !ok {
@@ -92,7 +90,7 @@ func (c *converter) settings(cm, config *unstructured.Unstructured, name string)
 	c.note("tekton", "ConfigMap %s was not read: the settings are those of the TektonConfig", name)
 	known := scenario.FeatureFlags
 	for k, v := range tree.Map(config.Object, "spec", "pipeline") {
-		if (name == featureFlags) != slices.Contains(known, k) || (name == configDefaults) != strings.HasPrefix(k, "default-") {
+		if (name == wellknown.FeatureFlags) != slices.Contains(known, k) || (name == wellknown.ConfigDefaults) != strings.HasPrefix(k, "default-") {
 			continue
 		}
 		switch v.(type) {
@@ -120,16 +118,16 @@ func (c *converter) release(config *unstructured.Unstructured, namespaces []stri
 		return err == nil
 	}
 	for _, ns := range namespaces {
-		if d := c.ix.get("Deployment.apps", ns, controllerName); d != nil {
+		if d := c.ix.get("Deployment.apps", ns, wellknown.TektonController); d != nil {
 			for _, l := range []string{"pipeline.tekton.dev/release", "app.kubernetes.io/version", "version"} {
 				if parse(d.GetLabels()[l]) {
-					return version, fmt.Sprintf("the label %s of Deployment %s", l, controllerName)
+					return version, fmt.Sprintf("the label %s of Deployment %s", l, wellknown.TektonController)
 				}
 			}
 			for _, ctr := range tree.List(d.Object, "spec", "template", "spec", "containers") {
 				image, _, _ := strings.Cut(tree.Text(ctr, "image"), "@")
 				if i := strings.LastIndex(image, ":"); i > strings.LastIndex(image, "/") && parse(image[i+1:]) {
-					return version, fmt.Sprintf("the image of Deployment %s", controllerName)
+					return version, fmt.Sprintf("the image of Deployment %s", wellknown.TektonController)
 				}
 			}
 		}

@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"simctl.dev/simctl/sim/internal/tree"
+	"simctl.dev/simctl/sim/wellknown"
 )
 
 // workload keeps the runs to replay with all that they need, and what stands in
@@ -87,7 +88,7 @@ func pipelineOf(run *unstructured.Unstructured) string {
 	if name := tree.Text(run.Object, "spec", "pipelineRef", "name"); name != "" {
 		return name
 	}
-	if name := run.GetLabels()["tekton.dev/pipeline"]; name != "" && name != run.GetName() {
+	if name := run.GetLabels()[wellknown.PipelineLabel]; name != "" && name != run.GetName() {
 		return name
 	}
 	if g := run.GetGenerateName(); g != "" {
@@ -224,12 +225,12 @@ func (c *converter) taskSpecOf(run *unstructured.Unstructured, task string) map[
 	var found map[string]any
 	for _, tr := range c.ix.in("TaskRun.tekton.dev", c.o.Namespace) {
 		l := tr.GetLabels()
-		if l["tekton.dev/pipelineTask"] != task || l["tekton.dev/pipeline"] != run.GetLabels()["tekton.dev/pipeline"] && l["tekton.dev/pipelineRun"] != run.GetName() {
+		if l[wellknown.PipelineTaskLabel] != task || l[wellknown.PipelineLabel] != run.GetLabels()[wellknown.PipelineLabel] && l[wellknown.PipelineRunLabel] != run.GetName() {
 			continue
 		}
 		if spec := tree.Map(tr.DeepCopy().Object, "status", "taskSpec"); spec != nil {
 			found = spec
-			if l["tekton.dev/pipelineRun"] == run.GetName() {
+			if l[wellknown.PipelineRunLabel] == run.GetName() {
 				break
 			}
 		}

@@ -35,6 +35,7 @@ import (
 	quotainstall "k8s.io/kubernetes/pkg/quota/v1/install"
 
 	"simctl.dev/simctl/sim/clock"
+	"simctl.dev/simctl/sim/wellknown"
 )
 
 // The controllers' names: the ServiceAccounts in kube-system whose rights
@@ -44,9 +45,9 @@ const (
 	ReplicaSet      = "replicaset-controller"
 	DaemonSet       = "daemon-set-controller"
 	EphemeralVolume = "ephemeral-volume-controller"
-	StatefulSet     = "statefulset-controller"
-	VolumeBinder    = "persistent-volume-binder"
-	AttachDetach    = "attachdetach-controller"
+	StatefulSet     = wellknown.StatefulSets
+	VolumeBinder    = wellknown.VolumeBinder
+	AttachDetach    = wellknown.AttachDetach
 	PVCProtection   = "pvc-protection-controller"
 	PVProtection    = "pv-protection-controller"
 	GarbageCollect  = "generic-garbage-collector"

@@ -32,6 +32,7 @@ import (
 	"simctl.dev/simctl/sim/history"
 	"simctl.dev/simctl/sim/scenario"
 	"simctl.dev/simctl/sim/storage"
+	"simctl.dev/simctl/sim/wellknown"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -358,8 +359,8 @@ func (s *podSpec) object() *corev1.Pod {
 		p.Spec.Containers = []corev1.Container{{Name: "affinity-assistant", Image: "nop-image"}}
 		return p
 	}
-	p.Labels[labelPipelineRun], p.Labels[labelPipelineTask] = s.Run, s.Task
-	p.Labels[labelTaskRun] = s.Run + "-" + s.Task
+	p.Labels[wellknown.PipelineRunLabel], p.Labels[wellknown.PipelineTaskLabel] = s.Run, s.Task
+	p.Labels[wellknown.TaskRunLabel] = s.Run + "-" + s.Task
 	p.Spec.InitContainers = []corev1.Container{{Name: "prepare", Image: "entrypoint-image"}}
 	for i, st := range s.Steps {
 		wait := []string{"-wait_file", "/tekton/downward/ready", "-wait_file_content"}
@@ -492,7 +493,7 @@ func (c *cluster) tekton() bool {
 	pods, err := c.client.CoreV1().Pods("ns").List(c.ctx, metav1.ListOptions{})
 	must(c.t, err)
 	for _, p := range pods.Items {
-		if p.Status.Phase == corev1.PodRunning && p.Labels[labelTaskRun] != "" && p.Annotations[readyAnnotation] == "" {
+		if p.Status.Phase == corev1.PodRunning && p.Labels[wellknown.TaskRunLabel] != "" && p.Annotations[readyAnnotation] == "" {
 			c.changePod(p.Name, func(p *corev1.Pod) { p.Annotations[readyAnnotation] = readyValue })
 			return true
 		}

@@ -9,17 +9,10 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"simctl.dev/simctl/sim/internal/work"
+	"simctl.dev/simctl/sim/wellknown"
 )
 
 // Labels that Tekton puts on the pods of TaskRuns.
-const (
-	labelPipelineRun  = "tekton.dev/pipelineRun"
-	labelPipelineTask = "tekton.dev/pipelineTask"
-	labelTaskRun      = "tekton.dev/taskRun"
-	labelTask         = "tekton.dev/task"
-	labelClusterTask  = "tekton.dev/clusterTask"
-)
-
 var (
 	// retrySuffix ends the name of a retry's pod (Build in pkg/pod/pod.go of
 	// Tekton).
@@ -64,19 +57,19 @@ func numbered(name string, i int) string {
 }
 
 func (ids identities) of(p *corev1.Pod) identity {
-	taskRun := p.Labels[labelTaskRun]
+	taskRun := p.Labels[wellknown.TaskRunLabel]
 	if taskRun == "" {
 		return identity{key: ids.other(p), attempt: 1}
 	}
-	id := identity{task: p.Labels[labelPipelineTask], attempt: 1}
-	run := p.Labels[labelPipelineRun]
+	id := identity{task: p.Labels[wellknown.PipelineTaskLabel], attempt: 1}
+	run := p.Labels[wellknown.PipelineRunLabel]
 	matrix := ""
 	if id.task != "" && !strings.HasSuffix(taskRun, "-"+id.task) {
 		if m := matrixSuffix.FindStringSubmatch(taskRun); m != nil {
 			matrix = "-" + m[1]
 		}
 	}
-	for _, l := range []string{labelPipelineTask, labelTask, labelClusterTask} {
+	for _, l := range []string{wellknown.PipelineTaskLabel, wellknown.TaskLabel, wellknown.ClusterTaskLabel} {
 		if v := p.Labels[l]; v != "" {
 			id.models = append(id.models, v)
 			if id.task == "" {
@@ -103,7 +96,7 @@ func (ids identities) of(p *corev1.Pod) identity {
 // other names a pod that is no TaskRun's. An affinity assistant carries its
 // run's label; two of one run differ in their claims.
 func (ids identities) other(p *corev1.Pod) string {
-	run := p.Labels[labelPipelineRun]
+	run := p.Labels[wellknown.PipelineRunLabel]
 	if run == "" {
 		return ids.run(p.Namespace, p.Name)
 	}

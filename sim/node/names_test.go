@@ -5,11 +5,13 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"simctl.dev/simctl/sim/wellknown"
 )
 
 func TestIdentities(t *testing.T) {
 	labels := func(run, pipelineTask, taskRun string) map[string]string {
-		return map[string]string{labelPipelineRun: run, labelPipelineTask: pipelineTask, labelTaskRun: taskRun, labelTask: "buildah"}
+		return map[string]string{wellknown.PipelineRunLabel: run, wellknown.PipelineTaskLabel: pipelineTask, wellknown.TaskRunLabel: taskRun, wellknown.TaskLabel: "buildah"}
 	}
 	assistant := func(claim string) corev1.PodSpec {
 		return corev1.PodSpec{Volumes: []corev1.Volume{{VolumeSource: corev1.VolumeSource{
@@ -30,9 +32,9 @@ func TestIdentities(t *testing.T) {
 		{"nightly-zzzzz-build-pod", labels("nightly-zzzzz", "build", "nightly-zzzzz-build"), corev1.PodSpec{}, "ns/nightly#2/build/1", "build", 1},
 		{"nightly-qncl8-test-1-pod", labels("nightly-qncl8", "test", "nightly-qncl8-test-1"), corev1.PodSpec{}, "ns/nightly/test-1/1", "test", 1},
 		{"nightly-qncl8-test-1-pod", labels("nightly-qncl8", "test-1", "nightly-qncl8-test-1"), corev1.PodSpec{}, "ns/nightly/test-1/1", "test-1", 1},
-		{"alone-pod", map[string]string{labelTaskRun: "alone"}, corev1.PodSpec{}, "ns/alone/alone/1", "alone", 1},
-		{"affinity-assistant-607af64060-0", map[string]string{labelPipelineRun: "nightly-qncl8"}, assistant("shared"), "ns/nightly/affinity-assistant-0/shared", "", 1},
-		{"affinity-assistant-1111111111-0", map[string]string{labelPipelineRun: "nightly-qncl8"}, assistant("pvc-0123456789"), "ns/nightly/affinity-assistant-0/pvc", "", 1},
+		{"alone-pod", map[string]string{wellknown.TaskRunLabel: "alone"}, corev1.PodSpec{}, "ns/alone/alone/1", "alone", 1},
+		{"affinity-assistant-607af64060-0", map[string]string{wellknown.PipelineRunLabel: "nightly-qncl8"}, assistant("shared"), "ns/nightly/affinity-assistant-0/shared", "", 1},
+		{"affinity-assistant-1111111111-0", map[string]string{wellknown.PipelineRunLabel: "nightly-qncl8"}, assistant("pvc-0123456789"), "ns/nightly/affinity-assistant-0/pvc", "", 1},
 		{"web", nil, corev1.PodSpec{}, "ns/web", "", 1},
 	} {
 		got := ids.of(&corev1.Pod{ObjectMeta: metav1.ObjectMeta{Namespace: "ns", Name: tc.pod, Labels: tc.labels}, Spec: tc.spec})

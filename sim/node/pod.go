@@ -21,6 +21,7 @@ import (
 	"simctl.dev/simctl/sim/history"
 	"simctl.dev/simctl/sim/internal/work"
 	"simctl.dev/simctl/sim/scenario"
+	"simctl.dev/simctl/sim/wellknown"
 )
 
 // stage is how far a pod has come on its node.
@@ -132,7 +133,7 @@ func (k *Kubelets) newPod(obj *corev1.Pod) *pod {
 	for i := range obj.Spec.Containers {
 		c := newContainer(&obj.Spec.Containers[i])
 		p.containers = append(p.containers, c)
-		if c.step != "" && obj.Labels[labelTaskRun] != "" {
+		if c.step != "" && obj.Labels[wellknown.TaskRunLabel] != "" {
 			p.steps = append(p.steps, c)
 		}
 	}

@@ -20,6 +20,7 @@ import (
 
 	"simctl.dev/simctl/sim/history"
 	"simctl.dev/simctl/sim/internal/resultref"
+	"simctl.dev/simctl/sim/wellknown"
 )
 
 // resultType is a declared result.
@@ -111,7 +112,7 @@ type pipelineSpec struct {
 // pipelineOf reads the Pipeline of a pod's run; it is empty if there is none.
 func (k *Kubelets) pipelineOf(ctx context.Context, p *pod) pipelineSpec {
 	var out pipelineSpec
-	run := k.ownerOf(ctx, p, "pipelineruns", labelPipelineRun)
+	run := k.ownerOf(ctx, p, "pipelineruns", wellknown.PipelineRunLabel)
 	if run == nil {
 		return out
 	}
@@ -289,7 +290,7 @@ func (k *Kubelets) declaration(ctx context.Context, p *pod) *declared {
 		return p.declared
 	}
 	p.declared = &declared{results: map[string]resultType{}, mountPaths: map[string]string{}, madeUp: map[string]string{}}
-	tr := k.ownerOf(ctx, p, "taskruns", labelTaskRun)
+	tr := k.ownerOf(ctx, p, "taskruns", wellknown.TaskRunLabel)
 	if tr == nil {
 		return p.declared
 	}

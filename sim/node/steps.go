@@ -21,6 +21,7 @@ import (
 	"simctl.dev/simctl/sim/history"
 	"simctl.dev/simctl/sim/scenario"
 	"simctl.dev/simctl/sim/storage"
+	"simctl.dev/simctl/sim/wellknown"
 )
 
 // What Tekton's controller and entrypoint agree on (pkg/pod/entrypoint.go,
@@ -122,7 +123,7 @@ func (c *container) end(now time.Time, exit int32, reason, message string) {
 // internalContainer says whether Tekton made the container for itself.
 func internalContainer(name string) bool {
 	switch name {
-	case "prepare", "place-scripts", "working-dir-initializer", "affinity-assistant", resultsSidecar, "place-tools", "create-dir":
+	case "prepare", "place-scripts", "working-dir-initializer", wellknown.AffinityAssistant, resultsSidecar, "place-tools", "create-dir":
 		return true
 	}
 	return false

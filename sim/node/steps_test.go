@@ -17,6 +17,7 @@ import (
 
 	"simctl.dev/simctl/sim/history"
 	"simctl.dev/simctl/sim/scenario"
+	"simctl.dev/simctl/sim/wellknown"
 )
 
 // TestParseArgs: arguments as releases of Tekton write them; what follows "--"
@@ -96,7 +97,7 @@ func TestDeclaration(t *testing.T) {
 	}}
 	log := history.NewLog(func() float64 { return 0 }, nil)
 	k.o.Recorder = log
-	p := &pod{namespace: "ns", m: &machine{name: "worker-0"}, labels: map[string]string{labelTaskRun: "tr", labelPipelineRun: "pr"}, identity: identity{key: "ns/run/task/1", task: "task", models: []string{"task"}}}
+	p := &pod{namespace: "ns", m: &machine{name: "worker-0"}, labels: map[string]string{wellknown.TaskRunLabel: "tr", wellknown.PipelineRunLabel: "pr"}, identity: identity{key: "ns/run/task/1", task: "task", models: []string{"task"}}}
 	for name, want := range map[string]string{
 		"list": `["task-list"]`, "longer": `["task-longer","task-longer-1"]`, "pair": `{"x":"task-x","y":"task-y"}`, "url": "https://registry.example.com/task", "flag": "yes", "unknown": "task-unknown",
 		"given": "text", "number": "7", "array": `["a","b"]`,

@@ -18,6 +18,7 @@ import (
 
 	"simctl.dev/simctl/sim/clock"
 	"simctl.dev/simctl/sim/internal/work"
+	"simctl.dev/simctl/sim/wellknown"
 )
 
 // lastAppliedAnnotation holds what the operator last rendered into a ConfigMap.
@@ -107,10 +108,10 @@ func (op *Operator) Reconcile(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := op.apply(ctx, featureFlags, flags); err != nil {
+	if err := op.apply(ctx, wellknown.FeatureFlags, flags); err != nil {
 		return err
 	}
-	return op.apply(ctx, configDefaults, defaults)
+	return op.apply(ctx, wellknown.ConfigDefaults, defaults)
 }
 
 // apply writes what was rendered, if it is not what was rendered the last time. A

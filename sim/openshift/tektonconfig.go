@@ -12,6 +12,8 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/version"
+
+	"simctl.dev/simctl/sim/wellknown"
 )
 
 // The TektonConfig resource, of which a cluster has one.
@@ -21,11 +23,6 @@ var tektonConfigResource = schema.GroupVersionResource{Group: "operator.tekton.d
 const TektonConfigName = "config"
 
 // The ConfigMaps that the operator renders here.
-const (
-	featureFlags   = "feature-flags"
-	configDefaults = "config-defaults"
-)
-
 // absent is a scenario's word for a flag that is not set.
 const absent = "absent"
 
@@ -108,7 +105,7 @@ func TektonConfig(namespace string, flags, defaults map[string]string) (*unstruc
 		configMap string
 		fields    map[string]kind
 		values    map[string]string
-	}{{featureFlags, flagFields, flags}, {configDefaults, defaultFields, defaults}} {
+	}{{wellknown.FeatureFlags, flagFields, flags}, {wellknown.ConfigDefaults, defaultFields, defaults}} {
 		data := map[string]any{}
 		for key, value := range m.values {
 			k, known := m.fields[key]
@@ -222,7 +219,7 @@ func RenderFeatureFlags(r OperatorRelease, spec map[string]any, base map[string]
 	} else if !slices.Contains(coscheduleValues, c) {
 		return nil, fmt.Errorf("TektonConfig: invalid value: %s: spec.pipeline.coschedule: want one of %s", c, strings.Join(coscheduleValues, ", "))
 	}
-	return render(featureFlags, flagFields, spec, base)
+	return render(wellknown.FeatureFlags, flagFields, spec, base)
 }
 
 // RenderDefaults gives the data of the config-defaults ConfigMap likewise. On
@@ -235,7 +232,7 @@ func RenderDefaults(r OperatorRelease, spec map[string]any, base map[string]stri
 		}
 		spec["default-service-account"] = pipelineAccount
 	}
-	return render(configDefaults, defaultFields, spec, base)
+	return render(wellknown.ConfigDefaults, defaultFields, spec, base)
 }
 
 // Installed gives the data of a release's ConfigMap as OpenShift Pipelines installs
@@ -243,9 +240,9 @@ func RenderDefaults(r OperatorRelease, spec map[string]any, base map[string]stri
 // the operator does not render here stay as they are.
 func (r OperatorRelease) Installed(configMap string, base map[string]string) (map[string]string, error) {
 	switch configMap {
-	case featureFlags:
+	case wellknown.FeatureFlags:
 		return RenderFeatureFlags(r, nil, base)
-	case configDefaults:
+	case wellknown.ConfigDefaults:
 		return RenderDefaults(r, nil, base)
 	}
 	return base, nil

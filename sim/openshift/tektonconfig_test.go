@@ -16,6 +16,7 @@ import (
 	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 
 	"simctl.dev/simctl/sim/clock"
+	"simctl.dev/simctl/sim/wellknown"
 )
 
 func TestRenderFeatureFlags(t *testing.T) {
@@ -139,11 +140,11 @@ func TestInstalled(t *testing.T) {
 		tekton, configMap string
 		base, want        map[string]string
 	}{
-		{"0.68.1", featureFlags, map[string]string{"disable-affinity-assistant": "false", "coschedule": "workspaces"},
+		{"0.68.1", wellknown.FeatureFlags, map[string]string{"disable-affinity-assistant": "false", "coschedule": "workspaces"},
 			map[string]string{"disable-affinity-assistant": "true", "coschedule": "workspaces", "enable-custom-tasks": "true"}},
-		{"1.6.1", featureFlags, nil, map[string]string{"disable-affinity-assistant": "true", "coschedule": "workspaces", "enable-custom-tasks": "true"}},
-		{"1.15.0", featureFlags, nil, map[string]string{"coschedule": "workspaces", "enable-custom-tasks": "true"}},
-		{"1.15.0", configDefaults, map[string]string{"_example": "x"}, map[string]string{"_example": "x", "default-service-account": "pipeline"}},
+		{"1.6.1", wellknown.FeatureFlags, nil, map[string]string{"disable-affinity-assistant": "true", "coschedule": "workspaces", "enable-custom-tasks": "true"}},
+		{"1.15.0", wellknown.FeatureFlags, nil, map[string]string{"coschedule": "workspaces", "enable-custom-tasks": "true"}},
+		{"1.15.0", wellknown.ConfigDefaults, map[string]string{"_example": "x"}, map[string]string{"_example": "x", "default-service-account": "pipeline"}},
 		{"1.15.0", "config-events", map[string]string{"formats": "tektonv1"}, map[string]string{"formats": "tektonv1"}},
 	} {
 		got, err := OperatorRelease{Tekton: c.tekton, OpenShift: true}.Installed(c.configMap, c.base)
@@ -191,7 +192,7 @@ func TestOperator(t *testing.T) {
 	})
 
 	// A change by hand stays while the TektonConfig renders to the same.
-	cm, err := configMaps.Get(t.Context(), featureFlags, metav1.GetOptions{})
+	cm, err := configMaps.Get(t.Context(), wellknown.FeatureFlags, metav1.GetOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -238,7 +239,7 @@ func step(t *testing.T, clk *clock.Clock) {
 
 func expect(t *testing.T, configMaps corev1client.ConfigMapInterface, want map[string]string) {
 	t.Helper()
-	cm, err := configMaps.Get(t.Context(), featureFlags, metav1.GetOptions{})
+	cm, err := configMaps.Get(t.Context(), wellknown.FeatureFlags, metav1.GetOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

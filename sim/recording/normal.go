@@ -5,6 +5,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"simctl.dev/simctl/sim/wellknown"
 )
 
 // normal is a recording without what is chance.
@@ -43,7 +45,7 @@ type work struct{ pipelineRun, taskRun, task string }
 func workOf(object map[string]any) work {
 	labels, _ := field(object, "metadata", "labels").(map[string]any)
 	name := text(object, "metadata", "name")
-	w := work{text(labels, "tekton.dev/pipelineRun"), text(labels, "tekton.dev/taskRun"), text(labels, "tekton.dev/task")}
+	w := work{text(labels, wellknown.PipelineRunLabel), text(labels, wellknown.TaskRunLabel), text(labels, wellknown.TaskLabel)}
 	switch text(object, "kind") {
 	case "PipelineRun":
 		w.pipelineRun = name

@@ -3,6 +3,8 @@ package scenario
 import (
 	"fmt"
 	"slices"
+
+	"simctl.dev/simctl/sim/wellknown"
 )
 
 // APIErrors is a fault of the API server that one client meets, as behind a load balancer
@@ -17,7 +19,7 @@ type APIErrors struct {
 }
 
 // Clients are the clients that APIErrors can be about: the controllers that try again.
-var Clients = []string{"tekton-pipelines-controller", "kube-scheduler", "statefulset-controller", "persistent-volume-binder", "attachdetach-controller"}
+var Clients = []string{wellknown.TektonController, wellknown.KubeScheduler, wellknown.StatefulSets, wellknown.VolumeBinder, wellknown.AttachDetach}
 
 // apiErrorCodes are those with which the API server says that it is its own fault.
 var apiErrorCodes = []int{500, 503, 504}

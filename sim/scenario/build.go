@@ -10,6 +10,7 @@ import (
 
 	"simctl.dev/simctl/sim/internal/resolver"
 	"simctl.dev/simctl/sim/internal/tree"
+	"simctl.dev/simctl/sim/wellknown"
 )
 
 // DefaultNamespace is where objects without a namespace go if the scenario
@@ -17,7 +18,7 @@ import (
 const DefaultNamespace = "default"
 
 // tektonNamespaces are where Tekton's own ConfigMaps stand.
-var tektonNamespaces = []string{"tekton-pipelines", "openshift-pipelines"}
+var tektonNamespaces = []string{wellknown.TektonNamespace, wellknown.OpenShiftPipelinesNamespace}
 
 // creationOrder gives the kinds that must exist before others; kinds not named
 // come after the first group and before Tekton's.
@@ -367,7 +368,7 @@ func (w *world) settings(claimed map[string]bool) {
 		switch {
 		case o.kind() == "TektonConfig":
 			w.problem(o.problem(nil, "TektonConfig %s is not applied; write its keys into tekton.flags and tekton.defaults, with via: TektonConfig", o.name()))
-		case o.kind() == "ConfigMap" && (o.name() == "feature-flags" || o.name() == "config-defaults") && slices.Contains(tektonNamespaces, o.namespace()):
+		case o.kind() == "ConfigMap" && (o.name() == wellknown.FeatureFlags || o.name() == wellknown.ConfigDefaults) && slices.Contains(tektonNamespaces, o.namespace()):
 			w.problem(o.problem(nil, "ConfigMap %s of Tekton is not applied; write its keys into tekton.flags or tekton.defaults", o.name()))
 		}
 	}

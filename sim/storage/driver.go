@@ -27,6 +27,7 @@ import (
 	"simctl.dev/simctl/sim/history"
 	"simctl.dev/simctl/sim/internal/work"
 	"simctl.dev/simctl/sim/scenario"
+	"simctl.dev/simctl/sim/wellknown"
 )
 
 // DriverSuffix ends the name of every simulated CSI driver; the StorageClass's
@@ -390,7 +391,7 @@ func claimName(claim *corev1.PersistentVolumeClaim) string {
 	name := claim.Namespace + "/"
 	// A StatefulSet gives its claims the labels it selects by; those of an
 	// affinity assistant name the run.
-	if run := claim.Labels["tekton.dev/pipelineRun"]; run != "" {
+	if run := claim.Labels[wellknown.PipelineRunLabel]; run != "" {
 		name += work.StableName(run) + "/"
 	}
 	for _, o := range claim.OwnerReferences {

@@ -23,6 +23,7 @@ import (
 
 	"simctl.dev/simctl/sim/clock"
 	"simctl.dev/simctl/sim/history"
+	"simctl.dev/simctl/sim/wellknown"
 )
 
 // ControllerOptions for Start.
@@ -239,7 +240,7 @@ func start(ctx context.Context, b *Build, o ControllerOptions) (*Controller, err
 func environment(upstream map[string]string, namespace string) map[string]string {
 	env := map[string]string{
 		// Needed by old releases even if nobody reads metrics.
-		"METRICS_DOMAIN": "tekton.dev/pipeline",
+		"METRICS_DOMAIN": wellknown.PipelineLabel,
 		// It keeps little and makes much garbage: to collect that less often costs
 		// some 50 MB and saves a tenth of its time.
 		"GOGC": "400",
@@ -312,7 +313,7 @@ func (c *Controller) run(cmd *exec.Cmd, logs *os.File, started chan<- error) {
 }
 
 func (c *Controller) fact(name string, data history.Tekton) {
-	c.log.record(history.NewFact(actor, history.Ref{Kind: "Deployment", Name: actor}, name, data))
+	c.log.record(history.NewFact(wellknown.TektonController, history.Ref{Kind: "Deployment", Name: wellknown.TektonController}, name, data))
 }
 
 // SetRecorder has what follows recorded by r, or by nobody if it is nil.
@@ -459,7 +460,7 @@ func (c *Controller) schedule() {
 		key, at := d.wireKey, time.Unix(0, d.At)
 		switch {
 		case d.Reason == reasonBusy && d.Attempt == 1:
-			c.log.record(history.NewFact(actor, key.object(), history.FactBusy, history.Busy{Controller: key.Controller}))
+			c.log.record(history.NewFact(wellknown.TektonController, key.object(), history.FactBusy, history.Busy{Controller: key.Controller}))
 		case d.Reason == reasonLease:
 			at = c.nextLook(d)
 		}
@@ -510,7 +511,7 @@ func (c *Controller) nextLook(d wireDelay) time.Time {
 }
 
 func (c *Controller) leaseFact(name string, data history.Lease) {
-	c.log.record(history.NewFact(actor, history.Ref{Kind: "Deployment", Name: actor}, name, data))
+	c.log.record(history.NewFact(wellknown.TektonController, history.Ref{Kind: "Deployment", Name: wellknown.TektonController}, name, data))
 }
 
 // Leads says whether the controller acts: it has the leases of all its reconcilers.

@@ -12,10 +12,8 @@ import (
 	"unsafe"
 
 	"simctl.dev/simctl/sim/history"
+	"simctl.dev/simctl/sim/wellknown"
 )
-
-// actor is the controller's name in histories.
-const actor = "tekton-pipelines-controller"
 
 // noise starts messages that say nothing about the runs.
 var noise = []string{
@@ -153,7 +151,7 @@ func (l *logReader) take(text string) {
 		return
 	}
 	l.recorder.Record(history.Entry{
-		Kind: history.KindLog, Actor: actor, Object: line.object(),
+		Kind: history.KindLog, Actor: wellknown.TektonController, Object: line.object(),
 		Reason: line.Severity, Message: line.Message,
 	})
 }

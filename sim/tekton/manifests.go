@@ -18,13 +18,12 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	utilyaml "k8s.io/apimachinery/pkg/util/yaml"
+
+	"simctl.dev/simctl/sim/wellknown"
 )
 
-// upstreamNamespace is where upstream's manifests put everything.
-const upstreamNamespace = "tekton-pipelines"
-
 // ServiceAccount is the name of the ServiceAccount that the controller acts as.
-const ServiceAccount = "tekton-pipelines-controller"
+const ServiceAccount = wellknown.TektonController
 
 // CRDs gives the release's CustomResourceDefinitions. Conversion is None: the
 // release's webhook does not run, and every version of a kind is stored as it
@@ -104,7 +103,7 @@ func logEverything(data map[string]string) error {
 func (b *Build) RBAC(namespace string) ([]*unstructured.Unstructured, error) {
 	var out []*unstructured.Unstructured
 	err := b.each([]string{"200-*.yaml", "201-*.yaml"}, "", func(u *unstructured.Unstructured) error {
-		if u.GetNamespace() == upstreamNamespace {
+		if u.GetNamespace() == wellknown.TektonNamespace {
 			u.SetNamespace(namespace)
 		}
 		subjects, _, err := unstructured.NestedSlice(u.Object, "subjects")
@@ -112,7 +111,7 @@ func (b *Build) RBAC(namespace string) ([]*unstructured.Unstructured, error) {
 			return err
 		}
 		for _, s := range subjects {
-			if m, ok := s.(map[string]any); ok && m["namespace"] == upstreamNamespace {
+			if m, ok := s.(map[string]any); ok && m["namespace"] == wellknown.TektonNamespace {
 				m["namespace"] = namespace
 			}
 		}
@@ -135,7 +134,7 @@ func (b *Build) deployment() (args []string, env map[string]string, err error) {
 			return err
 		}
 		for _, c := range d.Spec.Template.Spec.Containers {
-			if c.Name != "tekton-pipelines-controller" {
+			if c.Name != wellknown.TektonController {
 				continue
 			}
 			found = true

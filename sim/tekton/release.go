@@ -5,13 +5,14 @@ import (
 
 	"simctl.dev/simctl/sim/internal/buildcache"
 	"simctl.dev/simctl/sim/releases"
+	"simctl.dev/simctl/sim/wellknown"
 )
 
 // BuiltIn is the version that is compiled into simctl; it is the one in go.mod.
 const BuiltIn = releases.BuiltIn
 
 // BuiltInName is the argv[0] under which simctl is the built-in controller.
-const BuiltInName = "tekton-pipelines-controller"
+const BuiltInName = wellknown.TektonController
 
 // Module is the Go module that releases are built from.
 const Module = "github.com/tektoncd/pipeline"

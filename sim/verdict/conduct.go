@@ -9,6 +9,7 @@ import (
 
 	"simctl.dev/simctl/sim/history"
 	"simctl.dev/simctl/sim/internal/resultref"
+	"simctl.dev/simctl/sim/wellknown"
 )
 
 // Conduct is what an outcome does not tell of a cell: what was refused, what was
@@ -342,8 +343,8 @@ func (t *timeline) notRun(run *pipelineRun, s *history.State) []NotRun {
 func hasRun(s *history.State, run *pipelineRun, task string) bool {
 	for _, kind := range []string{"TaskRun", "CustomRun", "Run", "PipelineRun"} {
 		for _, o := range s.All(kind) {
-			if o.Ref.Namespace == run.namespace && o.Text("metadata", "labels", labelPipelineRun) == run.name &&
-				o.Text("metadata", "labels", labelPipelineTask) == task {
+			if o.Ref.Namespace == run.namespace && o.Text("metadata", "labels", wellknown.PipelineRunLabel) == run.name &&
+				o.Text("metadata", "labels", wellknown.PipelineTaskLabel) == task {
 				return true
 			}
 		}
@@ -532,7 +533,7 @@ func claims(s *history.State) []Claim {
 			continue
 		}
 		for _, v := range spec.Spec.VolumeClaimTemplates {
-			sets[set.Ref.Namespace+"/"+v.Metadata.Name+"-"+set.Ref.Name+"-0"] = spec.ownedBy("PipelineRun", labelPipelineRun)
+			sets[set.Ref.Namespace+"/"+v.Metadata.Name+"-"+set.Ref.Name+"-0"] = spec.ownedBy("PipelineRun", wellknown.PipelineRunLabel)
 		}
 	}
 	var out []Claim
@@ -555,7 +556,7 @@ func claims(s *history.State) []Claim {
 
 // isAssistant says whether a StatefulSet or pod is an affinity assistant's.
 func isAssistant(o *history.Object) bool {
-	return o.Text("metadata", "labels", labelComponent) == assistantName
+	return o.Text("metadata", "labels", wellknown.ComponentLabel) == wellknown.AffinityAssistant
 }
 
 // left lists what runs that are over left behind: what nobody is taking away. A pod
@@ -568,7 +569,7 @@ func (t *timeline) left(s *history.State) []Left {
 		if !isAssistant(o) || going(o, s) || o.Decode(&m) != nil {
 			continue
 		}
-		if run := m.ownedBy("PipelineRun", labelPipelineRun); run != "" && t.over(o.Ref.Namespace, run, s) {
+		if run := m.ownedBy("PipelineRun", wellknown.PipelineRunLabel); run != "" && t.over(o.Ref.Namespace, run, s) {
 			out = append(out, Left{PipelineRun: o.Ref.Namespace + "/" + run, Object: o.Ref.String(), What: "the run is over, and Tekton does not delete it"})
 		}
 	}

@@ -14,6 +14,7 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 
 	"simctl.dev/simctl/sim/history"
+	"simctl.dev/simctl/sim/wellknown"
 )
 
 // The reasons of scheduler plugins that speak of other pods rather than of the
@@ -507,8 +508,8 @@ func assistantTerm(spec *corev1.Pod) (term *corev1.PodAffinityTerm, assistant st
 	}
 	terms := spec.Spec.Affinity.PodAffinity.RequiredDuringSchedulingIgnoredDuringExecution
 	for i := range terms {
-		if s := terms[i].LabelSelector; s != nil && s.MatchLabels[labelComponent] == assistantName {
-			return &terms[i], s.MatchLabels[labelInstance]
+		if s := terms[i].LabelSelector; s != nil && s.MatchLabels[wellknown.ComponentLabel] == wellknown.AffinityAssistant {
+			return &terms[i], s.MatchLabels[wellknown.InstanceLabel]
 		}
 	}
 	return nil, ""
@@ -672,7 +673,7 @@ func (x *explainer) missingSet(id int64, p *pod, assistant string, gone *history
 	}
 	var sets []string
 	for _, s := range x.s.List("StatefulSet") {
-		if s.Ref.Namespace == p.namespace && s.Text("metadata", "labels", labelPipelineRun) == x.run.name {
+		if s.Ref.Namespace == p.namespace && s.Text("metadata", "labels", wellknown.PipelineRunLabel) == x.run.name {
 			sets = append(sets, s.Ref.Name)
 		}
 	}
@@ -742,7 +743,7 @@ func (x *explainer) whyNoSet(assistant string) []Link {
 // in pkg/reconciler/pipelinerun of Tekton).
 func assistantOf(workspace, run string) string {
 	sum := sha256.Sum256([]byte(workspace + run))
-	return assistantName + "-" + hex.EncodeToString(sum[:])[:10]
+	return wellknown.AffinityAssistant + "-" + hex.EncodeToString(sum[:])[:10]
 }
 
 // affinityFlags are the keys of the ConfigMap feature-flags that decide about
@@ -752,7 +753,7 @@ var affinityFlags = []string{"coschedule", "disable-affinity-assistant"}
 // flags returns the ConfigMap feature-flags of a state; nil without one.
 func flags(s *history.State) *history.Object {
 	for _, o := range s.List("ConfigMap") {
-		if o.Ref.Name == "feature-flags" {
+		if o.Ref.Name == wellknown.FeatureFlags {
 			return o
 		}
 	}
@@ -984,7 +985,7 @@ func (x *explainer) repelled(id int64, p *pod, spec *corev1.Pod, nodes []history
 		evidence = compact(a.PodAntiAffinity.RequiredDuringSchedulingIgnoredDuringExecution)
 	}
 	found := false
-	for _, a := range x.matching(p.namespace, &metav1.LabelSelector{MatchLabels: map[string]string{labelComponent: assistantName}}) {
+	for _, a := range x.matching(p.namespace, &metav1.LabelSelector{MatchLabels: map[string]string{wellknown.ComponentLabel: wellknown.AffinityAssistant}}) {
 		if a == p || a.boundSeq == 0 || a.boundSeq >= x.before || !slices.ContainsFunc(nodes, func(n history.NodeRefusal) bool { return n.Node == a.node || n.Node == "" }) {
 			continue
 		}

@@ -11,6 +11,7 @@ import (
 
 	"simctl.dev/simctl/sim/history"
 	"simctl.dev/simctl/sim/internal/resolver"
+	"simctl.dev/simctl/sim/wellknown"
 )
 
 // ErrNoRun says that a history shows no PipelineRun, nor why there is none.
@@ -127,7 +128,7 @@ func RefusedConfig(e history.Entry) string {
 // tektonConfig says whether an object is Tekton's configuration: any of the ConfigMaps
 // in upstream's config folder, or what OpenShift's operator makes them of.
 func tektonConfig(o history.Ref) bool {
-	return o.Kind == "TektonConfig" || o.Kind == "ConfigMap" && (o.Name == "feature-flags" || strings.HasPrefix(o.Name, "config-"))
+	return o.Kind == "TektonConfig" || o.Kind == "ConfigMap" && (o.Name == wellknown.FeatureFlags || strings.HasPrefix(o.Name, "config-"))
 }
 
 // invalidConfig looks for a configuration that Tekton refuses.

@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 
 	"simctl.dev/simctl/sim/history"
+	"simctl.dev/simctl/sim/wellknown"
 )
 
 // templates are the places of a PipelineRun from which its TaskRuns' pods get fields:
@@ -70,7 +71,7 @@ func (x *explainer) fieldOrigin(p *pod, field string) []Link {
 		}
 	}
 	for _, o := range x.s.List("ConfigMap") {
-		if text := o.Text("data", "default-pod-template"); o.Ref.Name == "config-defaults" && strings.Contains(text, field) {
+		if text := o.Text("data", "default-pod-template"); o.Ref.Name == wellknown.ConfigDefaults && strings.Contains(text, field) {
 			return []Link{fromDefaultTemplate.link(o.Ref.String(), clip("default-pod-template: "+text), field)}
 		}
 	}
@@ -286,7 +287,7 @@ func awayTerms(raw json.RawMessage) int {
 	}
 	n := 0
 	for _, t := range a.PodAntiAffinity.RequiredDuringSchedulingIgnoredDuringExecution {
-		if t.LabelSelector != nil && t.LabelSelector.MatchLabels[labelComponent] == assistantName {
+		if t.LabelSelector != nil && t.LabelSelector.MatchLabels[wellknown.ComponentLabel] == wellknown.AffinityAssistant {
 			n++
 		}
 	}
@@ -355,10 +356,9 @@ func (x *explainer) rooms(nodes []string, reasons string) string {
 // assistantAnnotation says that the assistant which a TaskRun's pod has to be beside is
 // one that the run's author named.
 func (x *explainer) assistantAnnotation(assistant string) []Link {
-	const annotation = "pipeline.tekton.dev/affinity-assistant"
 	run := x.s.Live("PipelineRun", x.run.namespace, x.run.name)
-	if run == nil || run.Text("metadata", "annotations", annotation) != assistant {
+	if run == nil || run.Text("metadata", "annotations", wellknown.AssistantAnnotation) != assistant {
 		return nil
 	}
-	return []Link{fromAnnotation.link(x.run.object(), fmt.Sprintf("metadata.annotations: %s: %s", annotation, assistant), x.run.object())}
+	return []Link{fromAnnotation.link(x.run.object(), fmt.Sprintf("metadata.annotations: %s: %s", wellknown.AssistantAnnotation, assistant), x.run.object())}
 }

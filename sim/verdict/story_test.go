@@ -19,6 +19,7 @@ import (
 	"sigs.k8s.io/yaml"
 
 	"simctl.dev/simctl/sim/history"
+	"simctl.dev/simctl/sim/wellknown"
 )
 
 // TestStories judges the stories in testdata/stories and compares what is found with
@@ -545,7 +546,7 @@ func (h *teller) tellTask(w *words) error {
 	ref := refOf("TaskRun", name)
 	podless := w.after("without") == "pod"
 	err := h.write(tektonActor, history.VerbCreate, ref, fields{
-		"metadata": fields{"labels": fields{labelPipelineRun: run, labelPipelineTask: task}, "ownerReferences": owner("PipelineRun", run)},
+		"metadata": fields{"labels": fields{wellknown.PipelineRunLabel: run, wellknown.PipelineTaskLabel: task}, "ownerReferences": owner("PipelineRun", run)},
 		"spec":     fields{"taskRef": fields{"name": task}},
 	}, w.yaml)
 	if err != nil {
@@ -580,7 +581,7 @@ func (h *teller) tellPod(w *words) error {
 	if of != "" {
 		actor = tektonActor
 		parts = append(parts, fields{
-			"metadata": fields{"labels": fields{labelPipelineRun: run, labelPipelineTask: task, labelTaskRun: run + "-" + task}, "ownerReferences": owner("TaskRun", run+"-"+task)},
+			"metadata": fields{"labels": fields{wellknown.PipelineRunLabel: run, wellknown.PipelineTaskLabel: task, wellknown.TaskRunLabel: run + "-" + task}, "ownerReferences": owner("TaskRun", run+"-"+task)},
 			"spec":     fields{"containers": []fields{{"name": "step-main", "image": "main"}}},
 		})
 	}
@@ -604,7 +605,7 @@ func (h *teller) tellPod(w *words) error {
 }
 
 func assistantLabels(assistant string) fields {
-	return fields{labelComponent: assistantName, labelInstance: assistant}
+	return fields{wellknown.ComponentLabel: wellknown.AffinityAssistant, wellknown.InstanceLabel: assistant}
 }
 
 // tellAssistant makes the StatefulSet of an affinity assistant and its pod; with a node
@@ -613,7 +614,7 @@ func (h *teller) tellAssistant(w *words) error {
 	name, run, with, on := w.next(), w.after("of"), w.after("with"), w.after("on")
 	podless := w.after("without") == "pod"
 	labels := assistantLabels(name)
-	labels[labelPipelineRun] = run
+	labels[wellknown.PipelineRunLabel] = run
 	var volumes []fields
 	if with != "" {
 		volumes = []fields{{"name": "workspace-0", "persistentVolumeClaim": fields{"claimName": with}}}

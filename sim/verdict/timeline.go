@@ -10,18 +10,10 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"simctl.dev/simctl/sim/history"
+	"simctl.dev/simctl/sim/wellknown"
 )
 
 // The labels of Tekton that tie objects to runs.
-const (
-	labelPipelineRun  = "tekton.dev/pipelineRun"
-	labelPipelineTask = "tekton.dev/pipelineTask"
-	labelTaskRun      = "tekton.dev/taskRun"
-	labelComponent    = "app.kubernetes.io/component"
-	labelInstance     = "app.kubernetes.io/instance"
-	assistantName     = "affinity-assistant"
-)
-
 // pipelineRun is what a history says of one PipelineRun.
 type pipelineRun struct {
 	namespace, name string
@@ -411,8 +403,8 @@ func (t *timeline) taskRunWritten(e history.Entry, o *history.Object) error {
 		}
 		r = &taskRun{
 			namespace: e.Object.Namespace, name: e.Object.Name,
-			task: m.Metadata.Labels[labelPipelineTask], taskRef: o.Text("spec", "taskRef", "name"),
-			pipelineRun: m.ownedBy("PipelineRun", labelPipelineRun),
+			task: m.Metadata.Labels[wellknown.PipelineTaskLabel], taskRef: o.Text("spec", "taskRef", "name"),
+			pipelineRun: m.ownedBy("PipelineRun", wellknown.PipelineRunLabel),
 			created:     e.T, createdSeq: e.Seq, attempts: []float64{e.T},
 		}
 		if r.task == "" {
@@ -479,12 +471,12 @@ func (t *timeline) podWritten(e history.Entry, before, o *history.Object) error 
 		}
 		p = &pod{
 			namespace: e.Object.Namespace, name: e.Object.Name,
-			taskRun:     m.ownedBy("TaskRun", labelTaskRun),
-			pipelineRun: m.ownedBy("PipelineRun", labelPipelineRun),
+			taskRun:     m.ownedBy("TaskRun", wellknown.TaskRunLabel),
+			pipelineRun: m.ownedBy("PipelineRun", wellknown.PipelineRunLabel),
 			created:     e.T, createdSeq: e.Seq,
 		}
-		if m.Metadata.Labels[labelComponent] == assistantName {
-			p.assistant = m.Metadata.Labels[labelInstance]
+		if m.Metadata.Labels[wellknown.ComponentLabel] == wellknown.AffinityAssistant {
+			p.assistant = m.Metadata.Labels[wellknown.InstanceLabel]
 		}
 		t.pods = append(t.pods, p)
 		if r := t.taskRun(p.namespace, p.taskRun); r != nil {
@@ -560,12 +552,12 @@ func (t *timeline) refusal(e history.Entry) {
 		_ = json.Unmarshal(e.Body, &m)
 	}
 	if e.Object.Kind == "Pod" || e.Object.Kind == "pods" {
-		if r := t.taskRun(e.Object.Namespace, m.ownedBy("TaskRun", labelTaskRun)); r != nil {
+		if r := t.taskRun(e.Object.Namespace, m.ownedBy("TaskRun", wellknown.TaskRunLabel)); r != nil {
 			r.refused = append(r.refused, e)
 			return
 		}
 	}
-	if r := t.run(e.Object.Namespace, m.ownedBy("PipelineRun", labelPipelineRun)); r != nil {
+	if r := t.run(e.Object.Namespace, m.ownedBy("PipelineRun", wellknown.PipelineRunLabel)); r != nil {
 		r.refused = append(r.refused, e)
 	}
 }

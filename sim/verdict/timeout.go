@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"simctl.dev/simctl/sim/history"
+	"simctl.dev/simctl/sim/wellknown"
 )
 
 // timeOutWords are how Tekton says which time-out ended a run or a TaskRun: the whole,
@@ -87,7 +88,7 @@ func (t *timeline) taskTimeOut(run *pipelineRun, r *taskRun) []Link {
 		}
 		configured := "not set: 60"
 		for _, c := range t.lastState.List("ConfigMap") {
-			if v := c.Text("data", "default-timeout-minutes"); c.Ref.Name == "config-defaults" && v != "" {
+			if v := c.Text("data", "default-timeout-minutes"); c.Ref.Name == wellknown.ConfigDefaults && v != "" {
 				configured = v
 			}
 		}

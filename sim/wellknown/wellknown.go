@@ -1,0 +1,41 @@
+package wellknown
+
+// The labels with which Tekton ties objects to runs (pkg/apis/pipeline of Tekton).
+const (
+	PipelineRunLabel  = "tekton.dev/pipelineRun"
+	PipelineTaskLabel = "tekton.dev/pipelineTask"
+	PipelineLabel     = "tekton.dev/pipeline"
+	TaskRunLabel      = "tekton.dev/taskRun"
+	TaskLabel         = "tekton.dev/task"
+	ClusterTaskLabel  = "tekton.dev/clusterTask"
+)
+
+// What makes an affinity assistant known (pkg/reconciler/pipelinerun/affinity_assistant.go
+// of Tekton).
+const (
+	ComponentLabel = "app.kubernetes.io/component"
+	InstanceLabel  = "app.kubernetes.io/instance"
+	// AffinityAssistant is the value of ComponentLabel, and begins the names of
+	// assistants' StatefulSets.
+	AffinityAssistant = "affinity-assistant"
+	// AssistantAnnotation names the assistant beside which a TaskRun's pod has to run.
+	AssistantAnnotation = "pipeline.tekton.dev/affinity-assistant"
+)
+
+// Tekton's ConfigMaps, and the namespaces in which they are.
+const (
+	FeatureFlags   = "feature-flags"
+	ConfigDefaults = "config-defaults"
+
+	TektonNamespace             = "tekton-pipelines"
+	OpenShiftPipelinesNamespace = "openshift-pipelines"
+)
+
+// The clients that more than one package speaks of.
+const (
+	TektonController = "tekton-pipelines-controller"
+	KubeScheduler    = "kube-scheduler"
+	StatefulSets     = "statefulset-controller"
+	VolumeBinder     = "persistent-volume-binder"
+	AttachDetach     = "attachdetach-controller"
+)
