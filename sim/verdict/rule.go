@@ -17,9 +17,6 @@ type Rule struct {
 	Meaning string
 	// Remedies are the changes that are worth trying where this is the root.
 	Remedies []Remedy
-	// circle is the rule of a circle that this one closes as an edge of the wait-for
-	// graph; nil for what leads on in any circle.
-	circle *Rule
 }
 
 // Remedy is a kind of change that may mend a cause.

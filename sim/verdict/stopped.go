@@ -24,9 +24,10 @@ func (t *timeline) stopped(p *pod) []Link {
 	}
 	stop := t.entries[i]
 	at := fmt.Sprintf("deletion asked for by %s at %.0f s", stop.Actor, stop.T)
-	reason, message := "", ""
+	reason := ""
 	if s, err := t.state(p.stopSeq + 1); err == nil {
 		if o := s.Live("Pod", p.namespace, p.name); o != nil {
+			var message string
 			_, reason, message = condition(o, "DisruptionTarget")
 			if reason != "" {
 				at += "; DisruptionTarget: " + reason + ": " + message
