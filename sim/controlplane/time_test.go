@@ -13,17 +13,17 @@ import (
 // it by the virtual one when the API server hears of it.
 func TestWritesAreInVirtualTime(t *testing.T) {
 	virtual := time.Date(2100, 1, 1, 0, 0, 42, 500, time.UTC)
-	real := func(ago time.Duration) string { return time.Now().Add(-ago).UTC().Format(time.RFC3339) }
+	ofHost := func(ago time.Duration) string { return time.Now().Add(-ago).UTC().Format(time.RFC3339) }
 	condition := func(at string) string {
 		return fmt.Sprintf(`{"status":{"conditions":[{"type":"PodScheduled","lastTransitionTime":%q,"message":"m"}]}}`, at)
 	}
 	for name, c := range map[string]struct{ sent, want string }{
-		"of the host's clock":       {condition(real(0)), condition("2100-01-01T00:00:42Z")},
+		"of the host's clock":       {condition(ofHost(0)), condition("2100-01-01T00:00:42Z")},
 		"virtual":                   {condition("2100-01-01T00:00:07Z"), condition("2100-01-01T00:00:07Z")},
 		"from before the clock":     {condition("2020-01-01T00:00:00Z"), condition("2020-01-01T00:00:00Z")},
 		"none":                      {condition(""), condition("")},
-		"another time":              {`{"startTime":"` + real(0) + `"}`, `{"startTime":"` + real(0) + `"}`},
-		"several, with what is cut": {condition(real(0)) + condition("2100-01-01T00:00:07Z") + `{"lastTransitionTime":"`, condition("2100-01-01T00:00:42Z") + condition("2100-01-01T00:00:07Z") + `{"lastTransitionTime":"`},
+		"another time":              {`{"startTime":"` + ofHost(0) + `"}`, `{"startTime":"` + ofHost(0) + `"}`},
+		"several, with what is cut": {condition(ofHost(0)) + condition("2100-01-01T00:00:07Z") + `{"lastTransitionTime":"`, condition("2100-01-01T00:00:42Z") + condition("2100-01-01T00:00:07Z") + `{"lastTransitionTime":"`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var tap Tap

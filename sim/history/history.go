@@ -220,7 +220,8 @@ func Read(r io.Reader) ([]Entry, error) {
 	br := bufio.NewReader(r)
 	for n := 1; ; n++ {
 		line, err := br.ReadBytes('\n')
-		if err != nil && !errors.Is(err, io.EOF) {
+		last := errors.Is(err, io.EOF)
+		if err != nil && !last {
 			return entries, fmt.Errorf("reading history: %w", err)
 		}
 		if len(line) > 0 {
@@ -229,7 +230,7 @@ func Read(r io.Reader) ([]Entry, error) {
 				Entry
 			}
 			jerr := json.Unmarshal(line, &l)
-			if jerr != nil && err != nil {
+			if jerr != nil && last {
 				jerr = ErrTruncated
 			}
 			switch {
@@ -245,7 +246,7 @@ func Read(r io.Reader) ([]Entry, error) {
 				}
 			}
 		}
-		if err != nil {
+		if last {
 			return entries, nil
 		}
 	}

@@ -36,8 +36,6 @@ type Assistant struct {
 	Failed string `json:"failed,omitempty"`
 }
 
-// The labels of an affinity assistant, as in Tekton's
-// pkg/reconciler/pipelinerun/affinity_assistant.go.
 // Observe reads a history. The error says that it is not one.
 func Observe(entries []history.Entry) (Observed, error) {
 	o := Observed{events: happened(entries)}
