@@ -147,7 +147,7 @@ func TestQuotaTriedAgain(t *testing.T) {
 		if r.Values["time"] != "10m" {
 			continue
 		}
-		for _, words := range []string{"ResourceQuota compute leaves no room", "by: Pod default/three-", "Its time was up", `"pipeline":"10m0s"`} {
+		for _, words := range []string{"ResourceQuota compute leaves no room", "by: Pod default/three-", "The time of PipelineRun default/three as a whole is up", `"pipeline":"10m0s"`} {
 			if !strings.Contains(chain(r), words) {
 				t.Errorf("no %q in\n%s", words, chain(r))
 			}
