@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"maps"
 	"slices"
 	"strings"
@@ -285,12 +286,40 @@ func (k *Kubelets) machine(name string) *machine {
 	m := k.machines[name]
 	if m == nil {
 		m = &machine{
-			name: name, images: map[string]time.Time{}, volumes: map[string]*volumeUse{}, index: len(k.machines),
+			name: name, images: map[string]time.Time{}, volumes: map[string]*volumeUse{}, index: k.podNetwork(name),
 			statusPhase: k.statusPhase(name),
 		}
 		k.machines[name] = m
 	}
 	return m
+}
+
+// podNetworks is how many networks of pods there are, 10.128.0.0 to 10.255.249.0.
+const podNetworks = 128 * 250
+
+// podNetwork is the number of a node's network. It goes by the node's name and not by
+// which kubelet is heard of first; only where two names meet in one number does the later
+// one take the next.
+func (k *Kubelets) podNetwork(name string) int {
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(name))
+	n := int(h.Sum32() % podNetworks)
+	for range podNetworks {
+		if !k.hasNetwork(n) {
+			break
+		}
+		n = (n + 1) % podNetworks
+	}
+	return n
+}
+
+func (k *Kubelets) hasNetwork(n int) bool {
+	for _, m := range k.machines {
+		if m.index == n {
+			return true
+		}
+	}
+	return false
 }
 
 // lose has a node's machine go with the Node, as when a cloud takes it away: its
