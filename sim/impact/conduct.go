@@ -3,7 +3,6 @@ package impact
 import (
 	"fmt"
 	"slices"
-	"strings"
 
 	"simctl.dev/simctl/sim/verdict"
 )
@@ -39,11 +38,6 @@ type deed struct {
 	said string
 }
 
-// ofTheEnd begins the reasons with which Tekton says of the tasks to come that their run
-// stops, was cancelled or has no time left (SkippingReason in pkg/apis/pipeline/v1). That
-// is the outcome once more; of a finally task it is news, since it is there for that.
-const ofTheEnd = "PipelineRun "
-
 // deeds lists what a cell's conduct tells, and whether its runs end.
 func deeds(cell verdict.Cell) []deed {
 	c := cell.Conduct
@@ -65,7 +59,9 @@ func deeds(cell verdict.Cell) []deed {
 		add("refused "+r.Object, deed{come: r.Object + " is refused", gone: r.Object + " is no longer refused", absent: "it was taken", bad: true, said: r.Message})
 	}
 	for _, n := range c.NotRun {
-		if !n.Finally && strings.HasPrefix(n.Reason, ofTheEnd) {
+		if !n.Finally && verdict.OfTheEnd(n.Reason) {
+			// That is the outcome once more; of a finally task it is news, since it is
+			// there for that.
 			continue
 		}
 		task := "task " + n.Task

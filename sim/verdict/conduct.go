@@ -42,6 +42,11 @@ type Refused struct {
 // String returns a sentence.
 func (r Refused) String() string { return fmt.Sprintf("%s is refused: %s", r.Object, r.Message) }
 
+// OfTheEnd says whether the reason for which a task was not run is that its run stops,
+// was cancelled or has no time left, rather than the task's own (SkippingReason in
+// pkg/apis/pipeline/v1 of Tekton).
+func OfTheEnd(reason string) bool { return strings.HasPrefix(reason, "PipelineRun ") }
+
 // NotRun is a task of a pipeline that has no run.
 type NotRun struct {
 	// PipelineRun is NAMESPACE/NAME.
@@ -458,11 +463,10 @@ func (t *timeline) madeAgain() []MadeAgain {
 			if slices.ContainsFunc(t.remade, func(a remade) bool { return a.taskRun == r && a.seq > old.createdSeq && a.seq < p.createdSeq }) {
 				continue
 			}
-			at, found := slices.BinarySearchFunc(t.entries, old.stopSeq, func(e history.Entry, seq int) int { return cmp.Compare(e.Seq, seq) })
+			stop, found := t.entry(old.stopSeq)
 			if !found {
 				continue
 			}
-			stop := t.entries[at]
 			out = append(out, MadeAgain{PipelineRun: r.of(), Task: r.task, Object: p.object(), DeletedT: stop.T, DeletedBy: stop.Actor, T: p.created})
 		}
 	}

@@ -34,7 +34,13 @@ type runTimes struct {
 			Tasks   []timedTask `json:"tasks"`
 			Finally []timedTask `json:"finally"`
 		} `json:"pipelineSpec"`
+		SkippedTasks []skippedTask `json:"skippedTasks"`
 	} `json:"status"`
+}
+
+type skippedTask struct {
+	Name   string `json:"name"`
+	Reason string `json:"reason"`
 }
 
 type timedTask struct {
@@ -45,6 +51,20 @@ type timedTask struct {
 // finally says whether a task is one of the pipeline's finally tasks.
 func (r *runTimes) finally(task string) bool {
 	return slices.ContainsFunc(r.Status.PipelineSpec.Finally, func(t timedTask) bool { return t.Name == task })
+}
+
+// others are the tasks that have no TaskRun and were not skipped for a reason of their
+// own: custom tasks, and what had not begun.
+func (r *runTimes) others(run *pipelineRun) []string {
+	var out []string
+	for _, t := range r.Status.PipelineSpec.Tasks {
+		has := slices.ContainsFunc(run.taskRuns, func(tr *taskRun) bool { return tr.task == t.Name })
+		skipped := slices.ContainsFunc(r.Status.SkippedTasks, func(s skippedTask) bool { return s.Name == t.Name && !OfTheEnd(s.Reason) })
+		if !has && !skipped {
+			out = append(out, t.Name)
+		}
+	}
+	return out
 }
 
 // task is the time that a pipeline gives one of its tasks; empty if it gives none.
@@ -163,6 +183,10 @@ func (t *timeline) runTimeOut(run *pipelineRun) []Link {
 		all = all && r.status == "True"
 		ended = max(ended, r.doneT)
 		parts = append(parts, fmt.Sprintf("task %s from %.0f s to %.0f s", r.task, r.created, r.doneT))
+	}
+	for _, name := range times.others(run) {
+		parts = append(parts, fmt.Sprintf("task %s without a TaskRun", name))
+		all = false
 	}
 	evidence := fmt.Sprintf("spec.timeouts: %s; counted from the run's start at %.0f s, up at %.0f s", t.timeoutsOf(run), run.created, run.doneT)
 	if len(parts) > 0 {
