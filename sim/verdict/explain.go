@@ -275,7 +275,7 @@ func (x *explainer) nodeLinks(p *pod, spec *corev1.Pod, nodes []history.NodeRefu
 			if rooms := x.rooms(g.names, g.text); rooms != "" {
 				evidence += "; " + rooms
 			}
-		case strings.Contains(g.text, "volume node affinity"), strings.Contains(g.text, "PersistentVolume's node affinity"):
+		case volumeIsElsewhere(g.text):
 			rule = nodeVolume
 		case strings.Contains(g.text, reasonAntiAffinity):
 			evidence += x.apart(p, spec, g.names)
@@ -360,6 +360,15 @@ func tolerations(spec *corev1.Pod) string {
 
 // requests sums what a pod's containers ask for.
 func requests(spec *corev1.Pod) map[string]string {
+	out := map[string]string{}
+	for name, q := range asks(spec) {
+		out[string(name)] = q.String()
+	}
+	return out
+}
+
+// asks is what requests shows, as quantities.
+func asks(spec *corev1.Pod) corev1.ResourceList {
 	sum := corev1.ResourceList{}
 	for _, c := range spec.Spec.Containers {
 		for name, q := range c.Resources.Requests {
@@ -375,11 +384,7 @@ func requests(spec *corev1.Pod) map[string]string {
 			}
 		}
 	}
-	out := map[string]string{}
-	for name, q := range sum {
-		out[string(name)] = q.String()
-	}
-	return out
+	return sum
 }
 
 // claimNames are the claims that a pod mounts.

@@ -806,8 +806,7 @@ func (t *timeline) begunAgain(r *taskRun) []Link {
 	if last == nil {
 		return nil
 	}
-	i, _ := slices.BinarySearchFunc(t.entries, last.stopSeq, func(e history.Entry, seq int) int { return e.Seq - seq })
-	stop := t.entries[i]
+	stop, _ := t.entry(last.stopSeq)
 	l := taskBegunAgain.link(last.object(), fmt.Sprintf("deleted by %s, the last time at %.0f s", stop.Actor, stop.T), again(times), last.object(), stop.Actor)
 	if s, err := t.state(last.stopSeq); err == nil {
 		node, spec := s.Live("Node", "", last.node), s.Live("Pod", last.namespace, last.name)

@@ -2,6 +2,7 @@ package verdict
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -11,9 +12,8 @@ import (
 
 // nodeRemoved says who took a node away before an entry; nil if it is there.
 func (t *timeline) nodeRemoved(node string, before int) []Link {
-	for i := len(t.entries) - 1; i >= 0; i-- {
-		e := &t.entries[i]
-		if e.Seq >= before || e.Kind != history.KindObject || e.Object.Kind != "Node" || e.Object.Name != node {
+	for _, e := range slices.Backward(t.writesOf(history.Ref{Kind: "Node", Name: node})) {
+		if e.Seq >= before {
 			continue
 		}
 		if e.Verb != history.VerbDelete {

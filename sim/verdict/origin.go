@@ -8,9 +8,9 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/resource"
 
 	"simctl.dev/simctl/sim/history"
+	"simctl.dev/simctl/sim/internal/tree"
 	"simctl.dev/simctl/sim/wellknown"
 )
 
@@ -85,7 +85,7 @@ func (x *explainer) refusalOrigin(p *pod, spec *corev1.Pod, nodes []history.Node
 	var links []Link
 	var elsewhere []string
 	for _, n := range nodes {
-		if says(n, "volume node affinity") || says(n, "PersistentVolume's node affinity") {
+		if slices.ContainsFunc(n.Reasons, volumeIsElsewhere) {
 			elsewhere = append(elsewhere, n.Node)
 		}
 	}
@@ -99,7 +99,63 @@ func (x *explainer) refusalOrigin(p *pod, spec *corev1.Pod, nodes []history.Node
 			}
 		}
 	}
+	return append(links, x.nodeChanges(nodes)...)
+}
+
+// volumeIsElsewhere says whether a plugin's reason is that a volume of the pod may not be
+// used on the node.
+func volumeIsElsewhere(reason string) bool {
+	return strings.Contains(reason, "volume node affinity") || strings.Contains(reason, "PersistentVolume's node affinity")
+}
+
+// nodeChanges says who cordoned nodes or put taints on them in the course of the cell,
+// those together to whom one did the same.
+func (x *explainer) nodeChanges(nodes []history.NodeRefusal) []Link {
+	type change struct {
+		rule          *Rule
+		actor, taints string
+	}
+	var order []change
+	names, evidence := map[change][]string{}, map[change]string{}
+	for _, n := range nodes {
+		c, field := change{}, ""
+		switch {
+		case says(n, "were unschedulable"):
+			c.rule, field = nodeCordoned, "unschedulable"
+		case len(n.Taints) > 0:
+			c.rule, c.taints, field = nodeTainted, strings.Join(n.Taints, ", "), "taints"
+		default:
+			continue
+		}
+		e := x.t.lastPatch(history.Ref{Kind: "Node", Name: n.Node}, x.before, "spec", field)
+		if e == nil {
+			continue
+		}
+		c.actor = e.Actor
+		if names[c] == nil {
+			order = append(order, c)
+			evidence[c] = writtenBy(field, e)
+		}
+		names[c] = append(names[c], n.Node)
+	}
+	var links []Link
+	for _, c := range order {
+		list := strings.Join(names[c], ", ")
+		if c.rule == nodeCordoned {
+			links = append(links, nodeCordoned.link("Node "+list, evidence[c], list, c.actor))
+		} else {
+			links = append(links, nodeTainted.link("Node "+list, evidence[c], c.actor, c.taints, list))
+		}
+	}
 	return links
+}
+
+// writtenBy says of a write to a node's spec whose it was, and when.
+func writtenBy(field string, e *history.Entry) string {
+	if field == "unschedulable" {
+		field += ": true"
+	}
+	return fmt.Sprintf("spec.%s, by %s at %.0f s", field, e.Actor, e.T)
 }
 
 func (x *explainer) nodeOrigin(p *pod, n history.NodeRefusal) []Link {
@@ -111,12 +167,6 @@ func (x *explainer) nodeOrigin(p *pod, n history.NodeRefusal) []Link {
 		return x.fieldOrigin(p, "affinity")
 	case says(n, reasonAntiAffinity):
 		return x.fieldOrigin(p, "affinity")
-	case says(n, "were unschedulable"):
-		if e := x.t.lastPatch(history.Ref{Kind: "Node", Name: n.Node}, x.before, "spec", "unschedulable"); e != nil {
-			return []Link{nodeCordoned.link("Node "+n.Node, fmt.Sprintf("spec.unschedulable: true, by %s at %.0f s", e.Actor, e.T), n.Node, e.Actor)}
-		}
-	case len(n.Taints) > 0:
-		return x.t.tainted(n.Node, strings.Join(n.Taints, ", "), x.before)
 	}
 	return nil
 }
@@ -128,32 +178,20 @@ func (t *timeline) tainted(node, taints string, before int) []Link {
 	if e == nil {
 		return nil
 	}
-	return []Link{nodeTainted.link("Node "+node, fmt.Sprintf("spec.taints, by %s at %.0f s", e.Actor, e.T), e.Actor, taints, node)}
+	return []Link{nodeTainted.link("Node "+node, writtenBy("taints", e), e.Actor, taints, node)}
 }
 
 // lastPatch is the last write before an entry that changed a field of an object, in
 // whichever version of its API; nil if it is as it was made.
 func (t *timeline) lastPatch(o history.Ref, before int, field ...string) *history.Entry {
-	for i := len(t.entries) - 1; i >= 0; i-- {
-		e := &t.entries[i]
-		if e.Seq >= before || e.Kind != history.KindObject || e.Object.Kind != o.Kind || e.Object.Namespace != o.Namespace || e.Object.Name != o.Name || len(e.Patch) == 0 {
-			continue
-		}
+	for _, e := range slices.Backward(t.writesOf(o)) {
 		var patch map[string]any
-		if json.Unmarshal(e.Patch, &patch) != nil {
+		if e.Seq >= before || len(e.Patch) == 0 || json.Unmarshal(e.Patch, &patch) != nil {
 			continue
 		}
-		at, ok := any(patch), true
-		for _, f := range field {
-			var m map[string]any
-			if m, ok = at.(map[string]any); !ok {
-				break
-			}
-			if at, ok = m[f]; !ok {
-				break
-			}
-		}
-		if ok {
+		// Where the field was taken out its value is null, so that what holds it is asked.
+		last := len(field) - 1
+		if _, ok := tree.Map(patch, field[:last]...)[field[last]]; ok {
 			return e
 		}
 	}
@@ -317,8 +355,8 @@ func (x *explainer) room(node, name string) string {
 		if o.Decode(&pod) != nil || pod.Spec.NodeName != node || pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed {
 			continue
 		}
-		q, err := resource.ParseQuantity(requests(&pod)[name])
-		if err != nil || q.IsZero() {
+		q := asks(&pod)[res]
+		if q.IsZero() {
 			continue
 		}
 		left.Sub(q)

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 
+	corev1 "k8s.io/api/core/v1"
+
 	"simctl.dev/simctl/sim/history"
 )
 
@@ -18,11 +20,10 @@ func (t *timeline) stopped(p *pod) []Link {
 	if c := firstFailure(p); c == nil || c.seq < p.stopSeq {
 		return nil
 	}
-	i, found := slices.BinarySearchFunc(t.entries, p.stopSeq, func(e history.Entry, seq int) int { return e.Seq - seq })
+	stop, found := t.entry(p.stopSeq)
 	if !found {
 		return nil
 	}
-	stop := t.entries[i]
 	at := fmt.Sprintf("deletion asked for by %s at %.0f s", stop.Actor, stop.T)
 	reason := ""
 	if s, err := t.state(p.stopSeq + 1); err == nil {
@@ -92,8 +93,9 @@ func (t *timeline) takenAway(p *pod, c *container) []Link {
 	if !ok {
 		return nil
 	}
+	claims := t.claimsOf(p)
 	for _, d := range slices.Backward(t.deleted) {
-		if d.seq > c.seq || !within(path, d.data.Path) || !slices.Contains(t.claimsOf(p), d.data.Claim) {
+		if d.seq > c.seq || !within(path, d.data.Path) || !slices.Contains(claims, d.data.Claim) {
 			continue
 		}
 		links := []Link{fileTakenAway.link(fmt.Sprintf("PersistentVolumeClaim %s/%s", p.namespace, d.data.Claim), fmt.Sprintf("%s deleted at %.0f s", d.data.Path, d.t), d.data.Task, d.data.Path)}
@@ -113,16 +115,11 @@ func (t *timeline) claimsOf(p *pod) []string {
 	if o == nil {
 		return nil
 	}
-	var out []string
-	list, _ := o.Field("spec", "volumes").([]any)
-	for _, v := range list {
-		m, _ := v.(map[string]any)
-		claim, _ := m["persistentVolumeClaim"].(map[string]any)
-		if name, _ := claim["claimName"].(string); name != "" {
-			out = append(out, name)
-		}
+	var spec corev1.Pod
+	if o.Decode(&spec) != nil {
+		return nil
 	}
-	return out
+	return claimNames(&spec)
 }
 
 // resultsLost says that Tekton could not read a task's results from its sidecar's log,

@@ -1,6 +1,7 @@
 package verdict
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"regexp"
@@ -172,6 +173,8 @@ type timeline struct {
 	progress  []progress
 	lastState *history.State
 	states    map[int]*history.State
+	// writes are those that were accepted, by the object, its API's version aside.
+	writes map[history.Ref][]*history.Entry
 }
 
 // progress is an entry with which something of a run went on; run is empty for
@@ -223,6 +226,22 @@ func (t *timeline) state(before int) (*history.State, error) {
 		t.states[before] = s
 	}
 	return s, err
+}
+
+// entry returns the entry of a number; false if there is none.
+func (t *timeline) entry(seq int) (history.Entry, bool) {
+	i, found := slices.BinarySearchFunc(t.entries, seq, func(e history.Entry, seq int) int { return cmp.Compare(e.Seq, seq) })
+	if !found {
+		return history.Entry{}, false
+	}
+	return t.entries[i], true
+}
+
+// writesOf returns the writes of an object that were accepted, in whichever version of
+// its API, in their order.
+func (t *timeline) writesOf(o history.Ref) []*history.Entry {
+	o.APIVersion = ""
+	return t.writes[o]
 }
 
 // lastEvent is the last event before an entry that is about an object and that
@@ -316,7 +335,14 @@ var multiAttach = regexp.MustCompile(`^(Multi-Attach error|Waiting for detach) f
 
 // readTimeline reads a history.
 func readTimeline(entries []history.Entry) (*timeline, error) {
-	t := &timeline{entries: entries, deletions: map[history.Ref]deletion{}, states: map[int]*history.State{}}
+	t := &timeline{entries: entries, deletions: map[history.Ref]deletion{}, states: map[int]*history.State{}, writes: map[history.Ref][]*history.Entry{}}
+	for i := range entries {
+		if e := &entries[i]; e.Kind == history.KindObject {
+			ref := e.Object
+			ref.APIVersion = ""
+			t.writes[ref] = append(t.writes[ref], e)
+		}
+	}
 	var failed error
 	s, err := history.Replay(entries, func(e history.Entry, before *history.Object, s *history.State) {
 		if failed == nil {
