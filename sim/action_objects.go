@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/dynamic"
 
 	"simctl.dev/simctl/sim/controlplane"
 	"simctl.dev/simctl/sim/history"
@@ -186,23 +187,10 @@ func (c *play) patch(p *scenario.ObjectPatch) error {
 	if strings.HasPrefix(strings.TrimSpace(string(p.Patch)), "[") {
 		kind = types.JSONPatchType
 	}
-	for _, u := range objects {
-		client, err := c.resource(c.user, u)
-		if err != nil {
-			return noKind(err)
-		}
-		c.touches(u)
-		if err := c.meddles(u); err != nil {
-			return err
-		}
-		if _, err := client.Patch(c.ctx, u.GetName(), kind, p.Patch, metav1.PatchOptions{FieldManager: fieldManager}); err != nil {
-			return err
-		}
-		if err := c.heed(u.GetKind()); err != nil {
-			return err
-		}
-	}
-	return nil
+	return c.toEach(objects, func(client dynamic.ResourceInterface, name string) error {
+		_, err := client.Patch(c.ctx, name, kind, p.Patch, metav1.PatchOptions{FieldManager: fieldManager})
+		return err
+	})
 }
 
 func (c *play) remove(d *scenario.ObjectDeletion) error {
@@ -211,6 +199,13 @@ func (c *play) remove(d *scenario.ObjectDeletion) error {
 		return err
 	}
 	background := metav1.DeletePropagationBackground
+	return c.toEach(objects, func(client dynamic.ResourceInterface, name string) error {
+		return client.Delete(c.ctx, name, metav1.DeleteOptions{PropagationPolicy: &background, GracePeriodSeconds: d.GracePeriodSeconds})
+	})
+}
+
+// toEach does something to objects as the user, and has it take effect.
+func (c *play) toEach(objects []*unstructured.Unstructured, do func(client dynamic.ResourceInterface, name string) error) error {
 	for _, u := range objects {
 		client, err := c.resource(c.user, u)
 		if err != nil {
@@ -220,7 +215,7 @@ func (c *play) remove(d *scenario.ObjectDeletion) error {
 		if err := c.meddles(u); err != nil {
 			return err
 		}
-		if err := client.Delete(c.ctx, u.GetName(), metav1.DeleteOptions{PropagationPolicy: &background, GracePeriodSeconds: d.GracePeriodSeconds}); err != nil {
+		if err := do(client, u.GetName()); err != nil {
 			return err
 		}
 		if err := c.heed(u.GetKind()); err != nil {

@@ -38,16 +38,7 @@ func (c *play) setFlags(flags map[string]string) error {
 	if err != nil {
 		return fmt.Errorf("reading ConfigMap %s: %w", wellknown.FeatureFlags, err)
 	}
-	if cm.Data == nil {
-		cm.Data = map[string]string{}
-	}
-	for k, v := range flags {
-		if v == absent {
-			delete(cm.Data, k)
-		} else {
-			cm.Data[k] = v
-		}
-	}
+	setKeys(cm, flags)
 	return c.updateConfigMap(cm)
 }
 

@@ -280,21 +280,26 @@ func (c *play) configure() error {
 			continue
 		}
 		want := base.DeepCopy()
-		if want.Data == nil {
-			want.Data = map[string]string{}
-		}
-		for k, v := range set {
-			if v == absent {
-				delete(want.Data, k)
-			} else {
-				want.Data[k] = v
-			}
-		}
+		setKeys(want, set)
 		if err := c.updateConfigMap(want); err != nil {
 			return err
 		}
 	}
 	return c.quiet(c.ctx)
+}
+
+// setKeys puts a scenario's keys into a ConfigMap; absent takes one out.
+func setKeys(cm *corev1.ConfigMap, keys map[string]string) {
+	if cm.Data == nil {
+		cm.Data = map[string]string{}
+	}
+	for k, v := range keys {
+		if v == absent {
+			delete(cm.Data, k)
+		} else {
+			cm.Data[k] = v
+		}
+	}
 }
 
 func (c *play) updateConfigMap(cm *corev1.ConfigMap) error {

@@ -54,9 +54,9 @@ func (t *Tap) faultOf(actor string) *Fault {
 	return nil
 }
 
-// faults is the link of the chain that answers requests which meet a fault: before the
-// tap's own answers, after the count of what is under way. A write that fails is in the
-// history as refused.
+// faults is the link of the chain that answers requests which meet a fault. It is the
+// first: neither the API server nor the tap's own answers are asked. A write that fails
+// is in the history as refused.
 type faults struct {
 	tap   *Tap
 	actor string

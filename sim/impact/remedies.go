@@ -58,8 +58,7 @@ func ofCell(cell scenario.Cell) []Candidate {
 	}
 	var without, longer, handed, doubled, noAffinity, noSelector, noSpecs, noAnnotation, retries, quotas []scenario.ManifestPatch
 	for _, o := range decodeAll(cell.Objects) {
-		meta, _ := o["metadata"].(map[string]any)
-		spec, _ := o["spec"].(map[string]any)
+		spec := tree.Map(o, "spec")
 		put := func(list *[]scenario.ManifestPatch, patch map[string]any) {
 			raw, err := json.Marshal(patch)
 			if err == nil {
@@ -68,8 +67,8 @@ func ofCell(cell scenario.Cell) []Candidate {
 		}
 		switch {
 		case isTekton(o, "PipelineRun"):
-			t, _ := spec["timeouts"].(map[string]any)
-			tasks, finally, pipeline := length(t["tasks"]), length(t["finally"]), length(t["pipeline"])
+			of := func(part string) time.Duration { return length(tree.Text(spec, "timeouts", part)) }
+			tasks, finally, pipeline := of("tasks"), of("finally"), of("pipeline")
 			if tasks > 0 {
 				put(&without, inSpec("timeouts", map[string]any{"tasks": nil}))
 			}
@@ -80,8 +79,7 @@ func ofCell(cell scenario.Cell) []Candidate {
 				put(&handed, inSpec("timeouts", map[string]any{"tasks": pipeline.String(), "finally": nil}))
 				put(&doubled, inSpec("timeouts", map[string]any{"pipeline": (2 * pipeline).String()}))
 			}
-			template, _ := spec["taskRunTemplate"].(map[string]any)
-			pod, _ := template["podTemplate"].(map[string]any)
+			pod := tree.Map(spec, "taskRunTemplate", "podTemplate")
 			if pod["affinity"] != nil {
 				put(&noAffinity, inSpec("taskRunTemplate", map[string]any{"podTemplate": map[string]any{"affinity": nil}}))
 			}
@@ -91,20 +89,18 @@ func ofCell(cell scenario.Cell) []Candidate {
 			if spec["taskRunSpecs"] != nil {
 				put(&noSpecs, inSpec("taskRunSpecs", nil))
 			}
-			if a, _ := meta["annotations"].(map[string]any); a[wellknown.AssistantAnnotation] != nil {
+			if tree.Get(o, "metadata", "annotations", wellknown.AssistantAnnotation) != nil {
 				put(&noAnnotation, map[string]any{"metadata": map[string]any{"annotations": map[string]any{wellknown.AssistantAnnotation: nil}}})
 			}
-			if inline, _ := spec["pipelineSpec"].(map[string]any); inline != nil {
-				if tasks := oneMoreTry(inline["tasks"]); tasks != nil {
-					put(&retries, inSpec("pipelineSpec", map[string]any{"tasks": tasks}))
-				}
+			if tasks := oneMoreTry(tree.List(spec, "pipelineSpec", "tasks")); tasks != nil {
+				put(&retries, inSpec("pipelineSpec", map[string]any{"tasks": tasks}))
 			}
 		case isTekton(o, "Pipeline"):
-			if tasks := oneMoreTry(spec["tasks"]); tasks != nil {
+			if tasks := oneMoreTry(tree.List(spec, "tasks")); tasks != nil {
 				put(&retries, inSpec("tasks", tasks))
 			}
-		case o["kind"] == "ResourceQuota":
-			if hard := twice(spec["hard"]); hard != nil {
+		case tree.Text(o, "kind") == "ResourceQuota":
+			if hard := twice(tree.Map(spec, "hard")); hard != nil {
 				put(&quotas, inSpec("hard", hard))
 			}
 		}
@@ -135,8 +131,7 @@ func inSpec(field string, v any) map[string]any {
 }
 
 // length is a time-out's length; 0 if it is not set, or none.
-func length(v any) time.Duration {
-	s, _ := v.(string)
+func length(s string) time.Duration {
 	d, err := time.ParseDuration(s)
 	if err != nil {
 		return 0
@@ -146,8 +141,7 @@ func length(v any) time.Duration {
 
 // oneMoreTry is a list of tasks with one retry more each: a merge patch replaces lists
 // whole.
-func oneMoreTry(v any) []any {
-	list, _ := v.([]any)
+func oneMoreTry(list []any) []any {
 	var out []any
 	for _, t := range list {
 		m, ok := t.(map[string]any)
@@ -164,8 +158,7 @@ func oneMoreTry(v any) []any {
 }
 
 // twice doubles the quantities of a quota; nil if there are none.
-func twice(v any) map[string]any {
-	hard, _ := v.(map[string]any)
+func twice(hard map[string]any) map[string]any {
 	out := map[string]any{}
 	for _, k := range slices.Sorted(maps.Keys(hard)) {
 		q, err := resource.ParseQuantity(strings.TrimSpace(fmt.Sprint(hard[k])))

@@ -33,15 +33,9 @@ func (shuffled) GetVolumesToAttach() []attachcache.VolumeToAttach {
 	return out
 }
 
-// TestDrawnOrder checks that the order depends on the seed, and on nothing else.
-func TestDrawnOrder(t *testing.T) {
-	order := func(seed int64) []string {
-		var out []string
-		for _, v := range (drawnOrder{shuffled{}, func() int64 { return seed }}).GetVolumesToAttach() {
-			out = append(out, string(v.NodeName)+" "+v.VolumeSpec.PersistentVolume.Spec.ClaimRef.Name)
-		}
-		return out
-	}
+// drawnBySeed checks that an order depends on the seed, and on nothing else.
+func drawnBySeed(t *testing.T, order func(seed int64) []string) {
+	t.Helper()
 	first := order(1)
 	for range 5 {
 		if again := order(1); !slices.Equal(first, again) {
@@ -57,4 +51,16 @@ func TestDrawnOrder(t *testing.T) {
 	if others < 8 {
 		t.Errorf("of ten other seeds, %d give another order", others)
 	}
+}
+
+// TestDrawnOrder checks that the order depends on the seed, and on nothing else.
+func TestDrawnOrder(t *testing.T) {
+	order := func(seed int64) []string {
+		var out []string
+		for _, v := range (drawnOrder{shuffled{}, func() int64 { return seed }}).GetVolumesToAttach() {
+			out = append(out, string(v.NodeName)+" "+v.VolumeSpec.PersistentVolume.Spec.ClaimRef.Name)
+		}
+		return out
+	}
+	drawnBySeed(t, order)
 }

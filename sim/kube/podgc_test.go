@@ -5,7 +5,6 @@ import (
 	"io"
 	"math/rand/v2"
 	"net/http"
-	"slices"
 	"strings"
 	"testing"
 
@@ -41,21 +40,7 @@ func TestDrawnPods(t *testing.T) {
 		}
 		return out
 	}
-	first := order(1)
-	for range 5 {
-		if again := order(1); !slices.Equal(first, again) {
-			t.Fatalf("the same seed gives %v and %v", first, again)
-		}
-	}
-	others := 0
-	for seed := range int64(10) {
-		if !slices.Equal(first, order(seed+2)) {
-			others++
-		}
-	}
-	if others < 8 {
-		t.Errorf("of ten other seeds, %d give another order", others)
-	}
+	drawnBySeed(t, order)
 }
 
 // TestDeletionOf: a deletion falls upon the pod that it was meant for, and stays what it

@@ -44,7 +44,7 @@ type forgotten struct {
 var _ populator.DesiredStateOfWorldPopulator = (*forgotten)(nil)
 
 // Run implements populator.DesiredStateOfWorldPopulator. Upstream's own loop goes by the
-// machine's clock. What it finds beyond pods that are gone, claims whose volume came
+// host's clock. What it finds beyond pods that are gone, claims whose volume came
 // late, is looked after when the volume comes.
 func (f *forgotten) Run(ctx context.Context) { <-ctx.Done() }
 

@@ -168,19 +168,25 @@ func TestJudgeOfPrefixes(t *testing.T) {
 	for _, file := range histories(t) {
 		entries := readFile(t, file)
 		// The recorded ones are long: some of their entries do.
-		for n := 0; n < len(entries); n += 1 + len(entries)/50 {
-			f, err := Judge(entries[:n])
-			if errors.Is(err, ErrNoRun) {
-				continue
-			}
-			if err != nil {
-				t.Fatalf("%s cut off after %d entries: %v", file, n, err)
-			}
-			checkFinding(t, f)
+		judgePrefixes(t, file, entries, 1+len(entries)/50)
+	}
+}
+
+// judgePrefixes judges a history cut off after every so many entries.
+func judgePrefixes(t *testing.T, file string, entries []history.Entry, every int) {
+	t.Helper()
+	for n := 0; n < len(entries); n += every {
+		f, err := Judge(entries[:n])
+		if errors.Is(err, ErrNoRun) {
+			continue
 		}
-		if t.Failed() {
-			t.Fatalf("in %s", file)
+		if err != nil {
+			t.Fatalf("%s cut off after %d entries: %v", file, n, err)
 		}
+		checkFinding(t, f)
+	}
+	if t.Failed() {
+		t.Fatalf("in %s", file)
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -73,19 +72,7 @@ func TestStories(t *testing.T) {
 func TestStoriesOfPrefixes(t *testing.T) {
 	for _, file := range stories(t) {
 		_, entries := tell(t, file)
-		for n := range entries {
-			f, err := Judge(entries[:n])
-			if errors.Is(err, ErrNoRun) {
-				continue
-			}
-			if err != nil {
-				t.Fatalf("%s cut off after %d entries: %v", file, n, err)
-			}
-			checkFinding(t, f)
-		}
-		if t.Failed() {
-			t.Fatalf("in %s", file)
-		}
+		judgePrefixes(t, file, entries, 1)
 	}
 }
 

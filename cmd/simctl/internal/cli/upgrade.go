@@ -225,7 +225,7 @@ func (r *review) try(in *inputs) (failed map[string]string, err error) {
 			failed[in.ids[i]] = oneLine(res.Error)
 			continue
 		}
-		run, err := withHistory(r.store.Dir(), res)
+		run, err := withHistory(r.store.Dir(), res, false)
 		if err != nil {
 			return failed, err
 		}
@@ -235,10 +235,10 @@ func (r *review) try(in *inputs) (failed map[string]string, err error) {
 	return failed, nil
 }
 
-// withHistory adds to a result what its history shows, and judges it anew: a result that
-// an older simctl wrote may say less, or otherwise. A run that has no history is as good
-// as its result.
-func withHistory(dir string, res verdict.Cell) (impact.Run, error) {
+// withHistory adds to a result what its history shows. A stored one is judged anew: an
+// older simctl may have said less, or otherwise. A run that has no history is as good as
+// its result.
+func withHistory(dir string, res verdict.Cell, stored bool) (impact.Run, error) {
 	run := impact.Run{Cell: res}
 	id := runstore.CellID(res)
 	entries, err := runstore.ReadHistory(dir, id)
@@ -253,8 +253,10 @@ func withHistory(dir string, res verdict.Cell) (impact.Run, error) {
 		return run, fmt.Errorf("reading the history of cell %s: %w", id, err)
 	}
 	run.Observed = &o
-	if f, err := verdict.Judge(entries); err == nil && res.Outcome != verdict.Error {
-		run.Cell.Finding = f
+	if stored && res.Outcome != verdict.Error {
+		if f, err := verdict.Judge(entries); err == nil {
+			run.Cell.Finding = f
+		}
 	}
 	return run, nil
 }
@@ -608,7 +610,7 @@ func readSide(arg string) ([]impact.Run, impact.Release, error) {
 		versions[cell.Values[scenario.TektonAxis]] = true
 	}
 	for _, cell := range r.Cells {
-		run, err := withHistory(dir, cell)
+		run, err := withHistory(dir, cell, true)
 		if err != nil {
 			return nil, impact.Release{}, err
 		}
