@@ -118,7 +118,8 @@ func (x *explainer) nodeChanges(nodes []history.NodeRefusal) []Link {
 	var order []change
 	names, evidence := map[change][]string{}, map[change]string{}
 	for _, n := range nodes {
-		c, field := change{}, ""
+		var c change
+		var field string
 		switch {
 		case says(n, "were unschedulable"):
 			c.rule, field = nodeCordoned, "unschedulable"
