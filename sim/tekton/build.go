@@ -59,7 +59,7 @@ const (
 	minimumSpace = 256 << 20
 )
 
-// Build gives the release of that version (see [ParseVersion]), building it if
+// Build returns the release of that version (see [ParseVersion]), building it if
 // it is not in the cache, or is damaged there. A build takes minutes. Errors wrap
 // one of this package's and say what to do.
 func (b *Builder) Build(ctx context.Context, version string) (*Build, error) {
@@ -90,7 +90,7 @@ func (b *Builder) Build(ctx context.Context, version string) (*Build, error) {
 	return out, nil
 }
 
-// BuildAll gives the releases of those versions, each to done as soon as it is
+// BuildAll returns the releases of those versions, each to done as soon as it is
 // ready or has failed, one call at a time. Those that need no building come
 // first. On a small host one release is built after another, on a large one
 // some are built side by side. BuildAll returns when all are done; when ctx ends,
@@ -242,9 +242,13 @@ func (b *Builder) entry(version string) buildcache.Name {
 	n := buildcache.Name{Subject: "v" + version, Key: builtInKey}
 	if version != BuiltIn {
 		h := sha256.New()
-		for _, s := range []string{strings.Join(buildcache.Flags(), " "), sourceFormat, runtime.Version(), runtime.GOOS, runtime.GOARCH, string(hookSource), string(registrySource), string(admissionSource), string(electionSource)} {
+		for _, s := range []string{strings.Join(buildcache.Flags(), " "), sourceFormat, runtime.Version(), runtime.GOOS, runtime.GOARCH} {
 			_, _ = io.WriteString(h, s+"\x00")
 		}
+		_ = eachHookFile(func(name string, content []byte) error { // embedded: it can be read
+			_, err := fmt.Fprintf(h, "%s\x00%s\x00", name, content)
+			return err
+		})
 		n.Key = fmt.Sprintf("%x", h.Sum(nil)[:6])
 	}
 	return n
@@ -340,7 +344,7 @@ func (b *Builder) compile(ctx context.Context, work, module, out, version string
 	return nil
 }
 
-// source gives a copy, in work, of what the controller is built from, and has the
+// source returns a copy, in work, of what the controller is built from, and has the
 // go command download the modules that it needs.
 func (b *Builder) source(ctx context.Context, work, module, version string) (string, error) {
 	src := filepath.Join(work, "src")

@@ -50,7 +50,7 @@ build)
 esac
 `
 
-// testBuilder gives a builder with a cache and a go command of its own, a
+// testBuilder returns a builder with a cache and a go command of its own, a
 // function for what that was asked to do, and what was said.
 func testBuilder(t *testing.T) (b *Builder, calls func(verb string) int, said func() string) {
 	t.Helper()

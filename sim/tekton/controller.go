@@ -23,6 +23,7 @@ import (
 
 	"simctl.dev/simctl/sim/clock"
 	"simctl.dev/simctl/sim/history"
+	"simctl.dev/simctl/sim/tekton/hook/wire"
 	"simctl.dev/simctl/sim/wellknown"
 )
 
@@ -66,59 +67,6 @@ func (e *ExitError) Error() string {
 // Is makes it an [ErrExited].
 func (e *ExitError) Is(target error) bool { return target == ErrExited }
 
-// The wire's names, which package hook has as well: it is built into processes
-// that this package must not be part of, and the other way round.
-const (
-	envFD = "SIMCTL_TEKTON_FD"
-
-	reasonDeadline = "deadline"
-	reasonFailure  = "error"
-	reasonBusy     = "busy"
-	reasonLease    = "lease"
-)
-
-type (
-	wireKey struct {
-		Controller string `json:"controller"`
-		Key        string `json:"key"`
-	}
-	wireDelay struct {
-		wireKey
-		At      int64  `json:"at"`
-		Reason  string `json:"reason"`
-		Attempt int    `json:"attempt"`
-		Error   string `json:"error"`
-		Lease   int64  `json:"lease"`
-	}
-	wireRequest struct {
-		N       int             `json:"n"`
-		Now     int64           `json:"now,omitempty"`
-		Enqueue []wireKey       `json:"enqueue,omitempty"`
-		Release bool            `json:"release,omitempty"`
-		Forget  bool            `json:"forget,omitempty"`
-		Rest    bool            `json:"rest,omitempty"`
-		Settled bool            `json:"settled,omitempty"`
-		Wait    bool            `json:"wait,omitempty"`
-		Admit   json.RawMessage `json:"admit,omitempty"`
-	}
-	wireAnswer struct {
-		N          int             `json:"n"`
-		Ready      bool            `json:"ready"`
-		Leads      bool            `json:"leads"`
-		Elected    []wireKey       `json:"elected"`
-		Idle       bool            `json:"idle"`
-		Queued     int             `json:"queued"`
-		Active     int             `json:"active"`
-		Runnable   int             `json:"runnable"`
-		Unread     int             `json:"unread"`
-		Reconciles int             `json:"reconciles"`
-		Parked     bool            `json:"parked"`
-		Delays     []wireDelay     `json:"delays"`
-		Admitted   json.RawMessage `json:"admitted"`
-		Refused    string          `json:"refused"`
-	}
-)
-
 // stopWithin is how long a process may take to end; then it is killed.
 const stopWithin = 500 * time.Millisecond
 
@@ -134,24 +82,24 @@ type Controller struct {
 	exitErr error // set when exited is closed
 	ending  atomic.Bool
 
-	// wire guards the conversation.
-	wire    sync.Mutex
+	// talk guards the conversation.
+	talk    sync.Mutex
 	conn    net.Conn
 	answers *bufio.Reader
 	n       int
-	pending []wireDelay // reported, not on the clock yet
-	elected []wireKey   // reported, not in the history yet
-	parked  bool        // of the last answer
-	leads   bool        // of the last answer
+	pending []wire.Delay // reported, not on the clock yet
+	elected []wire.Key   // reported, not in the history yet
+	parked  bool         // of the last answer
+	leads   bool         // of the last answer
 	failed  error
 
 	// events holds the delays on the clock; only the stepping goroutine uses it, and
 	// attempts, how often each key was tried in vain.
-	events   map[wireKey]*clock.Event
-	attempts map[wireKey]int
+	events   map[wire.Key]*clock.Event
+	attempts map[wire.Key]int
 	seed     func() int64
 	// looked is when it first looked at a lease that it has not got.
-	looked map[wireKey]time.Time
+	looked map[wire.Key]time.Time
 }
 
 // Start starts the controller and waits until it works: its caches are in sync
@@ -193,7 +141,7 @@ func start(ctx context.Context, b *Build, o ControllerOptions) (*Controller, err
 	}
 	cmd := &exec.Cmd{
 		Path: b.Path, Args: append(args, o.Args...), Dir: o.Dir,
-		Env:    append(flatten(env), envFD+"=3"),
+		Env:    append(flatten(env), wire.EnvFD+"=3"),
 		Stdout: logs, Stderr: logs,
 		ExtraFiles: []*os.File{theirs},
 		SysProcAttr: &syscall.SysProcAttr{
@@ -208,7 +156,7 @@ func start(ctx context.Context, b *Build, o ControllerOptions) (*Controller, err
 	c := &Controller{
 		build: b, clock: o.Clock, conn: conn, answers: bufio.NewReader(conn),
 		exited: make(chan struct{}),
-		events: map[wireKey]*clock.Event{}, attempts: map[wireKey]int{}, looked: map[wireKey]time.Time{},
+		events: map[wire.Key]*clock.Event{}, attempts: map[wire.Key]int{}, looked: map[wire.Key]time.Time{},
 		seed: o.Seed,
 		log:  newLogReader(logged, o.Log),
 	}
@@ -324,7 +272,7 @@ func (c *Controller) ready(ctx context.Context) error {
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		a, err := c.ask(wireRequest{Now: c.clock.Now().UnixNano()})
+		a, err := c.ask(wire.Request{Now: c.clock.Now().UnixNano()})
 		if err == nil && a.Ready {
 			return nil
 		}
@@ -342,10 +290,10 @@ func (c *Controller) ready(ctx context.Context) error {
 }
 
 // ask has one request answered.
-func (c *Controller) ask(r wireRequest) (wireAnswer, error) {
-	c.wire.Lock()
-	defer c.wire.Unlock()
-	var a wireAnswer
+func (c *Controller) ask(r wire.Request) (wire.Answer, error) {
+	c.talk.Lock()
+	defer c.talk.Unlock()
+	var a wire.Answer
 	if c.failed != nil {
 		return a, c.failed
 	}
@@ -400,11 +348,11 @@ func (c *Controller) lost() error {
 // Settled tells the process that all is quiet, not only it: what happens from now
 // on has another cause.
 func (c *Controller) Settled() {
-	c.wire.Lock()
+	c.talk.Lock()
 	parked := c.parked
-	c.wire.Unlock()
+	c.talk.Unlock()
 	if parked {
-		_, _ = c.ask(wireRequest{Settled: true}) // a failure shows in Quiet
+		_, _ = c.ask(wire.Request{Settled: true}) // a failure shows in Quiet
 	}
 }
 
@@ -415,7 +363,7 @@ func (c *Controller) step(now time.Time) {
 		return
 	}
 	// A failure shows in Quiet.
-	_, _ = c.ask(wireRequest{Now: now.UnixNano()})
+	_, _ = c.ask(wire.Request{Now: now.UnixNano()})
 }
 
 // Quiet says whether the controller has nothing to do until time moves on or an
@@ -427,7 +375,7 @@ func (c *Controller) Quiet() (bool, error) {
 		return false, c.exitErr
 	default:
 	}
-	a, err := c.ask(wireRequest{Wait: true})
+	a, err := c.ask(wire.Request{Wait: true})
 	if err != nil {
 		return false, c.lost()
 	}
@@ -437,31 +385,31 @@ func (c *Controller) Quiet() (bool, error) {
 }
 
 // Admit does with a new object, as JSON, what the release's webhook does with it:
-// it gives the object with its defaults, or why it is refused in the API server's
+// it returns the object with its defaults, or why it is refused in the API server's
 // words. Kinds that are not Tekton's come back as they are. The error says that
 // nobody could be asked.
 func (c *Controller) Admit(raw []byte) (admitted []byte, refused string, err error) {
-	a, err := c.ask(wireRequest{Admit: raw})
+	a, err := c.ask(wire.Request{Admit: raw})
 	return a.Admitted, a.Refused, err
 }
 
 // schedule puts the delays that were reported on the clock.
 func (c *Controller) schedule() {
-	c.wire.Lock()
+	c.talk.Lock()
 	delays, elected := c.pending, c.elected
 	c.pending, c.elected = nil, nil
-	c.wire.Unlock()
+	c.talk.Unlock()
 	for _, key := range elected {
 		waited := c.clock.Now().Sub(c.looked[key])
 		delete(c.looked, key)
 		c.leaseFact(history.FactLeaseTaken, history.Lease{Controller: key.Controller, Seconds: waited.Seconds()})
 	}
 	for _, d := range delays {
-		key, at := d.wireKey, time.Unix(0, d.At)
+		key, at := d.Key, time.Unix(0, d.At)
 		switch {
-		case d.Reason == reasonBusy && d.Attempt == 1:
-			c.log.record(history.NewFact(wellknown.TektonController, key.object(), history.FactBusy, history.Busy{Controller: key.Controller}))
-		case d.Reason == reasonLease:
+		case d.Reason == wire.Busy && d.Attempt == 1:
+			c.log.record(history.NewFact(wellknown.TektonController, objectOf(key), history.FactBusy, history.Busy{Controller: key.Controller}))
+		case d.Reason == wire.Lease:
 			at = c.nextLook(d)
 		}
 		kind := kindOf(d)
@@ -476,12 +424,12 @@ func (c *Controller) schedule() {
 		name := "tekton/" + key.Controller + "/" + key.Key
 		c.events[key] = c.clock.Schedule(at.Sub(c.clock.Now()), kind, name, func() {
 			delete(c.events, key)
-			_, _ = c.ask(wireRequest{Enqueue: []wireKey{key}}) // a failure shows in Quiet
+			_, _ = c.ask(wire.Request{Enqueue: []wire.Key{key}}) // a failure shows in Quiet
 		})
 	}
 }
 
-// Retrying gives what is tried again and again for long, by its name on the clock, with
+// Retrying returns what is tried again and again for long, by its name on the clock, with
 // the number of attempts that were in vain. Only the goroutine that steps the clock may
 // ask.
 func (c *Controller) Retrying() map[string]int {
@@ -499,14 +447,14 @@ func (c *Controller) Retrying() map[string]int {
 const leaseJitter = 1.2
 
 // nextLook is when a lease is looked at again that another process holds.
-func (c *Controller) nextLook(d wireDelay) time.Time {
+func (c *Controller) nextLook(d wire.Delay) time.Time {
 	now := c.clock.Now()
 	if d.Attempt == 1 {
-		c.looked[d.wireKey] = now
+		c.looked[d.Key] = now
 		c.leaseFact(history.FactLeaseHeld, history.Lease{Controller: d.Controller, Seconds: time.Duration(d.Lease).Seconds()})
 	}
 	period := time.Unix(0, d.At).Sub(now)
-	more := clock.Rand(c.seed(), "lease", d.Controller, d.Key, strconv.Itoa(d.Attempt)).Float64() * leaseJitter * float64(period)
+	more := clock.Rand(c.seed(), "lease", d.Controller, d.Key.Key, strconv.Itoa(d.Attempt)).Float64() * leaseJitter * float64(period)
 	return now.Add(period + time.Duration(more))
 }
 
@@ -518,19 +466,19 @@ func (c *Controller) leaseFact(name string, data history.Lease) {
 // One that was killed leaves its leases behind, and its successor waits until they
 // have run out.
 func (c *Controller) Leads() bool {
-	c.wire.Lock()
-	defer c.wire.Unlock()
+	c.talk.Lock()
+	defer c.talk.Unlock()
 	return c.leads
 }
 
 // GiveLeasesBack has the controller give its leases back, as one does that is ended in an
 // orderly way. It is of no use after that, but to be stopped.
 func (c *Controller) GiveLeasesBack() {
-	_, _ = c.ask(wireRequest{Release: true}) // one that is gone has none to give
+	_, _ = c.ask(wire.Request{Release: true}) // one that is gone has none to give
 }
 
-// object is what a key stands for.
-func (k wireKey) object() history.Ref {
+// objectOf returns what a key stands for.
+func objectOf(k wire.Key) history.Ref {
 	kinds := map[string]string{"taskrun": "TaskRun", "pipelinerun": "PipelineRun", "customrun": "CustomRun", "resolutionrequest": "ResolutionRequest"}
 	namespace, name, _ := strings.Cut(k.Key, "/")
 	return history.Ref{Kind: cmp.Or(kinds[k.Controller], k.Controller), Namespace: namespace, Name: name}
@@ -540,16 +488,16 @@ func (k wireKey) object() history.Ref {
 // happen. A time-out of a run supplies nothing. Looking again may help, e.g.
 // against a cache that was behind; but what goes on for long without success waits for
 // something else to happen, as for a quota that somebody frees.
-func kindOf(d wireDelay) clock.Kind {
+func kindOf(d wire.Delay) clock.Kind {
 	const (
 		failures = 12 // 20 s of back-off
 		retries  = 3
 	)
 	switch d.Reason {
-	case reasonDeadline, reasonBusy:
+	case wire.Deadline, wire.Busy:
 		return clock.Timeout
-	case reasonLease: // it runs out
-	case reasonFailure:
+	case wire.Lease: // it runs out
+	case wire.Failure:
 		if d.Attempt > failures {
 			return clock.Retry
 		}
@@ -569,13 +517,13 @@ func (c *Controller) Reset() {
 	}
 	clear(c.events)
 	clear(c.attempts)
-	_, _ = c.ask(wireRequest{Now: c.clock.Now().UnixNano(), Forget: true}) // a failure shows in Quiet
+	_, _ = c.ask(wire.Request{Now: c.clock.Now().UnixNano(), Forget: true}) // a failure shows in Quiet
 }
 
 // Rest has the reconcilers leave everything alone until Reset: what happens to a
 // cell's objects when they are cleaned away is none of theirs.
 func (c *Controller) Rest() {
-	_, _ = c.ask(wireRequest{Rest: true}) // a failure shows in Quiet
+	_, _ = c.ask(wire.Request{Rest: true}) // a failure shows in Quiet
 }
 
 // Version is the release's version.

@@ -61,7 +61,7 @@ func (l *logReader) record(e history.Entry) {
 	}
 }
 
-// words gives what the process said about its end.
+// words returns what the process said about its end.
 func (l *logReader) words() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -156,7 +156,7 @@ func (l *logReader) take(text string) {
 	})
 }
 
-// parseLine gives a line of JSON with its message complete; ok is false for
+// parseLine returns a line of JSON with its message complete; ok is false for
 // anything else, whose text is the message then.
 func parseLine(text string) (line logLine, ok bool) {
 	if err := json.Unmarshal([]byte(text), &line); err != nil || !strings.HasPrefix(text, "{") {

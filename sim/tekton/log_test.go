@@ -9,6 +9,7 @@ import (
 
 	"simctl.dev/simctl/sim/clock"
 	"simctl.dev/simctl/sim/history"
+	"simctl.dev/simctl/sim/tekton/hook/wire"
 )
 
 func TestLog(t *testing.T) {
@@ -71,15 +72,15 @@ func TestLastWords(t *testing.T) {
 
 func TestKindOf(t *testing.T) {
 	for _, test := range []struct {
-		delay wireDelay
+		delay wire.Delay
 		want  clock.Kind
 	}{
-		{wireDelay{Reason: reasonDeadline}, clock.Timeout},
-		{wireDelay{Reason: reasonFailure, Attempt: 1}, clock.Work},
-		{wireDelay{Reason: reasonFailure, Attempt: 12}, clock.Work},
-		{wireDelay{Reason: reasonFailure, Attempt: 13}, clock.Retry},
-		{wireDelay{Reason: "retry", Attempt: 3}, clock.Work},
-		{wireDelay{Reason: "retry", Attempt: 4}, clock.Retry},
+		{wire.Delay{Reason: wire.Deadline}, clock.Timeout},
+		{wire.Delay{Reason: wire.Failure, Attempt: 1}, clock.Work},
+		{wire.Delay{Reason: wire.Failure, Attempt: 12}, clock.Work},
+		{wire.Delay{Reason: wire.Failure, Attempt: 13}, clock.Retry},
+		{wire.Delay{Reason: wire.Retry, Attempt: 3}, clock.Work},
+		{wire.Delay{Reason: wire.Retry, Attempt: 4}, clock.Retry},
 	} {
 		if got := kindOf(test.delay); got != test.want {
 			t.Errorf("%+v is %v, want %v", test.delay, got, test.want)

@@ -25,7 +25,7 @@ import (
 // ServiceAccount is the name of the ServiceAccount that the controller acts as.
 const ServiceAccount = wellknown.TektonController
 
-// CRDs gives the release's CustomResourceDefinitions. Conversion is None: the
+// CRDs returns the release's CustomResourceDefinitions. Conversion is None: the
 // release's webhook does not run, and every version of a kind is stored as it
 // is served.
 func (b *Build) CRDs() ([]*apiextensionsv1.CustomResourceDefinition, error) {
@@ -46,7 +46,7 @@ func (b *Build) CRDs() ([]*apiextensionsv1.CustomResourceDefinition, error) {
 	return out, err
 }
 
-// ConfigMaps gives the ConfigMaps that the release's controller wants to find in
+// ConfigMaps returns the ConfigMaps that the release's controller wants to find in
 // its namespace, with upstream's values. Metrics are switched off and no line of
 // its log is left out; neither has to do with what the controller does.
 func (b *Build) ConfigMaps(namespace string) ([]*corev1.ConfigMap, error) {
@@ -97,7 +97,7 @@ func logEverything(data map[string]string) error {
 	return nil
 }
 
-// RBAC gives the release's ServiceAccounts, Roles, ClusterRoles and their
+// RBAC returns the release's ServiceAccounts, Roles, ClusterRoles and their
 // bindings, with namespace in the place of upstream's. References to the owner
 // or to namespaces that simctl has no use for are kept as they are.
 func (b *Build) RBAC(namespace string) ([]*unstructured.Unstructured, error) {
@@ -124,7 +124,7 @@ func (b *Build) RBAC(namespace string) ([]*unstructured.Unstructured, error) {
 	return out, err
 }
 
-// deployment gives the controller's arguments and environment in upstream's
+// deployment returns the controller's arguments and environment in upstream's
 // Deployment, without what comes from elsewhere.
 func (b *Build) deployment() (args []string, env map[string]string, err error) {
 	found := false

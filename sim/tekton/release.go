@@ -39,6 +39,6 @@ type Release = releases.Release
 // Releases lists the known releases, oldest first.
 func Releases() []Release { return releases.Known() }
 
-// ParseVersion gives the exact version that s names; see [releases.Parse]. The
+// ParseVersion returns the exact version that s names; see [releases.Parse]. The
 // error wraps [ErrVersion].
 func ParseVersion(s string) (string, error) { return releases.Parse(s) }

@@ -2,7 +2,7 @@ package tekton
 
 import (
 	"bytes"
-	_ "embed" // for the hook's source
+	"embed"
 	"errors"
 	"fmt"
 	"go/ast"
@@ -16,17 +16,13 @@ import (
 	"strings"
 )
 
-//go:embed hook/hook.go
-var hookSource []byte
+// hookSource is the hook, with the package of what it says to its parent.
+//
+//go:embed hook/hook.go hook/registry.go hook/election.go hook/admission.go hook/wire/wire.go
+var hookSource embed.FS
 
-//go:embed hook/registry.go
-var registrySource []byte
-
-//go:embed hook/election.go
-var electionSource []byte
-
-//go:embed hook/admission.go
-var admissionSource []byte
+// hookImport is the hook's import path here, which its files name each other by.
+const hookImport = "simctl.dev/simctl/sim/tekton/hook"
 
 // hookDir is where the hook is put in a copy of upstream's module.
 const hookDir = "internal/simctlhook"
@@ -74,17 +70,8 @@ func copySource(dir, module string) error {
 
 // addHook adds the hook to the copy of upstream's module in dir.
 func addHook(dir string, noProbes bool) error {
-	if err := os.MkdirAll(filepath.Join(dir, hookDir), 0o755); err != nil {
+	if err := writeHook(dir); err != nil {
 		return err
-	}
-	hook, err := hookFor(dir)
-	if err != nil {
-		return err
-	}
-	for name, content := range map[string][]byte{"hook.go": hook, "registry.go": registrySource, "admission.go": admissionSource, "election.go": electionSource} {
-		if err := os.WriteFile(filepath.Join(dir, hookDir, name), content, 0o644); err != nil {
-			return err
-		}
 	}
 	name := filepath.Join(dir, "cmd", "controller", "main.go")
 	src, err := os.ReadFile(name)
@@ -97,26 +84,60 @@ func addHook(dir string, noProbes bool) error {
 	return os.WriteFile(name, src, 0o644)
 }
 
-// hookFor gives the hook with the types that the module's reconcilers have: up to
-// 0.48 those of tekton.dev/v1beta1, in which all that the hook uses is named as
-// it is in tekton.dev/v1.
-func hookFor(module string) ([]byte, error) {
+// writeHook puts the hook's files into the copy of upstream's module in dir.
+func writeHook(dir string) error {
+	paths, err := hookPaths(dir)
+	if err != nil {
+		return err
+	}
+	err = eachHookFile(func(name string, content []byte) error {
+		to := filepath.Join(dir, hookDir, name)
+		if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
+			return err
+		}
+		return os.WriteFile(to, []byte(paths.Replace(string(content))), 0o644)
+	})
+	if err != nil {
+		return fmt.Errorf("writing the hook: %w", err)
+	}
+	return nil
+}
+
+// eachHookFile calls do with the hook's files in the order of their names, which begin
+// at its folder.
+func eachHookFile(do func(name string, content []byte) error) error {
+	return fs.WalkDir(hookSource, "hook", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		content, err := hookSource.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		return do(strings.TrimPrefix(path, "hook/"), content)
+	})
+}
+
+// hookPaths returns what turns the hook's import paths into those that it has in a
+// module of upstream's: its own, and those of the types that the module's reconcilers
+// have, which up to 0.48 are those of tekton.dev/v1beta1; all that the hook uses is
+// named there as it is in tekton.dev/v1.
+func hookPaths(module string) (*strings.Replacer, error) {
 	src, err := os.ReadFile(filepath.Join(module, "pkg", "reconciler", "taskrun", "taskrun.go"))
 	if err != nil {
 		return nil, fmt.Errorf("reading upstream's reconciler of TaskRuns: %w", err)
 	}
-	hook := hookSource
+	paths := []string{`"` + hookImport + "/", `"` + Module + "/" + hookDir + "/"}
 	switch {
 	case bytes.Contains(src, []byte("*v1.TaskRun")):
 	case bytes.Contains(src, []byte("*v1beta1.TaskRun")):
 		for _, path := range []string{"/pkg/apis/pipeline/v1%s\"", "/pkg/client/injection/informers/pipeline/v1%s/"} {
-			from, to := Module+fmt.Sprintf(path, ""), Module+fmt.Sprintf(path, "beta1")
-			hook = bytes.ReplaceAll(hook, []byte(from), []byte(to))
+			paths = append(paths, Module+fmt.Sprintf(path, ""), Module+fmt.Sprintf(path, "beta1"))
 		}
 	default:
 		return nil, errors.New("upstream's reconciler of TaskRuns takes neither v1.TaskRun nor v1beta1.TaskRun: this release needs another hook")
 	}
-	return hook, nil
+	return strings.NewReplacer(paths...), nil
 }
 
 func copyFile(to, from string) error {
@@ -175,7 +196,7 @@ type edit struct {
 	text     string
 }
 
-// apply gives src with the edits made; those at one place keep their order.
+// apply returns src with the edits made; those at one place keep their order.
 func apply(src []byte, edits []edit) []byte {
 	slices.SortStableFunc(edits, func(a, b edit) int { return a.from - b.from })
 	var out []byte

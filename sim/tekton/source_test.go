@@ -3,6 +3,7 @@ package tekton
 import (
 	"errors"
 	"flag"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -53,19 +54,21 @@ func TestHookMainRefuses(t *testing.T) {
 	}
 }
 
-// TestHookFor: the hook has the types that the release's reconcilers have.
-func TestHookFor(t *testing.T) {
+// TestWriteHook: the hook has the types that the release's reconcilers have, and all
+// of it is there.
+func TestWriteHook(t *testing.T) {
 	const (
 		newTypes, oldTypes         = `"github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"`, `"github.com/tektoncd/pipeline/pkg/apis/pipeline/v1beta1"`
 		newInformers, oldInformers = `/informers/pipeline/v1/taskrun"`, `/informers/pipeline/v1beta1/taskrun"`
+		wire                       = `"github.com/tektoncd/pipeline/internal/simctlhook/wire"`
 	)
 	for _, test := range []struct {
 		reconciler string
 		has, not   []string
 		err        string
 	}{
-		{reconciler: "tr *v1.TaskRun", has: []string{newTypes, newInformers}, not: []string{oldTypes, oldInformers}},
-		{reconciler: "tr *v1beta1.TaskRun", has: []string{oldTypes, oldInformers}, not: []string{newTypes, newInformers}},
+		{reconciler: "tr *v1.TaskRun", has: []string{newTypes, newInformers, wire}, not: []string{oldTypes, oldInformers}},
+		{reconciler: "tr *v1beta1.TaskRun", has: []string{oldTypes, oldInformers, wire}, not: []string{newTypes, newInformers}},
 		{reconciler: "tr *v2.TaskRun", err: "another hook"},
 	} {
 		module := t.TempDir()
@@ -73,7 +76,7 @@ func TestHookFor(t *testing.T) {
 		if err := errors.Join(os.MkdirAll(dir, 0o750), os.WriteFile(filepath.Join(dir, "taskrun.go"), []byte(test.reconciler), 0o600)); err != nil {
 			t.Fatal(err)
 		}
-		got, err := hookFor(module)
+		err := writeHook(module)
 		if test.err != "" {
 			if err == nil || !strings.Contains(err.Error(), test.err) {
 				t.Errorf("%s: got %v, want an error with %q", test.reconciler, err, test.err)
@@ -83,17 +86,51 @@ func TestHookFor(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		got := map[string]string{}
+		readSources(t, filepath.Join(module, hookDir), got)
+		for name := range readSources(t, "hook", map[string]string{}) {
+			if got[name] == "" {
+				t.Errorf("%s: %s of the hook is left out", test.reconciler, name)
+			}
+		}
+		for name, src := range got {
+			if strings.Contains(src, hookImport) {
+				t.Errorf("%s: %s imports what upstream's module does not have", test.reconciler, name)
+			}
+		}
 		for _, s := range test.has {
-			if !strings.Contains(string(got), s) {
+			if !strings.Contains(got["hook.go"], s) {
 				t.Errorf("%s: the hook has no %s", test.reconciler, s)
 			}
 		}
 		for _, s := range test.not {
-			if strings.Contains(string(got), s) {
+			if strings.Contains(got["hook.go"], s) {
 				t.Errorf("%s: the hook has %s", test.reconciler, s)
 			}
 		}
 	}
+}
+
+// readSources adds the Go files below dir that are no tests to out, by their names
+// there, and returns out.
+func readSources(t *testing.T, dir string, out map[string]string) map[string]string {
+	t.Helper()
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || filepath.Ext(path) != ".go" || strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		name, err := filepath.Rel(dir, path)
+		if err != nil {
+			return err
+		}
+		src, err := os.ReadFile(path)
+		out[name] = string(src)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
 }
 
 // TestWithoutClouds: what stays must be what the rest of the file uses.

@@ -165,7 +165,7 @@ func answer(ctx context.Context, req *apiextensionsv1.ConversionRequest) *apiext
 	return resp
 }
 
-// Convert gives an object, in JSON, in another API version of its group, as in
+// Convert returns an object, in JSON, in another API version of its group, as in
 // "tekton.dev/v1beta1".
 func Convert(ctx context.Context, raw []byte, apiVersion string) ([]byte, error) {
 	var meta metav1.TypeMeta

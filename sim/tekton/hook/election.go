@@ -19,6 +19,8 @@ import (
 	"knative.dev/pkg/injection/sharedmain"
 	kleaderelection "knative.dev/pkg/leaderelection"
 	"knative.dev/pkg/reconciler"
+
+	"simctl.dev/simctl/sim/tekton/hook/wire"
 )
 
 // component is upstream's name for the controller's process, by which its leases
@@ -38,7 +40,7 @@ func renew(le *leaderelection.LeaderElector, ctx context.Context) //nolint:reviv
 // elector is upstream's candidate for one lease. Each reconciler has a lease for
 // each bucket of its keys.
 //
-// Upstream's loops around it go by the machine's clock, so that they are not run:
+// Upstream's loops around it go by the host's clock, so that they are not run:
 // when it looks at the lease again is reported and served by the parent, like other
 // delays. Nor does one that leads renew its lease. Nobody would notice: a candidate
 // does not compare the lease's renewTime with anything, it waits until it has seen
@@ -159,13 +161,13 @@ func (c *counted) look(ctx context.Context, e *elector) {
 	if leads {
 		e.leads = true
 		if e.looks > 0 {
-			h.elected = append(h.elected, Key{Controller: c.name, Key: e.name()})
+			h.elected = append(h.elected, wire.Key{Controller: c.name, Key: e.name()})
 		}
 		return
 	}
 	e.looks++
-	h.delays = append(h.delays, Delay{
-		Key: Key{Controller: c.name, Key: e.name()}, Reason: Lease, Attempt: e.looks,
+	h.delays = append(h.delays, wire.Delay{
+		Key: wire.Key{Controller: c.name, Key: e.name()}, Reason: wire.Lease, Attempt: e.looks,
 		At: h.now.Add(e.config.RetryPeriod).UnixNano(), Lease: e.config.LeaseDuration.Nanoseconds(),
 	})
 }

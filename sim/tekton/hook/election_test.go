@@ -8,18 +8,20 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	kubefake "k8s.io/client-go/kubernetes/fake"
 	"knative.dev/pkg/reconciler"
+
+	"simctl.dev/simctl/sim/tekton/hook/wire"
 )
 
 // TestElection starts a controller beside one that has the lease, as after a kill,
 // and after one that has given it back.
 func TestElection(t *testing.T) {
 	const lease = "tekton-pipelines/tekton-pipelines-controller.github.com.tektoncd.pipeline.pkg.reconciler.fake.reconciler.00-of-01"
-	key := Key{Controller: "fake", Key: lease}
+	key := wire.Key{Controller: "fake", Key: lease}
 
 	t.Run("held", func(t *testing.T) {
 		client := kubefake.NewClientset()
 		first, _, _ := runWith(t, client)
-		if a := first.ask(Request{}); !a.Leads || len(first.elected) > 0 {
+		if a := first.ask(wire.Request{}); !a.Leads || len(first.elected) > 0 {
 			t.Fatalf("alone: %+v", a)
 		}
 
@@ -32,16 +34,16 @@ func TestElection(t *testing.T) {
 		}
 		now := start
 		// wait has the time come at which it looks again, and gives what it says.
-		wait := func(d time.Duration) ([]Delay, Answer) {
+		wait := func(d time.Duration) ([]wire.Delay, wire.Answer) {
 			t.Helper()
 			now = now.Add(d)
-			delays := second.ask(Request{Now: now.UnixNano(), Enqueue: []Key{key}}).Delays
+			delays := second.ask(wire.Request{Now: now.UnixNano(), Enqueue: []wire.Key{key}}).Delays
 			delays = append(delays, second.settle(0)...)
-			return delays, second.ask(Request{})
+			return delays, second.ask(wire.Request{})
 		}
-		want := func(got []Delay, attempt int) {
+		want := func(got []wire.Delay, attempt int) {
 			t.Helper()
-			w := []Delay{{Key: key, Reason: Lease, Attempt: attempt, At: now.Add(10 * time.Second).UnixNano(), Lease: int64(time.Minute)}}
+			w := []wire.Delay{{Key: key, Reason: wire.Lease, Attempt: attempt, At: now.Add(10 * time.Second).UnixNano(), Lease: int64(time.Minute)}}
 			if !reflect.DeepEqual(got, w) {
 				t.Errorf("delays %+v, want %+v", got, w)
 			}
@@ -61,7 +63,7 @@ func TestElection(t *testing.T) {
 		}
 		f.answers <- nil
 		delays, a = wait(2 * time.Second)
-		if len(delays) > 0 || !a.Leads || promoted != 1 || !reflect.DeepEqual(second.elected, []Key{key}) {
+		if len(delays) > 0 || !a.Leads || promoted != 1 || !reflect.DeepEqual(second.elected, []wire.Key{key}) {
 			t.Errorf("after a minute: %+v, delays %+v, promoted %d times, elected %v", a, delays, promoted, second.elected)
 		}
 		second.settle(1)
@@ -73,9 +75,9 @@ func TestElection(t *testing.T) {
 	t.Run("given back", func(t *testing.T) {
 		client := kubefake.NewClientset()
 		first, _, _ := runWith(t, client)
-		first.ask(Request{Release: true})
+		first.ask(wire.Request{Release: true})
 		second, _, _ := runWith(t, client)
-		if a := second.ask(Request{}); !a.Leads || len(second.first) > 0 {
+		if a := second.ask(wire.Request{}); !a.Leads || len(second.first) > 0 {
 			t.Errorf("after one that gave its lease back: %+v, delays %+v", a, second.first)
 		}
 	})

@@ -8,8 +8,8 @@
 // the standard library and packages that every release depends on.
 //
 // The process that started the controller talks to it over an inherited socket
-// (file descriptor EnvFD) in lines of JSON: every [Request] gets one [Answer].
-// Without EnvFD the hook does nothing and the controller runs in real time.
+// (file descriptor [wire.EnvFD]) in lines of JSON: every [wire.Request] gets one [wire.Answer].
+// Without it the hook does nothing and the controller runs in real time.
 //
 // What is changed, and why:
 //
@@ -17,7 +17,7 @@
 //   - Delays that reconcilers ask for, and the back-off after errors, are not
 //     put on the work queue but reported; the parent has the key enqueued when
 //     its virtual moment has come.
-//   - Upstream takes some moments from the machine's clock rather than from the
+//   - Upstream takes some moments from the host's clock rather than from the
 //     clock it was handed, and compares its own with creationTimestamps; those
 //     moments are put into virtual time before a reconciler or the API server
 //     sees them.
@@ -70,108 +70,9 @@ import (
 	"knative.dev/pkg/controller"
 	"knative.dev/pkg/logging"
 	"knative.dev/pkg/reconciler"
+
+	"simctl.dev/simctl/sim/tekton/hook/wire"
 )
-
-// EnvFD names the environment variable with the number of the inherited socket.
-const EnvFD = "SIMCTL_TEKTON_FD"
-
-// Reasons of a [Delay].
-const (
-	// Deadline: a time-out of the run itself, which ends waiting.
-	Deadline = "deadline"
-	// Retry: the reconciler wants to look again, because something it needs was
-	// not there.
-	Retry = "retry"
-	// Failure: Reconcile returned an error.
-	Failure = "error"
-	// Busy: the reconciler sets itself off again and again, and is kept from it.
-	Busy = "busy"
-	// Lease: another process has the lease that the controller needs to act; Key
-	// names it, and the delay is the retry period without what chance adds to it.
-	Lease = "lease"
-)
-
-// Key names one key of one controller's work queue.
-type Key struct {
-	// Controller is the short name, e.g. "taskrun".
-	Controller string `json:"controller"`
-	// Key is "namespace/name".
-	Key string `json:"key"`
-}
-
-// Delay says that a key wants to be reconciled again.
-type Delay struct {
-	Key
-	// At is the virtual moment in Unix nanoseconds.
-	At int64 `json:"at"`
-	// Reason is one of [Deadline], [Retry], [Failure], [Busy] and [Lease].
-	Reason string `json:"reason"`
-	// Attempt counts retries, failures, busy times or looks at the lease of the key
-	// in a row, from 1.
-	Attempt int `json:"attempt"`
-	// Lease is how long the lease holds, counted from the first look at it, in
-	// nanoseconds.
-	Lease int64 `json:"lease,omitempty"`
-	// Error is the text of the error, for a failure.
-	Error string `json:"error,omitempty"`
-}
-
-// Request is a line from the parent. Fields that are not set mean no change.
-type Request struct {
-	// N is repeated in the answer.
-	N int `json:"n"`
-	// Now is the virtual time in Unix nanoseconds.
-	Now int64 `json:"now,omitempty"`
-	// Enqueue lists keys, and leases, whose time has come.
-	Enqueue []Key `json:"enqueue,omitempty"`
-	// Release gives the leases back: the process is about to be ended.
-	Release bool `json:"release,omitempty"`
-	// Forget drops the counts of failed attempts and the delays that have not
-	// been reported yet.
-	Forget bool `json:"forget,omitempty"`
-	// Rest has reconcilers leave every key alone until a request says Forget.
-	Rest bool `json:"rest,omitempty"`
-	// Settled: all is quiet, so that what keys are reconciled for from now on has
-	// another cause. A new time says so too.
-	Settled bool `json:"settled,omitempty"`
-	// Wait has the answer wait some milliseconds for reconcilers to come to an end.
-	Wait bool `json:"wait,omitempty"`
-	// Admit is a new object of the user's, as JSON, for the release's webhook.
-	Admit json.RawMessage `json:"admit,omitempty"`
-}
-
-// Answer is the line that answers a request.
-type Answer struct {
-	N int `json:"n"`
-	// Ready: every controller runs with its caches in sync.
-	Ready bool `json:"ready"`
-	// Leads: every controller has its leases, so that it acts.
-	Leads bool `json:"leads"`
-	// Elected are the leases that were got since the last answer after waiting for
-	// them.
-	Elected []Key `json:"elected,omitempty"`
-	// Idle: nothing is queued or reconciling, no goroutine is about to run and
-	// everything that arrived on a socket has been read.
-	Idle bool `json:"idle"`
-	// Queued and Active count the keys in work queues and in reconcilers, looks at
-	// leases among them.
-	Queued int `json:"queued"`
-	Active int `json:"active"`
-	// Runnable counts goroutines, the answering one aside, that run or could.
-	Runnable int `json:"runnable"`
-	// Unread counts bytes in socket buffers.
-	Unread int `json:"unread"`
-	// Reconciles counts the calls of reconcilers so far.
-	Reconciles int `json:"reconciles"`
-	// Parked: a key that sets itself off has been left alone since all was quiet.
-	Parked bool `json:"parked,omitempty"`
-	// Delays are new since the last answer.
-	Delays []Delay `json:"delays,omitempty"`
-	// Admitted is the object that was to be admitted with its defaults; Refused
-	// says why it was not, in the API server's words.
-	Admitted json.RawMessage `json:"admitted,omitempty"`
-	Refused  string          `json:"refused,omitempty"`
-}
 
 // Hook is one controller process's side of the channel.
 type Hook struct {
@@ -181,8 +82,8 @@ type Hook struct {
 	now         time.Time
 	expected    int
 	controllers []*counted
-	delays      []Delay
-	elected     []Key
+	delays      []wire.Delay
+	elected     []wire.Key
 	reconciles  int
 	resting     bool
 	created     map[types.UID]metav1.Time
@@ -193,19 +94,19 @@ type Hook struct {
 // there is one and it does not work.
 func Connect() *Hook {
 	h := &Hook{created: map[types.UID]metav1.Time{}}
-	fd := os.Getenv(EnvFD)
+	fd := os.Getenv(wire.EnvFD)
 	if fd == "" {
 		return h
 	}
 	n, err := strconv.Atoi(fd)
 	if err != nil {
-		log.Fatalf("%s is %q, not the number of a file descriptor", EnvFD, fd)
+		log.Fatalf("%s is %q, not the number of a file descriptor", wire.EnvFD, fd)
 	}
 	f := os.NewFile(uintptr(n), "simctl")
 	conn, err := net.FileConn(f)
 	_ = f.Close()
 	if err != nil {
-		log.Fatalf("%s is %s, which is not a socket: %v", EnvFD, fd, err)
+		log.Fatalf("%s is %s, which is not a socket: %v", wire.EnvFD, fd, err)
 	}
 	simulateRegistries()
 	h.attach(conn)
@@ -225,7 +126,7 @@ func (h *Hook) serve(first chan struct{}) {
 	in.Buffer(nil, 64<<20)
 	out := json.NewEncoder(h.conn)
 	for in.Scan() {
-		var r Request
+		var r wire.Request
 		if err := json.Unmarshal(in.Bytes(), &r); err != nil {
 			log.Fatalf("simctl sent %q: %v", in.Text(), err)
 		}
@@ -249,7 +150,7 @@ func (h *Hook) serve(first chan struct{}) {
 	os.Exit(0)
 }
 
-func (h *Hook) take(r Request) {
+func (h *Hook) take(r wire.Request) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if r.Now != 0 {
@@ -289,11 +190,11 @@ const (
 	answerTries = 10
 )
 
-func (h *Hook) answer(r Request) Answer {
+func (h *Hook) answer(r wire.Request) wire.Answer {
 	for i := 0; r.Wait && i < answerTries && h.working(); i++ {
 		time.Sleep(answerAfter)
 	}
-	a := Answer{N: r.N, Runnable: runnable()}
+	a := wire.Answer{N: r.N, Runnable: runnable()}
 	// The runtime's numbers are not exact: one that says idle is right, one that
 	// does not may be late.
 	for i := 0; a.Runnable > 0 && i < 3; i++ {
@@ -388,7 +289,7 @@ func sockets() int {
 // Attached says whether a parent rules the time.
 func (h *Hook) Attached() bool { return h.conn != nil }
 
-// Clock gives the clock to hand to upstream's constructors.
+// Clock returns the clock to hand to upstream's constructors.
 func (h *Hook) Clock() clock.PassiveClock {
 	if !h.Attached() {
 		return clock.RealClock{}
@@ -456,7 +357,7 @@ func (h *Hook) count(ctx context.Context, impl *controller.Impl) {
 	h.controllers = append(h.controllers, c)
 }
 
-// shortName gives "taskrun" for
+// shortName returns "taskrun" for
 // "github.com.tektoncd.pipeline.pkg.reconciler.taskrun.Reconciler".
 func shortName(name string) string {
 	parts := strings.Split(name, ".")
@@ -535,7 +436,7 @@ func (c *counted) Reconcile(ctx context.Context, key string) error {
 	if ok, after := controller.IsRequeueKey(err); ok {
 		reason := c.reasons[key]
 		if reason == "" {
-			reason = Retry
+			reason = wire.Retry
 		}
 		c.wait(key, after, reason, nil)
 		return controller.NewSkipKey(key)
@@ -547,7 +448,7 @@ func (c *counted) Reconcile(ctx context.Context, key string) error {
 	if !apierrors.IsConflict(err) {
 		logging.FromContext(ctx).Errorw("Reconcile error", zap.Duration("duration", time.Since(began)), zap.Error(err))
 	}
-	c.wait(key, backoff(c.attempts[key]), Failure, err)
+	c.wait(key, backoff(c.attempts[key]), wire.Failure, err)
 	return controller.NewSkipKey(key)
 }
 
@@ -587,8 +488,8 @@ func (c *counted) keepsBusy(key string) bool {
 		c.parked[key] = true
 		after := time.Second << min(c.parks[key], 12)
 		c.parks[key]++
-		c.hook.delays = append(c.hook.delays, Delay{
-			Key: Key{Controller: c.name, Key: key}, Reason: Busy, Attempt: c.parks[key], At: c.hook.now.Add(after).UnixNano(),
+		c.hook.delays = append(c.hook.delays, wire.Delay{
+			Key: wire.Key{Controller: c.name, Key: key}, Reason: wire.Busy, Attempt: c.parks[key], At: c.hook.now.Add(after).UnixNano(),
 		})
 	}
 	return true
@@ -623,8 +524,8 @@ func (c *counted) settled() {
 
 // wait reports that key is to be reconciled again.
 func (c *counted) wait(key string, after time.Duration, reason string, err error) {
-	d := Delay{Key: Key{Controller: c.name, Key: key}, Reason: reason}
-	if reason == Deadline {
+	d := wire.Delay{Key: wire.Key{Controller: c.name, Key: key}, Reason: reason}
+	if reason == wire.Deadline {
 		delete(c.attempts, key)
 	} else {
 		c.attempts[key]++
@@ -682,7 +583,7 @@ func (h *Hook) correct(ctx context.Context, impl *controller.Impl) {
 	}
 }
 
-// field gives an unexported field of the struct that v points to: neither
+// field returns an unexported field of the struct that v points to: neither
 // knative's generated reconcilers nor client-go's informers have another way
 // in. It is invalid if there is no such field.
 func field(v any, name string) reflect.Value {
@@ -796,14 +697,14 @@ func startTime(o metav1.Object) *metav1.Time {
 	return nil
 }
 
-// real says whether t comes from the machine's clock. Virtual time is decades
+// real says whether t comes from the host's clock. Virtual time is decades
 // away from it. Callers hold the lock.
 func (h *Hook) real(t time.Time) bool {
 	apart := h.now.Sub(t)
 	return !t.IsZero() && (apart > 10*365*24*time.Hour || apart < -10*365*24*time.Hour)
 }
 
-// toVirtual puts moments that come from the machine's clock to the present.
+// toVirtual puts moments that come from the host's clock to the present.
 func (h *Hook) toVirtual(now metav1.Time, ts ...*metav1.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -833,10 +734,10 @@ func (h *Hook) because(name, key string, event error, deadlines ...time.Time) {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	reason := Retry
+	reason := wire.Retry
 	for _, d := range deadlines {
 		if h.now.Add(after).Sub(d).Abs() < time.Second {
-			reason = Deadline
+			reason = wire.Deadline
 		}
 	}
 	for _, c := range h.controllers {
@@ -859,7 +760,7 @@ func (r *taskRuns) ReconcileKind(ctx context.Context, tr *v1.TaskRun) reconciler
 	created := tr.CreationTimestamp
 	fresh := !tr.HasStarted()
 	if fresh {
-		// Upstream starts a TaskRun at the machine's time, but not before its
+		// Upstream starts a TaskRun at the host's time, but not before its
 		// creationTimestamp.
 		tr.CreationTimestamp = now
 	}

@@ -29,6 +29,8 @@ import (
 	"knative.dev/pkg/leaderelection"
 	"knative.dev/pkg/logging"
 	"knative.dev/pkg/reconciler"
+
+	"simctl.dev/simctl/sim/tekton/hook/wire"
 )
 
 var start = time.Date(2100, 1, 1, 0, 0, 0, 0, time.UTC)
@@ -41,11 +43,11 @@ type parent struct {
 	n    int
 	// first are the delays that were reported until the controller was ready,
 	// elected the leases it has got after waiting for them.
-	first   []Delay
-	elected []Key
+	first   []wire.Delay
+	elected []wire.Key
 }
 
-func (p *parent) ask(r Request) Answer {
+func (p *parent) ask(r wire.Request) wire.Answer {
 	p.t.Helper()
 	p.n++
 	r.N = p.n
@@ -56,7 +58,7 @@ func (p *parent) ask(r Request) Answer {
 	if err != nil {
 		p.t.Fatal(err)
 	}
-	var a Answer
+	var a wire.Answer
 	if err := json.Unmarshal(line, &a); err != nil {
 		p.t.Fatal(err)
 	}
@@ -69,11 +71,11 @@ func (p *parent) ask(r Request) Answer {
 
 // settle asks until nothing is queued or reconciling, and gives all the delays.
 // Goroutines of the test itself are not looked at.
-func (p *parent) settle(reconciles int) []Delay {
+func (p *parent) settle(reconciles int) []wire.Delay {
 	p.t.Helper()
-	var delays []Delay
+	var delays []wire.Delay
 	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
-		a := p.ask(Request{})
+		a := p.ask(wire.Request{})
 		delays = append(delays, a.Delays...)
 		if a.Queued == 0 && a.Active == 0 && a.Reconciles >= reconciles {
 			return delays
@@ -118,7 +120,7 @@ func runWith(t *testing.T, client kubernetes.Interface) (*parent, *controller.Im
 	p := &parent{t: t, conn: ours, in: bufio.NewReader(ours)}
 	h := &Hook{created: map[types.UID]metav1.Time{}}
 	go h.attach(theirs)
-	if a := p.ask(Request{Now: start.UnixNano()}); a.Ready || a.Idle != (a.Runnable == 0) {
+	if a := p.ask(wire.Request{Now: start.UnixNano()}); a.Ready || a.Idle != (a.Runnable == 0) {
 		t.Errorf("without controllers: %+v", a)
 	}
 	ctx := leaderelection.WithConfig(t.Context(), &leaderelection.Config{
@@ -132,7 +134,7 @@ func runWith(t *testing.T, client kubernetes.Interface) (*parent, *controller.Im
 	})
 	h.expected = 1
 	h.count(ctx, impl)
-	if p.ask(Request{}).Ready {
+	if p.ask(wire.Request{}).Ready {
 		t.Error("ready before the workers have started")
 	}
 	done := make(chan struct{})
@@ -142,7 +144,7 @@ func runWith(t *testing.T, client kubernetes.Interface) (*parent, *controller.Im
 	}()
 	t.Cleanup(func() { <-done })
 	for {
-		a := p.ask(Request{})
+		a := p.ask(wire.Request{})
 		p.first = append(p.first, a.Delays...)
 		if a.Ready {
 			return p, impl, f
@@ -159,29 +161,29 @@ func TestDelays(t *testing.T) {
 	for _, test := range []struct {
 		name   string
 		answer error
-		want   *Delay
+		want   *wire.Delay
 	}{
 		{"success", nil, nil},
 		{"skipped", controller.NewSkipKey("work/run"), nil},
 		{"permanent error", controller.NewPermanentError(errors.New("no")), nil},
-		{"later", controller.NewRequeueAfter(time.Hour), &Delay{At: int64(time.Hour + late), Reason: Retry, Attempt: 1}},
-		{"wrapped", fmt.Errorf("so: %w", controller.NewRequeueAfter(time.Second)), &Delay{At: int64(time.Second + late), Reason: Retry, Attempt: 1}},
-		{"at once", controller.NewRequeueImmediately(), &Delay{At: int64(late), Reason: Retry, Attempt: 1}},
-		{"too late", controller.NewRequeueAfter(-time.Hour), &Delay{At: int64(late), Reason: Retry, Attempt: 1}},
-		{"conflict", conflict, &Delay{At: int64(5*time.Millisecond + late), Reason: Failure, Attempt: 1, Error: conflict.Error()}},
-		{"error", errors.New("no"), &Delay{At: int64(5*time.Millisecond + late), Reason: Failure, Attempt: 1, Error: "no"}},
+		{"later", controller.NewRequeueAfter(time.Hour), &wire.Delay{At: int64(time.Hour + late), Reason: wire.Retry, Attempt: 1}},
+		{"wrapped", fmt.Errorf("so: %w", controller.NewRequeueAfter(time.Second)), &wire.Delay{At: int64(time.Second + late), Reason: wire.Retry, Attempt: 1}},
+		{"at once", controller.NewRequeueImmediately(), &wire.Delay{At: int64(late), Reason: wire.Retry, Attempt: 1}},
+		{"too late", controller.NewRequeueAfter(-time.Hour), &wire.Delay{At: int64(late), Reason: wire.Retry, Attempt: 1}},
+		{"conflict", conflict, &wire.Delay{At: int64(5*time.Millisecond + late), Reason: wire.Failure, Attempt: 1, Error: conflict.Error()}},
+		{"error", errors.New("no"), &wire.Delay{At: int64(5*time.Millisecond + late), Reason: wire.Failure, Attempt: 1, Error: "no"}},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			p, impl, f := run(t)
 			f.answers <- test.answer
 			impl.EnqueueKey(object)
 			got := p.settle(1)
-			var want []Delay
+			var want []wire.Delay
 			if test.want != nil {
 				d := *test.want
 				d.At += start.UnixNano()
-				d.Key = Key{Controller: "fake", Key: "work/run"}
-				want = []Delay{d}
+				d.Key = wire.Key{Controller: "fake", Key: "work/run"}
+				want = []wire.Delay{d}
 			}
 			if !reflect.DeepEqual(got, want) {
 				t.Errorf("got %+v, want %+v", got, want)
@@ -200,7 +202,7 @@ func TestUrgent(t *testing.T) {
 	p, impl, f := run(t)
 	next := func(answer error) time.Duration {
 		f.answers <- answer
-		n := p.ask(Request{}).Reconciles + 1
+		n := p.ask(wire.Request{}).Reconciles + 1
 		impl.EnqueueKey(object)
 		delays := p.settle(n)
 		if len(delays) == 0 {
@@ -228,7 +230,7 @@ func TestBackoff(t *testing.T) {
 	p, impl, f := run(t)
 	failure := errors.New("no")
 	now, reconciles := start, 0
-	next := func(answer error) []Delay {
+	next := func(answer error) []wire.Delay {
 		f.answers <- answer
 		reconciles++
 		if reconciles == 1 {
@@ -236,7 +238,7 @@ func TestBackoff(t *testing.T) {
 			return p.settle(reconciles)
 		}
 		// It may be done before it is answered.
-		a := p.ask(Request{Now: now.UnixNano(), Enqueue: []Key{{Controller: "fake", Key: "work/run"}}})
+		a := p.ask(wire.Request{Now: now.UnixNano(), Enqueue: []wire.Key{{Controller: "fake", Key: "work/run"}}})
 		return append(a.Delays, p.settle(reconciles)...)
 	}
 	for i, want := range []int{5, 10, 20, 40, 80} {
@@ -252,7 +254,7 @@ func TestBackoff(t *testing.T) {
 	if got := next(failure); len(got) != 1 || got[0].Attempt != 1 {
 		t.Errorf("a failure after a success gave %+v, want attempt 1", got)
 	}
-	p.ask(Request{Forget: true})
+	p.ask(wire.Request{Forget: true})
 	if got := next(failure); len(got) != 1 || got[0].Attempt != 1 {
 		t.Errorf("a failure after forgetting gave %+v, want attempt 1", got)
 	}
@@ -273,10 +275,10 @@ func TestBackoffLimit(t *testing.T) {
 func TestCounts(t *testing.T) {
 	p, impl, f := run(t)
 	impl.EnqueueKey(object)
-	for p.ask(Request{}).Active == 0 {
+	for p.ask(wire.Request{}).Active == 0 {
 		time.Sleep(time.Millisecond)
 	}
-	a := p.ask(Request{Enqueue: []Key{{Controller: "fake", Key: "work/run"}}})
+	a := p.ask(wire.Request{Enqueue: []wire.Key{{Controller: "fake", Key: "work/run"}}})
 	if a.Active != 1 || a.Queued == 0 || a.Idle {
 		t.Errorf("one reconciling and the same key queued: %+v", a)
 	}
@@ -296,43 +298,43 @@ func TestBusy(t *testing.T) {
 			impl.EnqueueKey(object)
 		}
 	}
-	reconciled := func(r Request) (calls int64, delays []Delay) {
+	reconciled := func(r wire.Request) (calls int64, delays []wire.Delay) {
 		p.ask(r)
-		before, n := f.calls.Load(), p.ask(Request{}).Reconciles+1
+		before, n := f.calls.Load(), p.ask(wire.Request{}).Reconciles+1
 		impl.EnqueueKey(object)
 		for {
 			// Between two rounds a key is nowhere to be seen for a moment.
 			delays = append(delays, p.settle(n)...)
-			a := p.ask(Request{})
+			a := p.ask(wire.Request{})
 			delays = append(delays, a.Delays...)
 			if a.Parked == busy {
 				return f.calls.Load() - before, delays
 			}
 		}
 	}
-	left := func(after time.Duration, attempt int) []Delay {
-		return []Delay{{Key: Key{Controller: "fake", Key: "work/run"}, Reason: Busy, Attempt: attempt, At: start.Add(after).UnixNano()}}
+	left := func(after time.Duration, attempt int) []wire.Delay {
+		return []wire.Delay{{Key: wire.Key{Controller: "fake", Key: "work/run"}, Reason: wire.Busy, Attempt: attempt, At: start.Add(after).UnixNano()}}
 	}
 	for _, step := range []struct {
 		name  string
-		r     Request
+		r     wire.Request
 		rests bool
 		calls int64
-		want  []Delay
+		want  []wire.Delay
 	}{
 		{name: "at first", calls: maxRounds, want: left(time.Second, 1)},
 		{name: "not quiet in between", calls: 0},
-		{name: "all was quiet", r: Request{Settled: true}, calls: maxBusyRounds, want: left(2*time.Second, 2)},
-		{name: "time has moved", r: Request{Now: start.Add(time.Minute).UnixNano()}, calls: maxBusyRounds, want: left(time.Minute+4*time.Second, 3)},
-		{name: "it has come to rest", r: Request{Settled: true}, rests: true, calls: 1},
-		{name: "busy once more", r: Request{Settled: true}, calls: maxRounds, want: left(time.Minute+time.Second, 1)},
+		{name: "all was quiet", r: wire.Request{Settled: true}, calls: maxBusyRounds, want: left(2*time.Second, 2)},
+		{name: "time has moved", r: wire.Request{Now: start.Add(time.Minute).UnixNano()}, calls: maxBusyRounds, want: left(time.Minute+4*time.Second, 3)},
+		{name: "it has come to rest", r: wire.Request{Settled: true}, rests: true, calls: 1},
+		{name: "busy once more", r: wire.Request{Settled: true}, calls: maxRounds, want: left(time.Minute+time.Second, 1)},
 	} {
 		busy = !step.rests
 		calls, delays := reconciled(step.r)
 		if calls != step.calls || !reflect.DeepEqual(delays, step.want) {
 			t.Errorf("%s: %d calls and %+v, want %d and %+v", step.name, calls, delays, step.calls, step.want)
 		}
-		if parked := p.ask(Request{}).Parked; parked == step.rests {
+		if parked := p.ask(wire.Request{}).Parked; parked == step.rests {
 			t.Errorf("%s: parked %v", step.name, parked)
 		}
 	}
@@ -342,12 +344,12 @@ func TestBusy(t *testing.T) {
 // again afterwards.
 func TestRest(t *testing.T) {
 	p, impl, f := run(t)
-	p.ask(Request{Rest: true})
+	p.ask(wire.Request{Rest: true})
 	impl.EnqueueKey(object)
 	if delays := p.settle(1); len(delays) != 0 { // the reconciler itself would wait for an answer
 		t.Errorf("a resting reconciler asks for %+v", delays)
 	}
-	p.ask(Request{Forget: true})
+	p.ask(wire.Request{Forget: true})
 	impl.EnqueueKey(object)
 	f.answers <- nil
 	p.settle(2)
@@ -363,7 +365,7 @@ func TestClock(t *testing.T) {
 	if got := h.Wrap(ctor); reflect.ValueOf(got).Pointer() != reflect.ValueOf(ctor).Pointer() {
 		t.Error("a hook without a parent wraps constructors")
 	}
-	p.ask(Request{Now: start.Add(time.Hour).UnixNano()})
+	p.ask(wire.Request{Now: start.Add(time.Hour).UnixNano()})
 }
 
 // TestStamp: objects get the virtual moment they are first seen in, keep it, and
@@ -374,7 +376,7 @@ func TestStamp(t *testing.T) {
 	p := &parent{t: t, conn: ours, in: bufio.NewReader(ours)}
 	h := &Hook{created: map[types.UID]metav1.Time{}}
 	go h.attach(theirs)
-	p.ask(Request{Now: start.Add(1500 * time.Millisecond).UnixNano()})
+	p.ask(wire.Request{Now: start.Add(1500 * time.Millisecond).UnixNano()})
 
 	informer := cache.NewSharedIndexInformer(&cache.ListWatch{}, &v1.TaskRun{}, 0, nil)
 	if err := informer.SetTransform(func(obj any) (any, error) {
@@ -398,15 +400,15 @@ func TestStamp(t *testing.T) {
 		}
 		return obj.(*v1.TaskRun).CreationTimestamp.Time
 	}
-	machine := time.Now()
-	if got := created("a", machine, nil); !got.Equal(start.Add(time.Second)) {
+	host := time.Now()
+	if got := created("a", host, nil); !got.Equal(start.Add(time.Second)) {
 		t.Errorf("first seen at 1.5 s, created %v", got)
 	}
-	p.ask(Request{Now: start.Add(time.Minute).UnixNano()})
-	if got := created("a", machine, nil); !got.Equal(start.Add(time.Second)) {
+	p.ask(wire.Request{Now: start.Add(time.Minute).UnixNano()})
+	if got := created("a", host, nil); !got.Equal(start.Add(time.Second)) {
 		t.Errorf("seen again at 60 s, created %v", got)
 	}
-	if got := created("b", machine, &metav1.Time{Time: start.Add(30 * time.Second)}); !got.Equal(start.Add(30 * time.Second)) {
+	if got := created("b", host, &metav1.Time{Time: start.Add(30 * time.Second)}); !got.Equal(start.Add(30 * time.Second)) {
 		t.Errorf("started at 30 s, created %v", got)
 	}
 	if got := created("c", start.Add(5*time.Second), nil); !got.Equal(start.Add(5 * time.Second)) {
