@@ -20,6 +20,8 @@ import (
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/utils/ptr"
+
+	"simctl.dev/simctl/sim/openshift/engine/wire"
 )
 
 // WebhookName is the webhooks' name. The API server puts it before a refusal:
@@ -89,7 +91,7 @@ func (a *Admission) decide(ctx context.Context, r *admissionv1.AdmissionRequest,
 	if err != nil {
 		return nil, err
 	}
-	d, err := a.engine.decide(ctx, sccs, engineRequest{
+	d, err := a.engine.decide(ctx, sccs, wire.Request{
 		Review: r, Namespace: ns, Validate: validate, Usable: a.state.usable(ctx, r, sccs),
 	}, a.state.mayUse)
 	if err != nil {

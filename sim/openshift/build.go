@@ -21,7 +21,7 @@ import (
 // engineSources are the engine's module. Its go.mod has another name here because
 // files of another module cannot be embedded.
 //
-//go:embed engine/*.go engine/go.mod.txt engine/go.sum.txt
+//go:embed engine/*.go engine/wire/*.go engine/go.mod.txt engine/go.sum.txt
 var engineSources embed.FS
 
 // BuildOptions say where and how the engine is built.
@@ -61,7 +61,11 @@ func BuildEngine(ctx context.Context, o BuildOptions) (string, error) {
 	progress := func(line string) { o.Progress("OpenShift's SCC admission: " + line) }
 	dir, err := cache.Get(ctx, buildcache.Name{Subject: engineSubject, Key: key}, progress, func(ctx context.Context, out, work string) error {
 		for name, text := range sources {
-			if err := os.WriteFile(filepath.Join(work, name), text, 0o644); err != nil {
+			to := filepath.Join(work, name)
+			if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
+				return err
+			}
+			if err := os.WriteFile(to, text, 0o644); err != nil {
 				return err
 			}
 		}
@@ -138,8 +142,9 @@ func sourcesOfEngine() (map[string][]byte, string, error) {
 		}
 		// Here the files must not be a package of this module.
 		text = bytes.Replace(text, []byte("//go:build ignore\n"), nil, 1)
-		files[strings.TrimSuffix(d.Name(), ".txt")] = text
-		_, _ = fmt.Fprintf(sum, "%s %d\n%s", d.Name(), len(text), text)
+		name := strings.TrimSuffix(strings.TrimPrefix(path, "engine/"), ".txt")
+		files[name] = text
+		_, _ = fmt.Fprintf(sum, "%s %d\n%s", name, len(text), text)
 		return nil
 	})
 	if err != nil {

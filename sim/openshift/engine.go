@@ -12,10 +12,7 @@ import (
 	"syscall"
 	"time"
 
-	admissionv1 "k8s.io/api/admission/v1"
-	authenticationv1 "k8s.io/api/authentication/v1"
-	corev1 "k8s.io/api/core/v1"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"simctl.dev/simctl/sim/openshift/engine/wire"
 )
 
 // ErrEngineGone is why a decision could not be had when the engine's process has
@@ -35,14 +32,14 @@ type Engine struct {
 	out   *json.Encoder
 	last  uint64
 	sccs  string // the SCCs that the engine knows
-	calls map[uint64]chan engineReply
+	calls map[uint64]chan wire.Reply
 	dead  error
 }
 
 // StartEngine starts the engine whose executable [BuildEngine] gave. The process
 // ends with [Engine.Close], and with this process whatever happens to it.
 func StartEngine(path string) (*Engine, error) {
-	e := &Engine{cmd: exec.Command(path), ended: make(chan struct{}), calls: map[uint64]chan engineReply{}}
+	e := &Engine{cmd: exec.Command(path), ended: make(chan struct{}), calls: map[uint64]chan wire.Reply{}}
 	var err error
 	if e.stdin, err = e.cmd.StdinPipe(); err != nil {
 		return nil, fmt.Errorf("starting OpenShift's SCC admission: %w", err)
@@ -83,7 +80,7 @@ func (e *Engine) Close() error {
 func (e *Engine) read(stdout io.Reader) {
 	decoder := json.NewDecoder(bufio.NewReaderSize(stdout, 1<<16))
 	for {
-		var r engineReply
+		var r wire.Reply
 		if err := decoder.Decode(&r); err != nil {
 			break
 		}
@@ -108,9 +105,9 @@ func (e *Engine) read(stdout io.Reader) {
 
 // decide asks for a decision on a pod. Questions about who may use an SCC are put
 // to may.
-func (e *Engine) decide(ctx context.Context, sccs sccSet, request engineRequest, may func(context.Context, engineQuestion) (bool, error)) (*engineDecision, error) {
+func (e *Engine) decide(ctx context.Context, sccs sccSet, request wire.Request, may func(context.Context, wire.Question) (bool, error)) (*wire.Decision, error) {
 	// The engine has one reply under way for a request, and after ours it waits.
-	call := make(chan engineReply, 1)
+	call := make(chan wire.Reply, 1)
 	id, err := e.begin(call, sccs, request)
 	if err != nil {
 		return nil, err
@@ -133,12 +130,12 @@ func (e *Engine) decide(ctx context.Context, sccs sccSet, request engineRequest,
 			}
 			// An error is the engine's to judge: the plug-in takes it for a no.
 			// A context that has ended is no reason to leave: the engine waits.
-			var a engineAnswer
+			var a wire.Answer
 			allowed, err := may(ctx, *r.Question)
 			if a.Allowed = allowed; err != nil {
 				a.Error = err.Error()
 			}
-			if err := e.send(engineMessage{ID: id, Answer: &a}); err != nil {
+			if err := e.send(wire.Message{ID: id, Answer: &a}); err != nil {
 				return nil, err
 			}
 		}
@@ -146,31 +143,31 @@ func (e *Engine) decide(ctx context.Context, sccs sccSet, request engineRequest,
 }
 
 // begin sends a request, and before it the SCCs if the engine has others.
-func (e *Engine) begin(call chan engineReply, sccs sccSet, request engineRequest) (uint64, error) {
+func (e *Engine) begin(call chan wire.Reply, sccs sccSet, request wire.Request) (uint64, error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.sccs != sccs.name {
-		if err := e.write(engineMessage{SCCs: sccs.sccs}); err != nil {
+		if err := e.write(wire.Message{SCCs: sccs.sccs}); err != nil {
 			return 0, err
 		}
 		e.sccs = sccs.name
 	}
 	e.last++
 	e.calls[e.last] = call
-	if err := e.write(engineMessage{ID: e.last, Request: &request}); err != nil {
+	if err := e.write(wire.Message{ID: e.last, Request: &request}); err != nil {
 		delete(e.calls, e.last)
 		return 0, err
 	}
 	return e.last, nil
 }
 
-func (e *Engine) send(m engineMessage) error {
+func (e *Engine) send(m wire.Message) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return e.write(m)
 }
 
-func (e *Engine) write(m engineMessage) error {
+func (e *Engine) write(m wire.Message) error {
 	if e.dead != nil {
 		return e.dead
 	}
@@ -179,38 +176,3 @@ func (e *Engine) write(m engineMessage) error {
 	}
 	return nil
 }
-
-// The messages; engine/messages.go explains them.
-type (
-	engineMessage struct {
-		ID      uint64            `json:"id,omitempty"`
-		SCCs    []json.RawMessage `json:"sccs,omitempty"`
-		Answer  *engineAnswer     `json:"answer,omitempty"`
-		Request *engineRequest    `json:"request,omitempty"`
-	}
-	engineRequest struct {
-		Review    *admissionv1.AdmissionRequest `json:"review"`
-		Namespace *corev1.Namespace             `json:"namespace"`
-		Validate  bool                          `json:"validate,omitempty"`
-		Usable    map[string][]string           `json:"usable,omitempty"`
-	}
-	engineAnswer struct {
-		Allowed bool   `json:"allowed,omitempty"`
-		Error   string `json:"error,omitempty"`
-	}
-	engineReply struct {
-		ID       uint64          `json:"id"`
-		Question *engineQuestion `json:"question,omitempty"`
-		Decision *engineDecision `json:"decision,omitempty"`
-	}
-	engineQuestion struct {
-		User      authenticationv1.UserInfo `json:"user"`
-		Namespace string                    `json:"namespace"`
-		SCC       string                    `json:"scc"`
-	}
-	engineDecision struct {
-		Status *metav1.Status    `json:"status,omitempty"`
-		Patch  json.RawMessage   `json:"patch,omitempty"`
-		Notes  map[string]string `json:"notes,omitempty"`
-	}
-)

@@ -20,6 +20,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"simctl.dev/simctl/sim/internal/loopback"
+	"simctl.dev/simctl/sim/openshift/engine/wire"
 	"simctl.dev/simctl/sim/scenario"
 )
 
@@ -203,7 +204,7 @@ func TestStartEngine(t *testing.T) {
 		t.Fatal(err)
 	}
 	<-e.ended
-	if _, err := e.decide(context.Background(), sccSet{}, engineRequest{}, nil); !errors.Is(err, ErrEngineGone) {
+	if _, err := e.decide(context.Background(), sccSet{}, wire.Request{}, nil); !errors.Is(err, ErrEngineGone) {
 		t.Error("decided with", err)
 	}
 	_ = e.Close()

@@ -28,6 +28,8 @@ import (
 	corev1listers "k8s.io/client-go/listers/core/v1"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/kubernetes/plugin/pkg/auth/authorizer/rbac"
+
+	"simctl.dev/simctl/sim/openshift/engine/wire"
 )
 
 // state is what OpenShift's API server knows of the cluster when it decides about
@@ -188,7 +190,7 @@ func (s *state) usable(ctx context.Context, r *admissionv1.AdmissionRequest, scc
 	for _, u := range users {
 		may := []string{}
 		for _, scc := range sccs.names {
-			allowed, err := s.mayUse(ctx, engineQuestion{User: u, Namespace: r.Namespace, SCC: scc})
+			allowed, err := s.mayUse(ctx, wire.Question{User: u, Namespace: r.Namespace, SCC: scc})
 			if err == nil && allowed { // the plug-in takes an error for a no
 				may = append(may, scc)
 			}
@@ -199,7 +201,7 @@ func (s *state) usable(ctx context.Context, r *admissionv1.AdmissionRequest, scc
 }
 
 // mayUse says whether a user may use an SCC in a namespace.
-func (s *state) mayUse(ctx context.Context, q engineQuestion) (bool, error) {
+func (s *state) mayUse(ctx context.Context, q wire.Question) (bool, error) {
 	u := &user.DefaultInfo{Name: q.User.Username, UID: q.User.UID, Groups: q.User.Groups, Extra: map[string][]string{}}
 	for key, values := range q.User.Extra {
 		u.Extra[key] = values

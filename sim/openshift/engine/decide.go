@@ -31,6 +31,8 @@ import (
 	"github.com/openshift/apiserver-library-go/pkg/securitycontextconstraints/sccdefaults"
 	securityv1informers "github.com/openshift/client-go/security/informers/externalversions/security/v1"
 	securityv1listers "github.com/openshift/client-go/security/listers/security/v1"
+
+	"simctl.dev/simctl/sim/openshift/engine/wire"
 )
 
 // patience is how long the plug-in may wait for what it misses. On a live cluster
@@ -74,20 +76,20 @@ func (d *decider) setSCCs(raw []json.RawMessage) error {
 }
 
 // decide asks a plug-in that knows the SCCs and the request's namespace.
-func (d *decider) decide(m *message, sccs cache.Indexer, authz authorizer.Authorizer) reply {
+func (d *decider) decide(m *wire.Message, sccs cache.Indexer, authz authorizer.Authorizer) wire.Reply {
 	admitted, err := d.run(m.Request, sccs, authz)
 	if err == nil {
-		return reply{Decision: admitted}
+		return wire.Reply{Decision: admitted}
 	}
 	var status apierrors.APIStatus
 	if !errors.As(err, &status) {
 		status = apierrors.NewInternalError(err)
 	}
 	refusal := status.Status()
-	return reply{Decision: &decision{Status: &refusal}}
+	return wire.Reply{Decision: &wire.Decision{Status: &refusal}}
 }
 
-func (d *decider) run(r *request, sccs cache.Indexer, authz authorizer.Authorizer) (*decision, error) {
+func (d *decider) run(r *wire.Request, sccs cache.Indexer, authz authorizer.Authorizer) (*wire.Decision, error) {
 	review := r.Review
 	pod, err := d.pod(review.Object)
 	if err != nil {
@@ -137,7 +139,11 @@ func (d *decider) run(r *request, sccs cache.Indexer, authz authorizer.Authorize
 	if err != nil {
 		return nil, err
 	}
-	return &decision{Patch: diff("", before, after), Notes: a.notes}, nil
+	patch, err := json.Marshal(diff("", before, after))
+	if err != nil {
+		return nil, fmt.Errorf("writing what the plug-in changed: %w", err)
+	}
+	return &wire.Decision{Patch: patch, Notes: a.notes}, nil
 }
 
 // pod decodes a pod into the form that plug-ins see.

@@ -51,3 +51,10 @@ func diffFields(path string, before, after map[string]any) []operation {
 	}
 	return ops
 }
+
+// operation is one of RFC 6902.
+type operation struct {
+	Op    string `json:"op"`
+	Path  string `json:"path"`
+	Value any    `json:"value,omitempty"`
+}

@@ -5,7 +5,7 @@
 // beside the Kubernetes of the module around it, with the Kubernetes that the
 // plug-in was written for. Package openshift embeds these sources with go.mod.txt
 // and go.sum.txt, builds them on first need and talks to the program over its
-// standard input and output, one JSON value a line; see messages.go. The program
+// standard input and output, one JSON value a line; see package wire. The program
 // has no connection to any API server and keeps nothing between requests but the
 // SCCs: namespaces come with the request and authorisation is asked for. It ends
 // with its standard input.
@@ -20,6 +20,8 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+
+	"simctl.dev/simctl/sim/openshift/engine/wire"
 )
 
 func main() {
@@ -41,7 +43,7 @@ func serve(in io.Reader, out io.Writer) error {
 	}
 	decoder := json.NewDecoder(bufio.NewReaderSize(in, 1<<16))
 	for {
-		var m message
+		var m wire.Message
 		if err := decoder.Decode(&m); errors.Is(err, io.EOF) {
 			return nil
 		} else if err != nil {

@@ -13,6 +13,8 @@ import (
 
 	authenticationv1 "k8s.io/api/authentication/v1"
 	"k8s.io/apiserver/pkg/authorization/authorizer"
+
+	"simctl.dev/simctl/sim/openshift/engine/wire"
 )
 
 // peer is the other side.
@@ -22,22 +24,22 @@ type peer struct {
 	waiting map[uint64]*asker
 }
 
-func (p *peer) send(r reply) error {
+func (p *peer) send(r wire.Reply) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.out.Encode(r)
 }
 
-// asker gives the authorizer of a request.
+// asker returns the authorizer of a request.
 func (p *peer) asker(id uint64, usable map[string][]string) *asker {
-	a := &asker{id: id, usable: usable, peer: p, answers: make(chan answer, 1)}
+	a := &asker{id: id, usable: usable, peer: p, answers: make(chan wire.Answer, 1)}
 	p.mu.Lock()
 	p.waiting[id] = a
 	p.mu.Unlock()
 	return a
 }
 
-func (p *peer) answer(id uint64, a answer) {
+func (p *peer) answer(id uint64, a wire.Answer) {
 	p.mu.Lock()
 	w := p.waiting[id]
 	p.mu.Unlock()
@@ -46,7 +48,7 @@ func (p *peer) answer(id uint64, a answer) {
 	}
 }
 
-func (p *peer) finish(r reply) {
+func (p *peer) finish(r wire.Reply) {
 	p.mu.Lock()
 	delete(p.waiting, r.ID)
 	p.mu.Unlock()
@@ -62,7 +64,7 @@ type asker struct {
 	id      uint64
 	usable  map[string][]string
 	peer    *peer
-	answers chan answer
+	answers chan wire.Answer
 }
 
 // Authorize implements authorizer.Authorizer. The context is not heeded: it
@@ -75,7 +77,7 @@ func (a *asker) Authorize(_ context.Context, attr authorizer.Attributes) (author
 		}
 		return authorizer.DecisionNoOpinion, "", nil
 	}
-	q := &question{
+	q := &wire.Question{
 		User:      authenticationv1.UserInfo{Username: u.GetName(), UID: u.GetUID(), Groups: u.GetGroups()},
 		Namespace: attr.GetNamespace(),
 		SCC:       attr.GetName(),
@@ -86,7 +88,7 @@ func (a *asker) Authorize(_ context.Context, attr authorizer.Attributes) (author
 		}
 		q.User.Extra[k] = v
 	}
-	if err := a.peer.send(reply{ID: a.id, Question: q}); err != nil {
+	if err := a.peer.send(wire.Reply{ID: a.id, Question: q}); err != nil {
 		return authorizer.DecisionNoOpinion, "", err
 	}
 	got := <-a.answers

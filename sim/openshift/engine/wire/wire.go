@@ -1,6 +1,9 @@
-//go:build ignore
-
-package main
+// Package wire is what OpenShift's SCC admission, a process of its own, and the
+// process that started it say to each other: a JSON value a line, a [Message] in, a
+// [Reply] out.
+//
+// Both ends are compiled from this source, each with the Kubernetes that it has.
+package wire
 
 import (
 	"encoding/json"
@@ -11,57 +14,50 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
-// message comes in: the SCCs from now on, a request, or the answer to a question
-// that was asked for a request. Its twin is in engine.go of package openshift.
-type message struct {
+// Message comes in: the SCCs from now on, a request, or the answer to a question
+// that was asked for a request.
+type Message struct {
 	ID      uint64            `json:"id,omitempty"`
 	SCCs    []json.RawMessage `json:"sccs,omitempty"`
-	Answer  *answer           `json:"answer,omitempty"`
-	Request *request          `json:"request,omitempty"`
+	Answer  *Answer           `json:"answer,omitempty"`
+	Request *Request          `json:"request,omitempty"`
 }
 
-// request asks for a decision on a pod in a namespace: may it be admitted with
+// Request asks for a decision on a pod in a namespace: may it be admitted with
 // its fields defaulted, or, with Validate, as it is? Usable has answers to the
 // questions that will come: by user all the SCCs that this user may use there.
 // About users not in it there are questions.
-type request struct {
+type Request struct {
 	Review    *admissionv1.AdmissionRequest `json:"review"`
 	Namespace *corev1.Namespace             `json:"namespace"`
 	Validate  bool                          `json:"validate,omitempty"`
 	Usable    map[string][]string           `json:"usable,omitempty"`
 }
 
-// answer says whether the user asked about may use the SCC.
-type answer struct {
+// Answer says whether the user asked about may use the SCC.
+type Answer struct {
 	Allowed bool   `json:"allowed,omitempty"`
 	Error   string `json:"error,omitempty"`
 }
 
-// reply goes out: a question, or the decision, which is the last reply with its
+// Reply goes out: a question, or the decision, which is the last reply with its
 // ID.
-type reply struct {
+type Reply struct {
 	ID       uint64    `json:"id"`
-	Question *question `json:"question,omitempty"`
-	Decision *decision `json:"decision,omitempty"`
+	Question *Question `json:"question,omitempty"`
+	Decision *Decision `json:"decision,omitempty"`
 }
 
-// question asks whether a user may use an SCC in a namespace.
-type question struct {
+// Question asks whether a user may use an SCC in a namespace.
+type Question struct {
 	User      authenticationv1.UserInfo `json:"user"`
 	Namespace string                    `json:"namespace"`
 	SCC       string                    `json:"scc"`
 }
 
-// decision admits the pod with Patch applied, or refuses it with Status.
-type decision struct {
+// Decision admits the pod with Patch (RFC 6902) applied, or refuses it with Status.
+type Decision struct {
 	Status *metav1.Status    `json:"status,omitempty"`
-	Patch  []operation       `json:"patch,omitempty"`
+	Patch  json.RawMessage   `json:"patch,omitempty"`
 	Notes  map[string]string `json:"notes,omitempty"`
-}
-
-// operation is one of RFC 6902.
-type operation struct {
-	Op    string `json:"op"`
-	Path  string `json:"path"`
-	Value any    `json:"value,omitempty"`
 }
