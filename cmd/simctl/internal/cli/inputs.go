@@ -74,7 +74,7 @@ func (c *config) expansion(base runstore.Options) (runstore.Options, error) {
 	return o, err
 }
 
-// expand reads the scenarios at paths and gives their cells. The error has
+// expand reads the scenarios at paths and returns their cells. The error has
 // every problem of every file, one a line.
 func expand(paths []string, o runstore.Options) (*inputs, error) {
 	set, err := parseSet(o.Set)
@@ -89,10 +89,17 @@ func expand(paths []string, o runstore.Options) (*inputs, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, c := range in.cells {
+	in.ids = inputsOf(in.cells).ids
+	return in, nil
+}
+
+// inputsOf are cells without the files that they are from.
+func inputsOf(cells []scenario.Cell) *inputs {
+	in := &inputs{cells: cells}
+	for _, c := range cells {
 		in.ids = append(in.ids, c.ID())
 	}
-	return in, nil
+	return in
 }
 
 // read lists the files that were read, each once.

@@ -1,0 +1,199 @@
+package review
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"simctl.dev/simctl/sim/impact"
+	"simctl.dev/simctl/sim/releases"
+	"simctl.dev/simctl/sim/scenario"
+	"simctl.dev/simctl/sim/verdict"
+)
+
+// Player plays cells and returns what is known of each, in their order. A cell that
+// could not be run has the outcome [verdict.Error] and says why. An error ends the
+// review: then there need not be a run for any cell.
+type Player func(ctx context.Context, cells []scenario.Cell) ([]impact.Run, error)
+
+// Plan is what a review plays.
+type Plan struct {
+	// Path are the releases, the one that runs now first, as [Path] returns them.
+	Path []string
+	// Files are the scenarios, Cells their cells on each release of the path. What the
+	// scenarios expect of them does not count.
+	Files []*scenario.File
+	Cells []scenario.Cell
+	// Seed and Repeats are those that the cells were made with; nil for the scenarios'
+	// own.
+	Seed    *int64
+	Repeats *int
+	// Remedies asks for what may mend the cells that a bump breaks, MidRun for the bump
+	// at each phase of each task of a run.
+	Remedies, MidRun bool
+	// Unfit, unless nil, is told of each candidate that a scenario does not allow, and
+	// Untried of each that simctl could not run. Neither is in the review.
+	Unfit   func(scenario string, c impact.Candidate, why error)
+	Untried func(c impact.Candidate, why string)
+}
+
+// Path returns the releases that are called so (1.3.1, osp-1.20), which are two at least
+// and no one twice.
+func Path(named []string) ([]string, error) {
+	if len(named) < 2 {
+		return nil, errors.New("a path has two releases at least")
+	}
+	var out []string
+	for _, n := range named {
+		v, err := releases.Parse(n)
+		if err != nil {
+			return nil, err
+		}
+		if slices.Contains(out, v) {
+			return nil, fmt.Errorf("%s is on the path twice", n)
+		}
+		out = append(out, v)
+	}
+	return out, nil
+}
+
+// Make makes the review. With an error it returns what was known by then: it has no
+// steps if the releases could not be compared.
+func (p Plan) Make(ctx context.Context, play Player) (impact.Review, error) {
+	r := &making{Plan: p, play: play, files: map[string]*scenario.File{}, runs: map[string]impact.Run{},
+		out: impact.Review{APIVersion: impact.APIVersion, Kind: impact.Kind}}
+	r.Cells = unexpected(slices.Clone(p.Cells))
+	for _, f := range p.Files {
+		r.files[f.Scenario.Metadata.Name] = f
+	}
+	err := r.compare(ctx)
+	if err == nil && p.Remedies {
+		err = r.remedies(ctx)
+	}
+	if err == nil && p.MidRun {
+		err = r.midRun(ctx)
+	}
+	return r.out, err
+}
+
+// making is a review being made.
+type making struct {
+	Plan
+	play  Player
+	files map[string]*scenario.File // by the scenario's name
+	runs  map[string]impact.Run     // by the cell's ID
+	out   impact.Review
+}
+
+// compare plays the cells on every release and sets neighbours on the path against
+// each other.
+func (r *making) compare(ctx context.Context) error {
+	if err := r.playAll(ctx, r.Cells); err != nil {
+		return err
+	}
+	on := map[string][]impact.Run{}
+	for _, c := range r.Cells {
+		on[c.Spec.Tekton.Version] = append(on[c.Spec.Tekton.Version], r.runs[c.ID()])
+	}
+	for _, name := range slices.Sorted(maps.Keys(r.files)) {
+		r.out.LeftOut = append(r.out.LeftOut, impact.LeftOutOf(r.files[name].Scenario, r.Cells)...)
+	}
+	for i, v := range r.Path {
+		r.out.Path = append(r.out.Path, impact.ReleaseOf(v))
+		if i > 0 {
+			r.out.Steps = append(r.out.Steps, impact.Compare(on[r.Path[i-1]], on[v], r.out.Path[i-1], r.out.Path[i]))
+		}
+	}
+	return nil
+}
+
+// playAll plays cells of which each has to be known afterwards.
+func (r *making) playAll(ctx context.Context, cells []scenario.Cell) error {
+	if err := r.try(ctx, cells); err != nil {
+		return err
+	}
+	for _, c := range cells {
+		if why, failed := r.failed(c.ID()); failed {
+			return fmt.Errorf("%s could not be run: %s", c.ID(), why)
+		}
+	}
+	return nil
+}
+
+// try plays cells, some of which simctl may not be able to run.
+func (r *making) try(ctx context.Context, cells []scenario.Cell) error {
+	if len(cells) == 0 {
+		return nil
+	}
+	runs, err := r.play(ctx, cells)
+	if err != nil {
+		return err
+	}
+	if len(runs) != len(cells) {
+		return fmt.Errorf("%d cells were played of %d", len(runs), len(cells))
+	}
+	for i, c := range cells {
+		r.runs[c.ID()] = runs[i]
+	}
+	return nil
+}
+
+// failed says why simctl could not run a cell that was played.
+func (r *making) failed(id string) (why string, failed bool) {
+	c := r.runs[id].Cell
+	return c.Error, c.Outcome == verdict.Error
+}
+
+// of returns the runs of cells.
+func (r *making) of(ids []string) []impact.Run {
+	var out []impact.Run
+	for _, id := range ids {
+		out = append(out, r.runs[id])
+	}
+	return out
+}
+
+// variant returns the repeats of a cell on a version with one value more, as that of
+// an axis of its own, put upon what the cell's other axes set. Nothing is expected
+// of them.
+func (r *making) variant(f *scenario.File, axes []string, values map[string]string, version, axis string, value scenario.Value) ([]scenario.Cell, error) {
+	opts := scenario.Options{Seed: r.Seed, Repeats: r.Repeats, Versions: []string{version}, Set: map[string][]string{},
+		Extra: []scenario.Axis{{Name: axis, Values: []scenario.Value{value}}}}
+	for _, a := range axes {
+		opts.Set[a] = []string{values[a]}
+	}
+	cells, err := f.Cells(opts)
+	return unexpected(cells), err
+}
+
+// unexpected takes what is expected out of cells.
+func unexpected(cells []scenario.Cell) []scenario.Cell {
+	for i := range cells {
+		cells[i].Expected = nil
+	}
+	return cells
+}
+
+// cellSet are cells to be played, each once.
+type cellSet struct {
+	cells []scenario.Cell
+	has   map[string]bool
+}
+
+// add returns the IDs of the cells that are added, or were before.
+func (s *cellSet) add(cells []scenario.Cell) []string {
+	var ids []string
+	for _, c := range cells {
+		id := c.ID()
+		ids = append(ids, id)
+		if !s.has[id] {
+			if s.has == nil {
+				s.has = map[string]bool{}
+			}
+			s.has[id], s.cells = true, append(s.cells, c)
+		}
+	}
+	return ids
+}
