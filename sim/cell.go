@@ -27,19 +27,11 @@ import (
 	"simctl.dev/simctl/sim/history"
 	"simctl.dev/simctl/sim/node"
 	"simctl.dev/simctl/sim/scenario"
+	"simctl.dev/simctl/sim/stepper"
 	"simctl.dev/simctl/sim/storage"
-	"simctl.dev/simctl/sim/tekton"
 	"simctl.dev/simctl/sim/tekton/conversion"
 	"simctl.dev/simctl/sim/wellknown"
 )
-
-// maxSteps bounds the setting up and the clearing away of a cell, against a controller
-// that is busy for ever. Each takes some tens.
-const maxSteps = 50_000
-
-// The ConfigMaps that a scenario can set.
-// errTooLong says that a cell went past maxSteps.
-var errTooLong = errors.New("the cell is busy for ever")
 
 // play runs one cell and gives its history.
 func (w *worker) play(ctx context.Context, cell *scenario.Cell, builds builds, out io.Writer) (entries []history.Entry, err error) {
@@ -66,7 +58,9 @@ func (w *worker) play(ctx context.Context, cell *scenario.Cell, builds builds, o
 	// Without its servers a cell would wait for ever.
 	gone := context.AfterFunc(w.ctx, func() { c.cancel(context.Cause(w.ctx)) })
 	defer gone()
-	defer c.bound()()
+	defer c.bound().Stop()
+	steps := stepper.New(stepper.Options{World: world{c}, Clock: c.clock, Log: log, Record: c.record,
+		Linger: cell.Linger, Bounds: boundsOf(cell), Logger: c.logger})
 	defer func() {
 		// What the cell left is removed even if it failed half-way; a failure
 		// to do so fails the cell, since the next one would not begin afresh.
@@ -89,9 +83,14 @@ func (w *worker) play(ctx context.Context, cell *scenario.Cell, builds builds, o
 		return nil, err
 	}
 	lap("prepare")
-	if err := c.loop(); err != nil {
+	end, err := steps.Run(c.ctx)
+	if err != nil {
 		return nil, err
 	}
+	if end.Bound != "" {
+		c.setLog(nil) // what goes on is not recorded any more
+	}
+	c.record(history.FactFinished, end)
 	c.missed()
 	lap("loop")
 	return log.Entries(), log.Err()
@@ -141,13 +140,6 @@ type play struct {
 	overlap       overlap
 	resolutions   resolutions
 
-	// lingering says that the runs have ended and the cell's linger has begun,
-	// lingered that it is over.
-	lingering, lingered bool
-
-	limits  scenario.Bounds
-	bounded context.Context // of the loop: it ends when the history is too long
-	retries retries
 	// foreign are the control plane's own objects that the user wrote to.
 	foreign map[history.Ref]bool
 	// pending is what the cell itself has put on the clock.
@@ -400,7 +392,7 @@ func manifestRef(u *unstructured.Unstructured) history.Ref {
 
 // inert records that a manifest has no effect.
 func (c *play) inert(u *unstructured.Unstructured, reason string) {
-	c.log.Record(history.NewFact(actorSimctl, manifestRef(u), history.FactInert, history.Inert{Reason: reason}))
+	c.log.Record(history.NewFact(wellknown.Simctl, manifestRef(u), history.FactInert, history.Inert{Reason: reason}))
 }
 
 // admit gives an object of the user's as Tekton's webhook would leave it, or the
@@ -429,7 +421,7 @@ func (c *play) admit(u *unstructured.Unstructured) (admitted *unstructured.Unstr
 		}
 	}
 	if refused != "" {
-		c.log.Record(history.Entry{Kind: history.KindRefused, Actor: actorUser, Verb: "create", Object: manifestRef(u), Code: http.StatusBadRequest,
+		c.log.Record(history.Entry{Kind: history.KindRefused, Actor: wellknown.User, Verb: "create", Object: manifestRef(u), Code: http.StatusBadRequest,
 			Reason: string(metav1.StatusReasonBadRequest), Message: refused, Body: raw})
 		return nil, refused, nil
 	}
@@ -454,262 +446,33 @@ func (c *play) fold() error {
 	return nil
 }
 
-// finished says whether every run has reached a final condition. A run that the
-// API server refused has none to reach.
-func (c *play) finished() (bool, error) {
-	if err := c.fold(); err != nil {
-		return false, err
-	}
-	for _, kind := range []string{"PipelineRun", "TaskRun"} {
-		for _, o := range c.state.List(kind) {
-			if !final(o.Field("status", "conditions")) {
-				return false, nil
-			}
-		}
-	}
-	return true, nil
-}
-
-// final says whether among the conditions of a run's status Succeeded is True or
-// False.
-func final(conditions any) bool {
-	list, _ := conditions.([]any)
-	for _, c := range list {
-		if m, ok := c.(map[string]any); ok && m["type"] == "Succeeded" {
-			return m["status"] != "Unknown"
-		}
-	}
-	return false
-}
-
-// loop steps virtual time until the runs are done or nothing can happen.
-func (c *play) loop() error {
-	// looked says that every controller was made to try once more since the
-	// last work; stall is how long the history was when nothing was left but
-	// time-outs, 0 while that is not so.
-	looked, stall := false, 0
-	var idle idling
-	for {
-		if c.overTime() {
-			return nil
-		}
-		if err := c.quiet(c.bounded); err != nil {
-			if c.overlong() {
-				return nil
-			}
-			if !errors.Is(err, tekton.ErrExited) {
-				return err
-			}
-			if err := c.restart(err); err != nil {
-				return err
-			}
-			continue
-		}
-		done, err := c.finished()
-		if err != nil {
-			return err
-		}
-		c.noteRetries()
-		if err := c.resolve(); err != nil {
-			return err
-		}
-		if did, err := c.intervene(); err != nil {
-			return err
-		} else if did {
-			looked, stall = false, 0
-			continue
-		}
-		if c.podFirst() || c.cp.Tap().Deliver() {
-			continue
-		}
-		if done && c.over() {
-			c.record(history.FactFinished, history.Finished{Done: true, Reason: "done"})
-			return nil
-		}
-		if n := c.sched.TryNext(); n > 0 {
-			c.logger.V(1).Info("Scheduling", "pods", n, "now", c.clock.Elapsed())
-			continue
-		}
-		if n := c.sched.Backoff(); n > 0 {
-			c.logger.V(1).Info("Waiting for the scheduler's back-off", "pods", n, "now", c.clock.Elapsed())
-			if c.clock.StepUpkeep() {
-				looked = false
-				continue
-			}
-		}
-		if len(c.clock.Pending(clock.Work)) > 0 {
-			looked, stall = false, 0
-			c.logger.V(1).Info("Step", "event", c.clock.Pending(clock.Work)[0].Key, "now", c.clock.Elapsed())
-			c.clock.Step()
-			continue
-		}
-		if !looked {
-			// Nothing is under way but back-offs, and the scheduler takes up
-			// unschedulable pods only when something happens: have everybody try
-			// now, so that what remains is known to be for ever.
-			looked = true
-			c.sched.RetryAll()
-			c.kube.Nudge()
-			c.interventions.nudge(c.evictAgain)
-			continue
-		}
-		if !c.still() {
-			looked = false
-			continue
-		}
-		if c.retries.hopeful() {
-			looked, stall = false, 0
-			c.logger.V(1).Info("Trying again", "now", c.clock.Elapsed())
-			c.clock.Step()
-			continue
-		}
-		waiting := c.clock.Pending(clock.Timeout)
-		// A retry, say, that a time-out has brought about comes to a stall of its own.
-		if stall == 0 || c.begun(stall) {
-			stall = len(c.log.Entries())
-			s := history.Stalled{Waiting: []history.Deadline{}}
-			for _, e := range waiting {
-				s.Waiting = append(s.Waiting, history.Deadline{Who: e.Key, T: c.clock.Seconds(e.At)})
-			}
-			c.record(history.FactStalled, s)
-		}
-		if len(waiting) == 0 {
-			if at, some := c.lastDeadline(); some && c.retries.beforehand(at) {
-				// What is tried again may yet see that its time is up.
-				c.clock.Step()
-				continue
-			}
-			c.record(history.FactFinished, history.Finished{Reason: "nothing left"})
-			return nil
-		}
-		if idle.step(len(c.log.Entries()), c.clock.Elapsed()) {
-			c.record(history.FactFinished, history.Finished{Reason: "busy", Busy: waiting[0].Key})
-			return nil
-		}
-		c.clock.Step()
-	}
-}
-
-// over says whether a cell whose runs have ended is over: once nothing is due at this
-// very moment any more, which may make a run anew, unless it is to linger.
-func (c *play) over() bool {
-	if due := c.clock.Pending(clock.Work); len(due) > 0 && !due[0].At.After(c.clock.Now()) {
-		return false
-	}
-	if c.cell.Linger > 0 && !c.lingering {
-		c.lingering = true
-		c.after(c.cell.Linger, "linger", func() { c.lingered = true })
-	}
-	return c.cell.Linger == 0 || c.lingered
-}
-
-// patience is how long, in real time, nothing may come before a run is called stuck
-// or a time-out is played.
-const patience = 100 * time.Millisecond
-
-// still says whether nothing comes for a while. All may seem quiet while news is
-// under way in the kernel, or in a process that a loaded host keeps waiting. Work
-// that comes a little early for it does little harm; a run whose time runs out for
-// it gets a wrong verdict.
-func (c *play) still() bool {
-	before := c.cp.Tap().Activity()
-	select {
-	case <-c.ctx.Done():
-		return false
-	case <-time.After(patience):
-		return c.cp.Tap().Activity() == before
-	}
-}
-
-// begun says whether a TaskRun or pod was made since the history had so many entries.
-func (c *play) begun(since int) bool {
-	return slices.ContainsFunc(c.log.Entries()[since:], func(e history.Entry) bool {
-		return e.Kind == history.KindObject && e.Verb == history.VerbCreate && (e.Object.Kind == "TaskRun" || e.Object.Kind == "Pod")
-	})
-}
-
-// idling counts the time-outs that change nothing, one right after the other.
-type idling struct {
-	n, entries int
-	since      float64 // seconds
-}
-
-// A controller that is woken so often in so little virtual time, while nobody
-// writes anything, is so for ever: it asks to be woken at a moment that is past,
-// and gets its way about once a second.
-const (
-	maxIdle  = 200
-	idleTime = 300 // seconds
-)
-
-// step takes the length of the history and the time at which the next one comes;
-// it says whether this goes on for ever.
-func (i *idling) step(entries int, now float64) bool {
-	if entries != i.entries || now-i.since > idleTime {
-		*i = idling{entries: entries, since: now}
-	}
-	i.n++
-	return i.n > maxIdle
-}
-
-// maxRestarts bounds how often a cell's controller may end by itself.
-const maxRestarts = 5
-
-// restart puts a new Tekton controller in the place of one that has ended, as
-// its Deployment does.
-func (c *play) restart(cause error) error {
-	if c.restarts++; c.restarts > maxRestarts {
-		return fmt.Errorf("%d restarts did not help: %w", maxRestarts, cause)
-	}
-	c.logger.Info("The Tekton controller has ended; starting it again", "cause", cause.Error())
-	if err := c.startController(c.ctx); err != nil {
-		return err
-	}
-	c.release.controller.SetRecorder(c.log)
-	return nil
-}
-
 func (c *play) record(fact string, data any) {
-	c.log.Record(history.NewFact(actorSimctl, history.Ref{Kind: "Cell", Name: c.cell.ID()}, fact, data))
+	c.log.Record(history.NewFact(wellknown.Simctl, history.Ref{Kind: "Cell", Name: c.cell.ID()}, fact, data))
 }
 
 // settle steps time until no work is left.
 func (c *play) settle() error {
-	for range maxSteps {
-		if err := c.quiet(c.ctx); err != nil {
-			return err
-		}
-		if c.sched.TryNext() > 0 {
-			continue
-		}
-		if len(c.clock.Pending(clock.Work)) == 0 {
-			return nil
-		}
-		c.clock.Step()
+	if err := stepper.Settle(c.ctx, c.worker, c.clock); err != nil {
+		return fmt.Errorf("setting the cell up or clearing it away: %w", err)
 	}
-	return fmt.Errorf("%w: while setting it up or cleaning it away", errTooLong)
+	return nil
 }
 
 // settleAll steps time until no work is left and nothing that a controller has failed at
 // succeeds when it is tried again at once. What would be tried again later would be
 // forgotten when the next cell begins: a finalizer, say, whose removal met a conflict.
 func (c *play) settleAll() error {
-	for range maxSteps {
-		if err := c.settle(); err != nil {
-			return err
+	nudge := func() int {
+		if c.kube.Pending() == 0 {
+			return 0
 		}
-		before := len(c.aftermath.Entries())
-		if c.kube.Pending() == 0 || c.kube.Nudge() == 0 {
-			return nil
-		}
-		if err := c.settle(); err != nil {
-			return err
-		}
-		if len(c.aftermath.Entries()) == before {
-			return nil
-		}
+		return c.kube.Nudge()
 	}
-	return fmt.Errorf("%w: while cleaning it away", errTooLong)
+	written := func() int { return len(c.aftermath.Entries()) }
+	if err := stepper.SettleAll(c.ctx, c.worker, c.clock, nudge, written); err != nil {
+		return fmt.Errorf("clearing the cell away: %w", err)
+	}
+	return nil
 }
 
 // clean removes what the cell made, in the order in which a cluster can take it:

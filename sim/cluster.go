@@ -19,6 +19,7 @@ import (
 	"simctl.dev/simctl/sim/node"
 	"simctl.dev/simctl/sim/openshift"
 	"simctl.dev/simctl/sim/storage"
+	"simctl.dev/simctl/sim/wellknown"
 )
 
 // cluster is what stays from cell to cell as long as they want the same: nodes,
@@ -135,7 +136,7 @@ func (c *play) ensureCluster(disks *storage.Driver, manifests []*unstructured.Un
 		}
 	}
 	c.setLog(c.log)
-	return c.recordKept(actorSimctl, &c.cluster.kept)
+	return c.recordKept(wellknown.Simctl, &c.cluster.kept)
 }
 
 // recordKept records objects that the cell found as if actor had made them for

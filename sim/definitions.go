@@ -10,6 +10,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"simctl.dev/simctl/sim/controlplane"
+	"simctl.dev/simctl/sim/wellknown"
 )
 
 // definitionsOf gives the objects of a workload that only say how runs are to go:
@@ -88,7 +89,7 @@ func (w *worker) removeDefinitions(ctx context.Context) error {
 // user's.
 func (c *play) ensureDefinitions(definitions []*unstructured.Unstructured) error {
 	if c.definitions != nil {
-		return c.recordKept(actorUser, c.definitions)
+		return c.recordKept(wellknown.User, c.definitions)
 	}
 	key, err := c.definitionsKey(definitions)
 	if err != nil {

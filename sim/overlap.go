@@ -55,7 +55,7 @@ func (c *play) overtaken(run *unstructured.Unstructured) bool {
 			c.overlap.told = map[types.UID]bool{}
 		}
 		c.overlap.told[pod.UID] = true
-		c.log.Record(history.NewFact(actorSimctl, controlplane.RefOf(run), history.FactOverlap, history.Overlap{Pod: pod.Name, Stale: stale}))
+		c.log.Record(history.NewFact(wellknown.Simctl, controlplane.RefOf(run), history.FactOverlap, history.Overlap{Pod: pod.Name, Stale: stale}))
 	}
 	if stale {
 		c.overlap.pending.Store(true)

@@ -38,14 +38,6 @@ import (
 	"simctl.dev/simctl/sim/wellknown"
 )
 
-// The names under which simctl's own writes are recorded.
-const (
-	actorSimctl   = "simctl"          // the cluster that a cell asks for
-	actorUser     = "user"            // the workload
-	actorMachine  = "machines"        // kubelets and CSI drivers
-	actorOperator = "tekton-operator" // whoever sets Tekton's flags
-)
-
 // worker is one control plane with everything around it.
 type worker struct {
 	dir      string
@@ -165,7 +157,7 @@ func (w *worker) start() (err error) {
 		return err
 	}
 	w.cp.Tap().SetClock(w.clock.Now)
-	for actor, c := range map[string]*clients{actorSimctl: &w.simctl, actorUser: &w.user, actorMachine: &w.machines, actorOperator: &w.operator, resolver.Actor: &w.resolvers} {
+	for actor, c := range map[string]*clients{wellknown.Simctl: &w.simctl, wellknown.User: &w.user, wellknown.Machines: &w.machines, wellknown.Operator: &w.operator, resolver.Actor: &w.resolvers} {
 		if *c, err = w.clientsFor(actor); err != nil {
 			return err
 		}
@@ -354,6 +346,17 @@ func (w *worker) ensureMapper() error {
 	}
 	w.mapper = restmapper.NewDiscoveryRESTMapper(groups)
 	return nil
+}
+
+// Quiet implements stepper.Plane.
+func (w *worker) Quiet(ctx context.Context) error { return w.quiet(ctx) }
+
+// Schedule implements stepper.Plane.
+func (w *worker) Schedule() (tried, waiting int) {
+	if tried = w.sched.TryNext(); tried > 0 {
+		return tried, 0
+	}
+	return 0, w.sched.Backoff()
 }
 
 // quiet waits until nothing goes on any more.

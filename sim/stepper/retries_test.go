@@ -1,9 +1,10 @@
-package sim
+package stepper
 
 import (
 	"testing"
 
 	"simctl.dev/simctl/sim/history"
+	"simctl.dev/simctl/sim/wellknown"
 )
 
 // TestRetries: what is tried again can succeed if something has changed since it was
@@ -26,7 +27,7 @@ func TestRetries(t *testing.T) {
 		"only its own status":           {{nil, 4, false}, {[]history.Entry{own}, 5, false}},
 		"only events and leases":        {{nil, 4, false}, {[]history.Entry{written("Event", "create", "x"), written("Lease", "update", "x")}, 4, false}},
 		"a refusal":                     {{nil, 4, false}, {[]history.Entry{{Kind: history.KindRefused, Object: history.Ref{Kind: "Pod"}}}, 5, false}},
-		"somebody has changed the run":  {{nil, 4, false}, {[]history.Entry{written("PipelineRun", history.VerbUpdate, actorUser)}, 4, true}},
+		"somebody has changed the run":  {{nil, 4, false}, {[]history.Entry{written("PipelineRun", history.VerbUpdate, wellknown.User)}, 4, true}},
 		"another run has come":          {{nil, 4, false}, {[]history.Entry{written("TaskRun", history.VerbCreate, "tekton-pipelines-controller")}, 4, true}},
 		"it succeeded, and fails again": {{nil, 4, false}, {[]history.Entry{quota}, 0, false}, {nil, 4, false}},
 	} {
