@@ -88,7 +88,7 @@ func (k *Kubelets) emptyDir(ctx context.Context, p *pod, c *container, workspace
 // worked is for how long a step has had its turn.
 func (c *container) worked(now time.Time) time.Duration {
 	switch {
-	case c.began.IsZero(), c.turn == nil, c.turn.skipped:
+	case c.began.IsZero(), c.turn == nil, c.turn.Skipped:
 		return 0
 	case c.finished.IsZero():
 		return now.Sub(c.began)
@@ -307,8 +307,7 @@ func (k *Kubelets) diskFull(ctx context.Context, m *machine) {
 		}
 		k.diskFact(p, true)
 		p.cancelNext()
-		t := p.steps[i].turn
-		t.exit, t.reason, t.word, t.log = 1, "Error", "", "write: No space left on device"
+		p.steps[i].turn.Fail(1, "write: No space left on device")
 		k.endStep(ctx, p, i)
 	}
 	k.planDisk(ctx, m)

@@ -25,6 +25,7 @@ import (
 	"simctl.dev/simctl/sim/clock"
 	"simctl.dev/simctl/sim/history"
 	"simctl.dev/simctl/sim/internal/work"
+	"simctl.dev/simctl/sim/node/internal/entrypoint"
 	"simctl.dev/simctl/sim/scenario"
 	"simctl.dev/simctl/sim/storage"
 )
@@ -193,7 +194,7 @@ func (k *Kubelets) lookAtPod(obj any) {
 		return
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "%v %s %s", p.DeletionTimestamp != nil, p.Annotations[readyAnnotation], p.Annotations[cancelAnnotation])
+	fmt.Fprintf(&b, "%v %s %s", p.DeletionTimestamp != nil, p.Annotations[entrypoint.ReadyAnnotation], p.Annotations[entrypoint.CancelAnnotation])
 	for _, c := range p.Spec.Containers {
 		b.WriteString(" " + c.Image)
 	}

@@ -30,6 +30,7 @@ import (
 
 	"simctl.dev/simctl/sim/clock"
 	"simctl.dev/simctl/sim/history"
+	"simctl.dev/simctl/sim/node/internal/entrypoint"
 	"simctl.dev/simctl/sim/scenario"
 	"simctl.dev/simctl/sim/storage"
 	"simctl.dev/simctl/sim/wellknown"
@@ -303,7 +304,7 @@ func (c *cluster) do(a action) {
 			p.DeletionTimestamp = &now
 		})
 	case a.Cancel != "":
-		c.changePod(a.Cancel, func(p *corev1.Pod) { p.Annotations[cancelAnnotation] = cancelValue })
+		c.changePod(a.Cancel, func(p *corev1.Pod) { p.Annotations[entrypoint.CancelAnnotation] = entrypoint.CancelValue })
 	case a.StopSidecars != "":
 		c.changePod(a.StopSidecars, func(p *corev1.Pod) {
 			for i := range p.Spec.Containers {
@@ -368,7 +369,7 @@ func (s *podSpec) object() *corev1.Pod {
 			wait = []string{"-wait_file", fmt.Sprintf("/tekton/run/%d/out", i-1)}
 		}
 		container := corev1.Container{
-			Name: "step-" + st.Name, Image: "example.com/" + st.Name + ":1", Command: []string{entrypointBinary}, VolumeMounts: mounts,
+			Name: "step-" + st.Name, Image: "example.com/" + st.Name + ":1", Command: []string{entrypoint.Binary}, VolumeMounts: mounts,
 			Args: slices.Concat(wait, []string{"-post_file", fmt.Sprintf("/tekton/run/%d/out", i), "-termination_path", "/tekton/termination"}, st.Args, []string{"-entrypoint", "sh", "--", "-c", "true"}),
 		}
 		if name := s.Env[st.Name]; name != "" {
@@ -493,8 +494,8 @@ func (c *cluster) tekton() bool {
 	pods, err := c.client.CoreV1().Pods("ns").List(c.ctx, metav1.ListOptions{})
 	must(c.t, err)
 	for _, p := range pods.Items {
-		if p.Status.Phase == corev1.PodRunning && p.Labels[wellknown.TaskRunLabel] != "" && p.Annotations[readyAnnotation] == "" {
-			c.changePod(p.Name, func(p *corev1.Pod) { p.Annotations[readyAnnotation] = readyValue })
+		if p.Status.Phase == corev1.PodRunning && p.Labels[wellknown.TaskRunLabel] != "" && p.Annotations[entrypoint.ReadyAnnotation] == "" {
+			c.changePod(p.Name, func(p *corev1.Pod) { p.Annotations[entrypoint.ReadyAnnotation] = entrypoint.ReadyValue })
 			return true
 		}
 	}

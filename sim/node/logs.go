@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"simctl.dev/simctl/sim/node/internal/entrypoint"
 )
 
 // resultsSidecar is the container that Tekton adds to print the results of steps,
@@ -53,10 +55,10 @@ func (k *Kubelets) sidecarLog(ctx context.Context, p *pod, command []string) str
 		b.WriteByte('\n')
 	}
 	done := func(s *container) bool {
-		return !s.finished.IsZero() && s.exit == 0 && (s.turn == nil || !s.turn.skipped)
+		return !s.finished.IsZero() && s.exit == 0 && (s.turn == nil || !s.turn.Skipped)
 	}
 	if n := len(p.steps); n > 0 && done(p.steps[n-1]) {
-		for _, name := range splitNames(option("-result-names")) {
+		for _, name := range entrypoint.Names(option("-result-names")) {
 			line(sidecarResult{Name: name, Value: k.resultValue(ctx, p, name, ""), Type: "task"})
 		}
 	}

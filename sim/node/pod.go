@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
@@ -20,6 +19,7 @@ import (
 	"simctl.dev/simctl/sim/clock"
 	"simctl.dev/simctl/sim/history"
 	"simctl.dev/simctl/sim/internal/work"
+	"simctl.dev/simctl/sim/node/internal/entrypoint"
 	"simctl.dev/simctl/sim/scenario"
 	"simctl.dev/simctl/sim/wellknown"
 )
@@ -116,7 +116,7 @@ const (
 type marks struct{ ready, cancel bool }
 
 func marksOf(obj *corev1.Pod) marks {
-	return marks{ready: obj.Annotations[readyAnnotation] == readyValue, cancel: obj.Annotations[cancelAnnotation] == cancelValue}
+	return marks{ready: obj.Annotations[entrypoint.ReadyAnnotation] == entrypoint.ReadyValue, cancel: obj.Annotations[entrypoint.CancelAnnotation] == entrypoint.CancelValue}
 }
 
 func (k *Kubelets) newPod(obj *corev1.Pod) *pod {
@@ -751,6 +751,3 @@ func (k *Kubelets) forget(ctx context.Context, p *pod) {
 		k.end(ctx, p, func() { k.finish(ctx, p, p.terminated()) })
 	}
 }
-
-// trimStep returns a step's name from its container's.
-func trimStep(name string) string { return strings.TrimPrefix(name, "step-") }

@@ -20,6 +20,7 @@ import (
 
 	"simctl.dev/simctl/sim/history"
 	"simctl.dev/simctl/sim/internal/resultref"
+	"simctl.dev/simctl/sim/node/internal/entrypoint"
 	"simctl.dev/simctl/sim/wellknown"
 )
 
@@ -31,18 +32,18 @@ type resultType struct {
 
 // resultsOf returns the results that a step leaves: its own, and with the last
 // step the task's.
-func (k *Kubelets) resultsOf(ctx context.Context, p *pod, s *container, last bool) []runResult {
-	if s.args.fromSidecar {
+func (k *Kubelets) resultsOf(ctx context.Context, p *pod, s *container, last bool) []entrypoint.Result {
+	if s.args.ResultsFromSidecar {
 		return nil // The results sidecar prints them.
 	}
-	var out []runResult
+	var out []entrypoint.Result
 	if last {
-		for _, name := range s.args.results {
-			out = append(out, runResult{Key: name, Value: k.resultValue(ctx, p, name, ""), Type: typeTaskResult})
+		for _, name := range s.args.Results {
+			out = append(out, entrypoint.TaskResult(name, k.resultValue(ctx, p, name, "")))
 		}
 	}
-	for _, name := range s.args.stepResults {
-		out = append(out, runResult{Key: name, Value: k.resultValue(ctx, p, name, s.step), Type: typeStepResult})
+	for _, name := range s.args.StepResults {
+		out = append(out, entrypoint.StepResult(name, k.resultValue(ctx, p, name, s.step)))
 	}
 	return out
 }
@@ -165,6 +166,9 @@ func (s pipelineSpec) passing(made string, mine func(resultref.Ref) bool) string
 	}
 	return best
 }
+
+// whenExpression is one of a Pipeline's tasks, written as that of a step.
+type whenExpression entrypoint.When
 
 // text is all of an expression's text.
 func (w whenExpression) text() string {
@@ -326,4 +330,29 @@ func (k *Kubelets) ownerOf(ctx context.Context, p *pod, resource, label string) 
 		return nil
 	}
 	return run
+}
+
+func mustJSON(v any) []byte {
+	raw, err := json.Marshal(v)
+	if err != nil {
+		panic(err) // Only values of this package are given, which marshal.
+	}
+	return raw
+}
+
+// objects returns the objects in a list of an object.
+func objects(from map[string]any, field string) []map[string]any {
+	list, _, _ := unstructured.NestedSlice(from, field)
+	var out []map[string]any
+	for _, item := range list {
+		if m, ok := item.(map[string]any); ok {
+			out = append(out, m)
+		}
+	}
+	return out
+}
+
+func text(from map[string]any, field string) string {
+	s, _, _ := unstructured.NestedString(from, field)
+	return s
 }

@@ -5,6 +5,8 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"simctl.dev/simctl/sim/node/internal/entrypoint"
 )
 
 // ContainerStatusUnknown is the reason, and the rest the message and exit code, that a
@@ -16,16 +18,10 @@ const (
 	exitUnknown    = 137
 )
 
-// What processes end with that are sent signals.
+// What processes end with that die of a signal.
 const (
-	// A step's entrypoint passes SIGTERM on to its program and gives that one's exit
-	// code; of a program that died of a signal it is -1.
-	exitChildSignalled = 255
-	// An entrypoint that waits for its turn has no handler: Go's runtime, as a
-	// container's first process, ends itself with 2.
-	exitGoSignalled = 2
-	exitSIGTERM     = 143
-	exitSIGKILL     = 137
+	exitSIGTERM = 143
+	exitSIGKILL = 137
 )
 
 // stop ends a pod's containers: each is sent SIGTERM, and SIGKILL when the grace period
@@ -77,7 +73,7 @@ type death struct {
 	message bool
 }
 
-// signal sends a container SIGTERM, and SIGKILL after the grace; it gives how long the
+// signal sends a container SIGTERM, and SIGKILL after the grace; it returns how long the
 // container goes on.
 func (k *Kubelets) signal(p *pod, c *container, grace time.Duration) time.Duration {
 	took := k.takes(p, k.o.Kubelet.Termination, terminationTime, "termination", c.spec.Name)
@@ -90,9 +86,9 @@ func (k *Kubelets) signal(p *pod, c *container, grace time.Duration) time.Durati
 	case took > grace:
 		took, d.exit = grace, exitSIGKILL
 	case busy:
-		d.exit, d.message = exitChildSignalled, true
+		d.exit, d.message = entrypoint.ExitChildSignalled, true
 	case c.step != "", c.spec.Name == resultsSidecar:
-		d.exit = exitGoSignalled
+		d.exit = entrypoint.ExitWaiting
 	case internalContainer(c.spec.Name):
 		d.exit, d.reason = 0, "Completed"
 	}
@@ -106,7 +102,7 @@ func (k *Kubelets) endSignalled(p *pod, c *container) {
 	d := c.death
 	message := ""
 	if d.message {
-		message, _ = encode([]runResult{{Key: "StartedAt", Value: c.began.UTC().Format(startedAtFormat), Type: typeInternal}}, c.args.compress)
+		message = c.args.Signalled(c.began)
 	}
 	c.end(d.at, d.exit, d.reason, message)
 	if c.step != "" {

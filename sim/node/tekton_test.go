@@ -15,6 +15,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes/fake"
 	"knative.dev/pkg/apis"
+
+	"simctl.dev/simctl/sim/node/internal/entrypoint"
 )
 
 // TestTektonReadsStatuses hands the statuses that steps end with to Tekton's
@@ -22,41 +24,55 @@ import (
 func TestTektonReadsStatuses(t *testing.T) {
 	began := time.Date(2100, 1, 1, 0, 0, 10, 500_000_000, time.UTC)
 	finished := began.Add(20 * time.Second)
-	results := []runResult{
-		{Key: "digest", Value: "sha256:00", Type: typeTaskResult},
-		{Key: "list", Value: `["a","b"]`, Type: typeTaskResult},
-		{Key: "pair", Value: `{"x":"1"}`, Type: typeTaskResult},
+	results := []entrypoint.Result{
+		entrypoint.TaskResult("digest", "sha256:00"),
+		entrypoint.TaskResult("list", `["a","b"]`),
+		entrypoint.TaskResult("pair", `{"x":"1"}`),
+	}
+	fails := func(_ entrypoint.Args, t *entrypoint.Turn) { t.Fail(3, "") }
+	takesLong := func(a entrypoint.Args, t *entrypoint.Turn) {
+		t.Duration = time.Hour
+		a.Limit(t)
 	}
 	for name, tc := range map[string]struct {
-		turn    turn
-		args    entrypointArgs
-		results []runResult
+		args entrypoint.Args
+		// end has the step end; nil ends it as it would by itself.
+		end     func(a entrypoint.Args, t *entrypoint.Turn)
+		cancel  bool
+		results []entrypoint.Result
 		// want is the condition's reason and the step's exit code and reason.
 		want        string
 		wantResults string
 	}{
 		"success": {
-			turn: turn{reason: "Completed"}, results: results,
-			want: "Succeeded 0 Completed Completed", wantResults: `digest="sha256:00" list=["a","b"] pair={"x":"1"}`,
+			results: results,
+			want:    "Succeeded 0 Completed Completed", wantResults: `digest="sha256:00" list=["a","b"] pair={"x":"1"}`,
 		},
 		"compressed": {
-			turn: turn{reason: "Completed"}, results: results, args: entrypointArgs{compress: true},
+			results: results, args: entrypoint.Args{Compress: true},
 			want: "Succeeded 0 Completed Completed", wantResults: `digest="sha256:00" list=["a","b"] pair={"x":"1"}`,
 		},
-		"failure":  {turn: turn{exit: 3, reason: "Error"}, want: "StepFailed 3 Error Error"},
-		"OOM":      {turn: turn{exit: 137, reason: "OOMKilled"}, want: "StepOOM 137 OOMKilled OOMKilled"},
-		"timeout":  {turn: turn{exit: 1, reason: "Error", word: reasonTimeout}, want: "StepFailed 1 Error TimeoutExceeded"},
-		"continue": {turn: turn{exit: 3, reason: "Error"}, args: entrypointArgs{onError: "continue"}, want: "Succeeded 3 Completed Continued"},
-		"cancel":   {turn: turn{exit: 9, reason: "Error", word: reasonCancelled}, want: "StepFailed 9 Error Cancelled"},
-		"skipped":  {turn: turn{reason: "Completed", word: reasonSkipped, skipped: true}, want: "Succeeded 0 Completed Skipped"},
+		"failure":  {end: fails, want: "StepFailed 3 Error Error"},
+		"OOM":      {end: func(_ entrypoint.Args, t *entrypoint.Turn) { t.KillForMemory(exitSIGKILL, false) }, want: "StepOOM 137 OOMKilled OOMKilled"},
+		"timeout":  {args: entrypoint.Args{Timeout: time.Second}, end: takesLong, want: "StepFailed 1 Error TimeoutExceeded"},
+		"continue": {args: entrypoint.Args{OnError: "continue"}, end: fails, want: "Succeeded 3 Completed Continued"},
+		"cancel":   {cancel: true, want: "StepFailed 9 Error Cancelled"},
+		"skipped":  {args: entrypoint.Args{When: []entrypoint.When{{Input: "a", Operator: "in"}}}, want: "Succeeded 0 Completed Skipped"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := &container{spec: &corev1.Container{Name: "step-one"}, step: "one", args: tc.args, began: began, started: began.Add(-time.Second)}
-			exit, reason, message, _ := c.ending(&tc.turn, tc.results)
-			c.end(finished, exit, reason, message)
+			turn := tc.args.Turn()
+			if tc.end != nil {
+				tc.end(tc.args, &turn)
+			}
+			e := tc.args.End(turn, began, tc.results)
+			if tc.cancel {
+				e = tc.args.Cancel(began)
+			}
+			c.end(finished, e.Exit, e.Reason, e.Message)
 			p := &pod{containers: []*container{c}}
 			phase := corev1.PodSucceeded
-			if exit != 0 {
+			if e.Exit != 0 {
 				phase = corev1.PodFailed
 			}
 			obj := &corev1.Pod{
