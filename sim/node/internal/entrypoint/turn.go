@@ -35,8 +35,8 @@ const (
 
 // Turn is what becomes of a step's program.
 type Turn struct {
-	// Exit is the program's exit code, Reason the container runtime's word for it, Log
-	// the last line of its log.
+	// Exit is the program's exit code, -1 if it alone died of a signal; Reason is the
+	// container runtime's word for it, Log the last line of its log.
 	Exit   int32
 	Reason string
 	Log    string
@@ -70,7 +70,7 @@ func (t *Turn) Fail(exit int32, log string) {
 func (t *Turn) KillForMemory(exit int32, alone bool) {
 	t.Exit, t.Reason, t.Killed = exit, reasonOOMKilled, !alone
 	if alone {
-		t.Exit = ExitChildSignalled
+		t.Exit = -1
 	}
 }
 
@@ -87,7 +87,8 @@ type Ending struct {
 	// Exit, Reason and Message are the container's.
 	Exit            int32
 	Reason, Message string
-	// Failed says that the post file ends in .err, which skips the steps after it.
+	// Failed says that the post file ends in .err, which skips the steps after it. A
+	// container that ends with an error may leave another one.
 	Failed bool
 	// Word is Tekton's own reason, empty if it has none; Log the last line of the log.
 	Word, Log string
@@ -95,7 +96,7 @@ type Ending struct {
 
 // End ends a step whose turn began at a time. Results are those that its program left.
 func (a Args) End(t Turn, began time.Time, results []Result) Ending {
-	e := Ending{Exit: t.Exit, Reason: t.Reason, Failed: t.Exit != 0, Word: t.word, Log: t.Log}
+	e := Ending{Exit: t.Exit & 0xff, Reason: t.Reason, Failed: t.Exit != 0, Word: t.word, Log: t.Log}
 	own := []Result{startedAt(began)}
 	if t.word != "" {
 		own = append(own, internal("Reason", t.word))
@@ -109,8 +110,9 @@ func (a Args) End(t Turn, began time.Time, results []Result) Ending {
 	}
 	var fits bool
 	if e.Message, fits = a.message(slices.Concat(results, own)...); !fits {
+		// The post file is there by now: the steps after it are none the wiser.
 		e.Message, _ = a.message(own...)
-		e.Exit, e.Reason, e.Failed, e.Log = 1, reasonError, true, tooLong
+		e.Exit, e.Reason, e.Log = 1, reasonError, tooLong
 	}
 	return e
 }

@@ -43,6 +43,8 @@ func TestAsTekton(t *testing.T) {
 		"killed":            {program: dies, turn: killed},
 		"time-out":          {args: Args{Timeout: 10 * time.Millisecond}, program: waits, turn: takesLong},
 		"continue too late": {args: Args{Timeout: 10 * time.Millisecond, OnError: "continue"}, program: waits, turn: takesLong},
+		"too long":          {args: Args{Results: []string{"a"}}, program: exits(0), turn: ends(0, TaskResult("a", long)), results: map[string]string{"a": long}},
+		"continue, killed":  {args: Args{OnError: "continue"}, program: dies, turn: killed},
 		"within its time":   {args: Args{Timeout: time.Hour}, program: exits(0), turn: ends(0)},
 		"cancelled":         {program: cancelled, turn: func(a Args) Ending { return a.Cancel(began) }},
 		"when is false":     {args: Args{When: []When{{Input: "a", Operator: "in", Values: []string{"b"}}}}, program: exits(3), turn: func(a Args) Ending { return a.End(a.Turn(), began, nil) }},
