@@ -13,10 +13,10 @@ import (
 	"simctl.dev/simctl/sim/history"
 )
 
-// Statuses gives the scheduler's refusal of each node; framework.NodeToStatus
+// Statuses returns the scheduler's refusal of each node; framework.NodeToStatus
 // implements it.
 type Statuses interface {
-	// Get gives a node's status; nil or success is no refusal.
+	// Get returns a node's status; nil or success is no refusal.
 	Get(node string) *fwk.Status
 }
 

@@ -42,8 +42,8 @@ type Options struct {
 	Client kubernetes.Interface
 	// Clock drives the queue's back-off and the limit on volume binding.
 	Clock clock.WithTicker
-	// Recorder gives where unschedulable pods are recorded at the moment; it
-	// may be nil and may give nil.
+	// Recorder returns where unschedulable pods are recorded at the moment; it
+	// may be nil and may return nil.
 	Recorder func() history.Recorder
 	// Seed decides between equally good nodes; nil is seed 0. It is asked for
 	// every pod, so that it can change from cell to cell.

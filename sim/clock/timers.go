@@ -23,7 +23,7 @@ func (c *Clock) NewTimer(d time.Duration) kclock.Timer {
 }
 
 // NewTicker implements clock.WithTicker; the ticker is housekeeping. A step
-// over several periods gives one tick, as a slow reader of a real ticker sees.
+// over several periods makes one tick, as a slow reader of a real ticker sees.
 func (c *Clock) NewTicker(d time.Duration) kclock.Ticker {
 	t := &ticker{clock: c, period: d, ch: make(chan time.Time, 1)}
 	t.event = c.Schedule(d, Housekeeping, "ticker", t.fire)

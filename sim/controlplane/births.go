@@ -24,7 +24,7 @@ func collectionOf(where target) target {
 	return target{group: where.group, resource: where.resource, namespace: where.namespace}
 }
 
-// begin notes a creation until the function that it gives is called, which takes the
+// begin notes a creation until the function that it returns is called, which takes the
 // lock that births are under.
 func (b *births) begin(where target, lock sync.Locker) (over func()) {
 	if *b == nil {

@@ -275,7 +275,7 @@ func (c *ControlPlane) Stop() error {
 // Tap is the tap of all of this control plane's clients.
 func (c *ControlPlane) Tap() *Tap { return c.tap }
 
-// Admin gives a client configuration of a member of system:masters whose writes
+// Admin returns a client configuration of a member of system:masters whose writes
 // are recorded under the name actor.
 func (c *ControlPlane) Admin(actor string) *rest.Config {
 	cfg := rest.CopyConfig(c.base)
@@ -290,7 +290,7 @@ func (c *ControlPlane) Admin(actor string) *rest.Config {
 	return cfg
 }
 
-// ServiceAccount gives a client configuration that acts as a ServiceAccount,
+// ServiceAccount returns a client configuration that acts as a ServiceAccount,
 // with its rights and no others; the name is recorded as the actor.
 func (c *ControlPlane) ServiceAccount(namespace, name string) *rest.Config {
 	cfg := c.Admin(name)
@@ -298,7 +298,7 @@ func (c *ControlPlane) ServiceAccount(namespace, name string) *rest.Config {
 	return cfg
 }
 
-// User gives a client configuration that acts as a user without groups of its
+// User returns a client configuration that acts as a user without groups of its
 // own.
 func (c *ControlPlane) User(user, actor string) *rest.Config {
 	cfg := c.Admin(actor)

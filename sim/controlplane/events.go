@@ -35,7 +35,7 @@ func (s *eventStore) forget() {
 	s.events = nil
 }
 
-// answer does what req asks for with the body sent, and gives the answer as the
+// answer does what req asks for with the body sent, and returns the answer as the
 // API server would.
 func (s *eventStore) answer(req *http.Request, where target, sent []byte) (*http.Response, []byte) {
 	s.mu.Lock()
@@ -50,7 +50,7 @@ func (s *eventStore) answer(req *http.Request, where target, sent []byte) (*http
 	return answerJSON(req, code, body), body
 }
 
-// read gives one event, or the list of those of a namespace, or of all; in the API
+// read returns one event, or the list of those of a namespace, or of all; in the API
 // group in which they were made.
 func (s *eventStore) read(where target) (int, []byte) {
 	if where.name != "" {

@@ -81,7 +81,7 @@ func (p *policiesInForce) Decorate(handler admission.Interface, name string) adm
 	return handler
 }
 
-// policiesOf gives a function that gives the policies that a plugin goes by.
+// policiesOf returns a function that returns the policies that a plugin goes by.
 func policiesOf[P, B runtime.Object, E generic.Evaluator](plugin *generic.Plugin[generic.PolicyHook[P, B, E]], kind string) func() (policyStates, error) {
 	return func() (policyStates, error) {
 		source, err := unexported.Field[generic.Source[generic.PolicyHook[P, B, E]]](plugin, "source")
@@ -205,7 +205,7 @@ type wantedPolicy struct {
 
 type wantedPolicies map[string]wantedPolicy
 
-// storedPolicies gives the policies that are stored and bound.
+// storedPolicies returns the policies that are stored and bound.
 func storedPolicies(ctx context.Context, client kubernetes.Interface) (wantedPolicies, error) {
 	api := client.AdmissionregistrationV1()
 	all, out := wantedPolicies{}, wantedPolicies{}

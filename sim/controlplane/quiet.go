@@ -149,7 +149,7 @@ func goroutinesIdle() bool {
 	return s[0].Value.Uint64() == 0 && s[1].Value.Uint64() <= 1
 }
 
-// running gives one of the processes, or this one, that has a thread on a
+// running returns one of the processes, or this one, that has a thread on a
 // processor, waiting for one, or in a disk operation; 0 if there is none. The
 // calling thread does not count. On a loaded host a thread of this process
 // may wait for a processor with what a watch has delivered, and no goroutine
@@ -195,8 +195,9 @@ func active(pid int, except string) bool {
 	return false
 }
 
-// read gives the first bytes of a file, none if it cannot be read. This is done
-// thousands of times a second: a file of package os costs twice as much.
+// read reads the first bytes of a file and returns how many they are, none if it cannot
+// be read. This is done thousands of times a second: a file of package os costs twice as
+// much.
 func read(name string, buf []byte) int {
 	fd, err := syscall.Open(name, syscall.O_RDONLY|syscall.O_CLOEXEC, 0)
 	if err != nil {
@@ -234,7 +235,7 @@ func children() []int {
 	return out
 }
 
-// command gives the name of the file that a process executes.
+// command returns the name of the file that a process executes.
 func command(pid int) string {
 	comm, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "comm"))
 	if err != nil {

@@ -62,7 +62,7 @@ func keyOf(where target) objectKey {
 	return objectKey{where.group, where.resource, where.namespace, where.name}
 }
 
-// object gives what is known of an object, which may be nothing.
+// object returns what is known of an object, which may be nothing.
 func (r *reads) object(k objectKey) *known {
 	o := r.objects[k]
 	if o == nil {
@@ -82,7 +82,7 @@ func reader(req *http.Request) (who string, all bool) {
 	return user, user == ""
 }
 
-// answerable says whether a read wants what JSON gives.
+// answerable says whether a request asks for something as it is, as JSON.
 func answerable(req *http.Request) bool {
 	return req.Method == http.MethodGet && req.URL.RawQuery == "" && acceptsJSON(req.Header.Get("Accept"))
 }
@@ -103,7 +103,7 @@ func acceptsJSON(accept string) bool {
 	return false
 }
 
-// get gives the JSON that a read would give, or nil if it is not known; keep is
+// get returns the JSON that a read would bring, or nil if it is not known; keep is
 // then to be told what the API server answers.
 func (r *reads) get(where target, req *http.Request) (body []byte, keep func(code int, json bool, body []byte)) {
 	if !isReadable(where) || where.name == "" || where.subresource != "" || !answerable(req) {
@@ -133,7 +133,7 @@ func (r *reads) get(where target, req *http.Request) (body []byte, keep func(cod
 	}
 }
 
-// write notes that a write begins; what it gives is to be told how it ended: the
+// write notes that a write begins; what it returns is to be told how it ended: the
 // status that the API server answered with, 0 if it did not, the object in the
 // answer, and the answer.
 func (r *reads) write(where target, req *http.Request) (ended func(code int, o *unstructured.Unstructured, got []byte)) {

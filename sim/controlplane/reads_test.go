@@ -39,7 +39,7 @@ func pod(version int) (*unstructured.Unstructured, []byte) {
 	return parse(body), body
 }
 
-// read gives the version that is known to user, or "" if the API server must be
+// read returns the version that is known to user, or "" if the API server must be
 // asked.
 func (c *readsTest) read(user string) string {
 	req := request(http.MethodGet, podPath, user)
@@ -59,7 +59,7 @@ func (c *readsTest) ask(user string, version int) {
 	}
 }
 
-// begin begins a write; the function it gives ends it.
+// begin begins a write; the function it returns ends it.
 func (c *readsTest) begin(method, path string) func(code, version int) {
 	ended := c.r.write(parsePath(path), request(method, path, ""))
 	return func(code, version int) {

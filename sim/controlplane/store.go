@@ -43,7 +43,7 @@ type Stored struct {
 // Snapshot is what etcd held at one moment, by key.
 type Snapshot map[string]Stored
 
-// OpenStore gives a reader of this control plane's etcd.
+// OpenStore returns a reader of this control plane's etcd.
 func (c *ControlPlane) OpenStore() (*Store, error) {
 	client, err := clientv3.New(clientv3.Config{Endpoints: []string{c.servers.Etcd.URL.String()}, Logger: zap.NewNop()})
 	if err != nil {
@@ -59,7 +59,7 @@ func (c *ControlPlane) OpenStore() (*Store, error) {
 // Close ends the connection.
 func (s *Store) Close() error { return s.client.Close() }
 
-// Snapshot gives what is there now. What has not been written to since an earlier
+// Snapshot returns what is there now. What has not been written to since an earlier
 // snapshot, which may be nil, is taken from there.
 func (s *Store) Snapshot(ctx context.Context, earlier Snapshot) (Snapshot, error) {
 	keys, err := s.client.Get(ctx, storePrefix, clientv3.WithPrefix(), clientv3.WithKeysOnly())
@@ -90,7 +90,7 @@ func (s *Store) Snapshot(ctx context.Context, earlier Snapshot) (Snapshot, error
 // protobufPrefix begins what the API server stores of its own kinds.
 var protobufPrefix = []byte("k8s\x00")
 
-// read gives a stored value as an object. What is none is given by its key.
+// read returns a stored value as an object. What is none is given by its key.
 func (s *Store) read(key string, value []byte) Stored {
 	object := map[string]any{}
 	var err error

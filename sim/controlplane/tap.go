@@ -89,7 +89,7 @@ func (t *Tap) InFlight() int64 { return t.inFlight.Load() }
 // delivers.
 func (t *Tap) Activity() int64 { return t.activity.Load() }
 
-// Wrap gives a rest.Config.WrapTransport for a client whose writes are recorded
+// Wrap returns a rest.Config.WrapTransport for a client whose writes are recorded
 // under the name actor.
 func (t *Tap) Wrap(actor string) func(http.RoundTripper) http.RoundTripper {
 	return func(next http.RoundTripper) http.RoundTripper {
@@ -238,7 +238,7 @@ func isEviction(where target) bool {
 	return where.group == "" && where.resource == "pods" && where.subresource == "eviction"
 }
 
-// evicted gives the pod that was evicted as it is now; nil if it is gone. The API server
+// evicted returns the pod that was evicted as it is now; nil if it is gone. The API server
 // has dated the reason by the host's clock, and nobody can tell it the time: that is
 // put right here.
 func (rt roundTripper) evicted(eviction *http.Request) (got []byte, pod *unstructured.Unstructured) {
@@ -274,14 +274,14 @@ func (rt roundTripper) pod(of *http.Request, method, path string, patch []byte) 
 }
 
 // creates notes that something is being created in a collection until the function that
-// it gives is called.
+// it returns is called.
 func (t *Tap) creates(where target) (over func()) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.births.begin(where, &t.mu)
 }
 
-// deletes notes who deletes an object until the function that it gives is called.
+// deletes notes who deletes an object until the function that it returns is called.
 func (t *Tap) deletes(where target, actor string) (over func()) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -315,7 +315,7 @@ func isJSON(resp *http.Response) bool {
 	return err == nil && t == runtime.ContentTypeJSON
 }
 
-// parse gives the object of an answer; nil if it has none.
+// parse returns the object of an answer; nil if it has none.
 func parse(got []byte) *unstructured.Unstructured {
 	o, err := decode(got)
 	if err != nil || o.GetKind() == "" || o.GetKind() == "Status" || strings.HasSuffix(o.GetKind(), "List") {
@@ -590,7 +590,7 @@ func (t *Tap) refused(actor, verb string, where target, code int, sent, got []by
 	t.recorder.Record(e)
 }
 
-// toJSON gives a request's body as JSON: a client in another process may send
+// toJSON returns a request's body as JSON: a client in another process may send
 // protobuf. What cannot be read is left as it is.
 func toJSON(body []byte) []byte {
 	if json.Valid(body) {
@@ -677,7 +677,7 @@ func (t *Tap) gone(actor string, where target, got []byte) {
 	}
 }
 
-// resourceOf gives the plural of the kinds that appear here.
+// resourceOf returns the plural of the kinds that appear here.
 func resourceOf(kind string) string {
 	k := strings.ToLower(kind)
 	switch {

@@ -20,7 +20,7 @@ type virtualTime struct {
 	since time.Time
 }
 
-// SetClock has the tap put what is written into the virtual time that now gives.
+// SetClock has the tap put what is written into the virtual time that now returns.
 func (t *Tap) SetClock(now func() time.Time) {
 	t.virtual.Store(&virtualTime{now, time.Now().Truncate(time.Second)})
 }
@@ -52,7 +52,7 @@ func (t *Tap) toVirtual(sent []byte) []byte {
 	}
 }
 
-// redated gives the patch of a pod's status that puts the moment at which the pod
+// redated returns the patch of a pod's status that puts the moment at which the pod
 // became the target of a disruption into virtual time; nil if there is nothing to put
 // right.
 func (t *Tap) redated(pod []byte) []byte {

@@ -133,7 +133,7 @@ var droppedAnnotations = []string{
 	"results.tekton.dev/", "pipeline.tekton.dev/release", "argocd.argoproj.io/", "meta.helm.sh/", "operator.tekton.dev/",
 }
 
-// clean gives a copy of an object without what the API server and controllers
+// clean returns a copy of an object without what the API server and controllers
 // wrote: status, uid, times, owners, finalizers.
 func clean(u *unstructured.Unstructured) map[string]any {
 	o := u.DeepCopy().Object

@@ -2,7 +2,7 @@
 // cluster can be replayed without it.
 //
 // [Read] asks a cluster, [ReadFiles] reads dumps of one (a must-gather, or what
-// `kubectl get -o yaml` prints); both give a [Dump]. [Convert] makes files of it:
+// `kubectl get -o yaml` prints); both return a [Dump]. [Convert] makes files of it:
 // a scenario and the manifests that belong to it. Convert does no I/O, so that
 // data files can tell what it does.
 //

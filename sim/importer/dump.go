@@ -51,7 +51,7 @@ func newIndex(d *Dump) index {
 	return ix
 }
 
-// in gives the objects of a kind ("Pipeline.tekton.dev", "Node.") in a namespace;
+// in returns the objects of a kind ("Pipeline.tekton.dev", "Node.") in a namespace;
 // without one, all of them.
 func (ix index) in(kind, namespace string) []*unstructured.Unstructured {
 	if namespace == "" {

@@ -13,7 +13,7 @@ import (
 )
 
 // FuzzImport makes a scenario of what may be a dump: it does not panic, an error, a gap
-// and a note are one line each, and the same dump gives the same files.
+// and a note are one line each, and the same dump makes the same files.
 func FuzzImport(f *testing.F) {
 	err := filepath.WalkDir("testdata", func(path string, e fs.DirEntry, err error) error {
 		if err != nil || e.IsDir() || !strings.Contains(path, "/dump/") {

@@ -16,7 +16,7 @@ import (
 )
 
 // roundTo is the step to which memory and disk sizes of nodes are rounded down:
-// machines of one kind differ by some kilobytes.
+// nodes of one kind differ by some kilobytes.
 const roundTo = 64 << 20
 
 // cordonTaint comes with spec.unschedulable.
@@ -193,7 +193,7 @@ func (s simNode) manifest() map[string]any {
 // roleLabel leads the labels that name a node's roles.
 const roleLabel = "node-role.kubernetes.io/"
 
-// poolName names a pool for the machines' common name, or for their role.
+// poolName names a pool as the cloud does in a label of its nodes, or for their role.
 func poolName(n simNode, taken map[string]bool) string {
 	base := ""
 	for _, pool := range []string{
@@ -212,7 +212,7 @@ func poolName(n simNode, taken map[string]bool) string {
 			}
 		}
 		slices.Sort(roles)
-		// A machine of a special kind is a worker as well.
+		// A node of a special kind is a worker as well.
 		if len(roles) > 1 {
 			roles = slices.DeleteFunc(roles, func(r string) bool { return r == "worker" })
 		}
@@ -242,7 +242,7 @@ func poolName(n simNode, taken map[string]bool) string {
 	return name
 }
 
-// shortest gives the beginning of a list that, repeated, gives the list.
+// shortest returns the shortest beginning of a list that, repeated, is the list.
 func shortest(all []string) []string {
 	for n := 1; n < len(all); n++ {
 		same := true

@@ -97,7 +97,7 @@ func pipelineOf(run *unstructured.Unstructured) string {
 	return run.GetName()
 }
 
-// run keeps a PipelineRun with its Pipeline and Tasks, and gives its pipeline's
+// run keeps a PipelineRun with its Pipeline and Tasks, and returns its pipeline's
 // spec.
 func (c *converter) run(u *unstructured.Unstructured) any {
 	o := c.keep("runs.yaml", u)
@@ -219,7 +219,7 @@ func (c *converter) task(kind, name string) bool {
 	return true
 }
 
-// taskSpecOf gives the spec that a pipeline task had when it ran, of this run if
+// taskSpecOf returns the spec that a pipeline task had when it ran, of this run if
 // it can be.
 func (c *converter) taskSpecOf(run *unstructured.Unstructured, task string) map[string]any {
 	var found map[string]any

@@ -138,7 +138,7 @@ func (l *lastStep) UpdateNodeStatuses(logger klog.Logger) error {
 	return err
 }
 
-// drawnOrder gives the volumes to attach in an order drawn from the seed.
+// drawnOrder lists the volumes to attach in an order drawn from the seed.
 // Upstream's order is that of a map: which of two nodes gets a volume that both
 // wait for is a matter of chance on a cluster, too.
 type drawnOrder struct {

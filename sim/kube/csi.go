@@ -41,7 +41,7 @@ type csiByEvent struct {
 	changed chan struct{}
 }
 
-// newCSI gives the plugin; attachments' changes have to be told to notify.
+// newCSI returns the plugin; attachments' changes have to be told to notify.
 func newCSI(c *clock.Clock, attachments storagelisters.VolumeAttachmentLister) (*csiByEvent, error) {
 	for _, p := range csi.ProbeVolumePlugins() {
 		if a, ok := p.(volume.AttachableVolumePlugin); ok {
@@ -91,7 +91,7 @@ func (p *csiByEvent) run(operation func() error, seen func() (bool, error), time
 	}
 }
 
-// find gives the VolumeAttachment of a volume on a node; nil if there is none.
+// find returns the VolumeAttachment of a volume on a node; nil if there is none.
 func (p *csiByEvent) find(driver, handle string, node types.NodeName) (*storagev1.VolumeAttachment, error) {
 	va, err := p.attachments.Get(attachmentName(handle, driver, string(node)))
 	if apierrors.IsNotFound(err) {
@@ -128,7 +128,7 @@ type attacherByEvent struct {
 	plugin *csiByEvent
 }
 
-// Attach implements volume.Attacher. The path it gives is always empty for CSI.
+// Attach implements volume.Attacher. The path it returns is always empty for CSI.
 func (a *attacherByEvent) Attach(spec *volume.Spec, node types.NodeName) (string, error) {
 	if spec == nil || spec.PersistentVolume == nil || spec.PersistentVolume.Spec.CSI == nil {
 		return a.Attacher.Attach(spec, node)

@@ -121,7 +121,7 @@ func (e *executor) backsOff(op operation) bool {
 }
 
 // ended takes down how an operation ended, and has it tried again later if it
-// failed. What it gives says whether the operation is off upstream's books: it stays
+// failed. What it returns says whether the operation is off upstream's books: it stays
 // there for a moment after its end, and the next one of the volume may be on them
 // right after.
 func (e *executor) ended(volume corev1.UniqueVolumeName, node types.NodeName, err error) (off func() bool) {
@@ -178,7 +178,7 @@ func (e *executor) waiting() int {
 	return n
 }
 
-// nudge ends every back-off and gives their number.
+// nudge ends every back-off and returns their number.
 func (e *executor) nudge() int {
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -75,12 +75,12 @@ const (
 
 // Options says what the controllers are made of.
 type Options struct {
-	// ConfigFor gives the client configuration of a controller, or of Manager.
+	// ConfigFor returns the client configuration of a controller, or of Manager.
 	// Its rate limiter should be off.
 	ConfigFor func(name string) *rest.Config
 	// Clock takes the delays.
 	Clock *clock.Clock
-	// Seed gives the seed of what upstream leaves to chance; nil is one that is
+	// Seed returns the seed of what upstream leaves to chance; nil is one that is
 	// always 0.
 	Seed func() int64
 	// Logger takes the controllers' logs.
@@ -248,7 +248,7 @@ func (c *Controllers) Pending() int {
 
 // Nudge has everything that backs off or waits for something tried once more,
 // now: it is the last look before it is said that nothing can happen any more.
-// It gives the number of things tried.
+// It returns the number of things tried.
 func (c *Controllers) Nudge() int {
 	n := 0
 	for _, q := range c.queues {

@@ -116,7 +116,7 @@ func (c *cluster) newNamespace(t *testing.T, name string) {
 	c.settle(t)
 }
 
-// events gives the reasons and messages of an object's events.
+// events returns the reasons and messages of an object's events.
 func (c *cluster) events(t *testing.T, namespace, name, reason string) []string {
 	t.Helper()
 	list, err := c.admin.CoreV1().Events(namespace).List(c.context, metav1.ListOptions{})
@@ -349,7 +349,7 @@ func (c *cluster) podOn(t *testing.T, namespace, name, node string, claims ...st
 	c.settle(t)
 }
 
-// attachments gives the VolumeAttachments as "PV@NODE", with "!" if attached
+// attachments returns the VolumeAttachments as "PV@NODE", with "!" if attached
 // and "-" if being deleted.
 func (c *cluster) attachments(t *testing.T) string {
 	t.Helper()

@@ -20,7 +20,7 @@ func taintNodes(c *nodelifecycle.Controller, ctx context.Context) //nolint:reviv
 
 // nodeLifecycle makes the controller that turns conditions of nodes into taints.
 // What it does besides, watching that kubelets give a sign of life, is left out:
-// simulated ones give none and never stop.
+// simulated ones give none, and stop only with their Node.
 func (c *Controllers) nodeLifecycle(ctx context.Context, f informers.SharedInformerFactory) error {
 	client, err := c.client(NodeController)
 	if err != nil {

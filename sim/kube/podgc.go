@@ -236,7 +236,7 @@ func deletionOf(req *http.Request, uid types.UID) (*http.Request, error) {
 	return out, nil
 }
 
-// uid gives a pod's, empty if there is none of that name.
+// uid returns a pod's uid, empty if there is none of that name.
 func (o *orphans) uid(name types.NamespacedName) types.UID {
 	pod, err := o.pods.Pods(name.Namespace).Get(name.Name)
 	if err != nil {
@@ -245,7 +245,7 @@ func (o *orphans) uid(name types.NamespacedName) types.UID {
 	return pod.UID
 }
 
-// podOf gives the pod that a request's path is about.
+// podOf returns the pod that a request's path is about.
 func podOf(req *http.Request) (types.NamespacedName, bool) {
 	parts := strings.Split(strings.Trim(req.URL.Path, "/"), "/")
 	if len(parts) < 6 || parts[2] != "namespaces" || parts[4] != "pods" {
@@ -264,7 +264,7 @@ func (d drawnPodInformer) Lister() corelisters.PodLister {
 	return drawnPods{d.PodInformer.Lister(), d.seed}
 }
 
-// drawnPods gives pods in an order drawn from the seed: the collector takes them one
+// drawnPods lists pods in an order drawn from the seed: the collector takes them one
 // after the other in the order of a map.
 type drawnPods struct {
 	corelisters.PodLister

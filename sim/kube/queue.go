@@ -40,7 +40,7 @@ type waitingKey struct {
 
 var _ workqueue.TypedRateLimitingInterface[string] = &retryQueue{}
 
-// newRetryQueue gives a queue with upstream's back-off from 5 ms, doubled by
+// newRetryQueue returns a queue with upstream's back-off from 5 ms, doubled by
 // each failure up to longest. Upstream's second limit, ten retries a second
 // over all keys, never binds on virtual time.
 func newRetryQueue(c *clock.Clock, name string, longest time.Duration) *retryQueue {
@@ -113,7 +113,7 @@ func (q *retryQueue) later(key string, d time.Duration, kind clock.Kind) {
 	q.waiting[key] = w
 }
 
-// nudge adds the keys that back off, and gives their number.
+// nudge adds the keys that back off, and returns their number.
 func (q *retryQueue) nudge() int {
 	q.mu.Lock()
 	var keys []string
@@ -162,7 +162,7 @@ func (q *retryQueue) quiet() bool {
 	return q.short == 0 && q.Len() == 0
 }
 
-// field gives a pointer to an unexported field of the struct that v points to.
+// field returns a pointer to an unexported field of the struct that v points to.
 // Upstream's controllers make their queues themselves and offer no way to hand
 // one in.
 func field[T any](v any, name string) (*T, error) { return unexported.Field[T](v, name) }

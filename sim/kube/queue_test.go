@@ -10,7 +10,7 @@ import (
 	"simctl.dev/simctl/sim/clock"
 )
 
-// take gives the keys that are in the queue, sorted.
+// take returns the keys that are in the queue, sorted.
 func take(q *retryQueue) string {
 	var keys []string
 	for q.Len() > 0 {

@@ -103,7 +103,7 @@ func (r *registry) bytes(image string) int64 {
 	return r.size
 }
 
-// canonical gives an image of Docker Hub its shortest name.
+// canonical returns an image's name; the shortest one for an image of Docker Hub.
 func canonical(image string) string {
 	for _, host := range []string{"index.docker.io/", "docker.io/"} {
 		if rest, ok := strings.CutPrefix(image, host); ok {

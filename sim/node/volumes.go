@@ -667,7 +667,7 @@ func (k *Kubelets) user(p *pod, c *container) (uid int64, nonRoot bool) {
 	return uid, nonRoot
 }
 
-// accessFact records a refused or done access; it gives the sentence that the
+// accessFact records a refused or done access; it returns the sentence that the
 // task's program would print.
 func (k *Kubelets) accessFact(p *pod, a access, proc storage.Process, verb, path string, entry storage.Entry, err error) string {
 	file := history.File{

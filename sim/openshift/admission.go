@@ -59,7 +59,7 @@ type Admission struct {
 	state  *state
 }
 
-// New gives the admission of a cluster, which it watches until the context ends.
+// New returns the admission of a cluster, which it watches until the context ends.
 func New(ctx context.Context, o Options) (*Admission, error) {
 	if o.Engine == nil || o.Client == nil {
 		return nil, errors.New("SCC admission needs an engine and a client")

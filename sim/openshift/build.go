@@ -42,7 +42,7 @@ const (
 	cacheName     = "openshift"
 )
 
-// BuildEngine gives the path of the engine's executable and builds it first if
+// BuildEngine returns the path of the engine's executable and builds it first if
 // this host has none that was built from these sources. Processes that need
 // it at once build it once. It takes some minutes; the context ends it.
 func BuildEngine(ctx context.Context, o BuildOptions) (string, error) {
@@ -126,7 +126,7 @@ func PruneEngine(cacheDir string, all bool, unusedSince time.Time) ([]Pruned, er
 	})
 }
 
-// sourcesOfEngine gives the engine's files as a module wants them, and a key that
+// sourcesOfEngine returns the engine's files as a module wants them, and a key that
 // changes with them and with the compiler.
 func sourcesOfEngine() (map[string][]byte, string, error) {
 	files := map[string][]byte{}

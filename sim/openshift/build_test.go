@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-// goCommand gives a go command that runs a shell script.
+// goCommand returns a go command that runs a shell script.
 func goCommand(t *testing.T, script string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "go")

@@ -207,7 +207,7 @@ func pipelineRights(n *corev1.Namespace) []runtime.Object {
 		bindingOf(n.Name, pipelineEditBinding, "ClusterRole", "edit", []string{pipelineAccount}))
 }
 
-// roleOf gives the ClusterRole of a name that lets its users use an SCC.
+// roleOf returns the ClusterRole of a name that lets its users use an SCC.
 func roleOf(name, scc string) *rbacv1.ClusterRole {
 	return &rbacv1.ClusterRole{
 		TypeMeta:   metav1.TypeMeta{APIVersion: rbacv1.SchemeGroupVersion.String(), Kind: "ClusterRole"},
@@ -277,7 +277,7 @@ func Annotate(ns *corev1.Namespace, o scenario.OpenShift, index int) {
 	set(MCSAnnotation, mcs(index))
 }
 
-// mcs gives the index-th SELinux label: two of 1024 categories, the larger first
+// mcs returns the index-th SELinux label: two of 1024 categories, the larger first
 // and both different, as OpenShift writes them.
 func mcs(index int) string {
 	const first = 26

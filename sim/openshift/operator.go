@@ -50,7 +50,7 @@ type Operator struct {
 	done func()
 }
 
-// NewOperator gives an operator that has not begun.
+// NewOperator returns an operator that has not begun.
 func NewOperator(o OperatorOptions) *Operator { return &Operator{o: o} }
 
 // Start watches the TektonConfig and reconciles after each of its changes, as work

@@ -72,8 +72,8 @@ func watch(ctx context.Context, client kubernetes.Interface, crs dynamic.Interfa
 	return s, nil
 }
 
-// watchSCCs gives the SCCs in force: the cluster's, or without a client for them
-// the stock ones.
+// watchSCCs returns a function that returns the SCCs in force: the cluster's, or without
+// a client for them the stock ones.
 func watchSCCs(ctx context.Context, crs dynamic.Interface) (func() (sccSet, error), error) {
 	if crs == nil {
 		sccs, err := StockSCCs()
@@ -152,7 +152,7 @@ func newSCCSet(sccs []*unstructured.Unstructured) (sccSet, error) {
 	return set, nil
 }
 
-// namespace gives a namespace. One that is not known yet, or not yet with its
+// namespace returns a namespace. One that is not known yet, or not yet with its
 // ranges, is asked for; one that does not exist has nothing but its name.
 func (s *state) namespace(ctx context.Context, name string) (*corev1.Namespace, error) {
 	ns, err := s.namespaces.Get(name)

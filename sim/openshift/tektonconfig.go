@@ -94,7 +94,7 @@ var defaultFields = map[string]kind{
 // refuses others.
 var coscheduleValues = []string{"workspaces", "pipelineruns", "isolate-pipelinerun", "disabled"}
 
-// TektonConfig gives the custom resource that has a scenario's flags (of
+// TektonConfig returns the custom resource that has a scenario's flags (of
 // feature-flags) and defaults (of config-defaults) in spec.pipeline. A flag with
 // the value "absent" is not in it. A key for which spec.pipeline has no field goes
 // to spec.pipeline.options, as the operator's documentation has it.
@@ -156,7 +156,7 @@ func (k kind) parse(s string) (any, error) {
 	return s, nil
 }
 
-// write gives a field's value as the operator writes it into a ConfigMap: ok is
+// write returns a field's value as the operator writes it into a ConfigMap: ok is
 // false for a text that is empty, which it leaves out.
 func (k kind) write(v any) (s string, ok bool, err error) {
 	switch k {
@@ -186,7 +186,7 @@ func (k kind) write(v any) (s string, ok bool, err error) {
 	return "", false, fmt.Errorf("want a text")
 }
 
-// RenderFeatureFlags gives the data of the feature-flags ConfigMap that the
+// RenderFeatureFlags returns the data of the feature-flags ConfigMap that the
 // operator makes of base, the release's own data, and spec, the TektonConfig's
 // spec.pipeline. It writes true and false for booleans, leaves out what is not
 // set, and has defaults of its own: enable-custom-tasks is true, and on OpenShift
@@ -222,7 +222,7 @@ func RenderFeatureFlags(r OperatorRelease, spec map[string]any, base map[string]
 	return render(wellknown.FeatureFlags, flagFields, spec, base)
 }
 
-// RenderDefaults gives the data of the config-defaults ConfigMap likewise. On
+// RenderDefaults returns the data of the config-defaults ConfigMap likewise. On
 // OpenShift the default ServiceAccount is pipeline.
 func RenderDefaults(r OperatorRelease, spec map[string]any, base map[string]string) (map[string]string, error) {
 	if s, _ := spec["default-service-account"].(string); s == "" && r.OpenShift {
@@ -235,7 +235,7 @@ func RenderDefaults(r OperatorRelease, spec map[string]any, base map[string]stri
 	return render(wellknown.ConfigDefaults, defaultFields, spec, base)
 }
 
-// Installed gives the data of a release's ConfigMap as OpenShift Pipelines installs
+// Installed returns the data of a release's ConfigMap as OpenShift Pipelines installs
 // it, while the TektonConfig says nothing: base is the release's own. ConfigMaps that
 // the operator does not render here stay as they are.
 func (r OperatorRelease) Installed(configMap string, base map[string]string) (map[string]string, error) {

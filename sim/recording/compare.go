@@ -55,7 +55,7 @@ func Compare(recorded, simulated *Recording) []Difference {
 	return slices.Compact(c.found)
 }
 
-// Both gives the differences that are in both lists.
+// Both returns the differences that are in both lists.
 func Both(a, b []Difference) []Difference {
 	var out []Difference
 	for _, d := range a {
@@ -107,7 +107,7 @@ func (c *comparison) conditions() {
 	}
 }
 
-// minus gives what a has more often than b.
+// minus returns what a has more often than b.
 func minus(a, b []string) []string {
 	left := map[string]int{}
 	for _, x := range b {
@@ -128,7 +128,7 @@ func unionOf[V any](a, b map[string]V) []string {
 	return slices.Sorted(maps.Keys(all))
 }
 
-// momentsOf gives the moments that one of two recordings has, sorted.
+// momentsOf returns the moments that one of two recordings has, sorted.
 func momentsOf(a, b map[moment]float64) []moment {
 	all := maps.Clone(a)
 	maps.Copy(all, b)

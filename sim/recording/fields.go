@@ -96,7 +96,7 @@ func sequenced(of string) bool {
 	return kind == "Pod" || kind == "TaskRun" || kind == "PipelineRun"
 }
 
-// unionOf gives the names that one of two mappings has, cleaned.
+// unionOf returns the names that one of two mappings has, cleaned.
 func (c *comparison) unionOf(recorded, simulated map[string]any) []string {
 	all := map[string]bool{}
 	for name := range recorded {
@@ -108,7 +108,7 @@ func (c *comparison) unionOf(recorded, simulated map[string]any) []string {
 	return slices.Sorted(maps.Keys(all))
 }
 
-// get gives what stands under a cleaned name.
+// get returns what stands under a cleaned name.
 func (n *normal) get(m map[string]any, cleaned string) any {
 	if v, ok := m[cleaned]; ok {
 		return v
@@ -133,7 +133,7 @@ func (n *normal) value(v any) string {
 	return n.clean(string(raw))
 }
 
-// keyed gives a mapping, or a list as one: by what names its items, or their
+// keyed returns a mapping, or a list as one: by what names its items, or their
 // places. It is nil for anything else.
 func keyed(v any) map[string]any {
 	switch x := v.(type) {

@@ -9,7 +9,7 @@ import (
 	"simctl.dev/simctl/sim/history"
 )
 
-// FromHistory gives what was seen in a namespace while a cell ran, up to a time of
+// FromHistory returns what was seen in a namespace while a cell ran, up to a time of
 // the history.
 func FromHistory(entries []history.Entry, namespace string, until float64) (*Recording, error) {
 	r := NewRecorder(namespace)
@@ -36,7 +36,7 @@ func FromHistory(entries []history.Entry, namespace string, until float64) (*Rec
 	return r.Recording(), nil
 }
 
-// RealTimes gives the times in specs and statuses of last states that are not of the
+// RealTimes returns the times in specs and statuses of last states that are not of the
 // years of virtual time.
 func RealTimes(r *Recording, virtual func(time.Time) bool) []Difference {
 	n := normalize(r)
@@ -64,7 +64,7 @@ func realTimes(v any, path string, virtual func(time.Time) bool, found func(path
 	}
 }
 
-// fieldsOf gives an object with its kind, which an API server may leave out.
+// fieldsOf returns an object with its kind, which an API server may leave out.
 func fieldsOf(o *history.Object) map[string]any {
 	m, _ := o.Field().(map[string]any)
 	if text(m, "kind") != "" {

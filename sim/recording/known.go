@@ -52,7 +52,7 @@ func ReadKnown(raw []byte) (*Known, error) {
 	return k, nil
 }
 
-// Check gives what the list says and what is so but does not say the same: of
+// Check returns what the list says and what is so but does not say the same: of
 // found, by case, what is not in the list, and of the list what is not found or
 // has no reason. What becomes of a run cannot be on the list, and an entry names the
 // kind of object that it is about.
@@ -88,7 +88,7 @@ func (k *Known) Check(found map[string][]Difference) []string {
 	return out
 }
 
-// Of gives the list of some cases only.
+// Of returns the list of some cases only.
 func (k *Known) Of(names []string) *Known {
 	out := &Known{NotPlayed: slices.DeleteFunc(slices.Clone(k.NotPlayed), func(n NotPlayed) bool { return !slices.Contains(names, n.Case) })}
 	for _, e := range k.Differences {
@@ -102,7 +102,7 @@ func (k *Known) Of(names []string) *Known {
 	return out
 }
 
-// Update gives the list as it must be for what was found: what does not occur any
+// Update returns the list as it must be for what was found: what does not occur any
 // more is taken off, and what is not in it is added with the reason [ToDo].
 func (k *Known) Update(found map[string][]Difference) *Known {
 	out := &Known{NotPlayed: k.NotPlayed}
@@ -162,7 +162,7 @@ func sortedCases(found map[string][]Difference) []string {
 	return unionOf(found, nil)
 }
 
-// general gives the text of a difference without the names of objects, steps and
+// general returns the text of a difference without the names of objects, steps and
 // containers, so that one entry stands for those of all cases.
 func general(d Difference) string {
 	s := d.Text
@@ -184,7 +184,7 @@ func (e KnownDifference) cases(found map[string][]Difference) []string {
 	return slices.Clone(e.Cases)
 }
 
-// absent gives the cases of an entry in which it does not occur.
+// absent returns the cases of an entry in which it does not occur.
 func (e KnownDifference) absent(found map[string][]Difference) []string {
 	return slices.DeleteFunc(e.cases(found), func(name string) bool { return slices.ContainsFunc(found[name], e.matches) })
 }

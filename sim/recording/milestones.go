@@ -10,7 +10,7 @@ import (
 type milestone struct {
 	kind    string
 	reached func(Change) []string
-	// takesTime says that machines bring it about. What controllers do takes no
+	// takesTime says that nodes or drivers bring it about. What controllers do takes no
 	// virtual time, so that it may come at once with what it follows.
 	takesTime bool
 }

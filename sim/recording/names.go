@@ -101,7 +101,7 @@ func byKind(r *Recording, kind string) []Last {
 	return out
 }
 
-// clean gives a text without what is made up. Nodes are alike in it: which pods
+// clean returns a text without what is made up. Nodes are alike in it: which pods
 // share one is looked at by itself.
 func (n *names) clean(s string) string {
 	if out, ok := n.cleaned[s]; ok {

@@ -115,7 +115,7 @@ func byChance(s string) bool {
 	return slices.ContainsFunc(chance, func(r *regexp.Regexp) bool { return r.MatchString(s) })
 }
 
-// aboutOf gives kind and name of what an event is about.
+// aboutOf returns kind and name of what an event is about.
 func aboutOf(c Change) (kind, name string) {
 	kind, name, _ = strings.Cut(c.text("about"), "/")
 	return kind, name
@@ -156,7 +156,7 @@ func sortedHolders(what string) string {
 
 var holders = regexp.MustCompile(`pod\(s\) [-a-z0-9]+(, [-a-z0-9]+)*`)
 
-// of gives the node of the nth pod of a name.
+// of returns the node of the nth pod of a name.
 func (n *normal) of(pod string, nth int) string {
 	nodes := n.names.pods[pod]
 	if nth < 1 || nth > len(nodes) {

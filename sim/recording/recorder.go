@@ -29,7 +29,7 @@ type last struct {
 	state map[string]any
 }
 
-// NewRecorder gives a Recorder of what is in a namespace, and of the volumes and
+// NewRecorder returns a Recorder of what is in a namespace, and of the volumes and
 // nodes that belong to it.
 func NewRecorder(namespace string) *Recorder {
 	return &Recorder{namespace: namespace, begun: math.NaN(), seen: map[object]map[string]any{}, volumes: map[string]bool{}, attachments: map[string]bool{}}
@@ -137,7 +137,7 @@ func (r *Recorder) concerns(state map[string]any) bool {
 	}
 }
 
-// Recording gives what was seen. Nodes are those that the case's pods were on.
+// Recording returns what was seen. Nodes are those that the case's pods were on.
 func (r *Recorder) Recording() *Recording {
 	finals := slices.Clone(r.gone)
 	for id, state := range r.seen {
@@ -176,7 +176,7 @@ func (r *Recorder) Recording() *Recording {
 	return out
 }
 
-// since gives a time of the time line, in hundredths of a second.
+// since returns a time as the time line has it: in seconds, to the hundredth.
 func since(begun, t float64) float64 {
 	if math.IsNaN(begun) {
 		return t
@@ -220,7 +220,7 @@ func (c *change) at(path []string, names ...string) {
 	}
 }
 
-// describe gives what is new of an object, as a line of a time line says it.
+// describe returns what is new of an object, as a line of a time line says it.
 func describe(kind string, before, after map[string]any) map[string]any {
 	c := &change{kind: kind, before: before, after: after, fields: map[string]any{}}
 	c.metadata()
@@ -280,7 +280,7 @@ func (c *change) metadata() {
 	}
 }
 
-// inner gives the mapping under a name, made if need be.
+// inner returns the mapping under a name, made if need be.
 func (c *change) inner(name string) map[string]any {
 	m, ok := c.fields[name].(map[string]any)
 	if !ok {
@@ -317,7 +317,7 @@ func (c *change) conditions() {
 	}
 }
 
-// conditions gives an object's conditions by type, without their times.
+// conditions returns an object's conditions by type, without their times.
 func conditions(state map[string]any) map[string]any {
 	out := map[string]any{}
 	for _, x := range list(state, "status", "conditions") {
@@ -332,7 +332,7 @@ func conditions(state map[string]any) map[string]any {
 	return out
 }
 
-// containers gives the states of a pod's containers by name.
+// containers returns the states of a pod's containers by name.
 func containers(pod map[string]any) map[string]any {
 	out := map[string]any{}
 	for _, statuses := range []string{"initContainerStatuses", "containerStatuses"} {
@@ -418,7 +418,7 @@ func steps(run map[string]any, what string) map[string]any {
 	return out
 }
 
-// pick gives some fields of the items of a list in the status: the values alone
+// pick returns some fields of the items of a list in the status: the values alone
 // where it is one field.
 func pick(state map[string]any, what string, names ...string) any {
 	out := []any{}
@@ -436,7 +436,7 @@ func pick(state map[string]any, what string, names ...string) any {
 	return out
 }
 
-// field gives the value at a path of field names, or nil.
+// field returns the value at a path of field names, or nil.
 func field(m map[string]any, path ...string) any {
 	var at any = m
 	for _, name := range path {
@@ -454,7 +454,7 @@ func text(m map[string]any, path ...string) string {
 	return s
 }
 
-// list gives the items of a list that are mappings.
+// list returns the items of a list that are mappings.
 func list(m map[string]any, path ...string) []map[string]any {
 	items, _ := field(m, path...).([]any)
 	var out []map[string]any

@@ -94,7 +94,7 @@ func (c Change) MarshalJSON() ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// text gives a field that is a string.
+// text returns a field that is a string; empty if there is none.
 func (c Change) text(field string) string {
 	s, _ := c.Fields[field].(string)
 	return s
@@ -143,7 +143,7 @@ func readGzip(folder fs.FS, name string, read func(io.Reader) error) error {
 	return nil
 }
 
-// End gives when the last of the runs ended, and whether all of them did.
+// End returns when the last of the runs ended, and whether all of them did.
 func (r *Recording) End() (at float64, all bool) {
 	ended, runs := map[string]bool{}, map[string]bool{}
 	for _, c := range r.Timeline {
@@ -158,7 +158,7 @@ func (r *Recording) End() (at float64, all bool) {
 	return at, len(runs) > 0 && len(ended) == len(runs)
 }
 
-// Last gives the time of the last change.
+// Last returns the time of the last change.
 func (r *Recording) Last() float64 {
 	if len(r.Timeline) == 0 {
 		return 0

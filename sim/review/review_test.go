@@ -159,7 +159,9 @@ func golden(t *testing.T, file, got string) {
 	}
 }
 
-func always(outcome func(scenario.Cell) verdict.Cell) func(scenario.Cell) verdict.Cell { return outcome }
+func always(outcome func(scenario.Cell) verdict.Cell) func(scenario.Cell) verdict.Cell {
+	return outcome
+}
 
 func success(scenario.Cell) verdict.Cell {
 	span := 60.0

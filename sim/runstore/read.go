@@ -273,7 +273,7 @@ func readFile(path string, take func(raw []byte) error) error {
 
 // Prune removes the runs in root that were started by a moment, but never
 // the newest keep ones, nor one that is being written or that a newer simctl wrote.
-// It gives those removed.
+// It returns those removed.
 func Prune(root string, before time.Time, keep int) ([]Kept, error) {
 	all, err := List(root)
 	if err != nil {

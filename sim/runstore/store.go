@@ -115,7 +115,7 @@ func NewID(now time.Time, random io.Reader) (string, error) {
 }
 
 // Create makes dir the folder of a new run. An earlier run in it is removed;
-// a folder with other files is left alone and gives [ErrForeign].
+// a folder with other files is left alone, and the error is [ErrForeign].
 func Create(dir string, info Info) (*Run, error) {
 	if err := claim(dir); err != nil {
 		return nil, err
@@ -361,7 +361,7 @@ func Latest(root string) (string, error) {
 	return target, nil
 }
 
-// MarkLatest makes id the run that [Latest] gives.
+// MarkLatest makes id the run that [Latest] returns.
 func MarkLatest(root, id string) error {
 	link := filepath.Join(root, latestLink)
 	next := link + "." + id

@@ -167,7 +167,7 @@ func allows(p Process, e *Entry, mode, want uint32) bool {
 }
 
 // search walks to the folder of p, which must let the process through, and
-// gives the nearest folder that exists.
+// returns the nearest folder that exists.
 func (v *Volume) search(proc Process, verb, p string) (*Entry, error) {
 	at := v.entries[""]
 	var walked string
@@ -190,7 +190,7 @@ func (v *Volume) search(proc Process, verb, p string) (*Entry, error) {
 }
 
 // Read checks whether the process may read the path: a file, or a folder with
-// all that stands under it. It gives the entry that was read; the error is a
+// all that stands under it. It returns the entry that was read; the error is a
 // [*DeniedError] or wraps [ErrNotExist].
 func (v *Volume) Read(proc Process, p string) (Entry, error) {
 	p = clean(p)
@@ -367,7 +367,7 @@ func (v *Volume) Delete(proc Process, p string) (bool, error) {
 // ChangeOwnership does what the kubelet does for fsGroup when it mounts a
 // volume (pkg/volume/volume_linux.go): every file and folder gets the group and
 // its permissions, folders the setgid bit. With onRootMismatch nothing is done
-// if the root has them. It gives how many files and folders were visited.
+// if the root has them. It returns how many files and folders were visited.
 func (v *Volume) ChangeOwnership(fsGroup int64, onRootMismatch bool) (files int64, skipped bool) {
 	root := v.entries[""]
 	want := uint32(rwMask | execMask | setgid)

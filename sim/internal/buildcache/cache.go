@@ -205,7 +205,7 @@ func (c *Cache) Took() time.Duration {
 	return time.Duration(all[len(all)/2] * float64(time.Second))
 }
 
-// Verify reads an entry's files and gives an error that wraps [ErrBroken] if
+// Verify reads an entry's files and returns an error that wraps [ErrBroken] if
 // they are not what was put there, or [fs.ErrNotExist] if there is no entry.
 func (c *Cache) Verify(n Name) error { return c.verify(c.Path(n)) }
 

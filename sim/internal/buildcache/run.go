@@ -130,7 +130,7 @@ func failure(err error, words string) error {
 	return err
 }
 
-// follow reports how far a build is, and gives what it said apart from that.
+// follow reports how far a build is, and returns what it said apart from that.
 func (g *Go) follow(stderr io.Reader) string {
 	var (
 		mu                   sync.Mutex

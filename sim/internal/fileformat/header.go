@@ -32,7 +32,7 @@ func (h Header) Line() []byte {
 	return append(raw, '\n')
 }
 
-// Parse gives the header that a line holds. It is not ok for a line that is none, as
+// Parse returns the header that a line holds. It is not ok for a line that is none, as
 // the first line of a file of version 0.
 func Parse(line []byte) (h Header, ok bool) {
 	if err := json.Unmarshal(line, &h); err != nil || h.Format == "" {

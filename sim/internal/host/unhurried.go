@@ -18,7 +18,7 @@ const (
 // timers a millisecond late. The runtime of a Go program that has something to do
 // wakes up every 20 microseconds to look after its threads (sysmon in
 // runtime/proc.go), and a control plane is several such programs: where waking up
-// is dear, as on virtual machines, that is a tenth of all they do and more. f has to
+// is dear, as where the host is virtual, that is a tenth of all they do and more. f has to
 // start them on the goroutine that it is called on.
 func Unhurried(f func() error) error {
 	// A process inherits the slack of the thread that starts it.

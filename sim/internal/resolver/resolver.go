@@ -32,7 +32,7 @@ func Known(name string) bool {
 	return slices.Contains([]string{Cluster, "git", "hub", "bundles", "http"}, name)
 }
 
-// Of gives the object that the parameters of a known resolver mean. The defaults
+// Of returns the object that the parameters of a known resolver mean. The defaults
 // are those of upstream's config/resolvers. The error is as upstream's resolver
 // says it, for the cluster resolver.
 func Of(resolver string, params map[string]string) (Target, error) {

@@ -21,7 +21,7 @@ type Ref struct {
 // (pkg/reconciler/pipelinerun/resources/resultrefresolution.go).
 var reference = regexp.MustCompile(`\$\(tasks\.([^.$()\s]+)\.results(?:\.([^.$()\s\['"]+)|\[['"]([^'"\]]+)['"]\])(?:\[(\*|\d+)\]|\.([^.$()\s\[]+))?\)`)
 
-// Find gives the references in a text, in order.
+// Find returns the references in a text, in order.
 func Find(text string) []Ref {
 	var out []Ref
 	for _, m := range reference.FindAllStringSubmatch(text, -1) {

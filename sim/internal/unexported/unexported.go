@@ -7,7 +7,7 @@ import (
 	"unsafe"
 )
 
-// Field gives a struct's field by name, to be read or set; v is a pointer to the
+// Field returns a struct's field by name, to be read or set; v is a pointer to the
 // struct, or an interface or pointer that holds one. An error says what is not as
 // expected: upstream may have changed.
 func Field[T any](v any, name string) (*T, error) {

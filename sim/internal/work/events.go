@@ -29,7 +29,7 @@ type Events struct {
 	made int64
 }
 
-// NewEvents gives the recorder of some components.
+// NewEvents returns the recorder of some components.
 func NewEvents(client kubernetes.Interface, clk *clock.Clock, log logr.Logger) *Events {
 	return &Events{
 		client: client, clock: clk, log: log,

@@ -11,7 +11,7 @@ var (
 	suffix = regexp.MustCompile(`-[bcdfghjklmnpqrstvwxz2456789]{5}$`)
 )
 
-// StableName gives the part of an object's name that is the same in every run:
+// StableName returns the part of an object's name that is the same in every run:
 // without the API server's generateName suffix and without Tekton's hashes.
 func StableName(name string) string {
 	// A hyphen may belong to two neighbouring hashes, hence twice.

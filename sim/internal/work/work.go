@@ -26,7 +26,7 @@ type List struct {
 	closed bool
 }
 
-// NewList gives an empty list whose event has the key name and calls run.
+// NewList returns an empty list whose event has the key name and calls run.
 func NewList(clk *clock.Clock, name string, run func(keys []string)) *List {
 	return &List{clock: clk, name: name, run: run, keys: map[string]struct{}{}}
 }
@@ -78,7 +78,7 @@ func (l *List) Close() {
 const attempts = 12
 
 // Retry calls f, and calls it again on the clock, one second later and then
-// twice as long each time, while it gives an error. A conflict is retried at
+// twice as long each time, while it returns an error. A conflict is retried at
 // once. An object that is gone, or a write that the API server finds invalid,
 // ends the work. Every failure is logged.
 func Retry(ctx context.Context, clk *clock.Clock, log logr.Logger, key string, f func() error) {

@@ -159,7 +159,7 @@ func (d *decider) pod(raw runtime.RawExtension) (*core.Pod, error) {
 	return &pod, nil
 }
 
-// plain gives a pod as its JSON has it.
+// plain returns a pod as its JSON has it.
 func (d *decider) plain(pod *core.Pod) (map[string]any, error) {
 	var v1 corev1.Pod
 	if err := d.scheme.Convert(pod, &v1, nil); err != nil {

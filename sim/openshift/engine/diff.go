@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// diff gives the patch that turns before into after. It goes down to the fields
+// diff returns the patch that turns before into after. It goes down to the fields
 // that differ: the pod at the API server may have fields that this program's
 // Kubernetes does not know, and a patch of larger parts would drop them.
 func diff(path string, before, after any) []operation {

@@ -158,7 +158,7 @@ func (c *cluster) create(t testing.TB, objects []*unstructured.Unstructured) {
 	}
 }
 
-// pod gives a pod as Tekton makes one for the assistant or a TaskRun.
+// pod returns a pod as Tekton makes one for the assistant or a TaskRun.
 func pod(name, account string, fsGroup *int64) *corev1.Pod {
 	return &corev1.Pod{
 		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: namespace, Labels: map[string]string{"a": "b"}},
