@@ -1,6 +1,7 @@
 package history
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -34,7 +35,6 @@ type Object struct {
 	DeletedBy string
 
 	fields map[string]any
-	seq    int
 }
 
 // Decode unmarshals the object's JSON into out.
@@ -87,12 +87,53 @@ func (o *Object) JSON(path ...string) string {
 // that are no accepted writes leave it as it is.
 type State struct {
 	objects map[Ref]*Object
+	kinds   map[string]*ofKind
 	last    Entry
+}
+
+// ofKind are the objects of one kind, each in the version of its API in which it was
+// written last.
+type ofKind struct {
+	latest map[key]*Object
+	// sorted are the keys of latest in their order, but for those that were added since
+	// they were asked for last.
+	sorted, added []key
+}
+
+type key struct{ namespace, name string }
+
+func compareKeys(a, b key) int {
+	return cmp.Or(strings.Compare(a.namespace, b.namespace), strings.Compare(a.name, b.name))
 }
 
 // NewState returns a State without objects.
 func NewState() *State {
-	return &State{objects: map[Ref]*Object{}}
+	return &State{objects: map[Ref]*Object{}, kinds: map[string]*ofKind{}}
+}
+
+// set makes an object what its last write made of it.
+func (s *State) set(o *Object) {
+	s.objects[o.Ref] = o
+	of := s.kinds[o.Ref.Kind]
+	if of == nil {
+		of = &ofKind{latest: map[key]*Object{}}
+		s.kinds[o.Ref.Kind] = of
+	}
+	k := key{o.Ref.Namespace, o.Ref.Name}
+	if of.latest[k] == nil {
+		of.added = append(of.added, k)
+	}
+	of.latest[k] = o
+}
+
+// keys returns the keys in their order.
+func (of *ofKind) keys() []key {
+	if len(of.added) > 0 {
+		of.sorted = append(of.sorted, of.added...)
+		of.added = nil
+		slices.SortFunc(of.sorted, compareKeys)
+	}
+	return of.sorted
 }
 
 // Apply folds the next entry in. An error that wraps [ErrNoBase] or says that a
@@ -120,12 +161,11 @@ func (s *State) Apply(e Entry) error {
 			o.CondemnedAt, o.CondemnedBy = e.T, e.Actor
 		}
 		o.Deleted, o.DeletedAt, o.DeletedBy = true, e.T, o.CondemnedBy
-		o.seq = e.Seq
-		s.objects[e.Object] = &o
+		s.set(&o)
 		s.last = e
 		return nil
 	}
-	o := Object{Ref: e.Object, Created: e.T, Updated: e.T, Actor: e.Actor, seq: e.Seq}
+	o := Object{Ref: e.Object, Created: e.T, Updated: e.T, Actor: e.Actor}
 	switch {
 	case len(e.Body) > 0:
 		if err := json.Unmarshal(e.Body, &o.fields); err != nil {
@@ -157,7 +197,7 @@ func (s *State) Apply(e Entry) error {
 	if o.CondemnedBy == "" && o.Text("metadata", "deletionTimestamp") != "" {
 		o.CondemnedAt, o.CondemnedBy = e.T, e.Actor
 	}
-	s.objects[e.Object] = &o
+	s.set(&o)
 	s.last = e
 	return nil
 }
@@ -222,14 +262,11 @@ func (s *State) Get(ref Ref) *Object {
 	if ref.APIVersion != "" {
 		return s.objects[ref]
 	}
-	var found *Object
-	for r, o := range s.objects {
-		if r.Kind == ref.Kind && r.Namespace == ref.Namespace && r.Name == ref.Name &&
-			(found == nil || o.seq > found.seq) {
-			found = o
-		}
+	of := s.kinds[ref.Kind]
+	if of == nil {
+		return nil
 	}
-	return found
+	return of.latest[key{ref.Namespace, ref.Name}]
 }
 
 // Live returns an object that exists; nil when it does not.
@@ -249,20 +286,15 @@ func (s *State) List(kind string) []*Object {
 
 // All is List with the deleted objects.
 func (s *State) All(kind string) []*Object {
-	type key struct{ namespace, name string }
-	latest := map[key]*Object{}
-	for r, o := range s.objects {
-		k := key{r.Namespace, r.Name}
-		if r.Kind == kind && (latest[k] == nil || o.seq > latest[k].seq) {
-			latest[k] = o
-		}
+	of := s.kinds[kind]
+	if of == nil {
+		return nil
 	}
-	return slices.SortedFunc(maps.Values(latest), func(a, b *Object) int {
-		if c := strings.Compare(a.Ref.Namespace, b.Ref.Namespace); c != 0 {
-			return c
-		}
-		return strings.Compare(a.Ref.Name, b.Ref.Name)
-	})
+	out := make([]*Object, 0, len(of.latest))
+	for _, k := range of.keys() {
+		out = append(out, of.latest[k])
+	}
+	return out
 }
 
 // Replay folds entries one after the other and calls visit after each with the

@@ -13,6 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 
 	"simctl.dev/simctl/sim/history"
+	"simctl.dev/simctl/sim/timeline"
 )
 
 // The words by which refusals of admission are known. Tekton goes by the same
@@ -27,7 +28,7 @@ const (
 // refusalCause says in links why the API server refused an object: what decided,
 // and by which fields. The pod is the object that was refused, or the template
 // it was made from; nil when the history does not show it.
-func refusalCause(s *history.State, namespace, message string, pod *corev1.Pod) []Link {
+func refusalCause(s *timeline.View, namespace, message string, pod *corev1.Pod) []Link {
 	switch {
 	case strings.Contains(message, saysSCC):
 		return []Link{sccCause(s, namespace, message, pod)}
@@ -66,7 +67,7 @@ func denied(e history.Entry) bool {
 	return e.Code == history.CodeForbidden || policyWords.MatchString(e.Message)
 }
 
-func policyCause(s *history.State, policy, binding, words string) Link {
+func policyCause(s *timeline.View, policy, binding, words string) Link {
 	l := policyDenies.link("ValidatingAdmissionPolicy "+policy, words, policy)
 	if binding != "" {
 		l = policyBound.link("ValidatingAdmissionPolicy "+policy, words, policy, binding)
@@ -105,7 +106,7 @@ var (
 	sccRange     = regexp.MustCompile(`Invalid value: (-?\d+): must be in the ranges: \[(\d+), (\d+)\]`)
 )
 
-func sccCause(s *history.State, namespace, message string, pod *corev1.Pod) Link {
+func sccCause(s *timeline.View, namespace, message string, pod *corev1.Pod) Link {
 	account := serviceAccount(pod)
 	evidence := []string{"serviceAccountName: " + account}
 	if pod != nil && pod.Spec.SecurityContext != nil {
@@ -208,7 +209,7 @@ func parseRange(s string) (first, size int64, ok bool) {
 	return first, last - first + 1, found && err1 == nil && err2 == nil
 }
 
-func podSecurityCause(s *history.State, namespace, message string) Link {
+func podSecurityCause(s *timeline.View, namespace, message string) Link {
 	const label = "pod-security.kubernetes.io/enforce"
 	level := ""
 	if m := regexp.MustCompile(`violates PodSecurity "([^"]+)"`).FindStringSubmatch(message); m != nil {
@@ -225,7 +226,7 @@ func podSecurityCause(s *history.State, namespace, message string) Link {
 
 var quotaName = regexp.MustCompile(`exceeded quota: ([^,]+), requested: (.*), used: (.*), limited: (.*)$`)
 
-func quotaCause(s *history.State, namespace, message string) Link {
+func quotaCause(s *timeline.View, namespace, message string) Link {
 	m := quotaName.FindStringSubmatch(strings.TrimSpace(message))
 	if m == nil {
 		return quotaFullUnknown.link("Namespace "+namespace, message)
@@ -242,14 +243,14 @@ func quotaCause(s *history.State, namespace, message string) Link {
 
 // claimsLeft names the claims that take up a quota of claims though the run for which
 // they were made was deleted: those that nobody owns.
-func claimsLeft(s *history.State, namespace, message string) []Link {
+func claimsLeft(s *timeline.View, namespace, message string) []Link {
 	if m := quotaName.FindStringSubmatch(strings.TrimSpace(message)); m == nil || !strings.Contains(m[2], "persistentvolumeclaims") && !strings.Contains(m[2], "requests.storage") {
 		return nil
 	}
 	var links []Link
 	for _, c := range claims(s) {
 		ns, name, _ := strings.Cut(c.PipelineRun, "/")
-		run := s.Get(history.Ref{Kind: "PipelineRun", Namespace: ns, Name: name})
+		run := s.Get("PipelineRun", ns, name)
 		if ns != namespace || !c.Kept || c.Owned || run == nil || !run.Deleted {
 			continue
 		}
@@ -281,12 +282,12 @@ func quotaKind(requested string) string {
 
 // quotaUsers names what counts in a namespace's quota of what was asked for; pods that
 // have ended do not.
-func quotaUsers(s *history.State, namespace, requested string) []string {
+func quotaUsers(s *timeline.View, namespace, requested string) []string {
 	kind := quotaKind(requested)
 	var out []string
-	for _, o := range s.List(kind) {
+	for _, o := range s.In(kind, namespace) {
 		phase := o.Text("status", "phase")
-		if o.Ref.Namespace == namespace && (kind != "Pod" || phase != string(corev1.PodSucceeded) && phase != string(corev1.PodFailed)) {
+		if kind != "Pod" || phase != string(corev1.PodSucceeded) && phase != string(corev1.PodFailed) {
 			out = append(out, o.Ref.String())
 		}
 	}
@@ -297,17 +298,15 @@ func quotaUsers(s *history.State, namespace, requested string) []string {
 // (plugin/pkg/admission/limitranger of Kubernetes).
 var limitRangeWords = regexp.MustCompile(`(minimum|maximum) [a-z.\-/]+ (usage|limit) per (Container|Pod)|[a-z.\-/]+ max limit to request ratio per (Container|Pod)`)
 
-func limitRangeCause(s *history.State, namespace, message string) (Link, bool) {
+func limitRangeCause(s *timeline.View, namespace, message string) (Link, bool) {
 	if m := overLimit.FindStringSubmatch(message); m != nil {
 		return defaultLimit(s, namespace, m[1], strings.TrimRight(m[2], ".,;]"))
 	}
 	if !limitRangeWords.MatchString(message) {
 		return Link{}, false
 	}
-	for _, l := range s.List("LimitRange") {
-		if l.Ref.Namespace == namespace {
-			return limitRangeNamed.link("LimitRange "+namespace+"/"+l.Ref.Name, "spec.limits: "+l.JSON("spec", "limits"), l.Ref.Name), true
-		}
+	for _, l := range s.In("LimitRange", namespace) {
+		return limitRangeNamed.link("LimitRange "+namespace+"/"+l.Ref.Name, "spec.limits: "+l.JSON("spec", "limits"), l.Ref.Name), true
 	}
 	return limitRange.link("Namespace "+namespace, limitRangeWords.FindString(message)), true
 }
@@ -319,14 +318,14 @@ var overLimit = regexp.MustCompile(`must be less than or equal to (\S+) limit of
 
 // defaultLimit says that a limit which a pod's author may not have written is a
 // LimitRange's default; one that is no such default is the author's.
-func defaultLimit(s *history.State, namespace, name, limit string) (Link, bool) {
+func defaultLimit(s *timeline.View, namespace, name, limit string) (Link, bool) {
 	have, err := resource.ParseQuantity(limit)
 	if err != nil {
 		return Link{}, false
 	}
-	for _, l := range s.List("LimitRange") {
+	for _, l := range s.In("LimitRange", namespace) {
 		var r corev1.LimitRange
-		if l.Ref.Namespace != namespace || l.Decode(&r) != nil || !slices.ContainsFunc(r.Spec.Limits, func(item corev1.LimitRangeItem) bool {
+		if l.Decode(&r) != nil || !slices.ContainsFunc(r.Spec.Limits, func(item corev1.LimitRangeItem) bool {
 			q, ok := item.Default[corev1.ResourceName(name)]
 			return ok && item.Type == corev1.LimitTypeContainer && q.Cmp(have) == 0
 		}) {

@@ -8,11 +8,12 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"simctl.dev/simctl/sim/history"
+	"simctl.dev/simctl/sim/timeline"
 )
 
-func stateOf(t *testing.T, objects ...string) *history.State {
+func stateOf(t *testing.T, objects ...string) *timeline.View {
 	t.Helper()
-	s := history.NewState()
+	tl := timeline.New()
 	for i, raw := range objects {
 		var o struct {
 			Kind     string `json:"kind"`
@@ -24,13 +25,13 @@ func stateOf(t *testing.T, objects ...string) *history.State {
 		if err := json.Unmarshal([]byte(raw), &o); err != nil {
 			t.Fatal(err)
 		}
-		err := s.Apply(history.Entry{Seq: i + 1, Kind: history.KindObject, Verb: history.VerbCreate, Body: json.RawMessage(raw),
+		err := tl.Add(history.Entry{Seq: i + 1, Kind: history.KindObject, Verb: history.VerbCreate, Body: json.RawMessage(raw),
 			Object: history.Ref{Kind: o.Kind, Namespace: o.Metadata.Namespace, Name: o.Metadata.Name}})
 		if err != nil {
 			t.Fatal(err)
 		}
 	}
-	return s
+	return tl.Now()
 }
 
 const rangedNamespace = `{"kind":"Namespace","metadata":{"name":"ns","annotations":{` +

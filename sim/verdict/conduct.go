@@ -9,6 +9,7 @@ import (
 
 	"simctl.dev/simctl/sim/history"
 	"simctl.dev/simctl/sim/internal/resultref"
+	"simctl.dev/simctl/sim/timeline"
 	"simctl.dev/simctl/sim/wellknown"
 )
 
@@ -250,14 +251,16 @@ const actorUser = "user"
 
 // refusedManifests are the user's objects that were not taken as they were written.
 // A conflict or what is not there is no word about the object.
-func (t *timeline) refusedManifests() []Refused {
+func (t *judging) refusedManifests() []Refused {
 	var out []Refused
-	for _, e := range t.refused {
+	said := map[[2]string]bool{}
+	for _, e := range t.Refused {
 		if e.Actor != actorUser || e.Verb != history.VerbCreate && e.Verb != history.VerbUpdate || e.Code != 400 && e.Code != 403 && e.Code != 422 {
 			continue
 		}
 		r := Refused{T: e.T, Object: e.Object.String(), Message: clip(e.Message)}
-		if !slices.ContainsFunc(out, func(o Refused) bool { return o.Object == r.Object && o.Message == r.Message }) {
+		if k := [2]string{r.Object, r.Message}; !said[k] {
+			said[k] = true
 			out = append(out, r)
 		}
 	}
@@ -309,10 +312,10 @@ func (w whenExpression) holds() bool {
 }
 
 // notRun lists the tasks of a run that have none, once it is known that they will not.
-func (t *timeline) notRun(run *pipelineRun, s *history.State) []NotRun {
-	o := s.Get(history.Ref{Kind: "PipelineRun", Namespace: run.namespace, Name: run.name})
+func (t *judging) notRun(run *timeline.Run, s *timeline.View) []NotRun {
+	o := s.Get("PipelineRun", run.Namespace, run.Name)
 	var p ofPipeline
-	if o == nil || o.Decode(&p) != nil || run.status == "" && !o.Deleted && t.finished == nil {
+	if o == nil || o.Decode(&p) != nil || run.Status == "" && !o.Deleted && t.Finished == nil {
 		return nil
 	}
 	spec := p.Status.PipelineSpec
@@ -321,7 +324,7 @@ func (t *timeline) notRun(run *pipelineRun, s *history.State) []NotRun {
 	}
 	var out []NotRun
 	for _, skipped := range p.Status.SkippedTasks {
-		n := NotRun{PipelineRun: run.namespace + "/" + run.name, Task: skipped.Name, Finally: isFinally(skipped.Name), Reason: skipped.Reason}
+		n := NotRun{PipelineRun: run.Namespace + "/" + run.Name, Task: skipped.Name, Finally: isFinally(skipped.Name), Reason: skipped.Reason}
 		if n.Reason == "" && len(skipped.WhenExpressions) > 0 {
 			n.Reason = whenReason // Up to 0.37 Tekton gave no reasons.
 		}
@@ -338,20 +341,19 @@ func (t *timeline) notRun(run *pipelineRun, s *history.State) []NotRun {
 	}
 	for _, f := range spec.Finally {
 		if !hasRun(s, run, f.Name) && !slices.ContainsFunc(out, func(n NotRun) bool { return n.Task == f.Name }) {
-			out = append(out, NotRun{PipelineRun: run.namespace + "/" + run.name, Task: f.Name, Finally: true})
+			out = append(out, NotRun{PipelineRun: run.Namespace + "/" + run.Name, Task: f.Name, Finally: true})
 		}
 	}
 	return out
 }
 
 // hasRun says whether there was ever a run of a pipeline's task.
-func hasRun(s *history.State, run *pipelineRun, task string) bool {
+func hasRun(s *timeline.View, run *timeline.Run, task string) bool {
 	for _, kind := range []string{"TaskRun", "CustomRun", "Run", "PipelineRun"} {
-		for _, o := range s.All(kind) {
-			if o.Ref.Namespace == run.namespace && o.Text("metadata", "labels", wellknown.PipelineRunLabel) == run.name &&
-				o.Text("metadata", "labels", wellknown.PipelineTaskLabel) == task {
-				return true
-			}
+		if slices.ContainsFunc(s.OfRun(kind, run.Namespace, run.Name), func(o *history.Object) bool {
+			return o.Text("metadata", "labels", wellknown.PipelineTaskLabel) == task
+		}) {
+			return true
 		}
 	}
 	return false
@@ -359,7 +361,7 @@ func hasRun(s *history.State, run *pipelineRun, task string) bool {
 
 // decided returns the expressions that are not known to be true, with the results in
 // them whose values were made up.
-func (t *timeline) decided(run *pipelineRun, written, evaluated []whenExpression) []When {
+func (t *judging) decided(run *timeline.Run, written, evaluated []whenExpression) []When {
 	var out []When
 	for i, e := range evaluated {
 		if e.holds() {
@@ -368,9 +370,9 @@ func (t *timeline) decided(run *pipelineRun, written, evaluated []whenExpression
 		w := When{Expression: e.String(), Evaluated: e.String()}
 		if len(written) == len(evaluated) {
 			w.Expression = written[i].String()
-			for _, m := range t.madeUp {
-				if m.run == run.namespace+"/"+run.name && resultref.Names(w.Expression, m.task, m.result) && !slices.Contains(w.MadeUp, m.task+"."+m.result) {
-					w.MadeUp = append(w.MadeUp, m.task+"."+m.result)
+			for _, m := range t.MadeUp {
+				if m.Run == run.Namespace+"/"+run.Name && resultref.Names(w.Expression, m.Task, m.Result) && !slices.Contains(w.MadeUp, m.Task+"."+m.Result) {
+					w.MadeUp = append(w.MadeUp, m.Task+"."+m.Result)
 				}
 			}
 		}
@@ -379,95 +381,28 @@ func (t *timeline) decided(run *pipelineRun, written, evaluated []whenExpression
 	return out
 }
 
-// madeUp is a task's result whose value nobody gave.
-type madeUp struct{ run, task, result string }
-
-// resultMadeUp notes a result of a pod's task that the kubelet made up.
-func (t *timeline) resultMadeUp(e history.Entry, p *pod) error {
-	f, err := decoded[history.MadeUp](e)
-	if err != nil {
-		return err
-	}
-	if r := t.taskRun(p.namespace, p.taskRun); r != nil && f.data.Step == "" {
-		t.madeUp = append(t.madeUp, madeUp{run: r.namespace + "/" + r.pipelineRun, task: r.task, result: f.data.Result})
-	}
-	return nil
-}
-
-// asked notes who asked for an object's deletion first, so long as it is there.
-func (t *timeline) asked(e history.Entry, before, o *history.Object) {
-	ref := history.Ref{Kind: e.Object.Kind, Namespace: e.Object.Namespace, Name: e.Object.Name}
-	stamped := o.Text("metadata", "deletionTimestamp") != ""
-	if before != nil && !before.Deleted && (before.Text("metadata", "deletionTimestamp") != "" || !stamped && e.Verb != history.VerbDelete) {
-		return
-	}
-	delete(t.deletions, ref)
-	if stamped || e.Verb == history.VerbDelete {
-		t.deletions[ref] = deletion{t: e.T, by: e.Actor}
-	}
-}
-
-// deletion is who asked for an object's deletion, and when.
-type deletion struct {
-	t  float64
-	by string
-}
-
-// taskRunMadeAgain notes a TaskRun that was deleted and is made again.
-func (t *timeline) taskRunMadeAgain(e history.Entry, before *history.Object) {
-	if e.Verb != history.VerbCreate || before == nil || !before.Deleted {
-		return
-	}
-	r := t.taskRun(e.Object.Namespace, e.Object.Name)
-	if r == nil || t.anew(r) {
-		return
-	}
-	gone := deletion{t: before.DeletedAt, by: before.DeletedBy}
-	if first, ok := t.deletions[history.Ref{Kind: "TaskRun", Namespace: r.namespace, Name: r.name}]; ok {
-		gone = first
-	}
-	status, _, _ := succeeded(before)
-	t.remade = append(t.remade, remade{seq: e.Seq, taskRun: r, MadeAgain: MadeAgain{
-		PipelineRun: r.of(), Task: r.task, Object: r.object(), DeletedT: gone.t, DeletedBy: gone.by, T: e.T, Had: final(status),
-	}})
-}
-
-// remade is a TaskRun that was made again, and with which entry.
-type remade struct {
-	seq     int
-	taskRun *taskRun
-	MadeAgain
-}
-
-// of is the TaskRun's PipelineRun, NAMESPACE/NAME; empty if it has none.
-func (t *taskRun) of() string {
-	if t.pipelineRun == "" {
-		return ""
-	}
-	return t.namespace + "/" + t.pipelineRun
-}
-
 // madeAgain lists TaskRuns that were made again, and pods that were while their
 // TaskRun stayed.
-func (t *timeline) madeAgain() []MadeAgain {
+func (t *judging) madeAgain() []MadeAgain {
 	var out []MadeAgain
-	for _, a := range t.remade {
-		out = append(out, a.MadeAgain)
+	for _, a := range t.Remade {
+		r := a.TaskRun
+		out = append(out, MadeAgain{PipelineRun: r.Of(), Task: r.Task, Object: r.Object(), DeletedT: a.DeletedT, DeletedBy: a.DeletedBy, T: a.T, Had: a.Had})
 	}
-	for _, r := range t.taskRuns {
-		for i, p := range r.pods {
-			if i == 0 || r.pods[i-1].name != p.name || r.pods[i-1].stopSeq == 0 {
+	for _, r := range t.TaskRuns {
+		for i, p := range r.Pods {
+			if i == 0 || r.Pods[i-1].Name != p.Name || r.Pods[i-1].StopSeq == 0 {
 				continue
 			}
-			old := r.pods[i-1]
-			if slices.ContainsFunc(t.remade, func(a remade) bool { return a.taskRun == r && a.seq > old.createdSeq && a.seq < p.createdSeq }) {
+			old := r.Pods[i-1]
+			if slices.ContainsFunc(r.Remade, func(a timeline.Remade) bool { return a.Seq > old.CreatedSeq && a.Seq < p.CreatedSeq }) {
 				continue
 			}
-			stop, found := t.entry(old.stopSeq)
+			stop, found := t.Entry(old.StopSeq)
 			if !found {
 				continue
 			}
-			out = append(out, MadeAgain{PipelineRun: r.of(), Task: r.task, Object: p.object(), DeletedT: stop.T, DeletedBy: stop.Actor, T: p.created})
+			out = append(out, MadeAgain{PipelineRun: r.Of(), Task: r.Task, Object: p.Object(), DeletedT: stop.T, DeletedBy: stop.Actor, T: p.Created})
 		}
 	}
 	slices.SortStableFunc(out, func(a, b MadeAgain) int { return cmp.Compare(a.T, b.T) })
@@ -475,14 +410,14 @@ func (t *timeline) madeAgain() []MadeAgain {
 }
 
 // retried lists the TaskRuns that used retries.
-func (t *timeline) retried(s *history.State) []Retried {
+func (t *judging) retried(s *timeline.View) []Retried {
 	var out []Retried
-	for _, r := range t.taskRuns {
-		if len(r.attempts) < 2 {
+	for _, r := range t.TaskRuns {
+		if len(r.Attempts) < 2 {
 			continue
 		}
-		x := Retried{PipelineRun: r.of(), Task: r.task, TaskRun: r.namespace + "/" + r.name, Used: len(r.attempts) - 1}
-		if o := s.Get(history.Ref{Kind: "TaskRun", Namespace: r.namespace, Name: r.name}); o != nil {
+		x := Retried{PipelineRun: r.Of(), Task: r.Task, TaskRun: r.Namespace + "/" + r.Name, Used: len(r.Attempts) - 1}
+		if o := s.Get("TaskRun", r.Namespace, r.Name); o != nil {
 			if of, ok := o.Field("spec", "retries").(float64); ok {
 				x.Of = int(of)
 			}
@@ -493,8 +428,8 @@ func (t *timeline) retried(s *history.State) []Retried {
 }
 
 // over says whether a PipelineRun is done, or gone: nobody works for it any more.
-func (t *timeline) over(namespace, name string, s *history.State) bool {
-	if run := t.run(namespace, name); run != nil && run.status != "" {
+func (t *judging) over(namespace, name string, s *timeline.View) bool {
+	if run := t.Run(namespace, name); run != nil && run.Status != "" {
 		return true
 	}
 	return s.Live("PipelineRun", namespace, name) == nil
@@ -502,16 +437,16 @@ func (t *timeline) over(namespace, name string, s *history.State) bool {
 
 // going says that an object's deletion was asked for, or that it goes with an owner
 // that is gone: it is being taken away.
-func going(o *history.Object, s *history.State) bool {
+func going(o *history.Object, s *timeline.View) bool {
 	if o.Deleted || o.Text("metadata", "deletionTimestamp") != "" {
 		return true
 	}
-	var m meta
-	if o.Decode(&m) != nil || len(m.Metadata.OwnerReferences) == 0 {
+	owners := timeline.MetaOf(o).OwnerReferences
+	if len(owners) == 0 {
 		return false
 	}
-	for _, owner := range m.Metadata.OwnerReferences {
-		if of := s.Get(history.Ref{Kind: owner.Kind, Namespace: o.Ref.Namespace, Name: owner.Name}); of == nil || !going(of, s) {
+	for _, owner := range owners {
+		if of := s.Get(owner.Kind, o.Ref.Namespace, owner.Name); of == nil || !going(of, s) {
 			return false
 		}
 	}
@@ -520,11 +455,10 @@ func going(o *history.Object, s *history.State) bool {
 
 // claims lists the claims that were made from runs' templates: by Tekton, which owns
 // them by the run, or by an assistant's StatefulSet, whose claims nobody owns.
-func claims(s *history.State) []Claim {
+func claims(s *timeline.View) []Claim {
 	sets := map[string]string{} // claim -> run
 	for _, set := range s.All("StatefulSet") {
 		var spec struct {
-			meta
 			Spec struct {
 				VolumeClaimTemplates []struct {
 					Metadata struct {
@@ -537,16 +471,13 @@ func claims(s *history.State) []Claim {
 			continue
 		}
 		for _, v := range spec.Spec.VolumeClaimTemplates {
-			sets[set.Ref.Namespace+"/"+v.Metadata.Name+"-"+set.Ref.Name+"-0"] = spec.ownedBy("PipelineRun", wellknown.PipelineRunLabel)
+			sets[set.Ref.Namespace+"/"+v.Metadata.Name+"-"+set.Ref.Name+"-0"] = timeline.MetaOf(set).OwnedBy("PipelineRun", wellknown.PipelineRunLabel)
 		}
 	}
 	var out []Claim
 	for _, o := range s.All("PersistentVolumeClaim") {
-		var m meta
-		if o.Decode(&m) != nil {
-			continue
-		}
-		run, owned := m.ownedBy("PipelineRun", ""), true
+		m := timeline.MetaOf(o)
+		run, owned := m.OwnedBy("PipelineRun", ""), true
 		if run == "" {
 			run, owned = sets[o.Ref.Namespace+"/"+o.Ref.Name], false
 		}
@@ -566,25 +497,24 @@ func isAssistant(o *history.Object) bool {
 // left lists what runs that are over left behind: what nobody is taking away. A pod
 // whose containers have ended, and a volume that no pod on its node uses any more, are
 // on their way.
-func (t *timeline) left(s *history.State) []Left {
+func (t *judging) left(s *timeline.View) []Left {
 	var out []Left
 	for _, o := range s.List("StatefulSet") {
-		var m meta
-		if !isAssistant(o) || going(o, s) || o.Decode(&m) != nil {
+		if !isAssistant(o) || going(o, s) {
 			continue
 		}
-		if run := m.ownedBy("PipelineRun", wellknown.PipelineRunLabel); run != "" && t.over(o.Ref.Namespace, run, s) {
+		if run := timeline.MetaOf(o).OwnedBy("PipelineRun", wellknown.PipelineRunLabel); run != "" && t.over(o.Ref.Namespace, run, s) {
 			out = append(out, Left{PipelineRun: o.Ref.Namespace + "/" + run, Object: o.Ref.String(), What: "the run is over, and Tekton does not delete it"})
 		}
 	}
 	for _, o := range s.List("Pod") {
-		p := t.pod(o.Ref.Namespace, o.Ref.Name, t.end())
-		if p == nil || p.pipelineRun == "" || p.overSeq != 0 || going(o, s) || !t.over(p.namespace, p.pipelineRun, s) || !busy(o) {
+		p := t.Pod(o.Ref.Namespace, o.Ref.Name, t.End())
+		if p == nil || p.PipelineRun == "" || p.OverSeq != 0 || going(o, s) || !t.over(p.Namespace, p.PipelineRun, s) || !busy(o) {
 			continue
 		}
-		l := Left{PipelineRun: p.namespace + "/" + p.pipelineRun, Object: p.object(), What: "no node takes it"}
-		if p.node != "" {
-			l.What = "it is on node " + p.node
+		l := Left{PipelineRun: p.Namespace + "/" + p.PipelineRun, Object: p.Object(), What: "no node takes it"}
+		if p.Node != "" {
+			l.What = "it is on node " + p.Node
 		}
 		out = append(out, l)
 		out = append(out, t.leftAttached(l, o, p, s)...)
@@ -593,32 +523,20 @@ func (t *timeline) left(s *history.State) []Left {
 }
 
 // leftAttached lists the volumes that a pod which is left behind keeps on its node.
-func (t *timeline) leftAttached(by Left, o *history.Object, p *pod, s *history.State) []Left {
-	var spec struct {
-		Spec struct {
-			Volumes []struct {
-				PersistentVolumeClaim *struct {
-					ClaimName string `json:"claimName"`
-				} `json:"persistentVolumeClaim"`
-			} `json:"volumes"`
-		} `json:"spec"`
-	}
-	if p.node == "" || o.Decode(&spec) != nil {
+func (t *judging) leftAttached(by Left, o *history.Object, p *timeline.Pod, s *timeline.View) []Left {
+	if p.Node == "" {
 		return nil
 	}
 	var out []Left
-	for _, v := range spec.Spec.Volumes {
-		if v.PersistentVolumeClaim == nil {
-			continue
-		}
-		claim := s.Live("PersistentVolumeClaim", p.namespace, v.PersistentVolumeClaim.ClaimName)
+	for _, name := range timeline.ClaimsOf(o) {
+		claim := s.Live("PersistentVolumeClaim", p.Namespace, name)
 		if claim == nil || claim.Text("spec", "volumeName") == "" {
 			continue
 		}
-		for _, a := range s.List("VolumeAttachment") {
-			if a.Text("spec", "nodeName") == p.node && a.Text("spec", "source", "persistentVolumeName") == claim.Text("spec", "volumeName") && !going(a, s) {
+		for _, a := range s.Attachments(claim.Text("spec", "volumeName")) {
+			if a.Text("spec", "nodeName") == p.Node && !going(a, s) {
 				out = append(out, Left{PipelineRun: by.PipelineRun, Object: a.Ref.String(),
-					What: fmt.Sprintf("%s keeps the volume of claim %s on node %s", p.object(), claim.Ref.Name, p.node)})
+					What: fmt.Sprintf("%s keeps the volume of claim %s on node %s", p.Object(), claim.Ref.Name, p.Node)})
 			}
 		}
 	}
@@ -665,28 +583,25 @@ type image struct {
 
 // conduct says what the outcome does not tell. What is there at the end of the cell is
 // known only of a history that has an end.
-func (t *timeline) conduct() (Conduct, error) {
-	s := t.lastState
-	if t.finished != nil && t.finished.seq+1 < t.end() {
-		var err error
-		if s, err = t.state(t.finished.seq + 1); err != nil {
-			return Conduct{}, err
-		}
+func (t *judging) conduct() Conduct {
+	s := t.Now()
+	if t.Finished != nil && t.Finished.Seq+1 < t.End() {
+		s = t.Before(t.Finished.Seq + 1)
 	}
 	c := Conduct{Refused: t.refusedManifests(), MadeAgain: t.madeAgain(), Retried: t.retried(s)}
-	for _, run := range t.runs {
+	for _, run := range t.Runs {
 		c.NotRun = append(c.NotRun, t.notRun(run, s)...)
 	}
-	if t.finished != nil {
+	if t.Finished != nil {
 		c.Claims, c.Left = claims(s), t.left(s)
 	}
-	return c, nil
+	return c
 }
 
 // refusedRoot ends a chain that comes to something that is not there with why it is
 // not: it was refused when it was to be made.
-func (t *timeline) refusedRoot(cause []Link) []Link {
-	for _, e := range t.refused {
+func (t *judging) refusedRoot(cause []Link) []Link {
+	for _, e := range t.Refused {
 		if e.Actor != actorUser || e.Verb != history.VerbCreate || e.Code != 400 && e.Code != 403 && e.Code != 422 {
 			continue
 		}

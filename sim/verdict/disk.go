@@ -10,6 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"simctl.dev/simctl/sim/history"
+	"simctl.dev/simctl/sim/timeline"
 )
 
 // nodeLow begins the kubelet's words about a pod that it evicts for its node's sake
@@ -19,49 +20,44 @@ const nodeLow = "The node was low on resource: "
 // diskCause says of a pod what became of it over its node's own disk: it was
 // evicted, a step found no room, or it was not taken since the disk was too full.
 // It is nil if nothing of it was so.
-func (t *timeline) diskCause(s *history.State, r *taskRun, p *pod) []Link {
-	if p.disk != nil {
-		f := p.disk.data
+func (t *judging) diskCause(s *timeline.View, r *timeline.TaskRun, p *timeline.Pod) []Link {
+	if p.Disk != nil {
+		f := p.Disk.Data
 		if f.Full {
-			return append(t.failure(p), p.diskRequest(s), wroteToDisk(f))
+			return append(t.failure(p), diskRequest(s, p), wroteToDisk(f))
 		}
 		message := ""
-		if o := s.Get(history.Ref{Kind: "Pod", Namespace: p.namespace, Name: p.name}); o != nil {
+		if o := s.Get("Pod", p.Namespace, p.Name); o != nil {
 			message = o.Text("status", "message")
 		}
-		evicted := diskEvicted.link(p.object(), clip(cmp.Or(message, compact(f))), p.title(t), f.Node)
+		evicted := diskEvicted.link(p.Object(), clip(cmp.Or(message, compact(f))), t.Title(p), f.Node)
 		if strings.HasPrefix(message, nodeLow) {
-			return []Link{evicted, p.diskRequest(s), wroteToDisk(f)}
+			return []Link{evicted, diskRequest(s, p), wroteToDisk(f)}
 		}
-		return []Link{evicted, diskOwnLimit.link(p.object(), p.diskRequest(s).Evidence, r.task, humanize.IBytes(uint64(f.Wants)))}
+		return []Link{evicted, diskOwnLimit.link(p.Object(), diskRequest(s, p).Evidence, r.Task, humanize.IBytes(uint64(f.Wants)))}
 	}
-	if len(p.refusals) == 0 || !strings.Contains(p.refusals[0].data.Message, string(corev1.NodeDiskPressure)) {
+	if len(p.Refusals) == 0 || !strings.Contains(p.Refusals[0].Data.Message, string(corev1.NodeDiskPressure)) {
 		return nil
 	}
 	links := t.failure(p)
-	var last *pod
-	for _, other := range t.pods {
-		if d := other.disk; d != nil && d.data.Node == p.refusals[0].data.Node && d.seq < p.refusals[0].seq && (last == nil || last.disk.seq < d.seq) {
-			last = other
-		}
-	}
+	last := t.LastOnDisk(p.Refusals[0].Data.Node, p.Refusals[0].Seq)
 	if last == nil {
 		return links
 	}
-	f := last.disk
-	links = append(links, diskPressure.link("Node "+f.data.Node, fmt.Sprintf("%s was evicted at %.0f s", last.object(), f.t), f.data.Node))
-	return append(links, last.diskRequest(s), wroteToDisk(f.data))
+	f := last.Disk
+	links = append(links, diskPressure.link("Node "+f.Data.Node, fmt.Sprintf("%s was evicted at %.0f s", last.Object(), f.T), f.Data.Node))
+	return append(links, diskRequest(s, last), wroteToDisk(f.Data))
 }
 
 // shortOfDisk says of a pod that waits while a node is short of room on its disk that
 // an earlier one of its TaskRun was evicted for that; nil if it is not so.
-func (t *timeline) shortOfDisk(s *history.State, r *taskRun, p *pod) []Link {
-	last := p.lastUnschedulable(t.end())
-	if last == nil || !slices.ContainsFunc(last.data.Nodes, pressed) {
+func (t *judging) shortOfDisk(s *timeline.View, r *timeline.TaskRun, p *timeline.Pod) []Link {
+	last := p.LastUnschedulable(t.End())
+	if last == nil || !slices.ContainsFunc(last.Data.Nodes, pressed) {
 		return nil
 	}
-	for _, earlier := range slices.Backward(r.pods) {
-		if earlier.disk != nil {
+	for _, earlier := range slices.Backward(r.Pods) {
+		if earlier.Disk != nil {
 			return t.diskCause(s, r, earlier)
 		}
 	}
@@ -87,9 +83,9 @@ func wroteToDisk(f history.Disk) Link {
 }
 
 // diskRequest says what a pod asks for of a node's disk.
-func (p *pod) diskRequest(s *history.State) Link {
-	l := diskNoRequest.link(p.object(), "resources of its containers: no ephemeral-storage", p.object())
-	o := s.Get(history.Ref{Kind: "Pod", Namespace: p.namespace, Name: p.name})
+func diskRequest(s *timeline.View, p *timeline.Pod) Link {
+	l := diskNoRequest.link(p.Object(), "resources of its containers: no ephemeral-storage", p.Object())
+	o := s.Get("Pod", p.Namespace, p.Name)
 	var spec corev1.Pod
 	if o == nil || o.Decode(&spec) != nil {
 		return l
@@ -107,7 +103,7 @@ func (p *pod) diskRequest(s *history.State) Link {
 		}
 	}
 	if len(said) > 0 {
-		l = diskSmallRequest.link(p.object(), strings.Join(said, "; "), p.object())
+		l = diskSmallRequest.link(p.Object(), strings.Join(said, "; "), p.Object())
 	}
 	return l
 }

@@ -1,6 +1,7 @@
 package verdict
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -14,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 
 	"simctl.dev/simctl/sim/history"
+	"simctl.dev/simctl/sim/timeline"
 	"simctl.dev/simctl/sim/wellknown"
 )
 
@@ -33,41 +35,24 @@ const noNodes = "no nodes available to schedule pods"
 // explainer builds the wait-for graph of one TaskRun as of one moment.
 type explainer struct {
 	*waitGraph
-	t *timeline
-	s *history.State
+	t *judging
+	s *timeline.View
 	// before is the entry as of which the world is looked at.
 	before int
 	// stalled says that nothing could happen any more, so what is not there
 	// will not come.
 	stalled bool
 	// start is the TaskRun whose waiting is explained, run its PipelineRun.
-	start *taskRun
-	run   *pipelineRun
+	start *timeline.TaskRun
+	run   *timeline.Run
 	// foreign: a volume is held by a pod that is not the run's, or by a node that is
 	// gone; shared says so if it is another run's, or who took the node away.
 	foreign bool
 	shared  []Link
 }
 
-func newExplainer(t *timeline, run *pipelineRun, start *taskRun, before int, stalled bool) (*explainer, error) {
-	s, err := t.state(before)
-	if err != nil {
-		return nil, err
-	}
-	return &explainer{waitGraph: newWaitGraph(), t: t, s: s, before: before, stalled: stalled, start: start, run: run}, nil
-}
-
-// decode unmarshals an object of the state; false when it is not there.
-func decode[T any](s *history.State, kind, namespace, name string) (*T, bool) {
-	o := s.Live(kind, namespace, name)
-	if o == nil {
-		return nil, false
-	}
-	out := new(T)
-	if o.Decode(out) != nil {
-		return nil, false
-	}
-	return out, true
+func newExplainer(t *judging, run *timeline.Run, start *timeline.TaskRun, before int, stalled bool) *explainer {
+	return &explainer{waitGraph: newWaitGraph(), t: t, s: t.Before(before), before: before, stalled: stalled, start: start, run: run}
 }
 
 func compact(v any) string {
@@ -79,9 +64,9 @@ func compact(v any) string {
 }
 
 // currentPod is the TaskRun's last pod as of then.
-func (x *explainer) currentPod(r *taskRun) *pod {
-	for _, p := range slices.Backward(r.pods) {
-		if p.createdSeq < x.before && (p.goneSeq == 0 || p.goneSeq >= x.before) {
+func (x *explainer) currentPod(r *timeline.TaskRun) *timeline.Pod {
+	for _, p := range slices.Backward(r.Pods) {
+		if p.CreatedSeq < x.before && (p.GoneSeq == 0 || p.GoneSeq >= x.before) {
 			return p
 		}
 	}
@@ -93,8 +78,8 @@ func (x *explainer) explain() (root, bool) {
 	return x.resolve(x.taskRun(x.start))
 }
 
-func (x *explainer) taskRun(r *taskRun) int64 {
-	id, fresh := x.node(r.object())
+func (x *explainer) taskRun(r *timeline.TaskRun) int64 {
+	id, fresh := x.node(r.Object())
 	if !fresh {
 		return id
 	}
@@ -103,39 +88,39 @@ func (x *explainer) taskRun(r *taskRun) int64 {
 		return id
 	}
 	var refusal *history.Entry
-	for i := range r.refused {
-		if r.refused[i].Seq < x.before {
-			refusal = &r.refused[i]
+	for i := range r.Refused {
+		if r.Refused[i].Seq < x.before {
+			refusal = &r.Refused[i]
 		}
 	}
 	if refusal != nil {
-		admission, _ := x.node("admission of " + r.object())
-		x.wait(id, admission, taskPodRefused.link(r.object(), clip(refusal.Message), r.task))
-		x.end(admission, AdmissionDenied, refusalCause(x.s, r.namespace, refusal.Message, refusedPod(*refusal))...)
+		admission, _ := x.node("admission of " + r.Object())
+		x.wait(id, admission, taskPodRefused.link(r.Object(), clip(refusal.Message), r.Task))
+		x.end(admission, AdmissionDenied, refusalCause(x.s, r.Namespace, refusal.Message, refusedPod(*refusal))...)
 	}
 	return id
 }
 
 // symptom says what a waiting pod looks like from outside.
-func (x *explainer) symptom(p *pod) Link {
+func (x *explainer) symptom(p *timeline.Pod) Link {
 	evidence := "it has no status"
-	if spec, ok := decode[corev1.Pod](x.s, "Pod", p.namespace, p.name); ok && spec.Status.Phase != "" {
+	if spec, ok := timeline.Decode[corev1.Pod](x.s, "Pod", p.Namespace, p.Name); ok && spec.Status.Phase != "" {
 		evidence = clip(podStatus(&spec.Status))
 	}
-	if p.boundSeq != 0 && p.boundSeq < x.before {
+	if p.BoundSeq != 0 && p.BoundSeq < x.before {
 		rule := podOnNode
-		if p.startedSeq != 0 {
+		if p.StartedSeq != 0 {
 			rule = podNotYet // it did, later on
 		}
-		return rule.link(p.object(), evidence, p.title(x.t), p.node)
+		return rule.link(p.Object(), evidence, x.t.Title(p), p.Node)
 	}
-	if u := p.lastUnschedulable(x.before); u != nil {
-		evidence = u.data.Message
-		if strings.Contains(u.data.PerTaint, "untolerated taint {") && u.data.PerTaint != u.data.Message {
-			evidence += "\n" + u.data.PerTaint
+	if u := p.LastUnschedulable(x.before); u != nil {
+		evidence = u.Data.Message
+		if strings.Contains(u.Data.PerTaint, "untolerated taint {") && u.Data.PerTaint != u.Data.Message {
+			evidence += "\n" + u.Data.PerTaint
 		}
 	}
-	return podPending.link(p.object(), evidence, p.title(x.t))
+	return podPending.link(p.Object(), evidence, x.t.Title(p))
 }
 
 // podStatus is what a pod's status says of why it does not run: the phase, the
@@ -160,19 +145,19 @@ func podStatus(s *corev1.PodStatus) string {
 	return strings.Join(said, "; ")
 }
 
-func (x *explainer) pod(p *pod) int64 {
-	id, fresh := x.node(p.object())
+func (x *explainer) pod(p *timeline.Pod) int64 {
+	id, fresh := x.node(p.Object())
 	if !fresh {
 		return id
 	}
-	spec, ok := decode[corev1.Pod](x.s, "Pod", p.namespace, p.name)
+	spec, ok := timeline.Decode[corev1.Pod](x.s, "Pod", p.Namespace, p.Name)
 	if !ok {
 		return id
 	}
 	switch {
-	case p.boundSeq == 0 || p.boundSeq >= x.before:
+	case p.BoundSeq == 0 || p.BoundSeq >= x.before:
 		x.unscheduled(id, p, spec)
-	case p.startedSeq == 0 || p.startedSeq >= x.before:
+	case p.StartedSeq == 0 || p.StartedSeq >= x.before:
 		x.notStarted(id, p, spec)
 	}
 	return id
@@ -180,14 +165,14 @@ func (x *explainer) pod(p *pod) int64 {
 
 // refusals are the nodes' answers; where the scheduler's plugin recorded none
 // they are read from the message, without the nodes' names.
-func refusals(u *unschedulable) []history.NodeRefusal {
+func refusals(u *timeline.Fact[history.Unschedulable]) []history.NodeRefusal {
 	if u == nil {
 		return nil
 	}
-	if len(u.data.Nodes) > 0 {
-		return u.data.Nodes
+	if len(u.Data.Nodes) > 0 {
+		return u.Data.Nodes
 	}
-	_, text, _ := strings.Cut(u.data.Message, "nodes are available: ")
+	_, text, _ := strings.Cut(u.Data.Message, "nodes are available: ")
 	text, _, _ = strings.Cut(text, " preemption: ")
 	var out []history.NodeRefusal
 	for part := range strings.SplitSeq(strings.TrimRight(text, ". "), ", ") {
@@ -225,7 +210,7 @@ func pressed(n history.NodeRefusal) bool {
 
 // nodeLinks say why nodes do not take a pod as declared, one link for the nodes
 // with the same reasons.
-func (x *explainer) nodeLinks(p *pod, spec *corev1.Pod, nodes []history.NodeRefusal) []Link {
+func (x *explainer) nodeLinks(p *timeline.Pod, spec *corev1.Pod, nodes []history.NodeRefusal) []Link {
 	type group struct {
 		names []string
 		text  string
@@ -255,7 +240,7 @@ func (x *explainer) nodeLinks(p *pod, spec *corev1.Pod, nodes []history.NodeRefu
 		slices.Sort(g.names)
 		object, of := "Node "+strings.Join(g.names, ", "), strings.Join(g.names, ", ")
 		if len(g.names) == 0 {
-			object, of = p.object(), "nodes"
+			object, of = p.Object(), "nodes"
 		}
 		rule, evidence := noPlace, g.text
 		switch {
@@ -287,25 +272,35 @@ func (x *explainer) nodeLinks(p *pod, spec *corev1.Pod, nodes []history.NodeRefu
 
 // apart names the pods on nodes that a pod must not be beside, by its own
 // podAntiAffinity or by theirs, with the terms.
-func (x *explainer) apart(p *pod, spec *corev1.Pod, nodes []string) string {
+func (x *explainer) apart(p *timeline.Pod, spec *corev1.Pod, nodes []string) string {
 	text := ""
 	own := awayFrom(spec)
 	if len(own) > 0 {
 		text += "; the pod's podAntiAffinity: " + compact(own)
 	}
-	for _, o := range x.s.List("Pod") {
-		var there corev1.Pod
-		if o.Decode(&there) != nil || !slices.Contains(nodes, there.Spec.NodeName) || there.Status.Phase == corev1.PodSucceeded || there.Status.Phase == corev1.PodFailed {
+	var others []*timeline.Pod
+	for _, n := range nodes {
+		others = append(others, x.s.PodsOn(n)...)
+	}
+	slices.SortStableFunc(others, func(a, b *timeline.Pod) int { return cmp.Compare(a.Name, b.Name) })
+	for _, o := range others {
+		there, ok := timeline.Decode[corev1.Pod](x.s, "Pod", o.Namespace, o.Name)
+		if !ok || o.Namespace != p.Namespace || there.Spec.NodeName == "" || ended(there) {
 			continue
 		}
-		switch theirs := awayFrom(&there); {
-		case o.Ref.Namespace == p.namespace && selects(own, there.Labels):
-			text += fmt.Sprintf("; on Node %s: %s", there.Spec.NodeName, o.Ref)
-		case o.Ref.Namespace == p.namespace && selects(theirs, spec.Labels):
-			text += fmt.Sprintf("; on Node %s: %s with podAntiAffinity: %s", there.Spec.NodeName, o.Ref, compact(theirs))
+		switch theirs := awayFrom(there); {
+		case selects(own, there.Labels):
+			text += fmt.Sprintf("; on Node %s: %s", there.Spec.NodeName, o.Object())
+		case selects(theirs, spec.Labels):
+			text += fmt.Sprintf("; on Node %s: %s with podAntiAffinity: %s", there.Spec.NodeName, o.Object(), compact(theirs))
 		}
 	}
 	return text
+}
+
+// ended says whether a pod has ended, so that it takes up nothing any more.
+func ended(p *corev1.Pod) bool {
+	return p.Status.Phase == corev1.PodSucceeded || p.Status.Phase == corev1.PodFailed
 }
 
 // awayFrom are the terms of a pod's required podAntiAffinity.
@@ -326,15 +321,15 @@ func selects(terms []corev1.PodAffinityTerm, of map[string]string) bool {
 
 // full says which nodes had no room for a pod that waited for one, where they may have
 // some later: while things go on that is no reason by itself.
-func (x *explainer) full(p *pod) []Link {
-	if p.boundSeq != 0 && p.boundSeq < x.before {
+func (x *explainer) full(p *timeline.Pod) []Link {
+	if p.BoundSeq != 0 && p.BoundSeq < x.before {
 		return nil
 	}
-	spec, ok := decode[corev1.Pod](x.s, "Pod", p.namespace, p.name)
+	spec, ok := timeline.Decode[corev1.Pod](x.s, "Pod", p.Namespace, p.Name)
 	if !ok {
 		return nil
 	}
-	return x.nodeLinks(p, spec, slices.DeleteFunc(slices.Clone(refusals(p.lastUnschedulable(x.before))), lastsOrOthers))
+	return x.nodeLinks(p, spec, slices.DeleteFunc(slices.Clone(refusals(p.LastUnschedulable(x.before))), lastsOrOthers))
 }
 
 // lastsOrOthers says of a refusal that it lasts or speaks of other pods, and not of room.
@@ -406,18 +401,29 @@ func indexOfClaim(spec *corev1.Pod, name string) int {
 
 func (x *explainer) missingClaim(id int64, namespace, name string) {
 	object := fmt.Sprintf("PersistentVolumeClaim %s/%s", namespace, name)
-	if gone := x.s.Get(history.Ref{Kind: "PersistentVolumeClaim", Namespace: namespace, Name: name}); gone != nil && gone.Deleted {
+	if gone := x.s.Get("PersistentVolumeClaim", namespace, name); gone != nil && gone.Deleted {
 		x.end(id, Deadlock, claimDeleted.link(object, fmt.Sprintf("deletion asked for by %s at %.0f s", gone.DeletedBy, gone.CondemnedAt), name, gone.DeletedBy))
 		return
 	}
-	for _, e := range slices.Backward(x.t.refused) {
-		if e.Seq < x.before && e.Object.Namespace == namespace && strings.HasPrefix(e.Object.Kind, "PersistentVolumeClaim") &&
-			(e.Object.Name == name || strings.HasPrefix(name, e.Object.Name)) {
-			x.end(id, Deadlock, append([]Link{claimRefused.link(object, clip(e.Message), name)}, refusalCause(x.s, namespace, e.Message, nil)...)...)
-			return
-		}
+	if e := x.refusedClaim(namespace, name); e != nil {
+		x.end(id, Deadlock, append([]Link{claimRefused.link(object, clip(e.Message), name)}, refusalCause(x.s, namespace, e.Message, nil)...)...)
+		return
 	}
 	x.end(id, Deadlock, claimNeverMade.link(object, fmt.Sprintf("persistentvolumeclaim %q not found", name), name))
+}
+
+// refusedClaim is the last refusal of a claim, which was to be made under the beginning of
+// its name if that was to be generated; nil without one.
+func (x *explainer) refusedClaim(namespace, name string) *history.Entry {
+	var found *history.Entry
+	for n := range len(name) + 1 {
+		for _, e := range x.t.RefusedOf(namespace, name[:n]) {
+			if e.Seq < x.before && strings.HasPrefix(e.Object.Kind, "PersistentVolumeClaim") && (found == nil || e.Seq > found.Seq) {
+				found = &e
+			}
+		}
+	}
+	return found
 }
 
 // doomedClaim explains a claim that somebody has deleted and that stays only as
@@ -435,20 +441,19 @@ func (x *explainer) doomedClaim(id int64, namespace, name string, pvc *corev1.Pe
 func (x *explainer) keepers(id int64, namespace, name string) []Link {
 	object := fmt.Sprintf("PersistentVolumeClaim %s/%s", namespace, name)
 	var links []Link
-	for _, o := range x.s.List("Pod") {
-		p := x.t.pod(namespace, o.Ref.Name, x.before)
-		var spec corev1.Pod
-		if o.Ref.Namespace != namespace || p == nil || p.boundSeq == 0 || p.boundSeq >= x.before || o.Decode(&spec) != nil || !slices.Contains(claimNames(&spec), name) {
+	for _, p := range x.s.PodsOfClaim(namespace, name) {
+		spec, ok := timeline.Decode[corev1.Pod](x.s, "Pod", namespace, p.Name)
+		if !ok || p.BoundSeq == 0 || p.BoundSeq >= x.before {
 			continue
 		}
 		evidence := x.mountOf(p, name)
-		if p.overSeq != 0 && p.overSeq < x.before {
+		if p.OverSeq != 0 && p.OverSeq < x.before {
 			evidence = "status.phase: " + string(spec.Status.Phase) + "; " + evidence
 		}
-		l := claimKept.link(object, evidence, name, p.title(x.t))
-		uid, fresh := x.node(p.object())
+		l := claimKept.link(object, evidence, name, x.t.Title(p))
+		uid, fresh := x.node(p.Object())
 		x.wait(id, uid, l)
-		if fresh && p.assistant != "" {
+		if fresh && p.Assistant != "" {
 			x.holds(uid, p)
 			if way := x.trail(uid); len(way) > 1 {
 				l.Behind = x.chain(way)
@@ -461,11 +466,11 @@ func (x *explainer) keepers(id int64, namespace, name string) []Link {
 
 // attemptGoesOn is the container of an earlier attempt of a pod's task that still runs
 // though all of its steps have ended; empty if u is no such attempt.
-func (x *explainer) attemptGoesOn(p, u *pod) string {
-	if u.taskRun == "" || u.taskRun != p.taskRun || u.namespace != p.namespace {
+func (x *explainer) attemptGoesOn(p, u *timeline.Pod) string {
+	if u.TaskRun == "" || u.TaskRun != p.TaskRun || u.Namespace != p.Namespace {
 		return ""
 	}
-	spec, ok := decode[corev1.Pod](x.s, "Pod", u.namespace, u.name)
+	spec, ok := timeline.Decode[corev1.Pod](x.s, "Pod", u.Namespace, u.Name)
 	if !ok {
 		return ""
 	}
@@ -486,15 +491,15 @@ func (x *explainer) attemptGoesOn(p, u *pod) string {
 const sidecarPrefix = "sidecar-"
 
 func (x *explainer) unboundClaim(id int64, namespace, name string, pvc *corev1.PersistentVolumeClaim) {
-	failed := x.t.lastEvent("PersistentVolumeClaim", namespace, name, x.before, func(e event) bool {
-		return e.typ == corev1.EventTypeWarning || e.reason == "FailedBinding"
+	failed := x.t.LastEvent("PersistentVolumeClaim", namespace, name, x.before, func(e timeline.Event) bool {
+		return e.Type == corev1.EventTypeWarning || e.Reason == "FailedBinding"
 	})
 	if failed == nil && !x.stalled {
 		return
 	}
 	l := claimNoVolume.link(fmt.Sprintf("PersistentVolumeClaim %s/%s", namespace, name), "", name)
 	if failed != nil {
-		l.Evidence = clip(failed.message)
+		l.Evidence = clip(failed.Message)
 	} else {
 		class := ""
 		if pvc.Spec.StorageClassName != nil {
@@ -522,41 +527,27 @@ func assistantTerm(spec *corev1.Pod) (term *corev1.PodAffinityTerm, assistant st
 
 // matching are the pods of a namespace that a term selects and that count for
 // the scheduler: those that have not ended.
-func (x *explainer) matching(namespace string, selector *metav1.LabelSelector) []*pod {
-	sel, err := metav1.LabelSelectorAsSelector(selector)
-	if err != nil {
-		return nil
-	}
-	var out []*pod
-	for _, o := range x.s.List("Pod") {
-		var m meta
-		if o.Ref.Namespace != namespace || o.Decode(&m) != nil || !sel.Matches(labels.Set(m.Metadata.Labels)) {
-			continue
-		}
-		if p := x.t.pod(namespace, o.Ref.Name, x.before); p != nil && (p.overSeq == 0 || p.overSeq >= x.before) {
-			out = append(out, p)
-		}
-	}
-	return out
+func (x *explainer) matching(namespace string, selector *metav1.LabelSelector) []*timeline.Pod {
+	return slices.DeleteFunc(x.s.PodsSelected(namespace, selector), func(p *timeline.Pod) bool { return p.OverSeq != 0 && p.OverSeq < x.before })
 }
 
 // affinity explains a pod that has to run beside another one; refusing are the
 // nodes that do not take it for reasons of their own.
-func (x *explainer) affinity(id int64, p *pod, spec *corev1.Pod, refusing []history.NodeRefusal) {
+func (x *explainer) affinity(id int64, p *timeline.Pod, spec *corev1.Pod, refusing []history.NodeRefusal) {
 	term, assistant := assistantTerm(spec)
 	if term == nil {
 		return
 	}
-	link := besideAssistant.link(p.object(), compact(term), p.object(), assistant)
-	found := x.matching(p.namespace, term.LabelSelector)
+	link := besideAssistant.link(p.Object(), compact(term), p.Object(), assistant)
+	found := x.matching(p.Namespace, term.LabelSelector)
 	if len(found) == 0 {
-		missing, _ := x.node(fmt.Sprintf("Pod %s/%s-0", p.namespace, assistant))
+		missing, _ := x.node(fmt.Sprintf("Pod %s/%s-0", p.Namespace, assistant))
 		x.wait(id, missing, link)
 		x.missingAssistant(missing, p, assistant)
 		return
 	}
 	a := found[0]
-	if a.boundSeq == 0 || a.boundSeq >= x.before {
+	if a.BoundSeq == 0 || a.BoundSeq >= x.before {
 		aid := x.pod(a)
 		x.wait(id, aid, link)
 		// The assistant's own symptom stands before what it waits for.
@@ -568,7 +559,7 @@ func (x *explainer) affinity(id int64, p *pod, spec *corev1.Pod, refusing []hist
 	var why []string
 	var its []history.NodeRefusal
 	for _, n := range refusing {
-		if n.Node == a.node && (x.stalled || lasting([]history.NodeRefusal{n})) {
+		if n.Node == a.Node && (x.stalled || lasting([]history.NodeRefusal{n})) {
 			why, its = n.Reasons, []history.NodeRefusal{n}
 			if len(n.Taints) > 0 {
 				why = []string{"taints not tolerated: {" + strings.Join(n.Taints, "}, {") + "}"}
@@ -578,12 +569,12 @@ func (x *explainer) affinity(id int64, p *pod, spec *corev1.Pod, refusing []hist
 	if why == nil {
 		return
 	}
-	node, _ := x.node("Node " + a.node)
+	node, _ := x.node("Node " + a.Node)
 	reasons := strings.Join(why, ", ")
-	x.wait(id, node, link).closes(circleAssistantNode.link(p.object(), link.Evidence, p.object(), a.node, reasons),
+	x.wait(id, node, link).closes(circleAssistantNode.link(p.Object(), link.Evidence, p.Object(), a.Node, reasons),
 		append(x.nodeLinks(p, spec, its), x.refusalOrigin(p, spec, its)...)...)
-	aid, _ := x.node(a.object())
-	x.wait(node, aid, assistantHolds.link("Node "+a.node, reasons, a.node))
+	aid, _ := x.node(a.Object())
+	x.wait(node, aid, assistantHolds.link("Node "+a.Node, reasons, a.Node))
 	x.assistantStays(aid, a)
 }
 
@@ -597,20 +588,20 @@ func (x *explainer) prefix(id int64, l Link) {
 }
 
 // foreignAffinity explains a pod by an affinity that its own author wrote.
-func (x *explainer) foreignAffinity(id int64, p *pod, spec *corev1.Pod) {
+func (x *explainer) foreignAffinity(id int64, p *timeline.Pod, spec *corev1.Pod) {
 	if !x.stalled || spec.Spec.Affinity == nil || spec.Spec.Affinity.PodAffinity == nil {
 		return
 	}
-	l := besideNowhere.link(p.object(), compact(spec.Spec.Affinity.PodAffinity.RequiredDuringSchedulingIgnoredDuringExecution), p.object())
+	l := besideNowhere.link(p.Object(), compact(spec.Spec.Affinity.PodAffinity.RequiredDuringSchedulingIgnoredDuringExecution), p.Object())
 	x.end(id, Unschedulable, append([]Link{l}, x.fieldOrigin(p, "affinity")...)...)
 }
 
 // missingAssistant explains why there is no pod of an affinity assistant.
-func (x *explainer) missingAssistant(id int64, p *pod, assistant string) {
+func (x *explainer) missingAssistant(id int64, p *timeline.Pod, assistant string) {
 	name := assistant + "-0"
-	object := fmt.Sprintf("Pod %s/%s", p.namespace, name)
-	set := x.s.Get(history.Ref{Kind: "StatefulSet", Namespace: p.namespace, Name: assistant})
-	setName := fmt.Sprintf("StatefulSet %s/%s", p.namespace, assistant)
+	object := fmt.Sprintf("Pod %s/%s", p.Namespace, name)
+	set := x.s.Get("StatefulSet", p.Namespace, assistant)
+	setName := fmt.Sprintf("StatefulSet %s/%s", p.Namespace, assistant)
 	if set == nil || set.Deleted {
 		x.missingSet(id, p, assistant, set)
 		return
@@ -620,13 +611,13 @@ func (x *explainer) missingAssistant(id int64, p *pod, assistant string) {
 	x.wait(id, sid, assistantPodMissing.link(object, status, object))
 
 	message := ""
-	if e := x.t.lastEvent("StatefulSet", p.namespace, assistant, x.before, func(e event) bool { return e.reason == "FailedCreate" }); e != nil {
-		message = e.message
+	if e := x.t.LastEvent("StatefulSet", p.Namespace, assistant, x.before, func(e timeline.Event) bool { return e.Reason == "FailedCreate" }); e != nil {
+		message = e.Message
 	}
 	var pod *corev1.Pod
 	refusal := ""
-	for _, e := range x.t.refused {
-		if e.Seq < x.before && e.Verb == history.VerbCreate && e.Object.Namespace == p.namespace && e.Object.Name == name {
+	for _, e := range x.t.RefusedOf(p.Namespace, name) {
+		if e.Seq < x.before && e.Verb == history.VerbCreate {
 			pod, refusal = refusedPod(e), e.Message
 		}
 	}
@@ -636,7 +627,7 @@ func (x *explainer) missingAssistant(id int64, p *pod, assistant string) {
 	if message == "" {
 		// The StatefulSet is there and its pod was never tried, or is gone.
 		l := assistantNoPod.link(setName, status, setName)
-		if gone := x.s.Get(history.Ref{Kind: "Pod", Namespace: p.namespace, Name: name}); gone != nil && gone.Deleted {
+		if gone := x.s.Get("Pod", p.Namespace, name); gone != nil && gone.Deleted {
 			l = assistantPodDeleted.link(object, "deleted by "+gone.DeletedBy, object, setName)
 		}
 		x.end(sid, Deadlock, l)
@@ -656,29 +647,29 @@ func (x *explainer) missingAssistant(id int64, p *pod, assistant string) {
 	if refusal != "" {
 		words = refusal
 	}
-	x.end(sid, Deadlock, append([]Link{assistantRefused.link(setName, clip(message), setName)}, refusalCause(x.s, p.namespace, words, pod)...)...)
+	x.end(sid, Deadlock, append([]Link{assistantRefused.link(setName, clip(message), setName)}, refusalCause(x.s, p.Namespace, words, pod)...)...)
 }
 
 // missingSet explains why there is no StatefulSet of an affinity assistant.
-func (x *explainer) missingSet(id int64, p *pod, assistant string, gone *history.Object) {
-	setName := fmt.Sprintf("StatefulSet %s/%s", p.namespace, assistant)
-	object := fmt.Sprintf("Pod %s/%s-0", p.namespace, assistant)
+func (x *explainer) missingSet(id int64, p *timeline.Pod, assistant string, gone *history.Object) {
+	setName := fmt.Sprintf("StatefulSet %s/%s", p.Namespace, assistant)
+	object := fmt.Sprintf("Pod %s/%s-0", p.Namespace, assistant)
 	sid, _ := x.node(setName)
-	x.wait(id, sid, assistantPodMissing.link(object, x.podNames(p.namespace), object))
+	x.wait(id, sid, assistantPodMissing.link(object, x.podNames(p.Namespace), object))
 	id = sid
 	if gone != nil {
 		x.end(id, Deadlock, assistantDeleted.link(setName, "deleted by "+gone.DeletedBy, setName))
 		return
 	}
-	for _, e := range slices.Backward(x.run.refused) {
+	for _, e := range slices.Backward(x.run.Refused) {
 		if e.Seq < x.before && e.Object.Kind == "StatefulSet" && e.Object.Name == assistant {
-			x.end(id, Deadlock, append([]Link{assistantSetRefused.link(setName, clip(e.Message), setName)}, refusalCause(x.s, p.namespace, e.Message, nil)...)...)
+			x.end(id, Deadlock, append([]Link{assistantSetRefused.link(setName, clip(e.Message), setName)}, refusalCause(x.s, p.Namespace, e.Message, nil)...)...)
 			return
 		}
 	}
 	var sets []string
-	for _, s := range x.s.List("StatefulSet") {
-		if s.Ref.Namespace == p.namespace && s.Text("metadata", "labels", wellknown.PipelineRunLabel) == x.run.name {
+	for _, s := range x.s.OfRun("StatefulSet", p.Namespace, x.run.Name) {
+		if !s.Deleted {
 			sets = append(sets, s.Ref.Name)
 		}
 	}
@@ -697,17 +688,15 @@ func (x *explainer) missingSet(id int64, p *pod, assistant string, gone *history
 // podNames lists a namespace's pods.
 func (x *explainer) podNames(namespace string) string {
 	var names []string
-	for _, o := range x.s.List("Pod") {
-		if o.Ref.Namespace == namespace {
-			names = append(names, o.Ref.Name)
-		}
+	for _, o := range x.s.In("Pod", namespace) {
+		names = append(names, o.Ref.Name)
 	}
 	return "the namespace's pods: " + strings.Join(names, ", ")
 }
 
 // whyNoSet looks for what keeps Tekton from making an assistant that it demands.
 func (x *explainer) whyNoSet(assistant string) []Link {
-	run := x.s.Live("PipelineRun", x.run.namespace, x.run.name)
+	run := x.s.Live("PipelineRun", x.run.Namespace, x.run.Name)
 	if run == nil {
 		return nil
 	}
@@ -729,18 +718,18 @@ func (x *explainer) whyNoSet(assistant string) []Link {
 				continue
 			}
 			byClaim[w.Claim.Name] = append(byClaim[w.Claim.Name], w.Name)
-			if assistantOf(w.Name, x.run.name) == assistant {
+			if assistantOf(w.Name, x.run.Name) == assistant {
 				mine = w.Claim.Name
 			}
 		}
 		if len(byClaim[mine]) > 1 {
-			return []Link{assistantOneForTwo.link(x.run.object(), "spec.workspaces: "+run.JSON("spec", "workspaces"), strings.Join(byClaim[mine], " and "), mine)}
+			return []Link{assistantOneForTwo.link(x.run.Object(), "spec.workspaces: "+run.JSON("spec", "workspaces"), strings.Join(byClaim[mine], " and "), mine)}
 		}
 	}
-	if len(x.run.taskRuns) == 0 {
+	if len(x.run.TaskRuns) == 0 {
 		return nil
 	}
-	first, later := x.run.taskRuns[0].createdSeq, x.start.createdSeq
+	first, later := x.run.TaskRuns[0].CreatedSeq, x.start.CreatedSeq
 	return append(x.flagsChanged(first, later), x.versionChanged(first, later)...)
 }
 
@@ -754,16 +743,6 @@ func assistantOf(workspace, run string) string {
 // affinityFlags are the keys of the ConfigMap feature-flags that decide about
 // assistants.
 var affinityFlags = []string{"coschedule", "disable-affinity-assistant"}
-
-// flags returns the ConfigMap feature-flags of a state; nil without one.
-func flags(s *history.State) *history.Object {
-	for _, o := range s.List("ConfigMap") {
-		if o.Ref.Name == wellknown.FeatureFlags {
-			return o
-		}
-	}
-	return nil
-}
 
 func flagText(o *history.Object) string {
 	var out []string
@@ -779,12 +758,7 @@ func flagText(o *history.Object) string {
 
 // flagsChanged says that the flags were others when the run began.
 func (x *explainer) flagsChanged(first, later int) []Link {
-	then, err1 := x.t.state(first)
-	now, err2 := x.t.state(later)
-	if err1 != nil || err2 != nil {
-		return nil
-	}
-	a, b := flags(then), flags(now)
+	a, b := x.t.Before(first).FeatureFlags(), x.t.Before(later).FeatureFlags()
 	if a == nil || b == nil || flagText(a) == flagText(b) {
 		return nil
 	}
@@ -794,20 +768,20 @@ func (x *explainer) flagsChanged(first, later int) []Link {
 // versionChanged says that another Tekton began the run.
 func (x *explainer) versionChanged(first, later int) []Link {
 	var a, b string
-	for _, s := range x.t.starts {
-		if s.seq < first {
-			a = s.data.Version
+	for _, s := range x.t.Starts {
+		if s.Seq < first {
+			a = s.Data.Version
 		}
-		if s.seq < later {
-			b = s.data.Version
+		if s.Seq < later {
+			b = s.Data.Version
 		}
 	}
 	if a == "" {
 		// The history begins after the start of the first controller, so that a
 		// swap has to say what it replaced.
-		for _, i := range x.t.interventions {
-			if i.data.FormerRelease != "" && i.seq > first {
-				a = i.data.FormerRelease
+		for _, i := range x.t.Interventions {
+			if i.Data.FormerRelease != "" && i.Seq > first {
+				a = i.Data.FormerRelease
 				break
 			}
 		}
@@ -815,32 +789,30 @@ func (x *explainer) versionChanged(first, later int) []Link {
 	if b == "" || a == "" || a == b {
 		return nil
 	}
-	l := releaseChanged.link(x.run.object(), "Tekton "+a+" -> "+b)
-	if s, err := x.t.state(later); err == nil {
-		if f := flags(s); f != nil {
-			l.Evidence += ", " + flagText(f)
-		}
+	l := releaseChanged.link(x.run.Object(), "Tekton "+a+" -> "+b)
+	if f := x.t.Before(later).FeatureFlags(); f != nil {
+		l.Evidence += ", " + flagText(f)
 	}
 	return []Link{l}
 }
 
 // exclusive explains a pod by a ReadWriteOncePod claim that another pod has.
-func (x *explainer) exclusive(id int64, p *pod, spec *corev1.Pod) {
+func (x *explainer) exclusive(id int64, p *timeline.Pod, spec *corev1.Pod) {
 	for _, name := range claimNames(spec) {
-		pvc, ok := decode[corev1.PersistentVolumeClaim](x.s, "PersistentVolumeClaim", p.namespace, name)
+		pvc, ok := timeline.Decode[corev1.PersistentVolumeClaim](x.s, "PersistentVolumeClaim", p.Namespace, name)
 		if !ok || !slices.Contains(pvc.Spec.AccessModes, corev1.ReadWriteOncePod) {
 			continue
 		}
-		holders := x.users(p.namespace, name, func(h *pod) bool { return h != p && h.boundSeq != 0 && h.boundSeq < x.before })
+		holders := x.users(p.Namespace, name, func(h *timeline.Pod) bool { return h != p && h.BoundSeq != 0 && h.BoundSeq < x.before })
 		if len(holders) == 0 {
 			continue
 		}
-		claim, _ := x.node(fmt.Sprintf("PersistentVolumeClaim %s/%s", p.namespace, name))
-		x.wait(id, claim, needsExclusive.link(p.object(), fmt.Sprintf("PersistentVolumeClaim %s/%s spec.accessModes: %s", p.namespace, name, compact(pvc.Spec.AccessModes)), p.object(), name)).
-			closes(circleExclusive.link(p.object(), x.mountOf(holders[0], name), p.object(), name, holders[0].title(x.t), p.object()))
+		claim, _ := x.node(fmt.Sprintf("PersistentVolumeClaim %s/%s", p.Namespace, name))
+		x.wait(id, claim, needsExclusive.link(p.Object(), fmt.Sprintf("PersistentVolumeClaim %s/%s spec.accessModes: %s", p.Namespace, name, compact(pvc.Spec.AccessModes)), p.Object(), name)).
+			closes(circleExclusive.link(p.Object(), x.mountOf(holders[0], name), p.Object(), name, x.t.Title(holders[0]), p.Object()))
 		for _, h := range holders {
-			hid, fresh := x.node(h.object())
-			x.wait(claim, hid, claimInUse.link(fmt.Sprintf("PersistentVolumeClaim %s/%s", p.namespace, name), x.mountOf(h, name), name, h.title(x.t)))
+			hid, fresh := x.node(h.Object())
+			x.wait(claim, hid, claimInUse.link(fmt.Sprintf("PersistentVolumeClaim %s/%s", p.Namespace, name), x.mountOf(h, name), name, x.t.Title(h)))
 			if fresh {
 				x.holds(hid, h)
 			}
@@ -849,8 +821,8 @@ func (x *explainer) exclusive(id int64, p *pod, spec *corev1.Pod) {
 }
 
 // mountOf is the volume by which a pod uses a claim.
-func (x *explainer) mountOf(p *pod, claim string) string {
-	spec, ok := decode[corev1.Pod](x.s, "Pod", p.namespace, p.name)
+func (x *explainer) mountOf(p *timeline.Pod, claim string) string {
+	spec, ok := timeline.Decode[corev1.Pod](x.s, "Pod", p.Namespace, p.Name)
 	if !ok {
 		return ""
 	}
@@ -858,47 +830,35 @@ func (x *explainer) mountOf(p *pod, claim string) string {
 	if i < 0 {
 		return ""
 	}
-	return fmt.Sprintf("Pod %s spec.volumes: %s, spec.nodeName: %s", p.name, compact(spec.Spec.Volumes[i]), spec.Spec.NodeName)
+	return fmt.Sprintf("Pod %s spec.volumes: %s, spec.nodeName: %s", p.Name, compact(spec.Spec.Volumes[i]), spec.Spec.NodeName)
 }
 
 // users are the pods that mount a claim and have not ended.
-func (x *explainer) users(namespace, claim string, take func(*pod) bool) []*pod {
-	var out []*pod
-	for _, o := range x.s.List("Pod") {
-		if o.Ref.Namespace != namespace {
-			continue
-		}
-		p := x.t.pod(namespace, o.Ref.Name, x.before)
-		if p == nil || p.overSeq != 0 && p.overSeq < x.before || !take(p) {
-			continue
-		}
-		var spec corev1.Pod
-		if o.Decode(&spec) == nil && slices.Contains(claimNames(&spec), claim) {
-			out = append(out, p)
-		}
-	}
-	return out
+func (x *explainer) users(namespace, claim string, take func(*timeline.Pod) bool) []*timeline.Pod {
+	return slices.DeleteFunc(x.s.PodsOfClaim(namespace, claim), func(p *timeline.Pod) bool {
+		return p.OverSeq != 0 && p.OverSeq < x.before || !take(p)
+	})
 }
 
 // holds explains when a pod that holds something will let it go.
-func (x *explainer) holds(id int64, p *pod) {
-	if p.assistant != "" {
+func (x *explainer) holds(id int64, p *timeline.Pod) {
+	if p.Assistant != "" {
 		x.assistantStays(id, p)
 		return
 	}
-	if p.pipelineRun == "" && p.taskRun == "" {
+	if p.PipelineRun == "" && p.TaskRun == "" {
 		evidence := "metadata.ownerReferences: none"
-		if o := owners(x.s.Live("Pod", p.namespace, p.name)); o != "" {
+		if o := owners(x.s.Live("Pod", p.Namespace, p.Name)); o != "" {
 			evidence = o
 		}
-		x.end(id, MultiAttach, podKeepsVolume.link(p.object(), evidence, p.object()))
+		x.end(id, MultiAttach, podKeepsVolume.link(p.Object(), evidence, p.Object()))
 		return
 	}
-	if r := x.t.taskRun(p.namespace, p.taskRun); r != nil && (p.startedSeq == 0 || p.startedSeq >= x.before) {
+	if r := x.t.TaskRun(p.Namespace, p.TaskRun); r != nil && (p.StartedSeq == 0 || p.StartedSeq >= x.before) {
 		// A pod that holds and waits itself: what it waits for is part of this.
 		// Its node is in the graph already, so it is explained here.
-		if spec, ok := decode[corev1.Pod](x.s, "Pod", p.namespace, p.name); ok {
-			if p.boundSeq == 0 || p.boundSeq >= x.before {
+		if spec, ok := timeline.Decode[corev1.Pod](x.s, "Pod", p.Namespace, p.Name); ok {
+			if p.BoundSeq == 0 || p.BoundSeq >= x.before {
 				x.unscheduled(id, p, spec)
 			} else {
 				x.notStarted(id, p, spec)
@@ -909,31 +869,31 @@ func (x *explainer) holds(id int64, p *pod) {
 
 // assistantStays: Tekton deletes an assistant's StatefulSet when its run is
 // over, not before (cleanupAffinityAssistantsAndPVCs in pkg/reconciler/pipelinerun).
-func (x *explainer) assistantStays(id int64, a *pod) {
-	set := x.s.Live("StatefulSet", a.namespace, a.assistant)
+func (x *explainer) assistantStays(id int64, a *timeline.Pod) {
+	set := x.s.Live("StatefulSet", a.Namespace, a.Assistant)
 	if set == nil {
 		return
 	}
-	sid, _ := x.node(fmt.Sprintf("StatefulSet %s/%s", a.namespace, a.assistant))
-	x.wait(id, sid, assistantStaysRule.link(a.object(), owners(x.s.Live("Pod", a.namespace, a.name)), a.title(x.t)))
-	run := x.t.run(a.namespace, a.pipelineRun)
+	sid, _ := x.node(fmt.Sprintf("StatefulSet %s/%s", a.Namespace, a.Assistant))
+	x.wait(id, sid, assistantStaysRule.link(a.Object(), owners(x.s.Live("Pod", a.Namespace, a.Name)), x.t.Title(a)))
+	run := x.t.Run(a.Namespace, a.PipelineRun)
 	if run == nil {
 		return
 	}
-	if run.doneSeq != 0 && run.doneSeq < x.before {
+	if run.DoneSeq != 0 && run.DoneSeq < x.before {
 		x.end(sid, Deadlock, x.leftSet(set, run)...)
 		return
 	}
-	rid, fresh := x.node(run.object())
-	x.wait(sid, rid, assistantUntilDone.link(fmt.Sprintf("StatefulSet %s/%s", a.namespace, a.assistant), owners(set), a.namespace, a.assistant, run.object()))
+	rid, fresh := x.node(run.Object())
+	x.wait(sid, rid, assistantUntilDone.link(fmt.Sprintf("StatefulSet %s/%s", a.Namespace, a.Assistant), owners(set), a.Namespace, a.Assistant, run.Object()))
 	if !fresh {
 		return
 	}
 	waiting := x.start
 	if run != x.run {
 		waiting = nil
-		for _, r := range run.taskRuns {
-			if r.createdSeq < x.before && (r.doneSeq == 0 || r.doneSeq >= x.before) {
+		for _, r := range run.TaskRuns {
+			if r.CreatedSeq < x.before && (r.DoneSeq == 0 || r.DoneSeq >= x.before) {
 				waiting = r
 				break
 			}
@@ -942,30 +902,25 @@ func (x *explainer) assistantStays(id int64, a *pod) {
 	if waiting == nil {
 		return
 	}
-	evidence := "TaskRun " + waiting.name + " is not done"
-	if o := x.s.Live("PipelineRun", run.namespace, run.name); o != nil {
-		if _, reason, message := succeeded(o); reason != "" {
+	evidence := "TaskRun " + waiting.Name + " is not done"
+	if o := x.s.Live("PipelineRun", run.Namespace, run.Name); o != nil {
+		if _, reason, message := timeline.Succeeded(o); reason != "" {
 			evidence = reason + ": " + message
 		}
 	}
-	x.wait(rid, x.taskRun(waiting), runWaits.link(run.object(), evidence, run.object(), waiting.object()))
+	x.wait(rid, x.taskRun(waiting), runWaits.link(run.Object(), evidence, run.Object(), waiting.Object()))
 }
 
 // leftSet says that the StatefulSet of an assistant outlives its run, and why, as far
 // as the flags tell: Tekton clears away by those that hold at a run's end
 // (cleanupAffinityAssistantsAndPVCs in pkg/reconciler/pipelinerun).
-func (x *explainer) leftSet(set *history.Object, run *pipelineRun) []Link {
-	links := []Link{assistantLeft.link(set.Ref.String(), fmt.Sprintf("%s: %s, at %.0f s; %s", run.reason, run.message, run.doneT, owners(set)), set.Ref, run.object())}
-	first := run.doneSeq
-	for _, r := range run.taskRuns {
-		first = min(first, r.createdSeq)
+func (x *explainer) leftSet(set *history.Object, run *timeline.Run) []Link {
+	links := []Link{assistantLeft.link(set.Ref.String(), fmt.Sprintf("%s: %s, at %.0f s; %s", run.Reason, run.Message, run.DoneT, owners(set)), set.Ref, run.Object())}
+	first := run.DoneSeq
+	for _, r := range run.TaskRuns {
+		first = min(first, r.CreatedSeq)
 	}
-	then, err1 := x.t.state(first)
-	end, err2 := x.t.state(run.doneSeq)
-	if err1 != nil || err2 != nil {
-		return links
-	}
-	if a, b := flags(then), flags(end); a != nil && b != nil && flagText(a) != flagText(b) {
+	if a, b := x.t.Before(first).FeatureFlags(), x.t.Before(run.DoneSeq).FeatureFlags(); a != nil && b != nil && flagText(a) != flagText(b) {
 		links = append(links, assistantLeftFlags.link(b.Ref.String(), flagText(a)+" -> "+flagText(b)))
 	}
 	return links
@@ -973,34 +928,38 @@ func (x *explainer) leftSet(set *history.Object, run *pipelineRun) []Link {
 
 // owners are the kinds and names of an object's owners.
 func owners(o *history.Object) string {
-	var m meta
-	if o == nil || o.Decode(&m) != nil {
+	if o == nil {
 		return ""
 	}
-	if len(m.Metadata.OwnerReferences) == 0 {
+	all := timeline.MetaOf(o).OwnerReferences
+	if len(all) == 0 {
 		return "metadata.ownerReferences: none"
 	}
-	return "metadata.ownerReferences: " + compact(m.Metadata.OwnerReferences)
+	return "metadata.ownerReferences: " + compact(all)
 }
 
 // repelled explains a pod by others that will not have it beside them.
-func (x *explainer) repelled(id int64, p *pod, spec *corev1.Pod, nodes []history.NodeRefusal) {
+func (x *explainer) repelled(id int64, p *timeline.Pod, spec *corev1.Pod, nodes []history.NodeRefusal) {
 	evidence := ""
 	if a := spec.Spec.Affinity; a != nil && a.PodAntiAffinity != nil {
 		evidence = compact(a.PodAntiAffinity.RequiredDuringSchedulingIgnoredDuringExecution)
 	}
+	refusing := map[string]bool{}
+	for _, n := range nodes {
+		refusing[n.Node] = true
+	}
 	found := false
-	for _, a := range x.matching(p.namespace, &metav1.LabelSelector{MatchLabels: map[string]string{wellknown.ComponentLabel: wellknown.AffinityAssistant}}) {
-		if a == p || a.boundSeq == 0 || a.boundSeq >= x.before || !slices.ContainsFunc(nodes, func(n history.NodeRefusal) bool { return n.Node == a.node || n.Node == "" }) {
+	for _, a := range x.matching(p.Namespace, &metav1.LabelSelector{MatchLabels: map[string]string{wellknown.ComponentLabel: wellknown.AffinityAssistant}}) {
+		if a == p || a.BoundSeq == 0 || a.BoundSeq >= x.before || !refusing[a.Node] && !refusing[""] {
 			continue
 		}
 		found = true
-		aid, fresh := x.node(a.object())
-		circle := circleApart.link(p.object(), evidence, p.object(), a.object())
+		aid, fresh := x.node(a.Object())
+		circle := circleApart.link(p.Object(), evidence, p.Object(), a.Object())
 		if term, _ := assistantTerm(spec); term != nil {
-			circle = circleAssistantApart.link(p.object(), "podAffinity: "+compact(term)+"; podAntiAffinity: "+evidence, p.object())
+			circle = circleAssistantApart.link(p.Object(), "podAffinity: "+compact(term)+"; podAntiAffinity: "+evidence, p.Object())
 		}
-		x.wait(id, aid, awayFromAssistant.link(p.object(), evidence, p.object(), a.object())).closes(circle, x.apartOrigin(p)...)
+		x.wait(id, aid, awayFromAssistant.link(p.Object(), evidence, p.Object(), a.Object())).closes(circle, x.apartOrigin(p)...)
 		if fresh {
 			x.assistantStays(aid, a)
 		}
@@ -1011,19 +970,19 @@ func (x *explainer) repelled(id int64, p *pod, spec *corev1.Pod, nodes []history
 }
 
 // holdOf is the Multi-Attach error that holds a pod as of then.
-func (x *explainer) holdOf(p *pod, spec *corev1.Pod) *hold {
-	if p.volumesSeq != 0 && p.volumesSeq < x.before || p.startedSeq != 0 && p.startedSeq < x.before {
+func (x *explainer) holdOf(p *timeline.Pod, spec *corev1.Pod) *timeline.Hold {
+	if p.VolumesSeq != 0 && p.VolumesSeq < x.before || p.StartedSeq != 0 && p.StartedSeq < x.before {
 		return nil
 	}
 	// The attach/detach controller says it once for each volume and node, of the
 	// first pod that comes there.
-	all := []*pod{p}
+	all := []*timeline.Pod{p}
 	for _, claim := range claimNames(spec) {
-		all = append(all, x.users(p.namespace, claim, func(u *pod) bool { return u != p && u.node == p.node })...)
+		all = append(all, x.users(p.Namespace, claim, func(u *timeline.Pod) bool { return u != p && u.Node == p.Node })...)
 	}
 	for _, u := range all {
-		for i := len(u.holds) - 1; i >= 0; i-- {
-			if h := &u.holds[i]; h.seq < x.before && !x.hasVolume(h, p.node) {
+		for i := len(u.Holds) - 1; i >= 0; i-- {
+			if h := &u.Holds[i]; h.Seq < x.before && !x.hasVolume(h, p.Node) {
 				return h
 			}
 		}
@@ -1032,26 +991,26 @@ func (x *explainer) holdOf(p *pod, spec *corev1.Pod) *hold {
 }
 
 // hasVolume says whether the volume that pods waited for is on the node by now.
-func (x *explainer) hasVolume(h *hold, node string) bool {
-	pv := multiAttach.FindStringSubmatch(h.message)[2]
-	return slices.ContainsFunc(x.s.List("VolumeAttachment"), func(o *history.Object) bool {
-		return o.Text("spec", "source", "persistentVolumeName") == pv && o.Text("spec", "nodeName") == node && o.Field("status", "attached") == true
+func (x *explainer) hasVolume(h *timeline.Hold, node string) bool {
+	pv := h.Volume
+	return slices.ContainsFunc(x.s.Attachments(pv), func(o *history.Object) bool {
+		return o.Text("spec", "nodeName") == node && o.Field("status", "attached") == true
 	})
 }
 
 // heldBy explains a Multi-Attach error by the pods that have the volume.
-func (x *explainer) heldBy(id int64, p *pod, spec *corev1.Pod, h *hold) {
+func (x *explainer) heldBy(id int64, p *timeline.Pod, spec *corev1.Pod, h *timeline.Hold) {
 	x.held[id] = true
-	pv := multiAttach.FindStringSubmatch(h.message)[2]
+	pv := h.Volume
 	vid, _ := x.node("PersistentVolume " + pv)
-	x.wait(id, vid, multiAttachError.link(p.object(), clip(h.message), p.object(), pv, p.node))
+	x.wait(id, vid, multiAttachError.link(p.Object(), clip(h.Message), p.Object(), pv, p.Node))
 	claim := ""
 	for _, name := range claimNames(spec) {
-		if pvc, ok := decode[corev1.PersistentVolumeClaim](x.s, "PersistentVolumeClaim", p.namespace, name); ok && pvc.Spec.VolumeName == pv {
+		if pvc, ok := timeline.Decode[corev1.PersistentVolumeClaim](x.s, "PersistentVolumeClaim", p.Namespace, name); ok && pvc.Spec.VolumeName == pv {
 			claim = name
 		}
 	}
-	at, evidence := x.attachedTo(pv, p.node)
+	at, evidence := x.attachedTo(pv, p.Node)
 	if removed := x.t.nodeRemoved(at, x.before); removed != nil {
 		// That says why the volume is there; what keeps pods together does not.
 		x.foreign, x.shared = true, removed
@@ -1059,26 +1018,26 @@ func (x *explainer) heldBy(id int64, p *pod, spec *corev1.Pod, h *hold) {
 		return
 	}
 	// Others may be waiting for the volume too: it is where it is attached.
-	users := x.users(p.namespace, claim, func(u *pod) bool {
-		return u != p && u.node != "" && u.node != p.node && (at == "" || u.node == at)
+	users := x.users(p.Namespace, claim, func(u *timeline.Pod) bool {
+		return u != p && u.Node != "" && u.Node != p.Node && (at == "" || u.Node == at)
 	})
 	for _, u := range users {
-		if u.pipelineRun != p.pipelineRun {
+		if u.PipelineRun != p.PipelineRun {
 			x.foreign, x.shared = true, x.sharedBy(p, u, claim)
 		}
-		uid, fresh := x.node(u.object())
-		l := volumeUsed.link("PersistentVolume "+pv, evidence, pv, u.node, u.title(x.t))
+		uid, fresh := x.node(u.Object())
+		l := volumeUsed.link("PersistentVolume "+pv, evidence, pv, u.Node, x.t.Title(u))
 		if l.Evidence == "" {
 			l.Evidence = x.mountOf(u, claim)
 		}
 		circle := circleVolume
-		if u.assistant == "" {
+		if u.Assistant == "" {
 			circle = circleVolumes
 		}
-		x.wait(vid, uid, l).closes(circle.link("PersistentVolume "+pv, l.Evidence, pv, u.node, u.title(x.t), p.object(), p.node))
+		x.wait(vid, uid, l).closes(circle.link("PersistentVolume "+pv, l.Evidence, pv, u.Node, x.t.Title(u), p.Object(), p.Node))
 		if sidecar := x.attemptGoesOn(p, u); sidecar != "" {
 			x.foreign = true
-			x.end(uid, MultiAttach, attemptKeeps.link(u.object(), fmt.Sprintf("status.containerStatuses: %s is running, and no step is", sidecar), u.object(), strings.TrimPrefix(sidecar, sidecarPrefix)))
+			x.end(uid, MultiAttach, attemptKeeps.link(u.Object(), fmt.Sprintf("status.containerStatuses: %s is running, and no step is", sidecar), u.Object(), strings.TrimPrefix(sidecar, sidecarPrefix)))
 			continue
 		}
 		if fresh {
@@ -1090,12 +1049,12 @@ func (x *explainer) heldBy(id int64, p *pod, spec *corev1.Pod, h *hold) {
 	}
 	l := volumeNotUsed.link("PersistentVolume "+pv, evidence, pv, at)
 	if at == "" {
-		l = volumeElsewhere.link("PersistentVolume "+pv, claimModes(x.s, p.namespace, claim), pv)
+		l = volumeElsewhere.link("PersistentVolume "+pv, claimModes(x.s, p.Namespace, claim), pv)
 	}
 	x.end(vid, MultiAttach, l)
 }
 
-func claimModes(s *history.State, namespace, claim string) string {
+func claimModes(s *timeline.View, namespace, claim string) string {
 	o := s.Live("PersistentVolumeClaim", namespace, claim)
 	if o == nil {
 		return ""
@@ -1105,8 +1064,8 @@ func claimModes(s *history.State, namespace, claim string) string {
 
 // attachedTo is the node other than but to which a volume is attached.
 func (x *explainer) attachedTo(pv, but string) (node, evidence string) {
-	for _, o := range x.s.List("VolumeAttachment") {
-		if o.Text("spec", "source", "persistentVolumeName") == pv && o.Text("spec", "nodeName") != but {
+	for _, o := range x.s.Attachments(pv) {
+		if o.Text("spec", "nodeName") != but {
 			return o.Text("spec", "nodeName"), fmt.Sprintf("%s spec: %s, status: %s", o.Ref, o.JSON("spec"), o.JSON("status"))
 		}
 	}
@@ -1114,31 +1073,31 @@ func (x *explainer) attachedTo(pv, but string) (node, evidence string) {
 }
 
 // sharedBy says that two runs use one claim; one that is over does not.
-func (x *explainer) sharedBy(p, u *pod, claim string) []Link {
+func (x *explainer) sharedBy(p, u *timeline.Pod, claim string) []Link {
 	var said []string
-	if run := x.t.run(u.namespace, u.pipelineRun); run != nil && run.doneSeq != 0 && run.doneSeq < x.before {
+	if run := x.t.Run(u.Namespace, u.PipelineRun); run != nil && run.DoneSeq != 0 && run.DoneSeq < x.before {
 		return nil
 	}
-	for _, name := range []string{p.pipelineRun, u.pipelineRun} {
-		if o := x.s.Live("PipelineRun", p.namespace, name); o != nil {
-			said = append(said, fmt.Sprintf("PipelineRun %s/%s spec.workspaces: %s", p.namespace, name, o.JSON("spec", "workspaces")))
+	for _, name := range []string{p.PipelineRun, u.PipelineRun} {
+		if o := x.s.Live("PipelineRun", p.Namespace, name); o != nil {
+			said = append(said, fmt.Sprintf("PipelineRun %s/%s spec.workspaces: %s", p.Namespace, name, o.JSON("spec", "workspaces")))
 		}
 	}
 	if len(said) < 2 {
 		return nil // a pod that is no run's
 	}
-	return []Link{runsShareClaim.link(fmt.Sprintf("PersistentVolumeClaim %s/%s", p.namespace, claim), clip(strings.Join(said, "\n")), p.pipelineRun, u.pipelineRun)}
+	return []Link{runsShareClaim.link(fmt.Sprintf("PersistentVolumeClaim %s/%s", p.Namespace, claim), clip(strings.Join(said, "\n")), p.PipelineRun, u.PipelineRun)}
 }
 
 // spread says why pods that use one volume may be on different nodes.
-func (x *explainer) spread(p *pod, spec *corev1.Pod) []Link {
-	if x.foreign || p.assistant != "" {
+func (x *explainer) spread(p *timeline.Pod, spec *corev1.Pod) []Link {
+	if x.foreign || p.Assistant != "" {
 		return x.shared
 	}
 	if _, assistant := assistantTerm(spec); assistant != "" {
 		return nil
 	}
-	f := flags(x.s)
+	f := x.s.FeatureFlags()
 	if f == nil {
 		return nil
 	}

@@ -9,56 +9,54 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"simctl.dev/simctl/sim/history"
+	"simctl.dev/simctl/sim/timeline"
 )
 
 // failedPod says of a pod that met the end of its volume's space or of its node's
 // disk, or a file it may not use, what came of it; an empty outcome when it met
 // nothing of it.
-func (t *timeline) failedPod(r *taskRun, p *pod) (Outcome, []Link, error) {
-	s, err := t.state(t.end())
-	if err != nil {
-		return "", nil, err
-	}
+func (t *judging) failedPod(r *timeline.TaskRun, p *timeline.Pod) (Outcome, []Link) {
+	s := t.Now()
 	switch {
-	case len(p.noSpace) > 0:
-		return NoSpace, t.noSpaceCause(s, r, p, p.noSpace[0].data), nil
-	case len(p.denied) > 0:
-		return PermissionDenied, t.deniedCause(s, r, p, p.denied[0]), nil
+	case len(p.NoSpace) > 0:
+		return NoSpace, t.noSpaceCause(s, r, p, p.NoSpace[0].Data)
+	case len(p.Denied) > 0:
+		return PermissionDenied, t.deniedCause(s, r, p, p.Denied[0])
 	}
 	if links := t.diskCause(s, r, p); links != nil {
-		return NoSpace, links, nil
+		return NoSpace, links
 	}
-	return "", nil, nil
+	return "", nil
 }
 
-func (t *timeline) noSpaceCause(s *history.State, r *taskRun, p *pod, f history.Space) []Link {
-	claim := fmt.Sprintf("PersistentVolumeClaim %s/%s", p.namespace, f.Claim)
-	links := append(t.failure(p), claimFull.link(claim, fmt.Sprintf("size %d, used %d, wants %d", f.Size, f.Used, f.Wants), r.task, f.Used+f.Wants-f.Size, f.Claim))
-	if o := s.Get(history.Ref{Kind: "PersistentVolumeClaim", Namespace: p.namespace, Name: f.Claim}); o != nil {
+func (t *judging) noSpaceCause(s *timeline.View, r *timeline.TaskRun, p *timeline.Pod, f history.Space) []Link {
+	claim := fmt.Sprintf("PersistentVolumeClaim %s/%s", p.Namespace, f.Claim)
+	links := append(t.failure(p), claimFull.link(claim, fmt.Sprintf("size %d, used %d, wants %d", f.Size, f.Used, f.Wants), r.Task, f.Used+f.Wants-f.Size, f.Claim))
+	if o := s.Get("PersistentVolumeClaim", p.Namespace, f.Claim); o != nil {
 		links = append(links, claimSize.link(claim, "spec.resources: "+o.JSON("spec", "resources"), f.Claim))
 	}
 	return links
 }
 
-func (t *timeline) deniedCause(s *history.State, r *taskRun, p *pod, denied fact[history.File]) []Link {
-	f := denied.data
+func (t *judging) deniedCause(s *timeline.View, r *timeline.TaskRun, p *timeline.Pod, denied timeline.Fact[history.File]) []Link {
+	f := denied.Data
 	if f.Verb == "write" {
 		if l, ok := readOnly(s, r, p, f); ok {
 			return append(t.failure(p), l)
 		}
 	}
-	links := append(t.failure(p), fileDenied.link(p.object(), fmt.Sprintf("%s on claim %s: owner %d, group %d, mode %s", f.Path, f.Claim, f.Owner, f.Group, f.Mode), r.task, f.UID, numbers(f.Groups), f.Verb, f.Path))
-	var writer *fact[history.File]
-	for i := range t.written {
-		w := &t.written[i]
-		if w.seq < denied.seq && w.data.Claim == f.Claim && within(f.Path, w.data.Path) {
+	links := append(t.failure(p), fileDenied.link(p.Object(), fmt.Sprintf("%s on claim %s: owner %d, group %d, mode %s", f.Path, f.Claim, f.Owner, f.Group, f.Mode), r.Task, f.UID, numbers(f.Groups), f.Verb, f.Path))
+	var writer *timeline.Fact[history.File]
+	written := t.FilesWritten(f.Claim)
+	for i := range written {
+		if w := &written[i]; w.Seq < denied.Seq && within(f.Path, w.Data.Path) {
 			writer = w
 		}
 	}
 	if writer != nil {
-		l := fileWritten.link(fmt.Sprintf("PersistentVolumeClaim %s/%s", p.namespace, f.Claim), compact(writer.data), writer.data.Path, writer.data.UID, writer.data.Mode)
-		if writer.data.Task != "" {
-			l = fileWrittenBy.link(l.Object, l.Evidence, writer.data.Task, writer.data.Path, writer.data.UID, writer.data.Mode)
+		l := fileWritten.link(fmt.Sprintf("PersistentVolumeClaim %s/%s", p.Namespace, f.Claim), compact(writer.Data), writer.Data.Path, writer.Data.UID, writer.Data.Mode)
+		if writer.Data.Task != "" {
+			l = fileWrittenBy.link(l.Object, l.Evidence, writer.Data.Task, writer.Data.Path, writer.Data.UID, writer.Data.Mode)
 		}
 		links = append(links, l)
 	}
@@ -67,19 +65,19 @@ func (t *timeline) deniedCause(s *history.State, r *taskRun, p *pod, denied fact
 
 // readOnly says of a write to a volume on which nothing can be written why that
 // is so: the claim's access modes, or the pod's volume or mount.
-func readOnly(s *history.State, r *taskRun, p *pod, f history.File) (Link, bool) {
-	claim := s.Get(history.Ref{Kind: "PersistentVolumeClaim", Namespace: p.namespace, Name: f.Claim})
+func readOnly(s *timeline.View, r *timeline.TaskRun, p *timeline.Pod, f history.File) (Link, bool) {
+	claim := s.Get("PersistentVolumeClaim", p.Namespace, f.Claim)
 	if claim != nil {
 		modes, _ := claim.Field("spec", "accessModes").([]any)
 		if len(modes) > 0 && !slices.ContainsFunc(modes, func(m any) bool { return m != string(corev1.ReadOnlyMany) }) {
-			return claimReadOnlyMany.link(claim.Ref.String(), "spec.accessModes: "+claim.JSON("spec", "accessModes"), r.task, f.Path, f.Claim), true
+			return claimReadOnlyMany.link(claim.Ref.String(), "spec.accessModes: "+claim.JSON("spec", "accessModes"), r.Task, f.Path, f.Claim), true
 		}
 	}
 	if !f.ReadOnly {
 		return Link{}, false
 	}
-	l := claimReadOnly.link(p.object(), "Read-only file system", r.task, f.Path, f.Claim)
-	o := s.Get(history.Ref{Kind: "Pod", Namespace: p.namespace, Name: p.name})
+	l := claimReadOnly.link(p.Object(), "Read-only file system", r.Task, f.Path, f.Claim)
+	o := s.Get("Pod", p.Namespace, p.Name)
 	var spec corev1.Pod
 	if o == nil || o.Decode(&spec) != nil {
 		return l, true
@@ -110,8 +108,8 @@ func within(a, b string) bool {
 }
 
 // identity says where a pod's uid and groups come from.
-func identity(s *history.State, p *pod) []Link {
-	o := s.Get(history.Ref{Kind: "Pod", Namespace: p.namespace, Name: p.name})
+func identity(s *timeline.View, p *timeline.Pod) []Link {
+	o := s.Get("Pod", p.Namespace, p.Name)
 	if o == nil {
 		return nil
 	}
@@ -129,9 +127,9 @@ func identity(s *history.State, p *pod) []Link {
 		}
 	}
 	if scc := spec.Annotations["openshift.io/scc"]; scc != "" {
-		return []Link{podSCC.link(p.object(), evidence+", openshift.io/scc: "+scc, p.object(), scc)}
+		return []Link{podSCC.link(p.Object(), evidence+", openshift.io/scc: "+scc, p.Object(), scc)}
 	}
-	return []Link{podGroups.link(p.object(), evidence, p.object())}
+	return []Link{podGroups.link(p.Object(), evidence, p.Object())}
 }
 
 func numbers(list []int64) string {

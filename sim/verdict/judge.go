@@ -11,6 +11,7 @@ import (
 
 	"simctl.dev/simctl/sim/history"
 	"simctl.dev/simctl/sim/internal/resolver"
+	"simctl.dev/simctl/sim/timeline"
 	"simctl.dev/simctl/sim/wellknown"
 )
 
@@ -22,21 +23,25 @@ var ErrNoRun = errors.New("the history shows no PipelineRun")
 // the entries alone. An error means that the entries cannot be folded or show no
 // run ([ErrNoRun]), not that a run failed.
 func Judge(entries []history.Entry) (Finding, error) {
-	t, err := readTimeline(entries)
+	t, err := timeline.Read(entries)
 	if err != nil {
 		return Finding{}, fmt.Errorf("reading the history: %w", err)
 	}
-	f := Finding{Cause: []Link{}, Timing: timing(t), Inert: t.inert, Busy: t.busy, NeverEnd: t.endless(), Bound: t.boundMet()}
-	for _, i := range t.interventions {
-		f.Interventions = append(f.Interventions, Intervention{T: i.t, Intervention: i.data})
+	return JudgeTimeline(t)
+}
+
+// judging is a history that is being judged.
+type judging struct{ *timeline.Timeline }
+
+// JudgeTimeline is [Judge] of a history that was read before.
+func JudgeTimeline(of *timeline.Timeline) (Finding, error) {
+	t := &judging{of}
+	f := Finding{Cause: []Link{}, Timing: timing(t), Inert: t.Inert, Busy: t.Busy, NeverEnd: t.endless(), Bound: t.boundMet()}
+	for _, i := range t.Interventions {
+		f.Interventions = append(f.Interventions, Intervention{T: i.T, Intervention: i.Data})
 	}
-	rulings, err := t.rulings()
-	if err != nil {
-		return Finding{}, err
-	}
-	if f.Conduct, err = t.conduct(); err != nil {
-		return Finding{}, fmt.Errorf("reading the history: %w", err)
-	}
+	rulings := t.rulings()
+	f.Conduct = t.conduct()
 	if len(rulings) == 0 {
 		return Finding{}, ErrNoRun
 	}
@@ -61,17 +66,17 @@ func Judge(entries []history.Entry) (Finding, error) {
 
 // span is from the first PipelineRun's creation to the last one's completion;
 // false unless all of them succeeded.
-func (t *timeline) span() (first, last float64, ok bool) {
-	for i, r := range t.runs {
-		if r.status != "True" {
+func (t *judging) span() (first, last float64, ok bool) {
+	for i, r := range t.Runs {
+		if r.Status != "True" {
 			return 0, 0, false
 		}
-		if i == 0 || r.created < first {
-			first = r.created
+		if i == 0 || r.Created < first {
+			first = r.Created
 		}
-		last = max(last, r.doneT)
+		last = max(last, r.DoneT)
 	}
-	return first, last, len(t.runs) > 0
+	return first, last, len(t.Runs) > 0
 }
 
 // ruling is what became of a part of a cell.
@@ -81,7 +86,7 @@ type ruling struct {
 	blockedSince *float64
 }
 
-func (t *timeline) rulings() ([]ruling, error) {
+func (t *judging) rulings() []ruling {
 	var out []ruling
 	if r, ok := t.invalidConfig(); ok {
 		out = append(out, r)
@@ -89,14 +94,10 @@ func (t *timeline) rulings() ([]ruling, error) {
 	if r, ok := t.refusedManifest(); ok {
 		out = append(out, r)
 	}
-	for _, run := range t.runs {
-		r, err := t.judgeRun(run)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, r)
+	for _, run := range t.Runs {
+		out = append(out, t.judgeRun(run))
 	}
-	return out, nil
+	return out
 }
 
 // objectController is Tekton's controller, as links name it.
@@ -132,54 +133,54 @@ func tektonConfig(o history.Ref) bool {
 }
 
 // invalidConfig looks for a configuration that Tekton refuses.
-func (t *timeline) invalidConfig() (ruling, bool) {
+func (t *judging) invalidConfig() (ruling, bool) {
 	object, evidence, rule := "", "", configRefusedOnWrite
-	for _, e := range t.refused {
+	for _, e := range t.Refused {
 		if RefusedConfig(e) != "" {
 			object, evidence = e.Object.String(), e.Message
 			break
 		}
 	}
 	if evidence == "" {
-		for _, e := range t.logs {
+		for _, e := range t.Logs {
 			if RefusedConfig(e) != "" {
 				object, evidence, rule = objectController, e.Message, configNotTaken
 				break
 			}
 		}
 	}
-	for _, x := range t.exits {
-		if configWords.MatchString(x.data.Message) {
-			object, evidence, rule = objectController, x.data.Message, configStopsController
+	for _, x := range t.Exits {
+		if configWords.MatchString(x.Data.Message) {
+			object, evidence, rule = objectController, x.Data.Message, configStopsController
 		}
 	}
 	if evidence == "" {
 		return ruling{}, false
 	}
 	r := ruling{outcome: InvalidConfig}
-	for _, run := range t.runs {
-		if run.status == "" {
+	for _, run := range t.Runs {
+		if run.Status == "" {
 			state := "it has no status"
-			if run.reason != "" {
-				state = run.reason + ": " + run.message
+			if run.Reason != "" {
+				state = run.Reason + ": " + run.Message
 			}
-			r.cause = append(r.cause, runNotWorkedOn.link(run.object(), state, run.object()))
-			since := t.lastProgress(run, t.end())
+			r.cause = append(r.cause, runNotWorkedOn.link(run.Object(), state, run.Object()))
+			since := t.LastProgress(run, t.End())
 			r.blockedSince = &since
 			break
 		}
 	}
 	r.cause = append(r.cause, rule.link(object, clip(evidence)))
 	// What was refused when it was written is in no ConfigMap.
-	if f := flags(t.lastState); f != nil && rule != configRefusedOnWrite {
+	if f := t.Now().FeatureFlags(); f != nil && rule != configRefusedOnWrite {
 		r.cause = append(r.cause, configFlags.link(f.Ref.String(), flagText(f)))
 	}
 	return r, true
 }
 
 // refusedManifest looks for a part of the workload that the API server refused.
-func (t *timeline) refusedManifest() (ruling, bool) {
-	for _, e := range t.refused {
+func (t *judging) refusedManifest() (ruling, bool) {
+	for _, e := range t.Refused {
 		if strings.HasPrefix(e.Actor, "tekton") {
 			continue
 		}
@@ -193,7 +194,7 @@ func (t *timeline) refusedManifest() (ruling, bool) {
 		if denied(e) {
 			outcome = AdmissionDenied
 		}
-		cause := append([]Link{l}, refusalCause(t.lastState, e.Object.Namespace, e.Message, nil)...)
+		cause := append([]Link{l}, refusalCause(t.Now(), e.Object.Namespace, e.Message, nil)...)
 		return ruling{outcome: outcome, cause: append(cause, clusterTasks(e)...)}, true
 	}
 	return ruling{}, false
@@ -243,53 +244,48 @@ func timedOut(reason, message string) bool {
 }
 
 // judgeRun says what became of one PipelineRun.
-func (t *timeline) judgeRun(run *pipelineRun) (ruling, error) {
-	if run.status == "True" {
-		held, err := t.heldOnce(run)
-		if err != nil || held != nil {
-			return ruling{outcome: MultiAttach, cause: held}, err
+func (t *judging) judgeRun(run *timeline.Run) ruling {
+	if run.Status == "True" {
+		if held := t.heldOnce(run); held != nil {
+			return ruling{outcome: MultiAttach, cause: held}
 		}
-		return ruling{outcome: Success}, nil
+		return ruling{outcome: Success}
 	}
-	if l, seq := t.stoppedLink(); l != nil && run.status == "" {
+	if l, seq := t.stoppedLink(); l != nil && run.Status == "" {
 		// Whatever its pods do: nobody is left to work on the run.
 		r := ruling{outcome: Failed, cause: []Link{t.runLink(run), *l}}
-		before, _ := t.stallOrEnd(t.end(), seq)
-		since := t.lastProgress(run, before)
+		before, _ := t.stallOrEnd(t.End(), seq)
+		since := t.LastProgress(run, before)
 		r.blockedSince = &since
-		return r, nil
+		return r
 	}
-	if _, stalled := t.stalledBefore(run.doneSeq, 0); !stalled && slices.Contains(cancelledRun, run.reason) && run.status == "False" {
+	if _, stalled := t.StalledBefore(run.DoneSeq, 0); !stalled && slices.Contains(cancelledRun, run.Reason) && run.Status == "False" {
 		cause := []Link{t.runLink(run)}
-		ref := history.Ref{Kind: "PipelineRun", Namespace: run.namespace, Name: run.name}
-		if e := t.lastPatch(ref, run.doneSeq, "spec", "status"); e != nil {
-			cause = append(cause, runCancelled.link(run.object(), fmt.Sprintf("%s, at %.0f s", e.Patch, e.T), run.object(), e.Actor))
+		ref := history.Ref{Kind: "PipelineRun", Namespace: run.Namespace, Name: run.Name}
+		if e := t.LastChange(ref, run.DoneSeq, "spec", "status"); e != nil {
+			cause = append(cause, runCancelled.link(run.Object(), fmt.Sprintf("%s, at %.0f s", e.Patch, e.T), run.Object(), e.Actor))
 		}
-		return ruling{outcome: Failed, cause: cause}, nil
+		return ruling{outcome: Failed, cause: cause}
 	}
 	if l := t.deletedRun(run); l != nil {
-		return ruling{outcome: Failed, cause: []Link{*l}}, nil
+		return ruling{outcome: Failed, cause: []Link{*l}}
 	}
 	var all []ruling
 	switch {
-	case !slices.Contains(invalidRun, run.reason) || run.status != "False":
-	case len(run.refused) > 0 && policyWords.MatchString(run.message):
+	case !slices.Contains(invalidRun, run.Reason) || run.Status != "False":
+	case len(run.Refused) > 0 && policyWords.MatchString(run.Message):
 		// What the run makes is as it should be, and admission does not want it.
 		all = append(all, t.runItself(run))
 	default:
 		all = append(all, ruling{outcome: InvalidPipeline, cause: append([]Link{t.runLink(run)}, append(t.unreadLog(run), t.resultsLost(run)...)...)})
 	}
-	for _, r := range run.taskRuns {
-		if r.status == "True" || r.reason == "FailureIgnored" {
+	for _, r := range run.TaskRuns {
+		if r.Status == "True" || r.Reason == "FailureIgnored" {
 			continue
 		}
-		one, ok, err := t.judgeTaskRun(run, r)
-		if err != nil {
-			return ruling{}, err
-		}
-		if ok {
+		if one, ok := t.judgeTaskRun(run, r); ok {
 			// It follows from the failure, and is no root of it.
-			one.cause = slices.Insert(one.cause, min(1, len(one.cause)), r.revived()...)
+			one.cause = slices.Insert(one.cause, min(1, len(one.cause)), revived(r)...)
 			all = append(all, one)
 		}
 	}
@@ -306,11 +302,7 @@ func (t *timeline) judgeRun(run *pipelineRun) (ruling, error) {
 	// Time was lost by it, and nothing else: a task that fails by itself, or finds no
 	// place, would have done so without.
 	if best.outcome == Timeout {
-		held, err := t.heldOnce(run)
-		if err != nil {
-			return ruling{}, err
-		}
-		if held != nil {
+		if held := t.heldOnce(run); held != nil {
 			// Both may come of one thing, which is said where it stands first.
 			said := slices.Clone(best.cause)
 			held = slices.DeleteFunc(held, func(l Link) bool { return slices.ContainsFunc(said, l.same) })
@@ -320,127 +312,132 @@ func (t *timeline) judgeRun(run *pipelineRun) (ruling, error) {
 	if best.outcome == Timeout {
 		best.cause = append(best.cause, t.leaseLinks(run)...)
 	}
-	return best, nil
+	return best
 }
 
 // revived says that a TaskRun came to life again after its end.
-func (t *taskRun) revived() []Link {
-	if t.again == 0 || t.overlap == nil || !t.overlap.data.Stale {
+func revived(t *timeline.TaskRun) []Link {
+	if t.Again == 0 || t.Overlap == nil || !t.Overlap.Data.Stale {
 		return nil
 	}
-	return []Link{taskRevived.link(t.object(), clip(fmt.Sprintf("ended at %.0f s, alive again at %.0f s; then %s", t.doneT, t.again, t.then)), t.object(), t.task)}
+	return []Link{taskRevived.link(t.Object(), clip(fmt.Sprintf("ended at %.0f s, alive again at %.0f s; then %s", t.DoneT, t.Again, t.Then)), t.Object(), t.Task)}
 }
 
 // leaseLinks says that nobody worked on a run for as long as the lease of a
 // controller that was killed held: of the reconcilers that waited, the last.
-func (t *timeline) leaseLinks(run *pipelineRun) []Link {
-	before := func(list []fact[history.Lease], seq int, who string) (last *fact[history.Lease]) {
+func (t *judging) leaseLinks(run *timeline.Run) []Link {
+	before := func(list []timeline.Fact[history.Lease], seq int, who string) (last *timeline.Fact[history.Lease]) {
 		for i := range list {
-			if l := &list[i]; (seq == 0 || l.seq < seq) && (who == "" || l.data.Controller == who) {
+			if l := &list[i]; (seq == 0 || l.Seq < seq) && (who == "" || l.Data.Controller == who) {
 				last = l
 			}
 		}
 		return last
 	}
-	held, until := before(t.held, run.doneSeq, ""), ""
-	if taken := before(t.taken, run.doneSeq, ""); taken != nil {
-		held = before(t.held, taken.seq, taken.data.Controller)
-		until = fmt.Sprintf("; the reconciler %s has it at %.0f s", taken.data.Controller, taken.t)
+	held, until := before(t.Held, run.DoneSeq, ""), ""
+	if taken := before(t.Taken, run.DoneSeq, ""); taken != nil {
+		held = before(t.Held, taken.Seq, taken.Data.Controller)
+		until = fmt.Sprintf("; the reconciler %s has it at %.0f s", taken.Data.Controller, taken.T)
 	}
 	if held == nil {
 		return nil
 	}
-	return []Link{leaseHeld.link(objectController, fmt.Sprintf("at %.0f s it finds a lease that holds for %.0f s%s", held.t, held.data.Seconds, until))}
+	return []Link{leaseHeld.link(objectController, fmt.Sprintf("at %.0f s it finds a lease that holds for %.0f s%s", held.T, held.Data.Seconds, until))}
 }
 
 // deletedRun says that a PipelineRun was deleted before it ended and before
 // nothing could happen any more; nil if it was not.
-func (t *timeline) deletedRun(run *pipelineRun) *Link {
-	if run.gone == nil || run.status != "" || slices.ContainsFunc(t.stalls, func(s fact[history.Stalled]) bool { return s.t < run.gone.T }) {
+func (t *judging) deletedRun(run *timeline.Run) *Link {
+	if run.Gone == nil || run.Status != "" || slices.ContainsFunc(t.Stalls, func(s timeline.Fact[history.Stalled]) bool { return s.T < run.Gone.T }) {
 		return nil
 	}
-	l := runDeleted.link(run.object(), fmt.Sprintf("deleted by %s, at %.0f s", run.gone.Actor, run.gone.T), run.object())
+	l := runDeleted.link(run.Object(), fmt.Sprintf("deleted by %s, at %.0f s", run.Gone.Actor, run.Gone.T), run.Object())
 	return &l
 }
 
 // unreadLog says that Tekton may not read the log of its results sidecar, so that
 // results do not come which a task has left.
-func (t *timeline) unreadLog(run *pipelineRun) []Link {
-	for _, e := range t.logs {
-		if r := t.taskRun(e.Object.Namespace, e.Object.Name); r == nil || !slices.Contains(run.taskRuns, r) || !strings.Contains(e.Message, `cannot get resource "pods/log"`) {
-			continue
+func (t *judging) unreadLog(run *timeline.Run) []Link {
+	var first *history.Entry
+	for _, r := range run.TaskRuns {
+		for _, e := range t.LogsAbout(r.Namespace, r.Name) {
+			if strings.Contains(e.Message, `cannot get resource "pods/log"`) && (first == nil || e.Seq < first.Seq) {
+				first = &e
+			}
 		}
-		return []Link{logUnread.link(e.Object.String(), clip(e.Message))}
 	}
-	return nil
+	if first == nil {
+		return nil
+	}
+	return []Link{logUnread.link(first.Object.String(), clip(first.Message))}
 }
 
 // stoppedLink says that Tekton's controller was stopped by an intervention, or
 // did not come up after one, and was not started again, and with which entry; nil
 // if it was not.
-func (t *timeline) stoppedLink() (*Link, int) {
-	var last *fact[history.Intervention]
-	for i := range t.interventions {
-		v := &t.interventions[i]
-		stop := v.data.Controller == "stop" && v.data.Failure == ""
-		start := v.data.Failure != "" && (v.data.Controller == "start" || v.data.Controller == "restart" || v.data.Release != "")
-		if !v.data.Missed && (stop || start && len(t.exits) > 0) {
+func (t *judging) stoppedLink() (*Link, int) {
+	var last *timeline.Fact[history.Intervention]
+	for i := range t.Interventions {
+		v := &t.Interventions[i]
+		stop := v.Data.Controller == "stop" && v.Data.Failure == ""
+		start := v.Data.Failure != "" && (v.Data.Controller == "start" || v.Data.Controller == "restart" || v.Data.Release != "")
+		if !v.Data.Missed && (stop || start && len(t.Exits) > 0) {
 			last = v
 		}
 	}
-	if last == nil || len(t.starts) > 0 && t.starts[len(t.starts)-1].seq > last.seq {
+	if last == nil || len(t.Starts) > 0 && t.Starts[len(t.Starts)-1].Seq > last.Seq {
 		return nil, 0
 	}
-	l := controllerStopped.link(objectController, fmt.Sprintf("%s, at %.0f s", last.data.What, last.t))
-	if last.data.Failure != "" {
-		l = controllerNotUp.link(objectController, clip(last.data.Failure))
+	l := controllerStopped.link(objectController, fmt.Sprintf("%s, at %.0f s", last.Data.What, last.T))
+	if last.Data.Failure != "" {
+		l = controllerNotUp.link(objectController, clip(last.Data.Failure))
 	}
-	return &l, last.seq
+	return &l, last.Seq
 }
 
-func (t *timeline) runLink(run *pipelineRun) Link {
-	rule, evidence := runUnfinished, clip(run.reason+": "+run.message)
-	if run.status == "False" {
+func (t *judging) runLink(run *timeline.Run) Link {
+	rule, evidence := runUnfinished, clip(run.Reason+": "+run.Message)
+	if run.Status == "False" {
 		rule = runFailed
 	}
-	if run.reason == "" {
+	if run.Reason == "" {
 		evidence = "it has no status"
 	}
-	return rule.link(run.object(), evidence, run.object())
+	return rule.link(run.Object(), evidence, run.Object())
 }
 
-func taskLink(r *taskRun) Link {
-	rule, evidence := taskUnfinished, clip(r.reason+": "+r.message)
-	if r.status == "False" {
+func taskLink(r *timeline.TaskRun) Link {
+	rule, evidence := taskUnfinished, clip(r.Reason+": "+r.Message)
+	if r.Status == "False" {
 		rule = taskFailed
 	}
-	if r.reason == "" {
+	if r.Reason == "" {
 		evidence = "it has no status"
 	}
-	return rule.link(r.object(), evidence, r.object(), r.task)
+	return rule.link(r.Object(), evidence, r.Object(), r.Task)
 }
 
 // runItself judges a PipelineRun none of whose TaskRuns says why it did not
 // finish.
-func (t *timeline) runItself(run *pipelineRun) ruling {
+func (t *judging) runItself(run *timeline.Run) ruling {
 	r := ruling{outcome: Failed, cause: []Link{t.runLink(run)}}
-	if run.status == "" || timedOut(run.reason, run.message) {
+	if run.Status == "" || timedOut(run.Reason, run.Message) {
 		r.outcome = Timeout
 	}
-	s, err := t.state(max(run.doneSeq, 1))
-	if run.doneSeq == 0 || err != nil {
-		s = t.lastState
+	s := t.Now()
+	if run.DoneSeq != 0 {
+		s = t.Before(run.DoneSeq)
 	}
-	if len(run.refused) > 0 {
-		e := run.refused[len(run.refused)-1]
+	if len(run.Refused) > 0 {
+		e := run.Refused[len(run.Refused)-1]
 		rule := runRefusedWrite
 		if e.Object.Kind == "StatefulSet" {
 			rule = assistantSetRefused
 		}
 		r.cause = append(r.cause, rule.link(e.Object.String(), clip(e.Message), e.Object.String()))
-		r.cause = append(r.cause, refusalCause(s, run.namespace, e.Message, nil)...)
+		r.cause = append(r.cause, refusalCause(s, run.Namespace, e.Message, nil)...)
 		switch {
-		case run.reason == noAssistant || run.reason == oldNoSet || run.reason == noClaim:
+		case run.Reason == noAssistant || run.Reason == oldNoSet || run.Reason == noClaim:
 			if denied(e) {
 				r.outcome = AdmissionDenied
 			}
@@ -454,26 +451,26 @@ func (t *timeline) runItself(run *pipelineRun) ruling {
 	}
 	if r.outcome == Timeout {
 		r.cause = append(r.cause, t.runTimeOut(run)...)
-		if f := t.finished; f != nil && f.data.Busy != "" && run.status == "" {
-			r.cause = append(r.cause, runBusy.link(run.object(), clip("work queue: "+f.data.Busy)))
+		if f := t.Finished; f != nil && f.Data.Busy != "" && run.Status == "" {
+			r.cause = append(r.cause, runBusy.link(run.Object(), clip("work queue: "+f.Data.Busy)))
 		}
-		r.cause = append(r.cause, t.unresolved(s, "PipelineRun", run.namespace, run.name)...)
+		r.cause = append(r.cause, t.unresolved(s, "PipelineRun", run.Namespace, run.Name)...)
 		r.cause = append(r.cause, untaken(s, run)...)
-		if o := s.Live("PipelineRun", run.namespace, run.name); o != nil && o.Text("spec", "status") == pendingRun {
-			r.cause = append(r.cause, runPending.link(run.object(), "spec.status: "+o.JSON("spec", "status"), run.object()))
+		if o := s.Live("PipelineRun", run.Namespace, run.Name); o != nil && o.Text("spec", "status") == pendingRun {
+			r.cause = append(r.cause, runPending.link(run.Object(), "spec.status: "+o.JSON("spec", "status"), run.Object()))
 		}
 	}
-	if r.outcome != Failed && r.outcome != AdmissionDenied || run.status == "" {
-		if before, stalled := t.stalledBefore(run.doneSeq, 0); stalled {
-			since := t.lastProgress(run, before)
+	if r.outcome != Failed && r.outcome != AdmissionDenied || run.Status == "" {
+		if before, stalled := t.StalledBefore(run.DoneSeq, 0); stalled {
+			since := t.LastProgress(run, before)
 			r.blockedSince = &since
 		}
 	}
-	if n := len(t.exits); n > 0 && run.status == "" {
-		if last := t.exits[n-1]; len(t.starts) == 0 || t.starts[len(t.starts)-1].seq < last.seq {
+	if n := len(t.Exits); n > 0 && run.Status == "" {
+		if last := t.Exits[n-1]; len(t.Starts) == 0 || t.Starts[len(t.Starts)-1].Seq < last.Seq {
 			// Nobody was left to work on the run: not a matter of time.
 			r.outcome = Failed
-			r.cause = append(r.cause, controllerEnded.link(objectController, clip(compact(last.data)), last.data.ExitCode))
+			r.cause = append(r.cause, controllerEnded.link(objectController, clip(compact(last.Data)), last.Data.ExitCode))
 		}
 	}
 	return r
@@ -481,10 +478,10 @@ func (t *timeline) runItself(run *pipelineRun) ruling {
 
 // admittedLate says that the API server refused a TaskRun's pod for a while before it
 // took it, and why.
-func (t *timeline) admittedLate(r *taskRun, p *pod) []Link {
+func (t *judging) admittedLate(r *timeline.TaskRun, p *timeline.Pod) []Link {
 	var refused []history.Entry
-	for _, e := range r.refused {
-		if e.Code == history.CodeForbidden && e.Seq < p.createdSeq {
+	for _, e := range r.Refused {
+		if e.Code == history.CodeForbidden && e.Seq < p.CreatedSeq {
 			refused = append(refused, e)
 		}
 	}
@@ -492,30 +489,27 @@ func (t *timeline) admittedLate(r *taskRun, p *pod) []Link {
 		return nil
 	}
 	first, last := refused[0], refused[len(refused)-1]
-	links := []Link{taskPodRefusedFirst.link(r.object(), clip(last.Message), r.task, p.created, first.T)}
-	if s, err := t.state(last.Seq); err == nil {
-		links = append(links, refusalCause(s, r.namespace, last.Message, refusedPod(last))...)
-	}
-	return links
+	links := []Link{taskPodRefusedFirst.link(r.Object(), clip(last.Message), r.Task, p.Created, first.T)}
+	return append(links, refusalCause(t.Before(last.Seq), r.Namespace, last.Message, refusedPod(last))...)
 }
 
 // unresolved returns what a run or TaskRun was still to get from a resolver, if it
 // was, and why it did not come, as far as anybody says.
-func (t *timeline) unresolved(s *history.State, kind, namespace, name string) []Link {
-	for _, o := range s.All("ResolutionRequest") {
-		if status, _, _ := succeeded(o); status == "True" || !belongs(o, kind, namespace, name) {
+func (t *judging) unresolved(s *timeline.View, kind, namespace, name string) []Link {
+	for _, o := range s.OwnedBy("ResolutionRequest", history.Ref{Kind: kind, Namespace: namespace, Name: name}) {
+		if status, _, _ := timeline.Succeeded(o); status == "True" {
 			continue
 		}
 		request := o.Ref.String()
 		links := []Link{taskUnanswered.link(request, clip("spec.params: "+o.JSON("spec", "params")), request, o.Text("metadata", "labels", resolver.Label))}
-		for _, e := range t.refused {
-			if e.Actor == resolver.Actor && e.Object.Name == o.Ref.Name {
+		for _, e := range t.RefusedOf(o.Ref.Namespace, o.Ref.Name) {
+			if e.Actor == resolver.Actor {
 				links = append(links, taskAnswerRefused.link(request, clip(e.Message)))
 				break
 			}
 		}
-		for _, e := range slices.Backward(t.logs) {
-			if e.Actor == resolver.Actor && e.Object.Kind == o.Ref.Kind && e.Object.Name == o.Ref.Name {
+		for _, e := range slices.Backward(t.LogsAbout(o.Ref.Namespace, o.Ref.Name)) {
+			if e.Actor == resolver.Actor && e.Object.Kind == o.Ref.Kind {
 				// Whatever became of the answer, it could only say this.
 				return append(links[1:], taskNothingFor.link(request, clip(e.Message), request))
 			}
@@ -526,10 +520,10 @@ func (t *timeline) unresolved(s *history.State, kind, namespace, name string) []
 }
 
 // untaken returns a custom task's run that nobody ever gave a status.
-func untaken(s *history.State, run *pipelineRun) []Link {
+func untaken(s *timeline.View, run *timeline.Run) []Link {
 	for _, kind := range []string{"CustomRun", "Run"} {
-		for _, o := range s.All(kind) {
-			if status, _, _ := succeeded(o); status != "" || o.Field("status", "conditions") != nil || !belongs(o, "PipelineRun", run.namespace, run.name) {
+		for _, o := range s.OwnedBy(kind, history.Ref{Kind: "PipelineRun", Namespace: run.Namespace, Name: run.Name}) {
+			if status, _, _ := timeline.Succeeded(o); status != "" || o.Field("status", "conditions") != nil {
 				continue
 			}
 			return []Link{customUntaken.link(o.Ref.String(), clip("spec.customRef: "+o.JSON("spec", "customRef")), o.Ref)}
@@ -538,80 +532,50 @@ func untaken(s *history.State, run *pipelineRun) []Link {
 	return nil
 }
 
-// belongs says whether an object has a certain owner.
-func belongs(o *history.Object, kind, namespace, name string) bool {
-	var m meta
-	return o.Ref.Namespace == namespace && o.Decode(&m) == nil && m.ownedBy(kind, "") == name
-}
-
-// stalledBefore finds the first stall after one entry and before another; an
-// end of 0 is the end of the history. A cell that ended with nothing left had
-// stalled too.
-func (t *timeline) stalledBefore(end, after int) (seq int, ok bool) {
-	if end == 0 {
-		end = t.end()
-	}
-	for _, s := range t.stalls {
-		if s.seq > after && s.seq < end {
-			return s.seq, true
-		}
-	}
-	if f := t.finished; f != nil && !f.data.Done && f.seq > after && f.seq < end && f.data.Reason != "limit" {
-		return f.seq, true
-	}
-	return 0, false
-}
-
 // judgeTaskRun says what became of a TaskRun that did not succeed; false when
 // that is no more than a consequence of its run's end.
-func (t *timeline) judgeTaskRun(run *pipelineRun, r *taskRun) (ruling, bool, error) {
-	var p *pod
-	for _, one := range r.pods {
+func (t *judging) judgeTaskRun(run *timeline.Run, r *timeline.TaskRun) (ruling, bool) {
+	var p *timeline.Pod
+	for _, one := range r.Pods {
 		// That of a TaskRun that came to life again is not the one that failed it.
-		if r.again == 0 || one.createdSeq < r.doneSeq {
+		if r.Again == 0 || one.CreatedSeq < r.DoneSeq {
 			p = one
 		}
 	}
-	if r.status == "" || timedOut(r.reason, r.message) {
+	if r.Status == "" || timedOut(r.Reason, r.Message) {
 		return t.judgeWaiting(run, r, p)
 	}
 	cause := []Link{taskLink(r)}
-	if len(r.refused) > 0 && p == nil {
-		e := r.refused[len(r.refused)-1]
-		s, err := t.state(r.doneSeq)
-		if err != nil {
-			return ruling{}, false, err
-		}
+	if len(r.Refused) > 0 && p == nil {
+		e := r.Refused[len(r.Refused)-1]
+		s := t.Before(r.DoneSeq)
 		outcome := AdmissionDenied
 		if !denied(e) {
 			outcome = InvalidPipeline
 		}
-		if !strings.Contains(r.message, e.Message) {
-			cause = append(cause, taskPodRefused.link(r.object(), clip(e.Message), r.task))
+		if !strings.Contains(r.Message, e.Message) {
+			cause = append(cause, taskPodRefused.link(r.Object(), clip(e.Message), r.Task))
 		}
-		return ruling{outcome: outcome, cause: append(cause, refusalCause(s, r.namespace, e.Message, refusedPod(e))...)}, true, nil
+		return ruling{outcome: outcome, cause: append(cause, refusalCause(s, r.Namespace, e.Message, refusedPod(e))...)}, true
 	}
-	if r.reason == "PodAdmissionFailed" {
-		s, err := t.state(r.doneSeq)
-		if err != nil {
-			return ruling{}, false, err
-		}
-		return ruling{outcome: AdmissionDenied, cause: append(cause, refusalCause(s, r.namespace, r.message, podOf(s, r))...)}, true, nil
+	if r.Reason == "PodAdmissionFailed" {
+		s := t.Before(r.DoneSeq)
+		return ruling{outcome: AdmissionDenied, cause: append(cause, refusalCause(s, r.Namespace, r.Message, podOf(s, r))...)}, true
 	}
 	if p != nil {
-		if outcome, links, err := t.failedPod(r, p); err != nil || outcome != "" {
-			return ruling{outcome: outcome, cause: append(cause, links...)}, true, err
+		if outcome, links := t.failedPod(r, p); outcome != "" {
+			return ruling{outcome: outcome, cause: append(cause, links...)}, true
 		}
 	}
-	if slices.Contains(invalidTask, r.reason) && (p == nil || p.startedSeq == 0) {
-		return ruling{outcome: InvalidPipeline, cause: append(cause, t.tooManyClaims(r)...)}, true, nil
+	if slices.Contains(invalidTask, r.Reason) && (p == nil || p.StartedSeq == 0) {
+		return ruling{outcome: InvalidPipeline, cause: append(cause, t.tooManyClaims(r)...)}, true
 	}
-	return ruling{outcome: Failed, cause: append(append(cause, t.retriesUsed(r)...), t.failure(p)...)}, true, nil
+	return ruling{outcome: Failed, cause: append(append(cause, t.retriesUsed(r)...), t.failure(p)...)}, true
 }
 
 // podOf is as much of a TaskRun's pod as its own spec decides: for a pod whose
 // refused request the history does not show.
-func podOf(s *history.State, r *taskRun) *corev1.Pod {
+func podOf(s *timeline.View, r *timeline.TaskRun) *corev1.Pod {
 	type spec struct {
 		Spec struct {
 			ServiceAccountName string `json:"serviceAccountName"`
@@ -620,7 +584,7 @@ func podOf(s *history.State, r *taskRun) *corev1.Pod {
 			} `json:"podTemplate"`
 		} `json:"spec"`
 	}
-	t, ok := decode[spec](s, "TaskRun", r.namespace, r.name)
+	t, ok := timeline.Decode[spec](s, "TaskRun", r.Namespace, r.Name)
 	if !ok {
 		return nil
 	}
@@ -633,26 +597,23 @@ func podOf(s *history.State, r *taskRun) *corev1.Pod {
 // tooManyClaims names what is behind the refusal of a TaskRun with two claims:
 // ValidateOnlyOnePVCIsUsed in pkg/workspace of Tekton, which applies while there
 // is an assistant for each workspace.
-func (t *timeline) tooManyClaims(r *taskRun) []Link {
-	if !strings.Contains(r.message, "more than one PersistentVolumeClaim is bound") {
+func (t *judging) tooManyClaims(r *timeline.TaskRun) []Link {
+	if !strings.Contains(r.Message, "more than one PersistentVolumeClaim is bound") {
 		return nil
 	}
-	s, err := t.state(r.doneSeq)
-	if err != nil {
-		return nil
-	}
+	s := t.Before(r.DoneSeq)
 	var links []Link
-	if o := s.Live("TaskRun", r.namespace, r.name); o != nil {
-		links = append(links, taskManyClaims.link(r.object(), "spec.workspaces: "+o.JSON("spec", "workspaces"), r.task))
+	if o := s.Live("TaskRun", r.Namespace, r.Name); o != nil {
+		links = append(links, taskManyClaims.link(r.Object(), "spec.workspaces: "+o.JSON("spec", "workspaces"), r.Task))
 	}
-	if f := flags(s); f != nil {
+	if f := s.FeatureFlags(); f != nil {
 		links = append(links, flagsPerWorkspace.link(f.Ref.String(), flagText(f)))
 	}
 	return links
 }
 
 // failure says how a pod failed, from its containers and the kubelet.
-func (t *timeline) failure(p *pod) []Link {
+func (t *judging) failure(p *timeline.Pod) []Link {
 	if p == nil {
 		return nil
 	}
@@ -660,32 +621,32 @@ func (t *timeline) failure(p *pod) []Link {
 		return links
 	}
 	if c := firstFailure(p); c != nil {
-		rule, name := containerExit, c.data.Name
-		if c.data.Step != "" {
-			rule, name = stepExit, c.data.Step
+		rule, name := containerExit, c.Data.Name
+		if c.Data.Step != "" {
+			rule, name = stepExit, c.Data.Step
 		}
-		evidence := strings.TrimSuffix(strings.TrimSpace(c.data.Reason+": "+c.data.Message), ":")
-		links := append([]Link{rule.link(p.object(), evidence, name, p.title(t), c.data.ExitCode)}, t.stopped(p)...)
+		evidence := strings.TrimSuffix(strings.TrimSpace(c.Data.Reason+": "+c.Data.Message), ":")
+		links := append([]Link{rule.link(p.Object(), evidence, name, t.Title(p), c.Data.ExitCode)}, t.stopped(p)...)
 		return append(links, t.takenAway(p, c)...)
 	}
-	for _, f := range p.refusals {
-		return []Link{kubeletRefuses.link(p.object(), strings.TrimSpace(f.data.Reason+": "+f.data.Message), f.data.Node, p.title(t))}
+	for _, f := range p.Refusals {
+		return []Link{kubeletRefuses.link(p.Object(), strings.TrimSpace(f.Data.Reason+": "+f.Data.Message), f.Data.Node, t.Title(p))}
 	}
-	e := t.lastEvent("Pod", p.namespace, p.name, t.end(), func(e event) bool {
-		return e.typ == corev1.EventTypeWarning && e.reason != "FailedScheduling"
+	e := t.LastEvent("Pod", p.Namespace, p.Name, t.End(), func(e timeline.Event) bool {
+		return e.Type == corev1.EventTypeWarning && e.Reason != "FailedScheduling"
 	})
 	if e != nil {
-		return []Link{podWarning.link(p.object(), clip(e.message), p.title(t), e.reason)}
+		return []Link{podWarning.link(p.Object(), clip(e.Message), t.Title(p), e.Reason)}
 	}
 	return nil
 }
 
 // firstFailure is the step that failed first, else the first other container.
-func firstFailure(p *pod) *container {
-	var found *container
-	for i := range p.containers {
-		c := &p.containers[i]
-		if c.data.ExitCode != 0 && (found == nil || found.data.Step == "" && c.data.Step != "") {
+func firstFailure(p *timeline.Pod) *timeline.Fact[history.Container] {
+	var found *timeline.Fact[history.Container]
+	for i := range p.Containers {
+		c := &p.Containers[i]
+		if c.Data.ExitCode != 0 && (found == nil || found.Data.Step == "" && c.Data.Step != "") {
 			found = c
 		}
 	}
@@ -694,30 +655,27 @@ func firstFailure(p *pod) *container {
 
 // judgeWaiting says what a TaskRun waited for that did not finish, or was ended
 // by a time-out or with its run.
-func (t *timeline) judgeWaiting(run *pipelineRun, r *taskRun, p *pod) (ruling, bool, error) {
+func (t *judging) judgeWaiting(run *timeline.Run, r *timeline.TaskRun, p *timeline.Pod) (ruling, bool) {
 	// The world is looked at before anything took the waiting apart.
-	since := r.createdSeq
+	since := r.CreatedSeq
 	if p != nil {
-		since = p.createdSeq
+		since = p.CreatedSeq
 	}
-	before := t.end()
-	for _, seq := range []int{r.cancelSeq, r.doneSeq, run.doneSeq} {
+	before := t.End()
+	for _, seq := range []int{r.CancelSeq, r.DoneSeq, run.DoneSeq} {
 		if seq > since {
 			before = min(before, seq)
 		}
 	}
-	if p != nil && p.stopSeq != 0 {
-		before = min(before, p.stopSeq)
+	if p != nil && p.StopSeq != 0 {
+		before = min(before, p.StopSeq)
 	}
 	before, stalled := t.stallOrEnd(before, since)
 
-	if p != nil && p.startedSeq != 0 && p.startedSeq < before {
+	if p != nil && p.StartedSeq != 0 && p.StartedSeq < before {
 		return t.ranOut(run, r, p)
 	}
-	x, err := newExplainer(t, run, r, before, stalled)
-	if err != nil {
-		return ruling{}, false, err
-	}
+	x := newExplainer(t, run, r, before, stalled)
 	out := ruling{outcome: Timeout}
 	if found, ok := x.explain(); ok {
 		out.outcome, out.cause = found.outcome, found.links
@@ -725,7 +683,7 @@ func (t *timeline) judgeWaiting(run *pipelineRun, r *taskRun, p *pod) (ruling, b
 			out.cause = append([]Link{taskLink(r)}, found.links...)
 		}
 		if found.outcome == MultiAttach && p != nil {
-			if spec, ok := decode[corev1.Pod](x.s, "Pod", p.namespace, p.name); ok {
+			if spec, ok := timeline.Decode[corev1.Pod](x.s, "Pod", p.Namespace, p.Name); ok {
 				out.cause = append(out.cause, x.spread(p, spec)...)
 			}
 		}
@@ -739,66 +697,66 @@ func (t *timeline) judgeWaiting(run *pipelineRun, r *taskRun, p *pod) (ruling, b
 			}
 		} else {
 			out.cause = append(out.cause, t.timeOut(run, r)...)
-			out.cause = append(out.cause, t.unresolved(x.s, "TaskRun", r.namespace, r.name)...)
+			out.cause = append(out.cause, t.unresolved(x.s, "TaskRun", r.Namespace, r.Name)...)
 		}
-		if run.status != "" && !timedOut(run.reason, run.message) && !timedOut(r.reason, "") {
-			return ruling{}, false, nil
+		if run.Status != "" && !timedOut(run.Reason, run.Message) && !timedOut(r.Reason, "") {
+			return ruling{}, false
 		}
 	}
 	out.cause = append(out.cause, t.preempted(r, before)...)
 	at := t.ownProgress(r, before)
 	if stalled {
-		at = t.lastProgress(run, before)
+		at = t.LastProgress(run, before)
 	}
 	if stalled || out.outcome != Timeout {
 		out.blockedSince = &at
 	}
-	return out, true, nil
+	return out, true
 }
 
 // stallOrEnd moves the moment of looking to the first stall before it.
-func (t *timeline) stallOrEnd(before, since int) (int, bool) {
-	if seq, ok := t.stalledBefore(before, since); ok {
+func (t *judging) stallOrEnd(before, since int) (int, bool) {
+	if seq, ok := t.StalledBefore(before, since); ok {
 		return seq, true
 	}
 	return before, false
 }
 
 // ownProgress is when a TaskRun itself went on last before an entry.
-func (t *timeline) ownProgress(r *taskRun, before int) float64 {
-	at := r.created
-	for _, p := range r.pods {
-		if p.createdSeq < before {
-			at = max(at, p.created)
+func (t *judging) ownProgress(r *timeline.TaskRun, before int) float64 {
+	at := r.Created
+	for _, p := range r.Pods {
+		if p.CreatedSeq < before {
+			at = max(at, p.Created)
 		}
-		if p.boundSeq != 0 && p.boundSeq < before {
-			at = max(at, p.boundT)
+		if p.BoundSeq != 0 && p.BoundSeq < before {
+			at = max(at, p.BoundT)
 		}
 	}
 	return at
 }
 
 // ranOut judges a TaskRun whose steps ran until a time-out.
-func (t *timeline) ranOut(run *pipelineRun, r *taskRun, p *pod) (ruling, bool, error) {
-	if outcome, links, err := t.failedPod(r, p); err != nil || outcome != "" {
-		return ruling{outcome: outcome, cause: append([]Link{taskLink(r)}, links...)}, true, err
+func (t *judging) ranOut(run *timeline.Run, r *timeline.TaskRun, p *timeline.Pod) (ruling, bool) {
+	if outcome, links := t.failedPod(r, p); outcome != "" {
+		return ruling{outcome: outcome, cause: append([]Link{taskLink(r)}, links...)}, true
 	}
-	cause := []Link{t.runLink(run), taskLink(r), stepsRunning.link(p.object(), "on node "+p.node, p.title(t))}
+	cause := []Link{t.runLink(run), taskLink(r), stepsRunning.link(p.Object(), "on node "+p.Node, t.Title(p))}
 	cause = append(cause, t.begunAgain(r)...)
 	cause = append(cause, t.admittedLate(r, p)...)
 	cause = append(cause, t.timeOut(run, r)...)
 	// More time would not help there.
 	cause = append(cause, t.stepsWait(p)...)
-	return ruling{outcome: Timeout, cause: cause}, true, nil
+	return ruling{outcome: Timeout, cause: cause}, true
 }
 
 // begunAgain says how often a TaskRun lost a pod whose steps ran, and with it what
 // they had done, and to whom.
-func (t *timeline) begunAgain(r *taskRun) []Link {
-	var last *pod
+func (t *judging) begunAgain(r *timeline.TaskRun) []Link {
+	var last *timeline.Pod
 	times := 0
-	for _, p := range r.pods[:len(r.pods)-1] {
-		if p.startedSeq != 0 && p.stopSeq != 0 && p.overSeq == 0 {
+	for _, p := range r.Pods[:len(r.Pods)-1] {
+		if p.StartedSeq != 0 && p.StopSeq != 0 && p.OverSeq == 0 {
 			last = p
 			times++
 		}
@@ -806,17 +764,16 @@ func (t *timeline) begunAgain(r *taskRun) []Link {
 	if last == nil {
 		return nil
 	}
-	stop, _ := t.entry(last.stopSeq)
-	l := taskBegunAgain.link(last.object(), fmt.Sprintf("deleted by %s, the last time at %.0f s", stop.Actor, stop.T), again(times), last.object(), stop.Actor)
-	if s, err := t.state(last.stopSeq); err == nil {
-		node, spec := s.Live("Node", "", last.node), s.Live("Pod", last.namespace, last.name)
-		e := t.lastEvent("Pod", last.namespace, last.name, last.stopSeq, func(e event) bool { return e.reason == "TaintManagerEviction" })
-		if e != nil && node != nil && spec != nil {
-			l = taskBegunAgainTaint.link(last.object(), fmt.Sprintf("%s: %s, the last time at %.0f s; %s spec.taints: %s; the pod's tolerations: %s",
-				e.reason, e.message, stop.T, node.Ref, node.JSON("spec", "taints"), spec.JSON("spec", "tolerations")), again(times), last.node, last.object())
-		}
+	stop, _ := t.Entry(last.StopSeq)
+	l := taskBegunAgain.link(last.Object(), fmt.Sprintf("deleted by %s, the last time at %.0f s", stop.Actor, stop.T), again(times), last.Object(), stop.Actor)
+	s := t.Before(last.StopSeq)
+	node, spec := s.Live("Node", "", last.Node), s.Live("Pod", last.Namespace, last.Name)
+	e := t.LastEvent("Pod", last.Namespace, last.Name, last.StopSeq, func(e timeline.Event) bool { return e.Reason == "TaintManagerEviction" })
+	if e != nil && node != nil && spec != nil {
+		l = taskBegunAgainTaint.link(last.Object(), fmt.Sprintf("%s: %s, the last time at %.0f s; %s spec.taints: %s; the pod's tolerations: %s",
+			e.Reason, e.Message, stop.T, node.Ref, node.JSON("spec", "taints"), spec.JSON("spec", "tolerations")), again(times), last.Node, last.Object())
 	}
-	return append([]Link{l}, t.nodeRemoved(last.node, last.stopSeq)...)
+	return append([]Link{l}, t.nodeRemoved(last.Node, last.StopSeq)...)
 }
 
 func again(times int) string {
@@ -828,28 +785,25 @@ func again(times int) string {
 
 // heldOnce returns the chain of a Multi-Attach error that one of a run's pods met
 // and got over; nil when there was none.
-func (t *timeline) heldOnce(run *pipelineRun) ([]Link, error) {
-	for _, p := range t.pods {
-		if p.namespace != run.namespace || p.pipelineRun != run.name || len(p.holds) == 0 {
+func (t *judging) heldOnce(run *timeline.Run) []Link {
+	for _, p := range t.PodsOf(run) {
+		if len(p.Holds) == 0 {
 			continue
 		}
-		h := &p.holds[0]
-		x, err := newExplainer(t, run, t.taskRun(p.namespace, p.taskRun), h.seq+1, false)
-		if err != nil {
-			return nil, err
-		}
-		spec, ok := decode[corev1.Pod](x.s, "Pod", p.namespace, p.name)
+		h := &p.Holds[0]
+		x := newExplainer(t, run, t.TaskRun(p.Namespace, p.TaskRun), h.Seq+1, false)
+		spec, ok := timeline.Decode[corev1.Pod](x.s, "Pod", p.Namespace, p.Name)
 		if !ok {
 			continue
 		}
-		id, _ := x.node(p.object())
+		id, _ := x.node(p.Object())
 		x.heldBy(id, p, spec, h)
 		found, _ := x.resolve(id)
 		links := append(found.links, x.spread(p, spec)...)
-		if p.volumesSeq > h.seq && p.assistant == "" && len(found.links) > 0 {
-			links[0] = multiAttachOver.link(links[0].Object, links[0].Evidence, p.title(t), multiAttach.FindStringSubmatch(h.message)[2], p.node)
+		if p.VolumesSeq > h.Seq && p.Assistant == "" && len(found.links) > 0 {
+			links[0] = multiAttachOver.link(links[0].Object, links[0].Evidence, t.Title(p), h.Volume, p.Node)
 		}
-		return links, nil
+		return links
 	}
-	return nil, nil
+	return nil
 }

@@ -28,7 +28,7 @@ func histories(t *testing.T) []string {
 	return files
 }
 
-func readFile(t *testing.T, path string) []history.Entry {
+func readFile(t testing.TB, path string) []history.Entry {
 	t.Helper()
 	f, err := os.Open(path)
 	if err != nil {

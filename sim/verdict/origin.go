@@ -10,7 +10,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"simctl.dev/simctl/sim/history"
-	"simctl.dev/simctl/sim/internal/tree"
+	"simctl.dev/simctl/sim/timeline"
 	"simctl.dev/simctl/sim/wellknown"
 )
 
@@ -55,23 +55,23 @@ func (t *templates) task(task, field string) json.RawMessage {
 
 // fieldOrigin says from which pod template a pod has a field that it waits for; nil if
 // no template has it.
-func (x *explainer) fieldOrigin(p *pod, field string) []Link {
-	r := x.t.taskRun(p.namespace, p.taskRun)
+func (x *explainer) fieldOrigin(p *timeline.Pod, field string) []Link {
+	r := x.t.TaskRun(p.Namespace, p.TaskRun)
 	if r == nil {
 		return nil
 	}
-	run, ok := decode[templates](x.s, "PipelineRun", r.namespace, r.pipelineRun)
+	run, ok := timeline.Decode[templates](x.s, "PipelineRun", r.Namespace, r.PipelineRun)
 	if ok {
-		object := "PipelineRun " + r.namespace + "/" + r.pipelineRun
-		if v := run.task(r.task, field); v != nil {
-			return []Link{fromTaskRunSpecs.link(object, clip(fmt.Sprintf("spec.taskRunSpecs of task %s: podTemplate.%s: %s", r.task, field, v)), object, r.task, field)}
+		object := "PipelineRun " + r.Namespace + "/" + r.PipelineRun
+		if v := run.task(r.Task, field); v != nil {
+			return []Link{fromTaskRunSpecs.link(object, clip(fmt.Sprintf("spec.taskRunSpecs of task %s: podTemplate.%s: %s", r.Task, field, v)), object, r.Task, field)}
 		}
 		if v := run.run(field); v != nil {
 			return []Link{fromPodTemplate.link(object, clip(fmt.Sprintf("podTemplate.%s: %s", field, v)), object, field)}
 		}
 	}
-	for _, o := range x.s.List("ConfigMap") {
-		if text := o.Text("data", "default-pod-template"); o.Ref.Name == wellknown.ConfigDefaults && strings.Contains(text, field) {
+	for _, o := range x.s.Named("ConfigMap", wellknown.ConfigDefaults) {
+		if text := o.Text("data", "default-pod-template"); strings.Contains(text, field) {
 			return []Link{fromDefaultTemplate.link(o.Ref.String(), clip("default-pod-template: "+text), field)}
 		}
 	}
@@ -81,7 +81,7 @@ func (x *explainer) fieldOrigin(p *pod, field string) []Link {
 // refusalOrigin says where that comes from for which nodes refuse a pod: the template
 // that a field is from, who put a taint on a node or cordoned it, the places of the
 // volumes.
-func (x *explainer) refusalOrigin(p *pod, spec *corev1.Pod, nodes []history.NodeRefusal) []Link {
+func (x *explainer) refusalOrigin(p *timeline.Pod, spec *corev1.Pod, nodes []history.NodeRefusal) []Link {
 	var links []Link
 	var elsewhere []string
 	for _, n := range nodes {
@@ -128,7 +128,7 @@ func (x *explainer) nodeChanges(nodes []history.NodeRefusal) []Link {
 		default:
 			continue
 		}
-		e := x.t.lastPatch(history.Ref{Kind: "Node", Name: n.Node}, x.before, "spec", field)
+		e := x.t.LastChange(history.Ref{Kind: "Node", Name: n.Node}, x.before, "spec", field)
 		if e == nil {
 			continue
 		}
@@ -159,7 +159,7 @@ func writtenBy(field string, e *history.Entry) string {
 	return fmt.Sprintf("spec.%s, by %s at %.0f s", field, e.Actor, e.T)
 }
 
-func (x *explainer) nodeOrigin(p *pod, n history.NodeRefusal) []Link {
+func (x *explainer) nodeOrigin(p *timeline.Pod, n history.NodeRefusal) []Link {
 	switch {
 	case says(n, "node affinity/selector"):
 		if links := x.fieldOrigin(p, "nodeSelector"); links != nil {
@@ -174,43 +174,26 @@ func (x *explainer) nodeOrigin(p *pod, n history.NodeRefusal) []Link {
 
 // tainted says who put taints on a node in the course of the cell; nil if they are
 // there from its beginning.
-func (t *timeline) tainted(node, taints string, before int) []Link {
-	e := t.lastPatch(history.Ref{Kind: "Node", Name: node}, before, "spec", "taints")
+func (t *judging) tainted(node, taints string, before int) []Link {
+	e := t.LastChange(history.Ref{Kind: "Node", Name: node}, before, "spec", "taints")
 	if e == nil {
 		return nil
 	}
 	return []Link{nodeTainted.link("Node "+node, writtenBy("taints", e), e.Actor, taints, node)}
 }
 
-// lastPatch is the last write before an entry that changed a field of an object, in
-// whichever version of its API; nil if it is as it was made.
-func (t *timeline) lastPatch(o history.Ref, before int, field ...string) *history.Entry {
-	for _, e := range slices.Backward(t.writesOf(o)) {
-		var patch map[string]any
-		if e.Seq >= before || len(e.Patch) == 0 || json.Unmarshal(e.Patch, &patch) != nil {
-			continue
-		}
-		// Where the field was taken out its value is null, so that what holds it is asked.
-		last := len(field) - 1
-		if _, ok := tree.Map(patch, field[:last]...)[field[last]]; ok {
-			return e
-		}
-	}
-	return nil
-}
-
 // places says where the volumes of a pod may be used and that the nodes are elsewhere,
 // and which of the volumes affinity assistants do not know.
-func (x *explainer) places(p *pod, spec *corev1.Pod, nodes []string) []Link {
+func (x *explainer) places(p *timeline.Pod, spec *corev1.Pod, nodes []string) []Link {
 	type place struct{ claim, object, where, evidence string }
 	var all []place
 	var links, origin []Link
 	for _, name := range claimNames(spec) {
-		pvc, ok := decode[corev1.PersistentVolumeClaim](x.s, "PersistentVolumeClaim", p.namespace, name)
+		pvc, ok := timeline.Decode[corev1.PersistentVolumeClaim](x.s, "PersistentVolumeClaim", p.Namespace, name)
 		if !ok || pvc.Spec.VolumeName == "" {
 			continue
 		}
-		pv, ok := decode[corev1.PersistentVolume](x.s, "PersistentVolume", "", pvc.Spec.VolumeName)
+		pv, ok := timeline.Decode[corev1.PersistentVolume](x.s, "PersistentVolume", "", pvc.Spec.VolumeName)
 		if !ok || pv.Spec.NodeAffinity == nil || pv.Spec.NodeAffinity.Required == nil {
 			continue
 		}
@@ -221,7 +204,7 @@ func (x *explainer) places(p *pod, spec *corev1.Pod, nodes []string) []Link {
 		if len(nodes) != 1 {
 			continue
 		}
-		if n, ok := decode[corev1.Node](x.s, "Node", "", nodes[0]); ok && theirs(required, n.Labels) != v.where {
+		if n, ok := timeline.Decode[corev1.Node](x.s, "Node", "", nodes[0]); ok && theirs(required, n.Labels) != v.where {
 			has := theirs(required, n.Labels)
 			links = append(links, volumeElsewhereThan.link(v.object, v.evidence+"; Node "+nodes[0]+" metadata.labels: "+has, v.claim, v.where, nodes[0], has))
 		} else {
@@ -236,7 +219,7 @@ func (x *explainer) places(p *pod, spec *corev1.Pod, nodes []string) []Link {
 			said = append(said, fmt.Sprintf("that of claim %s is for nodes with %s", v.claim, v.where))
 			evidence = append(evidence, v.object+" "+v.evidence)
 		}
-		links = []Link{volumesApart.link(p.object(), strings.Join(evidence, "\n"), p.object(), strings.Join(said, ", "))}
+		links = []Link{volumesApart.link(p.Object(), strings.Join(evidence, "\n"), p.Object(), strings.Join(said, ", "))}
 	}
 	return append(links, origin...)
 }
@@ -276,7 +259,7 @@ func terms(s *corev1.NodeSelector) string {
 }
 
 // templateVolume says of a claim that it is there by a pod template's volumes.
-func (x *explainer) templateVolume(p *pod, spec *corev1.Pod, claim string) []Link {
+func (x *explainer) templateVolume(p *timeline.Pod, spec *corev1.Pod, claim string) []Link {
 	i := indexOfClaim(spec, claim)
 	if i < 0 {
 		return nil
@@ -292,23 +275,23 @@ func (x *explainer) templateVolume(p *pod, spec *corev1.Pod, claim string) []Lin
 
 // apartOrigin says who has a pod keep away from affinity assistants: Tekton, by
 // isolate-pipelinerun, the run's own template, or both.
-func (x *explainer) apartOrigin(p *pod) []Link {
-	r := x.t.taskRun(p.namespace, p.taskRun)
+func (x *explainer) apartOrigin(p *timeline.Pod) []Link {
+	r := x.t.TaskRun(p.Namespace, p.TaskRun)
 	if r == nil {
 		return nil
 	}
-	run, ok := decode[templates](x.s, "PipelineRun", r.namespace, r.pipelineRun)
+	run, ok := timeline.Decode[templates](x.s, "PipelineRun", r.Namespace, r.PipelineRun)
 	if !ok {
 		return nil
 	}
-	object := "PipelineRun " + r.namespace + "/" + r.pipelineRun
+	object := "PipelineRun " + r.Namespace + "/" + r.PipelineRun
 	// What the TaskRun has beyond the run's own came from Tekton.
-	written := max(awayTerms(run.task(r.task, "affinity")), awayTerms(run.run("affinity")))
+	written := max(awayTerms(run.task(r.Task, "affinity")), awayTerms(run.run("affinity")))
 	var links []Link
-	if o := x.s.Live("TaskRun", r.namespace, r.name); o != nil {
+	if o := x.s.Live("TaskRun", r.Namespace, r.Name); o != nil {
 		affinity, _ := json.Marshal(o.Field("spec", "podTemplate", "affinity"))
-		if f := flags(x.s); awayTerms(affinity) > written && f != nil {
-			links = append(links, fromIsolation.link(object, clip(fmt.Sprintf("%s; TaskRun %s spec.podTemplate.affinity: %s", flagText(f), r.name, affinity)), object))
+		if f := x.s.FeatureFlags(); awayTerms(affinity) > written && f != nil {
+			links = append(links, fromIsolation.link(object, clip(fmt.Sprintf("%s; TaskRun %s spec.podTemplate.affinity: %s", flagText(f), r.Name, affinity)), object))
 		}
 	}
 	if written > 0 {
@@ -351,17 +334,17 @@ func (x *explainer) room(node, name string) string {
 	}
 	left := has.DeepCopy()
 	var takers []string
-	for _, o := range x.s.List("Pod") {
-		var pod corev1.Pod
-		if o.Decode(&pod) != nil || pod.Spec.NodeName != node || pod.Status.Phase == corev1.PodSucceeded || pod.Status.Phase == corev1.PodFailed {
+	for _, p := range x.s.PodsOn(node) {
+		pod, ok := timeline.Decode[corev1.Pod](x.s, "Pod", p.Namespace, p.Name)
+		if !ok || pod.Spec.NodeName != node || ended(pod) {
 			continue
 		}
-		q := asks(&pod)[res]
+		q := asks(pod)[res]
 		if q.IsZero() {
 			continue
 		}
 		left.Sub(q)
-		takers = append(takers, fmt.Sprintf("%s has %s", o.Ref, q.String()))
+		takers = append(takers, fmt.Sprintf("%s has %s", p.Object(), q.String()))
 	}
 	text := fmt.Sprintf("Node %s has %s of %s %s left", node, left.String(), has.String(), name)
 	if len(takers) > 0 {
@@ -395,9 +378,9 @@ func (x *explainer) rooms(nodes []string, reasons string) string {
 // assistantAnnotation says that the assistant which a TaskRun's pod has to be beside is
 // one that the run's author named.
 func (x *explainer) assistantAnnotation(assistant string) []Link {
-	run := x.s.Live("PipelineRun", x.run.namespace, x.run.name)
+	run := x.s.Live("PipelineRun", x.run.Namespace, x.run.Name)
 	if run == nil || run.Text("metadata", "annotations", wellknown.AssistantAnnotation) != assistant {
 		return nil
 	}
-	return []Link{fromAnnotation.link(x.run.object(), fmt.Sprintf("metadata.annotations: %s: %s", wellknown.AssistantAnnotation, assistant), x.run.object())}
+	return []Link{fromAnnotation.link(x.run.Object(), fmt.Sprintf("metadata.annotations: %s: %s", wellknown.AssistantAnnotation, assistant), x.run.Object())}
 }

@@ -6,6 +6,8 @@ import (
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
+
+	"simctl.dev/simctl/sim/timeline"
 )
 
 // preemptor finds the uid in the scheduler's event about a pod that it preempts
@@ -14,8 +16,8 @@ var preemptor = regexp.MustCompile(`^Preempted by pod (\S+) on node`)
 
 // preempted says that a pod of a TaskRun was preempted before an entry by
 // one of higher priority; nil if none was.
-func (t *timeline) preempted(r *taskRun, before int) []Link {
-	for _, p := range slices.Backward(r.pods) {
+func (t *judging) preempted(r *timeline.TaskRun, before int) []Link {
+	for _, p := range slices.Backward(r.Pods) {
 		if links := t.preemptedPod(p, before); links != nil {
 			return links
 		}
@@ -25,30 +27,25 @@ func (t *timeline) preempted(r *taskRun, before int) []Link {
 
 // preemptedPod says of one pod that it was preempted before an entry, and by which; nil
 // if it was not.
-func (t *timeline) preemptedPod(p *pod, before int) []Link {
-	e := t.lastEvent("Pod", p.namespace, p.name, before, func(e event) bool { return e.reason == "Preempted" && e.seq > p.createdSeq })
+func (t *judging) preemptedPod(p *timeline.Pod, before int) []Link {
+	e := t.LastEvent("Pod", p.Namespace, p.Name, before, func(e timeline.Event) bool { return e.Reason == "Preempted" && e.Seq > p.CreatedSeq })
 	if e == nil {
 		return nil
 	}
-	put := podPreempted.link(p.object(), clip(e.message), p.title(t))
-	m := preemptor.FindStringSubmatch(e.message)
-	s, err := t.state(e.seq)
-	if m == nil || err != nil {
+	put := podPreempted.link(p.Object(), clip(e.Message), t.Title(p))
+	m := preemptor.FindStringSubmatch(e.Message)
+	s := t.Before(e.Seq)
+	if m == nil {
 		return []Link{put}
 	}
-	victim, ok := decode[corev1.Pod](s, "Pod", p.namespace, p.name)
+	victim, ok := timeline.Decode[corev1.Pod](s, "Pod", p.Namespace, p.Name)
 	if !ok {
 		return []Link{put}
 	}
-	for _, o := range s.All("Pod") {
-		if o.Text("metadata", "uid") != m[1] {
-			continue
+	if o := s.WithUID("Pod", m[1]); o != nil {
+		if pod, ok := timeline.DecodeObject[corev1.Pod](s, o); ok {
+			return []Link{put, podPriority.link(o.Ref.String(), fmt.Sprintf("priorityClassName: %q, the other's: %q", pod.Spec.PriorityClassName, victim.Spec.PriorityClassName), o.Ref, priority(pod), priority(victim))}
 		}
-		var pod corev1.Pod
-		if o.Decode(&pod) != nil {
-			break
-		}
-		return []Link{put, podPriority.link(o.Ref.String(), fmt.Sprintf("priorityClassName: %q, the other's: %q", pod.Spec.PriorityClassName, victim.Spec.PriorityClassName), o.Ref, priority(&pod), priority(victim))}
 	}
 	return []Link{put}
 }

@@ -7,6 +7,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 
 	"simctl.dev/simctl/sim/history"
+	"simctl.dev/simctl/sim/timeline"
 )
 
 // reason is a rule with its function: why a pod that waits waits.
@@ -20,7 +21,7 @@ type reason struct {
 // waiting is a pod whose waiting is explained.
 type waiting struct {
 	id   int64
-	pod  *pod
+	pod  *timeline.Pod
 	spec *corev1.Pod
 	// said is the scheduler's last answer, empty if there was none.
 	said string
@@ -31,11 +32,11 @@ type waiting struct {
 	byAffinity, byClaim, byPods, byNode []history.NodeRefusal
 }
 
-func (x *explainer) waiting(id int64, p *pod, spec *corev1.Pod) *waiting {
+func (x *explainer) waiting(id int64, p *timeline.Pod, spec *corev1.Pod) *waiting {
 	w := &waiting{id: id, pod: p, spec: spec}
-	last := p.lastUnschedulable(x.before)
+	last := p.LastUnschedulable(x.before)
 	if last != nil {
-		w.said = last.data.Message
+		w.said = last.Data.Message
 	}
 	w.nodes = refusals(last)
 	for _, n := range w.nodes {
@@ -63,7 +64,7 @@ func unplacedReasons() []reason {
 			if name == "" || name == corev1.DefaultSchedulerName {
 				return false
 			}
-			l := otherScheduler.link(w.pod.object(), "spec.schedulerName: "+name, w.pod.object(), name)
+			l := otherScheduler.link(w.pod.Object(), "spec.schedulerName: "+name, w.pod.Object(), name)
 			x.end(w.id, Unschedulable, append([]Link{l}, x.fieldOrigin(w.pod, "schedulerName")...)...)
 			return true
 		}},
@@ -71,28 +72,28 @@ func unplacedReasons() []reason {
 			return x.firstClaim(w, podClaimMissing, func(name string, pvc *corev1.PersistentVolumeClaim) (evidence string, ok bool) {
 				return "spec.volumes: " + compact(w.spec.Spec.Volumes[indexOfClaim(w.spec, name)]), pvc == nil && strings.Contains(w.said, "persistentvolumeclaim")
 			}, func(id int64, name string, _ *corev1.PersistentVolumeClaim) {
-				x.missingClaim(id, w.pod.namespace, name)
+				x.missingClaim(id, w.pod.Namespace, name)
 			})
 		}},
 		{podClaimDoomed, func(x *explainer, w *waiting) bool {
 			return x.firstClaim(w, podClaimDoomed, func(_ string, pvc *corev1.PersistentVolumeClaim) (evidence string, ok bool) {
 				return w.said, pvc != nil && pvc.DeletionTimestamp != nil && strings.Contains(w.said, "is being deleted")
 			}, func(id int64, name string, pvc *corev1.PersistentVolumeClaim) {
-				x.doomedClaim(id, w.pod.namespace, name, pvc)
+				x.doomedClaim(id, w.pod.Namespace, name, pvc)
 			})
 		}},
 		{podClaimUnbound, func(x *explainer, w *waiting) bool {
 			return x.firstClaim(w, podClaimUnbound, func(_ string, pvc *corev1.PersistentVolumeClaim) (evidence string, ok bool) {
 				return w.said, pvc != nil && pvc.Spec.VolumeName == "" && strings.Contains(w.said, "unbound immediate PersistentVolumeClaims")
 			}, func(id int64, name string, pvc *corev1.PersistentVolumeClaim) {
-				x.unboundClaim(id, w.pod.namespace, name, pvc)
+				x.unboundClaim(id, w.pod.Namespace, name, pvc)
 			})
 		}},
 		{noNode, func(x *explainer, w *waiting) bool {
 			if !strings.HasPrefix(w.said, noNodes) {
 				return false
 			}
-			x.end(w.id, Unschedulable, noNode.link(w.pod.object(), w.said))
+			x.end(w.id, Unschedulable, noNode.link(w.pod.Object(), w.said))
 			return true
 		}},
 		{noPlace, func(x *explainer, w *waiting) bool {
@@ -142,11 +143,11 @@ func unstartedReasons() []reason {
 			return h != nil
 		}},
 		{podWarning, func(x *explainer, w *waiting) bool {
-			e := x.t.lastEvent("Pod", w.pod.namespace, w.pod.name, x.before, func(e event) bool {
-				return e.typ == corev1.EventTypeWarning && e.reason != "FailedScheduling"
+			e := x.t.LastEvent("Pod", w.pod.Namespace, w.pod.Name, x.before, func(e timeline.Event) bool {
+				return e.Type == corev1.EventTypeWarning && e.Reason != "FailedScheduling"
 			})
 			if e != nil {
-				x.end(w.id, Timeout, podWarning.link(w.pod.object(), clip(e.message), w.pod.object(), e.reason))
+				x.end(w.id, Timeout, podWarning.link(w.pod.Object(), clip(e.Message), w.pod.Object(), e.Reason))
 			}
 			return e != nil
 		}},
@@ -154,12 +155,12 @@ func unstartedReasons() []reason {
 }
 
 // unscheduled explains a pod that no node takes.
-func (x *explainer) unscheduled(id int64, p *pod, spec *corev1.Pod) {
+func (x *explainer) unscheduled(id int64, p *timeline.Pod, spec *corev1.Pod) {
 	x.firstReason(unplacedReasons(), x.waiting(id, p, spec))
 }
 
 // notStarted explains a pod that has a node and does not run there.
-func (x *explainer) notStarted(id int64, p *pod, spec *corev1.Pod) {
+func (x *explainer) notStarted(id int64, p *timeline.Pod, spec *corev1.Pod) {
 	x.firstReason(unstartedReasons(), x.waiting(id, p, spec))
 }
 
@@ -175,7 +176,7 @@ func (x *explainer) firstReason(list []reason, w *waiting) {
 // if none is.
 func (x *explainer) firstClaim(w *waiting, rule *Rule, is func(name string, pvc *corev1.PersistentVolumeClaim) (evidence string, ok bool), then func(id int64, name string, pvc *corev1.PersistentVolumeClaim)) bool {
 	for _, name := range claimNames(w.spec) {
-		pvc, there := decode[corev1.PersistentVolumeClaim](x.s, "PersistentVolumeClaim", w.pod.namespace, name)
+		pvc, there := timeline.Decode[corev1.PersistentVolumeClaim](x.s, "PersistentVolumeClaim", w.pod.Namespace, name)
 		if !there {
 			pvc = nil
 		}
@@ -183,8 +184,8 @@ func (x *explainer) firstClaim(w *waiting, rule *Rule, is func(name string, pvc 
 		if !ok {
 			continue
 		}
-		c, _ := x.node(fmt.Sprintf("PersistentVolumeClaim %s/%s", w.pod.namespace, name))
-		x.wait(w.id, c, rule.link(w.pod.object(), evidence, w.pod.object(), name))
+		c, _ := x.node(fmt.Sprintf("PersistentVolumeClaim %s/%s", w.pod.Namespace, name))
+		x.wait(w.id, c, rule.link(w.pod.Object(), evidence, w.pod.Object(), name))
 		then(c, name, pvc)
 		return true
 	}

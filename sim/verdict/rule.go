@@ -1,6 +1,9 @@
 package verdict
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // Rule is one thing that a chain of causes may say. Its ID stays what it is when its
 // sentence is written anew: causes are grouped by it, and what others keep of a result
@@ -72,4 +75,14 @@ func RuleOf(id string) (Rule, bool) {
 // link says the rule of an object, with what proves it; args are the sentence's.
 func (r *Rule) link(object, evidence string, args ...any) Link {
 	return Link{Rule: r.ID, What: fmt.Sprintf(r.Sentence, args...), Object: object, Evidence: evidence}
+}
+
+// clip shortens evidence that would fill pages; what it keeps is verbatim.
+func clip(s string) string {
+	const most = 4000
+	s = strings.TrimSpace(s)
+	if len(s) <= most {
+		return s
+	}
+	return s[:most] + "..."
 }

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"time"
 
-	"simctl.dev/simctl/sim/history"
+	"simctl.dev/simctl/sim/timeline"
 	"simctl.dev/simctl/sim/wellknown"
 )
 
@@ -55,10 +55,10 @@ func (r *runTimes) finally(task string) bool {
 
 // others are the tasks that have no TaskRun and were not skipped for a reason of their
 // own: custom tasks, and what had not begun.
-func (r *runTimes) others(run *pipelineRun) []string {
+func (r *runTimes) others(run *timeline.Run) []string {
 	var out []string
 	for _, t := range r.Status.PipelineSpec.Tasks {
-		has := slices.ContainsFunc(run.taskRuns, func(tr *taskRun) bool { return tr.task == t.Name })
+		has := slices.ContainsFunc(run.TaskRuns, func(tr *timeline.TaskRun) bool { return tr.Task == t.Name })
 		skipped := slices.ContainsFunc(r.Status.SkippedTasks, func(s skippedTask) bool { return s.Name == t.Name && !OfTheEnd(s.Reason) })
 		if !has && !skipped {
 			out = append(out, t.Name)
@@ -79,11 +79,11 @@ func (r *runTimes) task(name string) string {
 
 // timeOut says which time-out ended a TaskRun: its own, or that of its run; nil if none
 // did.
-func (t *timeline) timeOut(run *pipelineRun, r *taskRun) []Link {
+func (t *judging) timeOut(run *timeline.Run, r *timeline.TaskRun) []Link {
 	switch {
 	case t.boundMet() != "":
 		return nil
-	case r.reason == "TaskRunTimeout":
+	case r.Reason == "TaskRunTimeout":
 		return t.taskTimeOut(run, r)
 	}
 	return t.runTimeOut(run)
@@ -91,49 +91,49 @@ func (t *timeline) timeOut(run *pipelineRun, r *taskRun) []Link {
 
 // taskTimeOut says which time-out ended a TaskRun and who set it: its task in the
 // pipeline, the run, or nobody, so that it is Tekton's default.
-func (t *timeline) taskTimeOut(run *pipelineRun, r *taskRun) []Link {
-	m := timeOutWords.FindStringSubmatch(r.message)
-	o := t.lastState.Get(history.Ref{Kind: "TaskRun", Namespace: r.namespace, Name: r.name})
+func (t *judging) taskTimeOut(run *timeline.Run, r *timeline.TaskRun) []Link {
+	m := timeOutWords.FindStringSubmatch(r.Message)
+	o := t.Now().Get("TaskRun", r.Namespace, r.Name)
 	if m == nil || o == nil {
 		return nil
 	}
 	took := m[2]
 	times := t.times(run)
 	own := o.Text("spec", "timeout")
-	counted := fmt.Sprintf("; counted from the TaskRun's start at %.0f s", r.created)
+	counted := fmt.Sprintf("; counted from the TaskRun's start at %.0f s", r.Created)
 	if own == "" {
 		evidence := "TaskRun spec.timeout: none"
 		if times != nil {
 			evidence += "; PipelineRun spec.timeouts: " + t.timeoutsOf(run)
 		}
 		configured := "not set: 60"
-		for _, c := range t.lastState.List("ConfigMap") {
-			if v := c.Text("data", "default-timeout-minutes"); c.Ref.Name == wellknown.ConfigDefaults && v != "" {
+		for _, c := range t.Now().Named("ConfigMap", wellknown.ConfigDefaults) {
+			if v := c.Text("data", "default-timeout-minutes"); v != "" {
 				configured = v
 			}
 		}
-		return []Link{timeDefault.link(r.object(), evidence+"; config-defaults default-timeout-minutes: "+configured+counted, r.task, took)}
+		return []Link{timeDefault.link(r.Object(), evidence+"; config-defaults default-timeout-minutes: "+configured+counted, r.Task, took)}
 	}
 	evidence := "TaskRun spec.timeout: " + own + counted
 	if times != nil {
 		for _, s := range times.Spec.TaskRunSpecs {
-			if s.PipelineTaskName == r.task && s.Timeout != "" {
-				return []Link{timeTaskSpecs.link(run.object(), evidence, run.object(), r.task, s.Timeout)}
+			if s.PipelineTaskName == r.Task && s.Timeout != "" {
+				return []Link{timeTaskSpecs.link(run.Object(), evidence, run.Object(), r.Task, s.Timeout)}
 			}
 		}
-		if v := times.task(r.task); v != "" {
-			return []Link{timeTask.link(r.object(), evidence, r.task, v)}
+		if v := times.task(r.Task); v != "" {
+			return []Link{timeTask.link(r.Object(), evidence, r.Task, v)}
 		}
 		if times.Spec.Timeouts != nil || times.Spec.Timeout != "" {
-			return []Link{timeHandedDown.link(run.object(), evidence+"; PipelineRun spec.timeouts: "+t.timeoutsOf(run), r.task, took, run.object())}
+			return []Link{timeHandedDown.link(run.Object(), evidence+"; PipelineRun spec.timeouts: "+t.timeoutsOf(run), r.Task, took, run.Object())}
 		}
 	}
-	return []Link{timeUp.link(r.object(), evidence)}
+	return []Link{timeUp.link(r.Object(), evidence)}
 }
 
 // times reads what a run says of time; nil if the history does not show the run.
-func (t *timeline) times(run *pipelineRun) *runTimes {
-	o := t.lastState.Get(history.Ref{Kind: "PipelineRun", Namespace: run.namespace, Name: run.name})
+func (t *judging) times(run *timeline.Run) *runTimes {
+	o := t.Now().Get("PipelineRun", run.Namespace, run.Name)
 	if o == nil {
 		return nil
 	}
@@ -145,8 +145,8 @@ func (t *timeline) times(run *pipelineRun) *runTimes {
 }
 
 // timeoutsOf is a run's own field about time, as it stands there.
-func (t *timeline) timeoutsOf(run *pipelineRun) string {
-	o := t.lastState.Get(history.Ref{Kind: "PipelineRun", Namespace: run.namespace, Name: run.name})
+func (t *judging) timeoutsOf(run *timeline.Run) string {
+	o := t.Now().Get("PipelineRun", run.Namespace, run.Name)
 	switch {
 	case o == nil:
 		return "none"
@@ -160,8 +160,8 @@ func (t *timeline) timeoutsOf(run *pipelineRun) string {
 
 // runTimeOut says which time-out ended a run, from when it counted, what its parts
 // took, and, of one that counts the tasks alone, whether they had ended before.
-func (t *timeline) runTimeOut(run *pipelineRun) []Link {
-	m := timeOutWords.FindStringSubmatch(run.message)
+func (t *judging) runTimeOut(run *timeline.Run) []Link {
+	m := timeOutWords.FindStringSubmatch(run.Message)
 	times := t.times(run)
 	if m == nil || times == nil {
 		return nil
@@ -170,25 +170,25 @@ func (t *timeline) runTimeOut(run *pipelineRun) []Link {
 	var parts []string
 	var ended float64
 	all := true
-	for _, r := range run.taskRuns {
-		if times.finally(r.task) {
-			parts = append(parts, fmt.Sprintf("finally task %s began at %.0f s", r.task, r.created))
+	for _, r := range run.TaskRuns {
+		if times.finally(r.Task) {
+			parts = append(parts, fmt.Sprintf("finally task %s began at %.0f s", r.Task, r.Created))
 			continue
 		}
-		if r.status == "" || timedOut(r.reason, r.message) {
-			parts = append(parts, fmt.Sprintf("task %s from %.0f s on", r.task, r.created))
+		if r.Status == "" || timedOut(r.Reason, r.Message) {
+			parts = append(parts, fmt.Sprintf("task %s from %.0f s on", r.Task, r.Created))
 			all = false
 			continue
 		}
-		all = all && r.status == "True"
-		ended = max(ended, r.doneT)
-		parts = append(parts, fmt.Sprintf("task %s from %.0f s to %.0f s", r.task, r.created, r.doneT))
+		all = all && r.Status == "True"
+		ended = max(ended, r.DoneT)
+		parts = append(parts, fmt.Sprintf("task %s from %.0f s to %.0f s", r.Task, r.Created, r.DoneT))
 	}
 	for _, name := range times.others(run) {
 		parts = append(parts, fmt.Sprintf("task %s without a TaskRun", name))
 		all = false
 	}
-	evidence := fmt.Sprintf("spec.timeouts: %s; counted from the run's start at %.0f s, up at %.0f s", t.timeoutsOf(run), run.created, run.doneT)
+	evidence := fmt.Sprintf("spec.timeouts: %s; counted from the run's start at %.0f s, up at %.0f s", t.timeoutsOf(run), run.Created, run.DoneT)
 	if len(parts) > 0 {
 		evidence += "; " + strings.Join(parts, ", ")
 	}
@@ -201,12 +201,12 @@ func (t *timeline) runTimeOut(run *pipelineRun) []Link {
 		}
 	}
 	switch {
-	case what == "tasks" && all && len(run.taskRuns) > 0:
-		return []Link{timeCountsFinally.link(run.object(), evidence, run.object(), inWords(ended-run.created), value)}
+	case what == "tasks" && all && len(run.TaskRuns) > 0:
+		return []Link{timeCountsFinally.link(run.Object(), evidence, run.Object(), inWords(ended-run.Created), value)}
 	case what != "":
-		return []Link{timePart.link(run.object(), evidence, what, run.object(), value)}
+		return []Link{timePart.link(run.Object(), evidence, what, run.Object(), value)}
 	}
-	return []Link{timePipeline.link(run.object(), evidence, run.object(), value)}
+	return []Link{timePipeline.link(run.Object(), evidence, run.Object(), value)}
 }
 
 // set is the value that the run's author gave a part of the time; empty if none.

@@ -4,38 +4,40 @@ import (
 	"maps"
 	"math"
 	"slices"
+
+	"simctl.dev/simctl/sim/timeline"
 )
 
 // timing says where the virtual time of a cell went.
-func timing(t *timeline) Timing {
-	out := Timing{Tasks: []TaskTiming{}, Nodes: []string{}, Attaches: t.attaches, Detaches: t.detaches}
+func timing(t *judging) Timing {
+	out := Timing{Tasks: []TaskTiming{}, Nodes: []string{}, Attaches: len(t.Attached), Detaches: len(t.Detached)}
 	nodes := map[string]bool{}
-	for _, r := range t.taskRuns {
-		if len(r.pods) == 0 {
-			out.Tasks = append(out.Tasks, TaskTiming{Task: r.task, TaskRun: r.name, PipelineRun: r.pipelineRun, Start: r.created})
+	for _, r := range t.TaskRuns {
+		if len(r.Pods) == 0 {
+			out.Tasks = append(out.Tasks, TaskTiming{Task: r.Task, TaskRun: r.Name, PipelineRun: r.PipelineRun, Start: r.Created})
 			continue
 		}
-		for i, p := range r.pods {
-			start := r.created
+		for i, p := range r.Pods {
+			start := r.Created
 			if i > 0 {
 				// An attempt begins when the one before it was given up.
-				start = p.created
-				for _, at := range r.attempts {
-					if at > r.pods[i-1].created && at <= p.created {
+				start = p.Created
+				for _, at := range r.Attempts {
+					if at > r.Pods[i-1].Created && at <= p.Created {
 						start = at
 					}
 				}
 			}
 			out.Tasks = append(out.Tasks, podTiming(r, p, start))
-			if p.node != "" {
-				nodes[p.node] = true
+			if p.Node != "" {
+				nodes[p.Node] = true
 			}
-			if p.volumes != nil {
-				out.AttachSeconds += p.volumes.AttachSeconds
-				out.MountSeconds += p.volumes.MountSeconds
-				out.OwnershipSeconds += p.volumes.OwnershipSeconds
+			if p.Volumes != nil {
+				out.AttachSeconds += p.Volumes.AttachSeconds
+				out.MountSeconds += p.Volumes.MountSeconds
+				out.OwnershipSeconds += p.Volumes.OwnershipSeconds
 			}
-			out.PullSeconds += p.pull
+			out.PullSeconds += p.PullSeconds
 		}
 	}
 	out.Nodes = slices.AppendSeq(out.Nodes, maps.Keys(nodes))
@@ -43,25 +45,25 @@ func timing(t *timeline) Timing {
 	return out
 }
 
-func podTiming(r *taskRun, p *pod, start float64) TaskTiming {
-	out := TaskTiming{Task: r.task, TaskRun: r.name, PipelineRun: r.pipelineRun, Pod: p.name, Node: p.node, Start: start}
-	out.Queued = seconds(p.created - start)
-	if p.boundSeq == 0 {
+func podTiming(r *timeline.TaskRun, p *timeline.Pod, start float64) TaskTiming {
+	out := TaskTiming{Task: r.Task, TaskRun: r.Name, PipelineRun: r.PipelineRun, Pod: p.Name, Node: p.Node, Start: start}
+	out.Queued = seconds(p.Created - start)
+	if p.BoundSeq == 0 {
 		return out
 	}
-	out.Scheduled = seconds(p.boundT - p.created)
-	if p.volumes == nil {
-		out.Attached = p.attached
+	out.Scheduled = seconds(p.BoundT - p.Created)
+	if p.Volumes == nil {
+		out.Attached = p.AttachSeconds
 		return out
 	}
-	out.Attached = seconds(p.volumes.AttachSeconds)
-	out.Mounted = seconds(p.volumes.MountSeconds + p.volumes.OwnershipSeconds)
-	if p.busySeq == 0 {
+	out.Attached = seconds(p.Volumes.AttachSeconds)
+	out.Mounted = seconds(p.Volumes.MountSeconds + p.Volumes.OwnershipSeconds)
+	if p.BusySeq == 0 {
 		return out
 	}
-	out.Pulled = seconds(p.busyT - p.volumesT)
-	if n := len(p.containers); n > 0 {
-		out.Running = seconds(p.containers[n-1].t - p.busyT)
+	out.Pulled = seconds(p.BusyT - p.VolumesT)
+	if n := len(p.Containers); n > 0 {
+		out.Running = seconds(p.Containers[n-1].T - p.BusyT)
 	}
 	return out
 }
