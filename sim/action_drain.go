@@ -15,6 +15,7 @@ import (
 
 	"simctl.dev/simctl/sim/clock"
 	"simctl.dev/simctl/sim/history"
+	"simctl.dev/simctl/sim/plane"
 	"simctl.dev/simctl/sim/scenario"
 )
 
@@ -39,19 +40,19 @@ func (c *play) drain(d *scenario.NodeDrain, f *history.Intervention) error {
 	if err := c.cordon(d.Ref(), true, f); err != nil {
 		return err
 	}
-	pods, err := c.user.CoreV1().Pods("").List(c.ctx, metav1.ListOptions{
+	pods, err := c.plane.User.CoreV1().Pods("").List(c.ctx, metav1.ListOptions{
 		FieldSelector: fields.OneTermEqualSelector("spec.nodeName", f.Node).String()})
 	if err != nil {
 		return fmt.Errorf("listing the pods of Node %s: %w", f.Node, err)
 	}
-	slices.SortStableFunc(pods.Items, func(a, b corev1.Pod) int { return strings.Compare(podKey(&a), podKey(&b)) })
+	slices.SortStableFunc(pods.Items, func(a, b corev1.Pod) int { return strings.Compare(plane.PodKey(&a), plane.PodKey(&b)) })
 	evicted, unmanaged := drained(pods.Items)
 	if len(unmanaged) > 0 && !d.Force {
 		return ineffective("cannot delete Pods that declare no controller (use --force to override): %s", strings.Join(unmanaged, ", "))
 	}
 	var failed error
 	for i := range evicted {
-		failed = errors.Join(failed, c.evict(&eviction{namespace: evicted[i].Namespace, name: evicted[i].Name, key: "drain/" + podKey(&evicted[i])}))
+		failed = errors.Join(failed, c.evict(&eviction{namespace: evicted[i].Namespace, name: evicted[i].Name, key: "drain/" + plane.PodKey(&evicted[i])}))
 	}
 	return failed
 }
@@ -79,7 +80,7 @@ func drained(pods []corev1.Pod) (evicted []corev1.Pod, unmanaged []string) {
 // PodDisruptionBudget does not allow it now. It gives the answer that ends the
 // drain of this pod without success.
 func (c *play) evict(e *eviction) error {
-	err := c.user.PolicyV1().Evictions(e.namespace).Evict(c.ctx, &policyv1.Eviction{
+	err := c.plane.User.PolicyV1().Evictions(e.namespace).Evict(c.ctx, &policyv1.Eviction{
 		ObjectMeta: metav1.ObjectMeta{Namespace: e.namespace, Name: e.name}, DeleteOptions: &metav1.DeleteOptions{}})
 	switch {
 	case apierrors.IsNotFound(err):
@@ -90,7 +91,7 @@ func (c *play) evict(e *eviction) error {
 			return nil // another drain waits for it
 		}
 		c.interventions.evictions[id] = e
-		e.event = c.clock.Schedule(evictionRetry, clock.Retry, e.key, func() {
+		e.event = c.plane.Clock.Schedule(evictionRetry, clock.Retry, e.key, func() {
 			delete(c.interventions.evictions, id)
 			c.evictAgain(e)
 		})

@@ -41,12 +41,12 @@ func (c *play) updateNode(ref scenario.NodeRef, f *history.Intervention, change 
 		return err
 	}
 	f.Node = name
-	node, err := c.user.CoreV1().Nodes().Get(c.ctx, name, metav1.GetOptions{})
+	node, err := c.plane.User.CoreV1().Nodes().Get(c.ctx, name, metav1.GetOptions{})
 	if err != nil {
 		return fmt.Errorf("reading Node %s: %w", name, err)
 	}
 	change(node)
-	if _, err := c.user.CoreV1().Nodes().Update(c.ctx, node, metav1.UpdateOptions{}); err != nil {
+	if _, err := c.plane.User.CoreV1().Nodes().Update(c.ctx, node, metav1.UpdateOptions{}); err != nil {
 		return fmt.Errorf("writing Node %s: %w", name, err)
 	}
 	return nil
@@ -59,7 +59,7 @@ func (c *play) removeNode(ref scenario.NodeRef, f *history.Intervention) error {
 		return err
 	}
 	f.Node = name
-	if err := c.user.CoreV1().Nodes().Delete(c.ctx, name, metav1.DeleteOptions{}); err != nil {
+	if err := c.plane.User.CoreV1().Nodes().Delete(c.ctx, name, metav1.DeleteOptions{}); err != nil {
 		return fmt.Errorf("deleting Node %s: %w", name, err)
 	}
 	return nil

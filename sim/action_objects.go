@@ -14,8 +14,8 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/dynamic"
 
-	"simctl.dev/simctl/sim/controlplane"
 	"simctl.dev/simctl/sim/history"
+	"simctl.dev/simctl/sim/plane"
 	"simctl.dev/simctl/sim/scenario"
 )
 
@@ -29,7 +29,7 @@ func (c *play) apply(a *scenario.Apply) error {
 		return err
 	}
 	for _, u := range objects {
-		client, err := c.resource(c.user, u)
+		client, err := c.plane.Resource(c.plane.User, u)
 		if err != nil {
 			return noKind(err)
 		}
@@ -48,7 +48,7 @@ func (c *play) apply(a *scenario.Apply) error {
 			if _, err := client.Create(c.ctx, admitted, metav1.CreateOptions{FieldManager: fieldManager}); err != nil {
 				return err
 			}
-			if err := c.heed(u.GetKind()); err != nil {
+			if err := c.plane.Heed(c.ctx, u.GetKind()); err != nil {
 				return err
 			}
 			continue
@@ -62,7 +62,7 @@ func (c *play) apply(a *scenario.Apply) error {
 		if _, err := client.Apply(c.ctx, u.GetName(), u, metav1.ApplyOptions{FieldManager: fieldManager, Force: true}); err != nil {
 			return err
 		}
-		if err := c.heed(u.GetKind()); err != nil {
+		if err := c.plane.Heed(c.ctx, u.GetKind()); err != nil {
 			return err
 		}
 	}
@@ -80,7 +80,7 @@ func noKind(err error) error {
 // touches notes a write to what belongs to an installation, which the next cell must
 // not find. It shows in the history only if the object still has a place there.
 func (c *play) touches(u *unstructured.Unstructured) {
-	if c.ofSCC(c.refOf(u)) {
+	if c.ofSCC(c.plane.RefOf(u)) {
 		c.scc.changed = true
 	}
 	switch kind := u.GetKind(); {
@@ -96,9 +96,9 @@ func (c *play) meddles(u *unstructured.Unstructured) error {
 	if err := c.fold(); err != nil {
 		return err
 	}
-	ref := c.refOf(u)
-	same := func(r history.Ref) bool { return sameObject(r, ref) }
-	if inEveryNamespace(ref) || c.isInstalled(ref) || c.keeps(same) ||
+	ref := c.plane.RefOf(u)
+	same := func(r history.Ref) bool { return plane.Same(r, ref) }
+	if plane.InEveryNamespace(ref) || c.isInstalled(ref) || c.keeps(same) ||
 		slices.ContainsFunc(c.state.List(ref.Kind), func(o *history.Object) bool { return same(o.Ref) }) {
 		return nil
 	}
@@ -106,23 +106,6 @@ func (c *play) meddles(u *unstructured.Unstructured) error {
 	c.foreign[ref] = true
 	c.worker.meddled = true
 	return nil
-}
-
-// refOf names an object as the API server does: what is asked for may come with a namespace
-// though its kind is the cluster's.
-func (w *worker) refOf(u *unstructured.Unstructured) history.Ref {
-	ref := controlplane.RefOf(u)
-	gvk := u.GroupVersionKind()
-	if m, err := w.mapper.RESTMapping(gvk.GroupKind(), gvk.Version); err == nil && m.Scope.Name() == meta.RESTScopeNameRoot {
-		ref.Namespace = ""
-	}
-	return ref
-}
-
-// inEveryNamespace says whether an object is one of those that controllers make in every
-// namespace, and make anew if it goes.
-func inEveryNamespace(ref history.Ref) bool {
-	return ref.Kind == "ServiceAccount" && ref.Name == "default" || ref.Kind == "ConfigMap" && ref.Name == "kube-root-ca.crt"
 }
 
 // named gives the objects that a reference means, by name.
@@ -141,7 +124,7 @@ func (c *play) named(ref scenario.ObjectRef) ([]*unstructured.Unstructured, erro
 	if ref.Name != "" {
 		return []*unstructured.Unstructured{u}, nil
 	}
-	client, err := c.resource(c.user, u)
+	client, err := c.plane.Resource(c.plane.User, u)
 	if err != nil {
 		return nil, noKind(err)
 	}
@@ -167,11 +150,11 @@ func (c *play) kindOf(ref scenario.ObjectRef) (schema.GroupVersionKind, error) {
 	if ref.APIVersion != "" {
 		return schema.FromAPIVersionAndKind(ref.APIVersion, ref.Kind), nil
 	}
-	if err := c.ensureMapper(); err != nil {
+	if err := c.plane.Discover(); err != nil {
 		return schema.GroupVersionKind{}, err
 	}
 	plural, _ := meta.UnsafeGuessKindToResource(schema.GroupVersionKind{Kind: ref.Kind})
-	gvk, err := c.mapper.KindFor(plural)
+	gvk, err := c.plane.Mapper().KindFor(plural)
 	if err != nil {
 		return gvk, fmt.Errorf("finding the API version of kind %s: %w", ref.Kind, err)
 	}
@@ -207,7 +190,7 @@ func (c *play) remove(d *scenario.ObjectDeletion) error {
 // toEach does something to objects as the user, and has it take effect.
 func (c *play) toEach(objects []*unstructured.Unstructured, do func(client dynamic.ResourceInterface, name string) error) error {
 	for _, u := range objects {
-		client, err := c.resource(c.user, u)
+		client, err := c.plane.Resource(c.plane.User, u)
 		if err != nil {
 			return noKind(err)
 		}
@@ -218,7 +201,7 @@ func (c *play) toEach(objects []*unstructured.Unstructured, do func(client dynam
 		if err := do(client, u.GetName()); err != nil {
 			return err
 		}
-		if err := c.heed(u.GetKind()); err != nil {
+		if err := c.plane.Heed(c.ctx, u.GetKind()); err != nil {
 			return err
 		}
 	}

@@ -8,6 +8,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"simctl.dev/simctl/sim/plane"
 	"simctl.dev/simctl/sim/scenario"
 	"simctl.dev/simctl/sim/tekton"
 	"simctl.dev/simctl/sim/wellknown"
@@ -34,7 +35,7 @@ func (c *play) setFlags(flags map[string]string) error {
 		}
 		return nil
 	}
-	cm, err := c.operator.CoreV1().ConfigMaps(c.release.namespace).Get(c.ctx, wellknown.FeatureFlags, metav1.GetOptions{})
+	cm, err := c.plane.Operator.CoreV1().ConfigMaps(c.release.namespace).Get(c.ctx, wellknown.FeatureFlags, metav1.GetOptions{})
 	if err != nil {
 		return fmt.Errorf("reading ConfigMap %s: %w", wellknown.FeatureFlags, err)
 	}
@@ -93,7 +94,7 @@ func (c *play) swap(build *tekton.Build) error {
 		return err
 	}
 	// What only the release before has stays, as on a cluster.
-	c.release.refs = append(c.release.refs, notAmong(more, c.release.refs)...)
+	c.release.refs = append(c.release.refs, plane.NotAmong(more, c.release.refs)...)
 	if c.release.schemas, err = schemasOf(crds); err != nil {
 		return err
 	}

@@ -43,7 +43,7 @@ func acts() map[string]act {
 			if err != nil {
 				return fmt.Errorf("reading for how long: %w", err)
 			}
-			c.after(d, "api-errors/"+v.APIErrors.Client, c.cp.Tap().Fail(controlplane.Fault{Actor: v.APIErrors.Client, Code: v.APIErrors.Status()}))
+			c.after(d, "api-errors/"+v.APIErrors.Client, c.plane.Tap().Fail(controlplane.Fault{Actor: v.APIErrors.Client, Code: v.APIErrors.Status()}))
 			return nil
 		},
 		"untaint": func(c *play, v *scenario.Intervention, f *history.Intervention) error {

@@ -20,12 +20,12 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/client-go/dynamic"
 
 	"simctl.dev/simctl/sim/clock"
 	"simctl.dev/simctl/sim/controlplane"
 	"simctl.dev/simctl/sim/history"
 	"simctl.dev/simctl/sim/node"
+	"simctl.dev/simctl/sim/plane"
 	"simctl.dev/simctl/sim/scenario"
 	"simctl.dev/simctl/sim/stepper"
 	"simctl.dev/simctl/sim/storage"
@@ -41,12 +41,9 @@ func (w *worker) play(ctx context.Context, cell *scenario.Cell, builds builds, o
 	if err := w.ensureRelease(ctx, cell, builds[cell.Spec.Tekton.Version]); err != nil {
 		return nil, err
 	}
-	w.clock.Restart()
 	w.release.controller.Reset()
-	w.sched.Reset()
-	w.kube.Reset()
-	w.seed.Store(seedOf(cell))
-	log := history.NewLog(w.clock.Elapsed, out)
+	w.plane.Restart(seedOf(cell))
+	log := history.NewLog(w.plane.Clock.Elapsed, out)
 
 	// Where the real time goes, for the log.
 	laps, last := map[string]float64{}, time.Now()
@@ -56,10 +53,10 @@ func (w *worker) play(ctx context.Context, cell *scenario.Cell, builds builds, o
 		resolutions: resolutions{taken: map[string]bool{}}, foreign: map[history.Ref]bool{}}
 	c.ctx, c.cancel = context.WithCancelCause(ctx)
 	// Without its servers a cell would wait for ever.
-	gone := context.AfterFunc(w.ctx, func() { c.cancel(context.Cause(w.ctx)) })
+	gone := context.AfterFunc(w.plane.Context(), func() { c.cancel(context.Cause(w.plane.Context())) })
 	defer gone()
 	defer c.bound().Stop()
-	steps := stepper.New(stepper.Options{World: world{c}, Clock: c.clock, Log: log, Record: c.record,
+	steps := stepper.New(stepper.Options{World: world{c}, Clock: c.plane.Clock, Log: log, Record: c.record,
 		Linger: cell.Linger, Bounds: boundsOf(cell), Logger: c.logger})
 	defer func() {
 		// What the cell left is removed even if it failed half-way; a failure
@@ -67,7 +64,7 @@ func (w *worker) play(ctx context.Context, cell *scenario.Cell, builds builds, o
 		c.close()
 		if c.ctx.Err() == nil {
 			err = errors.Join(err, c.clean())
-			w.setLog(nil)
+			w.plane.Record(nil)
 			lap("clean")
 			err = errors.Join(err, c.alone())
 			lap("check")
@@ -88,7 +85,7 @@ func (w *worker) play(ctx context.Context, cell *scenario.Cell, builds builds, o
 		return nil, err
 	}
 	if end.Bound != "" {
-		c.setLog(nil) // what goes on is not recorded any more
+		c.plane.Record(nil) // what goes on is not recorded any more
 	}
 	c.record(history.FactFinished, end)
 	c.missed()
@@ -100,10 +97,10 @@ func (w *worker) play(ctx context.Context, cell *scenario.Cell, builds builds, o
 // clock is done while it is cleared away.
 func (c *play) close() {
 	c.log.Close()
-	c.aftermath = history.NewLog(c.clock.Elapsed, nil)
-	c.setLog(c.aftermath)
-	c.cp.Tap().Withhold("", nil)
-	c.cp.Tap().Mend()
+	c.aftermath = history.NewLog(c.plane.Clock.Elapsed, nil)
+	c.plane.Record(c.aftermath)
+	c.plane.Tap().Withhold("", nil)
+	c.plane.Tap().Mend()
 	for _, e := range c.pending {
 		e.Cancel()
 	}
@@ -112,7 +109,7 @@ func (c *play) close() {
 
 // after has something done after a time, if the cell has not ended by then.
 func (c *play) after(d time.Duration, key string, run func()) {
-	c.pending = append(c.pending, c.clock.Schedule(d, clock.Work, key, run))
+	c.pending = append(c.pending, c.plane.Clock.Schedule(d, clock.Work, key, run))
 }
 
 // seedOf gives each repeat its own draws, the same ones in every cell: cells
@@ -152,29 +149,29 @@ type play struct {
 func (c *play) prepare() error {
 	spec := &c.cell.Spec
 	disks, err := storage.New(storage.Options{
-		Client: c.machines, Informers: c.informers, Clock: c.clock, Seed: c.seed.Load(), Recorder: c.log,
+		Client: c.plane.Machines, Informers: c.plane.Informers, Clock: c.plane.Clock, Seed: c.plane.Seed(), Recorder: c.log,
 		Classes: spec.Cluster.StorageClasses, Volumes: spec.Workload.Volumes, Logger: c.logger.WithName("storage"),
 	})
 	if err != nil {
 		return err
 	}
 	kubelets, err := node.New(node.Options{
-		Client: c.machines, Dynamic: c.machines.dynamic, Informers: c.informers, Clock: c.clock, Seed: c.seed.Load(),
+		Client: c.plane.Machines, Dynamic: c.plane.Machines.Dynamic, Informers: c.plane.Informers, Clock: c.plane.Clock, Seed: c.plane.Seed(),
 		Recorder: c.log, Storage: disks, Workload: spec.Workload, Registry: spec.Cluster.Registry,
 		Kubelet: spec.Cluster.Kubelet, Logger: c.logger.WithName("node"),
 	})
 	if err != nil {
 		return err
 	}
-	c.informers.StartWithContext(c.worker.ctx)
-	c.informers.WaitForCacheSyncWithContext(c.ctx)
+	c.plane.Informers.StartWithContext(c.plane.Context())
+	c.plane.Informers.WaitForCacheSyncWithContext(c.ctx)
 	if err := disks.Start(c.ctx); err != nil {
 		return err
 	}
 	if err := kubelets.Start(c.ctx); err != nil {
 		return err
 	}
-	c.worker.kubelets.Store(kubelets)
+	c.plane.ServeKubelets(kubelets.Handler())
 
 	objects, err := decode(c.cell.Objects)
 	if err != nil {
@@ -208,21 +205,21 @@ func (c *play) prepare() error {
 	}
 	policiesFirst(rest)
 	for _, u := range rest {
-		if err := c.create(c.user, u); err != nil {
+		if err := c.create(c.plane.User, u); err != nil {
 			return err
 		}
-		if err := c.heed(u.GetKind()); err != nil {
+		if err := c.plane.Heed(c.ctx, u.GetKind()); err != nil {
 			return err
 		}
 	}
 	// Claims of classes that bind at once are bound before a run begins, as on
 	// a cluster where they have stood for a while.
-	if err := c.settle(); err != nil {
+	if err := c.plane.Settle(c.ctx); err != nil {
 		return err
 	}
 	c.plan()
 	for _, u := range c.runs {
-		if err := c.create(c.user, u); err != nil {
+		if err := c.create(c.plane.User, u); err != nil {
 			return err
 		}
 	}
@@ -252,7 +249,7 @@ func (c *play) configure() error {
 			}
 		}
 	}
-	if err := c.quiet(c.ctx); err != nil {
+	if err := c.plane.Quiet(c.ctx); err != nil {
 		return err
 	}
 	t := c.cell.Spec.Tekton
@@ -260,7 +257,7 @@ func (c *play) configure() error {
 		if err := c.operate(); err != nil {
 			return err
 		}
-		return c.quiet(c.ctx)
+		return c.plane.Quiet(c.ctx)
 	}
 	for _, cm := range c.release.configMaps {
 		set := map[string]map[string]string{wellknown.FeatureFlags: t.Flags, wellknown.ConfigDefaults: t.Defaults}[cm.Name]
@@ -277,7 +274,7 @@ func (c *play) configure() error {
 			return err
 		}
 	}
-	return c.quiet(c.ctx)
+	return c.plane.Quiet(c.ctx)
 }
 
 // setKeys puts a scenario's keys into a ConfigMap; absent takes one out.
@@ -295,7 +292,7 @@ func setKeys(cm *corev1.ConfigMap, keys map[string]string) {
 }
 
 func (c *play) updateConfigMap(cm *corev1.ConfigMap) error {
-	if _, err := c.operator.CoreV1().ConfigMaps(cm.Namespace).Update(c.ctx, cm, metav1.UpdateOptions{}); err != nil {
+	if _, err := c.plane.Operator.CoreV1().ConfigMaps(cm.Namespace).Update(c.ctx, cm, metav1.UpdateOptions{}); err != nil {
 		return fmt.Errorf("writing ConfigMap %s: %w", cm.Name, err)
 	}
 	return nil
@@ -303,28 +300,28 @@ func (c *play) updateConfigMap(cm *corev1.ConfigMap) error {
 
 // createTyped creates an object of the cluster.
 func (c *play) createTyped(o runtime.Object) error {
-	u, err := toUnstructured(o)
+	u, err := plane.Unstructured(o)
 	if err != nil {
 		return err
 	}
-	return c.create(c.simctl, u)
+	return c.create(c.plane.Simctl, u)
 }
 
 // create creates an object, or makes it as wanted if it is there already: a
 // namespace's `default` ServiceAccount, or a namespace that stayed. What the API
 // server refuses is in the history: for a workload that is an outcome, not an
 // error.
-func (c *play) create(as clients, u *unstructured.Unstructured) error {
+func (c *play) create(as plane.Clients, u *unstructured.Unstructured) error {
 	u = u.DeepCopy()
-	client, err := c.resource(as, u)
-	if as == c.user && meta.IsNoMatchError(err) && inertIfUnknown(u) {
+	client, err := c.plane.Resource(as, u)
+	if as == c.plane.User && meta.IsNoMatchError(err) && inertIfUnknown(u) {
 		c.inert(u, "the API server has no such kind, and nothing here would act on it")
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	if as == c.user {
+	if as == c.plane.User {
 		admitted, refused, err := c.admit(u)
 		if refused != "" || err != nil {
 			return err
@@ -334,14 +331,14 @@ func (c *play) create(as clients, u *unstructured.Unstructured) error {
 			c.inert(u, "its controller does not run here: it makes no pods")
 		}
 	}
-	as.warnings.take() // of other writes
+	as.Warnings() // of other writes
 	_, err = client.Create(c.ctx, u, metav1.CreateOptions{})
-	if as == c.user {
-		c.dropped(u, as.warnings.take())
+	if as == c.plane.User {
+		c.dropped(u, as.Warnings())
 	}
 	if apierrors.IsAlreadyExists(err) {
 		var old *unstructured.Unstructured
-		if old, err = client.Get(c.ctx, u.GetName(), metav1.GetOptions{}); err == nil && as == c.user {
+		if old, err = client.Get(c.ctx, u.GetName(), metav1.GetOptions{}); err == nil && as == c.plane.User {
 			c.touches(u)
 			err = c.meddles(u)
 		}
@@ -350,7 +347,7 @@ func (c *play) create(as clients, u *unstructured.Unstructured) error {
 			_, err = client.Update(c.ctx, u, metav1.UpdateOptions{})
 		}
 	}
-	if err != nil && as == c.user && (apierrors.IsInvalid(err) || apierrors.IsForbidden(err) || apierrors.IsBadRequest(err)) {
+	if err != nil && as == c.plane.User && (apierrors.IsInvalid(err) || apierrors.IsForbidden(err) || apierrors.IsBadRequest(err)) {
 		return nil
 	}
 	if err != nil {
@@ -450,31 +447,6 @@ func (c *play) record(fact string, data any) {
 	c.log.Record(history.NewFact(wellknown.Simctl, history.Ref{Kind: "Cell", Name: c.cell.ID()}, fact, data))
 }
 
-// settle steps time until no work is left.
-func (c *play) settle() error {
-	if err := stepper.Settle(c.ctx, c.worker, c.clock); err != nil {
-		return fmt.Errorf("setting the cell up or clearing it away: %w", err)
-	}
-	return nil
-}
-
-// settleAll steps time until no work is left and nothing that a controller has failed at
-// succeeds when it is tried again at once. What would be tried again later would be
-// forgotten when the next cell begins: a finalizer, say, whose removal met a conflict.
-func (c *play) settleAll() error {
-	nudge := func() int {
-		if c.kube.Pending() == 0 {
-			return 0
-		}
-		return c.kube.Nudge()
-	}
-	written := func() int { return len(c.aftermath.Entries()) }
-	if err := stepper.SettleAll(c.ctx, c.worker, c.clock, nudge, written); err != nil {
-		return fmt.Errorf("clearing the cell away: %w", err)
-	}
-	return nil
-}
-
 // clean removes what the cell made, in the order in which a cluster can take it:
 // the runs and what they own, then claims, so that machines and controllers
 // detach and delete volumes, then the rest. The cluster itself stays.
@@ -505,7 +477,7 @@ func (c *play) clean() error {
 			return err
 		}
 	}
-	if err := c.settleAll(); err != nil {
+	if err := c.plane.SettleAll(c.ctx, c.aftermath); err != nil {
 		return err
 	}
 	// Whatever else is in the history, machines last: a node must not go while
@@ -522,7 +494,7 @@ func (c *play) clean() error {
 			return err
 		}
 	}
-	if err := c.settleAll(); err != nil {
+	if err := c.plane.SettleAll(c.ctx, c.aftermath); err != nil {
 		return err
 	}
 	// What the rest was in, or of.
@@ -533,11 +505,11 @@ func (c *play) clean() error {
 				own = append(own, o.Ref)
 			}
 		}
-		if err := c.uninstall(c.ctx, own); err != nil {
+		if err := c.plane.Uninstall(c.ctx, own); err != nil {
 			return err
 		}
 	}
-	return c.quiet(c.ctx)
+	return c.plane.Quiet(c.ctx)
 }
 
 // kinds lists the kinds that the cell's objects have, sorted.
@@ -564,13 +536,13 @@ func (c *play) deleteAll(objects []*history.Object) error {
 	for _, namespace := range slices.Sorted(maps.Keys(byNamespace)) {
 		refs := byNamespace[namespace]
 		if len(refs) > 1 && c.ours(refs[0]) {
-			if err := c.deleteCollection(refs[0]); err != nil {
+			if err := c.plane.DeleteAll(c.ctx, refs[0]); err != nil {
 				return err
 			}
 			continue
 		}
 		for _, ref := range refs {
-			if err := c.delete(c.ctx, ref); err != nil {
+			if err := c.plane.Delete(c.ctx, ref); err != nil {
 				return err
 			}
 		}
@@ -589,46 +561,10 @@ func (c *play) ours(ref history.Ref) bool {
 	switch {
 	case ref.Kind == "ServiceAccount", ref.Kind == "ConfigMap":
 		return false // one of each is in every namespace
-	case ref.Namespace == "", ref.Namespace == c.release.namespace, ref.Namespace != metav1.NamespaceDefault && slices.Contains(everlasting, ref.Namespace):
+	case ref.Namespace == "", ref.Namespace == c.release.namespace, ref.Namespace != metav1.NamespaceDefault && plane.Everlasting(ref.Namespace):
 		return false
 	case ref.Namespace == metav1.NamespaceDefault && slices.Contains([]string{"Service", "Endpoints", "EndpointSlice"}, ref.Kind):
 		return false // the API server's own
 	}
 	return !c.keeps(func(r history.Ref) bool { return r.Kind == ref.Kind && r.Namespace == ref.Namespace })
-}
-
-// deletion is at once; dependents follow by the garbage collector.
-func deletion() metav1.DeleteOptions {
-	return metav1.DeleteOptions{GracePeriodSeconds: new(int64), PropagationPolicy: new(metav1.DeletePropagationBackground)}
-}
-
-func (w *worker) client(ref history.Ref) (dynamic.ResourceInterface, error) {
-	u := &unstructured.Unstructured{}
-	u.SetAPIVersion(ref.APIVersion)
-	u.SetKind(ref.Kind)
-	u.SetNamespace(ref.Namespace)
-	return w.resource(w.simctl, u)
-}
-
-// deleteCollection deletes all objects of ref's kind and namespace.
-func (c *play) deleteCollection(ref history.Ref) error {
-	client, err := c.client(ref)
-	if err != nil {
-		return err
-	}
-	if err := client.DeleteCollection(c.ctx, deletion(), metav1.ListOptions{}); err != nil {
-		return fmt.Errorf("deleting every %s of %s: %w", ref.Kind, ref.Namespace, err)
-	}
-	return nil
-}
-
-func (w *worker) delete(ctx context.Context, ref history.Ref) error {
-	client, err := w.client(ref)
-	if err != nil {
-		return err
-	}
-	if err := client.Delete(ctx, ref.Name, deletion()); err != nil && !apierrors.IsNotFound(err) {
-		return fmt.Errorf("deleting %s: %w", ref, err)
-	}
-	return nil
 }

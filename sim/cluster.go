@@ -8,7 +8,6 @@ import (
 	"slices"
 
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
@@ -18,6 +17,7 @@ import (
 	"simctl.dev/simctl/sim/history"
 	"simctl.dev/simctl/sim/node"
 	"simctl.dev/simctl/sim/openshift"
+	"simctl.dev/simctl/sim/plane"
 	"simctl.dev/simctl/sim/storage"
 	"simctl.dev/simctl/sim/wellknown"
 )
@@ -135,7 +135,7 @@ func (c *play) ensureCluster(disks *storage.Driver, manifests []*unstructured.Un
 			return err
 		}
 	}
-	c.setLog(c.log)
+	c.plane.Record(c.log)
 	return c.recordKept(wellknown.Simctl, &c.cluster.kept)
 }
 
@@ -143,7 +143,7 @@ func (c *play) ensureCluster(disks *storage.Driver, manifests []*unstructured.Un
 // it.
 func (c *play) recordKept(actor string, k *kept) error {
 	for _, ref := range k.refs {
-		if err := c.cp.Tap().Found(actor, k.made[ref]); err != nil {
+		if err := c.plane.Tap().Found(actor, k.made[ref]); err != nil {
 			return fmt.Errorf("recording %s: %w", ref, err)
 		}
 	}
@@ -185,7 +185,7 @@ func (c *play) createCluster(disks *storage.Driver, manifests []*unstructured.Un
 		}
 	}
 	for _, n := range nodes {
-		node.Serve(n, c.kubeletPort)
+		node.Serve(n, c.plane.KubeletPort())
 		if err := c.found(n); err != nil {
 			return err
 		}
@@ -195,7 +195,7 @@ func (c *play) createCluster(disks *storage.Driver, manifests []*unstructured.Un
 		if err != nil {
 			return fmt.Errorf("writing the status of Node %s as JSON: %w", n.Name, err)
 		}
-		made, err := c.simctl.CoreV1().Nodes().Patch(c.ctx, n.Name, types.MergePatchType, status, metav1.PatchOptions{}, "status")
+		made, err := c.plane.Simctl.CoreV1().Nodes().Patch(c.ctx, n.Name, types.MergePatchType, status, metav1.PatchOptions{}, "status")
 		if err != nil {
 			return fmt.Errorf("reporting the status of Node %s: %w", n.Name, err)
 		}
@@ -215,7 +215,7 @@ func (c *play) createCluster(disks *storage.Driver, manifests []*unstructured.Un
 	}
 	// The controllers make the namespaces' ServiceAccounts, and everybody sees
 	// the nodes.
-	if err := c.quiet(c.ctx); err != nil {
+	if err := c.plane.Quiet(c.ctx); err != nil {
 		return err
 	}
 	if err := c.heeded(c.ctx, true); err != nil {
@@ -227,7 +227,7 @@ func (c *play) createCluster(disks *storage.Driver, manifests []*unstructured.Un
 // look remembers what kept objects are like now.
 func (c *play) look(k *kept) (err error) {
 	for _, ref := range k.refs {
-		if k.made[ref], err = c.get(ref); err != nil {
+		if k.made[ref], err = c.plane.Get(c.ctx, ref); err != nil {
 			return err
 		}
 	}
@@ -236,60 +236,18 @@ func (c *play) look(k *kept) (err error) {
 
 // found creates an object of the cluster.
 func (c *play) found(o runtime.Object) error {
-	u, err := toUnstructured(o)
+	u, err := plane.Unstructured(o)
 	if err != nil {
 		return err
 	}
 	c.cluster.refs = append(c.cluster.refs, controlplane.RefOf(u))
-	return c.create(c.simctl, u)
-}
-
-// get gives an object as it is now; nil if it is gone.
-func (c *play) get(ref history.Ref) ([]byte, error) {
-	client, err := c.client(ref)
-	if err != nil {
-		return nil, err
-	}
-	u, err := client.Get(c.ctx, ref.Name, metav1.GetOptions{})
-	if apierrors.IsNotFound(err) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("reading %s: %w", ref, err)
-	}
-	unstructured.RemoveNestedField(u.Object, "metadata", "resourceVersion")
-	unstructured.RemoveNestedField(u.Object, "metadata", "managedFields")
-	unstructured.RemoveNestedField(u.Object, "metadata", "generation")
-	return json.Marshal(withoutEmpty(u.Object))
-}
-
-// withoutEmpty drops what is empty: a list that was filled and emptied again is
-// as good as one that never was.
-func withoutEmpty(m map[string]any) map[string]any {
-	out := map[string]any{}
-	for k, v := range m {
-		switch x := v.(type) {
-		case map[string]any:
-			if x = withoutEmpty(x); len(x) == 0 {
-				continue
-			}
-			v = x
-		case []any:
-			if len(x) == 0 {
-				continue
-			}
-		case nil:
-			continue
-		}
-		out[k] = v
-	}
-	return out
+	return c.create(c.plane.Simctl, u)
 }
 
 // untouched says whether the objects that cells wrote to are again as they were.
 func (c *play) untouched(k *kept) (bool, error) {
 	for ref := range k.touched {
-		body, err := c.get(ref)
+		body, err := c.plane.Get(c.ctx, ref)
 		if err != nil {
 			return false, err
 		}
@@ -312,13 +270,13 @@ func (c *play) removeCluster(next []*unstructured.Unstructured) error {
 	for _, ref := range slices.Backward(old.refs) {
 		if ref.Kind == "Namespace" {
 			if !slices.ContainsFunc(next, func(u *unstructured.Unstructured) bool { return u.GetKind() == "Namespace" && u.GetName() == ref.Name }) {
-				if err := c.removeNamespace(c.ctx, ref.Name); err != nil {
+				if err := c.plane.RemoveNamespace(c.ctx, ref.Name); err != nil {
 					return err
 				}
 			}
 			continue
 		}
-		if err := c.delete(c.ctx, ref); err != nil {
+		if err := c.plane.Delete(c.ctx, ref); err != nil {
 			return err
 		}
 	}
@@ -333,7 +291,7 @@ func (c *play) removeCluster(next []*unstructured.Unstructured) error {
 		}
 	}
 	c.worker.cluster = nil
-	return c.settle()
+	return c.plane.Settle(c.ctx)
 }
 
 // heeded waits until the API server asks OpenShift's admission, or no longer
@@ -342,5 +300,5 @@ func (w *worker) heeded(ctx context.Context, want bool) error {
 	if w.cluster == nil || !w.cluster.openshift {
 		return nil
 	}
-	return openshift.WaitInForce(ctx, w.simctl, w.release.namespace, want)
+	return openshift.WaitInForce(ctx, w.plane.Simctl, w.release.namespace, want)
 }

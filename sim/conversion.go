@@ -32,7 +32,7 @@ func usesOlder(cell *scenario.Cell) (bool, error) {
 // versions, as the release's webhook would.
 func (w *worker) convert(crds []*apiextensionsv1.CustomResourceDefinition) error {
 	if w.converter == nil {
-		s, err := loopback.Serve(w.ctx, conversion.Handler())
+		s, err := loopback.Serve(w.plane.Context(), conversion.Handler())
 		if err != nil {
 			return fmt.Errorf("starting the conversion of Tekton's objects: %w", err)
 		}

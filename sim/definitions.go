@@ -78,7 +78,7 @@ func (w *worker) removeDefinitions(ctx context.Context) error {
 		return nil
 	}
 	for _, ref := range slices.Backward(old.refs) {
-		if err := w.delete(ctx, ref); err != nil {
+		if err := w.plane.Delete(ctx, ref); err != nil {
 			return err
 		}
 	}
@@ -97,10 +97,10 @@ func (c *play) ensureDefinitions(definitions []*unstructured.Unstructured) error
 	}
 	k, all := newKept(key), true
 	for _, u := range definitions {
-		if err := c.create(c.user, u); err != nil {
+		if err := c.create(c.plane.User, u); err != nil {
 			return err
 		}
-		if _, err := c.resource(c.user, u); err != nil {
+		if _, err := c.plane.Resource(c.plane.User, u); err != nil {
 			all = false // of a kind that is not served
 			continue
 		}

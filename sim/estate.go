@@ -10,10 +10,10 @@ import (
 	"strings"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"simctl.dev/simctl/sim/controlplane"
 	"simctl.dev/simctl/sim/history"
+	"simctl.dev/simctl/sim/plane"
 	"simctl.dev/simctl/sim/wellknown"
 )
 
@@ -40,10 +40,10 @@ func (w *worker) watchOver(ctx context.Context) error {
 	if w.estate != nil || !w.checkCells {
 		return nil
 	}
-	if err := w.quiet(ctx); err != nil {
+	if err := w.plane.Quiet(ctx); err != nil {
 		return err
 	}
-	store, err := w.cp.OpenStore()
+	store, err := w.plane.Servers.OpenStore()
 	if err != nil {
 		return err
 	}
@@ -103,7 +103,7 @@ func (c *play) estateStands() (err error) {
 // It is empty for one that does not stay on purpose or is written before each cell.
 func (c *play) part(ref history.Ref) string {
 	for _, k := range c.kept() {
-		if slices.ContainsFunc(k.refs, func(r history.Ref) bool { return sameObject(r, ref) }) {
+		if slices.ContainsFunc(k.refs, func(r history.Ref) bool { return plane.Same(r, ref) }) {
 			return k.key
 		}
 	}
@@ -182,11 +182,11 @@ func excused(ref history.Ref) bool {
 // stays says whether an object stays between cells on purpose, or comes with one that
 // does.
 func (c *play) stays(ref history.Ref, all controlplane.Snapshot) bool {
-	if c.keeps(func(r history.Ref) bool { return sameObject(r, ref) }) || c.isInstalled(ref) {
+	if c.keeps(func(r history.Ref) bool { return plane.Same(r, ref) }) || c.isInstalled(ref) {
 		return true
 	}
 	switch {
-	case inEveryNamespace(ref):
+	case plane.InEveryNamespace(ref):
 		return c.stays(history.Ref{APIVersion: "v1", Kind: "Namespace", Name: ref.Namespace}, all)
 	case ref.Kind == "APIService":
 		// One for each API group and version that is served.
@@ -210,21 +210,12 @@ func (w *worker) isInstalled(ref history.Ref) bool { return w.ofRelease(ref) || 
 
 // ofRelease says whether an object belongs to the installed release.
 func (w *worker) ofRelease(ref history.Ref) bool {
-	return w.release != nil && slices.ContainsFunc(w.release.refs, func(r history.Ref) bool { return sameObject(r, ref) })
+	return w.release != nil && slices.ContainsFunc(w.release.refs, func(r history.Ref) bool { return plane.Same(r, ref) })
 }
 
 // ofSCC says whether an object belongs to OpenShift's admission.
 func (w *worker) ofSCC(ref history.Ref) bool {
-	return w.scc != nil && slices.ContainsFunc(w.scc.refs, func(r history.Ref) bool { return sameObject(r, ref) })
-}
-
-// sameObject compares objects whatever the version of their API.
-func sameObject(a, b history.Ref) bool {
-	return a.Kind == b.Kind && a.Namespace == b.Namespace && a.Name == b.Name && groupOf(a) == groupOf(b)
-}
-
-func groupOf(ref history.Ref) string {
-	return schema.FromAPIVersionAndKind(ref.APIVersion, ref.Kind).Group
+	return w.scc != nil && slices.ContainsFunc(w.scc.refs, func(r history.Ref) bool { return plane.Same(r, ref) })
 }
 
 // madeAnew says whether an object is looked at before the next cell, and made anew if
@@ -232,7 +223,7 @@ func groupOf(ref history.Ref) string {
 func (c *play) madeAnew(ref history.Ref) bool {
 	for _, k := range c.kept() {
 		for r := range k.touched {
-			if sameObject(r, ref) {
+			if plane.Same(r, ref) {
 				return true
 			}
 		}

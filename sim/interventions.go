@@ -63,8 +63,8 @@ func (c *play) plan() {
 			ends[v.When.Task] = true
 		}
 	}
-	c.cp.Tap().Withhold("taskruns", func(object []byte) bool {
-		if len(ends) == 0 && !c.kube.Collecting(func(*corev1.Pod) bool { return true }) {
+	c.plane.Tap().Withhold("taskruns", func(object []byte) bool {
+		if len(ends) == 0 && !c.plane.Controllers.Collecting(func(*corev1.Pod) bool { return true }) {
 			return false
 		}
 		u := &unstructured.Unstructured{}
@@ -251,7 +251,7 @@ func ineffective(format string, args ...any) error { return noEffect{fmt.Errorf(
 func (c *play) carryOut(v *intervention) {
 	v.done = true
 	f := v.fact()
-	c.logger.V(1).Info("Intervention", "cell", c.cell.ID(), "what", f.What, "now", c.clock.Elapsed())
+	c.logger.V(1).Info("Intervention", "cell", c.cell.ID(), "what", f.What, "now", c.plane.Clock.Elapsed())
 	err := c.act(v.Intervention, &f)
 	var answer apierrors.APIStatus
 	var none noEffect

@@ -9,9 +9,11 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 
+	"simctl.dev/simctl/sim/controlplane"
 	"simctl.dev/simctl/sim/history"
 	"simctl.dev/simctl/sim/internal/loopback"
 	"simctl.dev/simctl/sim/openshift"
+	"simctl.dev/simctl/sim/plane"
 	"simctl.dev/simctl/sim/wellknown"
 )
 
@@ -31,10 +33,14 @@ type scc struct {
 	// changed says that a cell wrote to one of these: the next cell gets new ones.
 	changed bool
 	cancel  context.CancelFunc
+	leave   func() // has the engine no longer belong to the plane
 }
 
 func (s *scc) stop() error {
 	var err error
+	if s.leave != nil {
+		s.leave()
+	}
 	if s.cancel != nil {
 		s.cancel()
 	}
@@ -58,7 +64,7 @@ func (w *worker) ensureSCC(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := w.cp.InstallCRDs(ctx, openshift.CRDs()); err != nil {
+	if err := w.plane.Servers.InstallCRDs(ctx, openshift.CRDs()); err != nil {
 		return err
 	}
 	objects, err := openshift.ClusterObjects()
@@ -66,11 +72,11 @@ func (w *worker) ensureSCC(ctx context.Context) error {
 		return err
 	}
 	for _, u := range objects {
-		if err := w.replace(ctx, u); err != nil {
+		if err := w.plane.Replace(ctx, u); err != nil {
 			return err
 		}
 	}
-	c, err := w.clientsFor("openshift-apiserver")
+	c, err := w.plane.ClientsFor("openshift-apiserver")
 	if err != nil {
 		return err
 	}
@@ -81,17 +87,18 @@ func (w *worker) ensureSCC(ctx context.Context) error {
 	if err := s.start(w, path, c); err != nil {
 		return errors.Join(err, s.stop())
 	}
+	s.leave = w.plane.Join(plane.Member{Name: "openshift", PID: s.engine.PID()})
 	w.scc = s
 	return nil
 }
 
-func (s *scc) start(w *worker, path string, c clients) (err error) {
+func (s *scc) start(w *worker, path string, c plane.Clients) (err error) {
 	if s.engine, err = openshift.StartEngine(path); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithCancel(w.ctx)
+	ctx, cancel := context.WithCancel(w.plane.Context())
 	s.cancel = cancel
-	a, err := openshift.New(ctx, openshift.Options{Engine: s.engine, Client: c, Dynamic: c.dynamic, Logger: w.logger.WithName("openshift")})
+	a, err := openshift.New(ctx, openshift.Options{Engine: s.engine, Client: c, Dynamic: c.Dynamic, Logger: w.logger.WithName("openshift")})
 	if err != nil {
 		return err
 	}
@@ -114,7 +121,7 @@ func (c *play) removeSCC() error {
 	if err := s.stop(); err != nil {
 		return err
 	}
-	return c.uninstall(c.ctx, notAmong(s.refs, c.release.refs))
+	return c.plane.Uninstall(c.ctx, plane.NotAmong(s.refs, c.release.refs))
 }
 
 // constrain has OpenShift's admission decide about the cell's pods, if the cell
@@ -196,8 +203,8 @@ func (c *play) operate() error {
 	o := openshift.OperatorOptions{
 		Release:   c.operatorRelease(),
 		Namespace: c.release.namespace,
-		Client:    c.operator, Dynamic: c.operator.dynamic,
-		Clock: c.clock, Logger: c.logger.WithName("operator"),
+		Client:    c.plane.Operator, Dynamic: c.plane.Operator.Dynamic,
+		Clock: c.plane.Clock, Logger: c.logger.WithName("operator"),
 	}
 	for _, cm := range c.release.configMaps {
 		switch cm.Name {
@@ -208,4 +215,20 @@ func (c *play) operate() error {
 		}
 	}
 	return openshift.NewOperator(o).Reconcile(c.ctx)
+}
+
+// sccRefs names what OpenShift's admission needs on the API server.
+func sccRefs() ([]history.Ref, error) {
+	var out []history.Ref
+	for _, crd := range openshift.CRDs() {
+		out = append(out, plane.TypeRef(crd.Name))
+	}
+	objects, err := openshift.ClusterObjects()
+	if err != nil {
+		return nil, err
+	}
+	for _, u := range objects {
+		out = append(out, controlplane.RefOf(u))
+	}
+	return out, nil
 }

@@ -11,6 +11,7 @@ import (
 	"simctl.dev/simctl/sim/controlplane"
 	"simctl.dev/simctl/sim/history"
 	"simctl.dev/simctl/sim/kube"
+	"simctl.dev/simctl/sim/plane"
 	"simctl.dev/simctl/sim/scenario"
 	"simctl.dev/simctl/sim/wellknown"
 )
@@ -41,7 +42,7 @@ const staleOf3 = 2
 // order if it could be either.
 func (c *play) overtaken(run *unstructured.Unstructured) bool {
 	var pod *corev1.Pod
-	if !c.kube.Collecting(func(p *corev1.Pod) bool {
+	if !c.plane.Controllers.Collecting(func(p *corev1.Pod) bool {
 		if p.Namespace == run.GetNamespace() && p.Labels[wellknown.TaskRunLabel] == run.GetName() {
 			pod = p
 		}
@@ -49,7 +50,7 @@ func (c *play) overtaken(run *unstructured.Unstructured) bool {
 	}) {
 		return false
 	}
-	stale := podGoesFirst(c.cell.Spec.Tekton.Overlap, c.seed.Load(), podKey(pod))
+	stale := podGoesFirst(c.cell.Spec.Tekton.Overlap, c.plane.Seed(), plane.PodKey(pod))
 	if !c.overlap.told[pod.UID] {
 		if c.overlap.told == nil {
 			c.overlap.told = map[types.UID]bool{}
@@ -81,12 +82,12 @@ func (c *play) podFirst() bool {
 	if !c.overlap.pending.Load() {
 		return false
 	}
-	if c.sched.TryNext() > 0 {
+	if c.plane.Scheduler.TryNext() > 0 {
 		return true
 	}
-	for _, e := range c.clock.Pending(clock.Work) {
-		if e.Key == kube.PodDeletion && !e.At.After(c.clock.Now()) {
-			return c.clock.Step()
+	for _, e := range c.plane.Clock.Pending(clock.Work) {
+		if e.Key == kube.PodDeletion && !e.At.After(c.plane.Clock.Now()) {
+			return c.plane.Clock.Step()
 		}
 	}
 	c.overlap.pending.Store(false)

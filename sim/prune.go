@@ -1,11 +1,9 @@
 package sim
 
 import (
-	"context"
 	"fmt"
 	"slices"
 	"strings"
-	"sync"
 
 	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
@@ -13,6 +11,8 @@ import (
 	"k8s.io/apiextensions-apiserver/pkg/apiserver/schema/pruning"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"simctl.dev/simctl/sim/plane"
 )
 
 // schemas are those of a release's kinds.
@@ -50,13 +50,10 @@ func (s schemas) prune(u *unstructured.Unstructured) []string {
 	}
 	fields := pruning.PruneWithOptions(u.Object, known, true, structuralschema.UnknownFieldPathOptions{TrackUnknownFieldPaths: true})
 	for i, field := range fields {
-		fields[i] = fmt.Sprintf("%s%q", unknownField, field)
+		fields[i] = fmt.Sprintf("%s%q", plane.UnknownField, field)
 	}
 	return fields
 }
-
-// unknownField begins the API server's warning about a field that it drops.
-const unknownField = "unknown field "
 
 // dropped records the warnings of fields of a manifest that its kind does not have.
 func (c *play) dropped(u *unstructured.Unstructured, unknown []string) {
@@ -65,29 +62,4 @@ func (c *play) dropped(u *unstructured.Unstructured, unknown []string) {
 	}
 	slices.Sort(unknown)
 	c.inert(u, strings.Join(slices.Compact(unknown), ", ")+": the API server drops it with a warning (kubectl, unless told --validate=warn, does not send it)")
-}
-
-// warnings keeps the API server's warnings of fields that it drops.
-type warnings struct {
-	mu   sync.Mutex
-	text []string
-}
-
-// HandleWarningHeaderWithContext implements rest.WarningHandlerWithContext.
-func (w *warnings) HandleWarningHeaderWithContext(_ context.Context, code int, _, text string) {
-	if code != 299 || !strings.HasPrefix(text, unknownField) {
-		return
-	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.text = append(w.text, text)
-}
-
-// take gives the warnings since the last call.
-func (w *warnings) take() []string {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	all := w.text
-	w.text = nil
-	return all
 }

@@ -59,7 +59,7 @@ func (c *play) answer(ref history.Ref) error {
 	if err != nil {
 		return fmt.Errorf("reading the version of ResolutionRequest %s: %w", ref.Name, err)
 	}
-	client := c.resolvers.dynamic.Resource(gv.WithResource("resolutionrequests")).Namespace(ref.Namespace)
+	client := c.plane.Resolvers.Dynamic.Resource(gv.WithResource("resolutionrequests")).Namespace(ref.Namespace)
 	request, err := client.Get(c.ctx, ref.Name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
 		return nil // nobody waits any more
@@ -89,7 +89,7 @@ func (c *play) answer(ref history.Ref) error {
 		message := fmt.Sprintf("error getting %q %q: %v", name, ref.Namespace+"/"+ref.Name, err)
 		status["conditions"] = []any{map[string]any{
 			"type": "Succeeded", "status": "False", "reason": "ResolutionFailed",
-			"lastTransitionTime": c.clock.Now().UTC().Format(time.RFC3339), "message": message,
+			"lastTransitionTime": c.plane.Clock.Now().UTC().Format(time.RFC3339), "message": message,
 		}}
 		c.log.Record(history.Entry{Kind: history.KindLog, Actor: resolver.Actor, Object: ref, Reason: "error", Message: message})
 	default:
@@ -126,11 +126,11 @@ func paramsOf(request *unstructured.Unstructured) map[string]string {
 // stand for another place.
 func (c *play) fetch(name string, t resolver.Target) ([]byte, error) {
 	if name == resolver.Cluster {
-		mapping, err := c.mapper.RESTMapping(schema.GroupKind{Group: "tekton.dev", Kind: t.Kind})
+		mapping, err := c.plane.Mapper().RESTMapping(schema.GroupKind{Group: "tekton.dev", Kind: t.Kind})
 		if err != nil {
 			return nil, noKind(err)
 		}
-		u, err := c.resolvers.dynamic.Resource(mapping.Resource).Namespace(t.Namespace).Get(c.ctx, t.Name, metav1.GetOptions{})
+		u, err := c.plane.Resolvers.Dynamic.Resource(mapping.Resource).Namespace(t.Namespace).Get(c.ctx, t.Name, metav1.GetOptions{})
 		if err != nil {
 			return nil, err
 		}

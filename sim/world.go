@@ -16,10 +16,13 @@ type world struct{ *play }
 
 var _ stepper.World = world{}
 
+// Schedule implements stepper.Plane.
+func (c world) Schedule() (tried, waiting int) { return c.plane.Schedule() }
+
 // Quiet implements stepper.Plane. A Tekton controller that has ended is put back.
 func (c world) Quiet(ctx context.Context) error {
 	for {
-		err := c.quiet(ctx)
+		err := c.plane.Quiet(ctx)
 		if !errors.Is(err, tekton.ErrExited) || ctx.Err() != nil {
 			return err
 		}
@@ -84,12 +87,12 @@ func (c world) React() (did bool, err error) {
 }
 
 // Deliver implements stepper.World.
-func (c world) Deliver() bool { return c.podFirst() || c.cp.Tap().Deliver() }
+func (c world) Deliver() bool { return c.podFirst() || c.plane.Tap().Deliver() }
 
 // Nudge implements stepper.World.
 func (c world) Nudge() {
-	c.sched.RetryAll()
-	c.kube.Nudge()
+	c.plane.Scheduler.RetryAll()
+	c.plane.Controllers.Nudge()
 	c.interventions.nudge(c.evictAgain)
 }
 
@@ -108,12 +111,12 @@ const patience = 100 * time.Millisecond
 // Still implements stepper.World. All may seem quiet while news is under way in the
 // kernel, or in a process that a loaded host keeps waiting.
 func (c world) Still(ctx context.Context) bool {
-	before := c.cp.Tap().Activity()
+	before := c.plane.Tap().Activity()
 	select {
 	case <-ctx.Done():
 		return false
 	case <-time.After(patience):
-		return c.cp.Tap().Activity() == before
+		return c.plane.Tap().Activity() == before
 	}
 }
 

@@ -1,4 +1,4 @@
-package sim
+package plane
 
 import (
 	"context"
@@ -22,20 +22,20 @@ const longAgo = "2000-01-01T00:00:00Z"
 
 var crdResource = apiextensionsv1.SchemeGroupVersion.WithResource("customresourcedefinitions")
 
-// installCRDs creates or replaces types and waits until the API server has done
+// InstallTypes creates or replaces types and waits until the API server has done
 // with it. One second after a type has changed it ends every watch of its
 // objects, and refuses new ones until its cache of them is filled; a client
 // begins again after a second or more. A controller that was started before that
 // would be blind meanwhile, and a second of real time can be days of virtual
 // time.
-func (w *worker) installCRDs(ctx context.Context, crds []*apiextensionsv1.CustomResourceDefinition) error {
+func (p *Plane) InstallTypes(ctx context.Context, crds []*apiextensionsv1.CustomResourceDefinition) error {
 	type old struct {
 		generation int64
 		watch      watch.Interface
 	}
 	before := map[string]old{}
 	for _, crd := range crds {
-		generation, err := w.crdGeneration(ctx, crd.Name)
+		generation, err := p.crdGeneration(ctx, crd.Name)
 		if apierrors.IsNotFound(err) {
 			continue
 		}
@@ -45,20 +45,20 @@ func (w *worker) installCRDs(ctx context.Context, crds []*apiextensionsv1.Custom
 		o := old{generation: generation}
 		// The version may be one that was not served until now.
 		for _, gvr := range served(crd) {
-			if o.watch, err = w.simctl.dynamic.Resource(gvr).Watch(ctx, metav1.ListOptions{}); err == nil {
+			if o.watch, err = p.Simctl.Dynamic.Resource(gvr).Watch(ctx, metav1.ListOptions{}); err == nil {
 				defer o.watch.Stop()
 				break
 			}
 		}
 		before[crd.Name] = o
 	}
-	if err := w.cp.InstallCRDs(ctx, crds); err != nil {
+	if err := p.Servers.InstallCRDs(ctx, crds); err != nil {
 		return err
 	}
 	for _, crd := range crds {
 		o, ok := before[crd.Name]
 		if !ok {
-			if err := w.longServed(ctx, crd.Name); err != nil {
+			if err := p.longServed(ctx, crd.Name); err != nil {
 				return err
 			}
 			continue
@@ -66,7 +66,7 @@ func (w *worker) installCRDs(ctx context.Context, crds []*apiextensionsv1.Custom
 		if o.watch == nil {
 			continue
 		}
-		generation, err := w.crdGeneration(ctx, crd.Name)
+		generation, err := p.crdGeneration(ctx, crd.Name)
 		if err != nil {
 			return err
 		}
@@ -83,20 +83,20 @@ func (w *worker) installCRDs(ctx context.Context, crds []*apiextensionsv1.Custom
 	all, ctx := errgroup.WithContext(ctx)
 	for _, crd := range crds {
 		for _, gvr := range served(crd) {
-			all.Go(func() error { return w.watchable(ctx, gvr) })
+			all.Go(func() error { return p.watchable(ctx, gvr) })
 		}
 	}
 	return all.Wait()
 }
 
-// removeOthers removes the types that would not be what they are on a fresh control plane
+// RemoveOthers removes the types that would not be what they are on a fresh control plane
 // if crds were put in their place, and waits until they are gone. The API server takes no
 // type from which a version is missing that it has once stored, and an older release may
 // be the next; and short names that come later than the others are not accepted if they
 // are among these, as those of ResolutionRequests are. There must be no objects of the
 // types left.
-func (w *worker) removeOthers(ctx context.Context, crds []*apiextensionsv1.CustomResourceDefinition) error {
-	types := w.simctl.dynamic.Resource(crdResource)
+func (p *Plane) RemoveOthers(ctx context.Context, crds []*apiextensionsv1.CustomResourceDefinition) error {
+	types := p.Simctl.Dynamic.Resource(crdResource)
 	for _, crd := range crds {
 		u, err := types.Get(ctx, crd.Name, metav1.GetOptions{})
 		if apierrors.IsNotFound(err) {
@@ -119,7 +119,7 @@ func (w *worker) removeOthers(ctx context.Context, crds []*apiextensionsv1.Custo
 		if !slices.ContainsFunc(stored, func(v string) bool { return !known(v) }) && slices.Equal(names, crd.Spec.Names.ShortNames) && namesAccepted(u) {
 			continue
 		}
-		if err := w.removeType(ctx, crd.Name); err != nil {
+		if err := p.RemoveType(ctx, crd.Name); err != nil {
 			return err
 		}
 	}
@@ -137,8 +137,8 @@ func namesAccepted(u *unstructured.Unstructured) bool {
 
 // longServed dates a new type back. The API server holds the first objects up for
 // two seconds, so that its peers hear of the type; this one has none.
-func (w *worker) longServed(ctx context.Context, name string) error {
-	types := w.simctl.dynamic.Resource(crdResource)
+func (p *Plane) longServed(ctx context.Context, name string) error {
+	types := p.Simctl.Dynamic.Resource(crdResource)
 	date := func() error {
 		u, err := types.Get(ctx, name, metav1.GetOptions{})
 		if err != nil {
@@ -167,8 +167,8 @@ func (w *worker) longServed(ctx context.Context, name string) error {
 }
 
 // crdGeneration is counted up by the API server with every change of a type.
-func (w *worker) crdGeneration(ctx context.Context, name string) (int64, error) {
-	u, err := w.simctl.dynamic.Resource(crdResource).Get(ctx, name, metav1.GetOptions{})
+func (p *Plane) crdGeneration(ctx context.Context, name string) (int64, error) {
+	u, err := p.Simctl.Dynamic.Resource(crdResource).Get(ctx, name, metav1.GetOptions{})
 	if err != nil {
 		return 0, fmt.Errorf("reading CustomResourceDefinition %s: %w", name, err)
 	}
@@ -177,8 +177,8 @@ func (w *worker) crdGeneration(ctx context.Context, name string) (int64, error) 
 
 // watchable waits until the objects of a type can be watched. It asks often: a
 // client that heeds the API server's advice comes again after a second.
-func (w *worker) watchable(ctx context.Context, gvr schema.GroupVersionResource) error {
-	client := w.simctl.Discovery().RESTClient()
+func (p *Plane) watchable(ctx context.Context, gvr schema.GroupVersionResource) error {
+	client := p.Simctl.Discovery().RESTClient()
 	for {
 		events, err := client.Get().AbsPath("apis", gvr.Group, gvr.Version, gvr.Resource).
 			Param("watch", "true").MaxRetries(0).Stream(ctx)
@@ -193,8 +193,8 @@ func (w *worker) watchable(ctx context.Context, gvr schema.GroupVersionResource)
 	}
 }
 
-// typeRef names a type.
-func typeRef(name string) history.Ref {
+// TypeRef returns the name of a type.
+func TypeRef(name string) history.Ref {
 	return history.Ref{APIVersion: apiextensionsv1.SchemeGroupVersion.String(), Kind: "CustomResourceDefinition", Name: name}
 }
 

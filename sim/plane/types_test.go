@@ -1,11 +1,8 @@
-package sim
+package plane
 
 import (
-	"os"
-	"path/filepath"
 	"testing"
 
-	"github.com/go-logr/logr"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
@@ -14,15 +11,7 @@ import (
 // stored one of them in a version that the older one does not have, or gave them other
 // names.
 func TestOlderRelease(t *testing.T) {
-	dir := t.TempDir()
-	if err := os.Mkdir(filepath.Join(dir, "logs"), 0o750); err != nil {
-		t.Fatal(err)
-	}
-	w, err := newWorker(t.Context(), dir, 0, t.TempDir(), logr.Discard(), func(string) {})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer w.stop()
+	p := started(t)
 	action := func(versions ...string) []*apiextensionsv1.CustomResourceDefinition {
 		crd := &apiextensionsv1.CustomResourceDefinition{ObjectMeta: metav1.ObjectMeta{Name: "stepactions.tekton.dev"}}
 		crd.Spec.Group, crd.Spec.Scope = "tekton.dev", apiextensionsv1.NamespaceScoped
@@ -36,41 +25,41 @@ func TestOlderRelease(t *testing.T) {
 		return []*apiextensionsv1.CustomResourceDefinition{crd}
 	}
 	older := func() []*apiextensionsv1.CustomResourceDefinition { return action("v1alpha1") }
-	if err := w.removeOthers(t.Context(), older()); err != nil {
+	if err := p.RemoveOthers(t.Context(), older()); err != nil {
 		t.Errorf("with nothing there: %v", err)
 	}
-	if err := w.installCRDs(t.Context(), action("v1alpha1", "v1beta1")); err != nil {
+	if err := p.InstallTypes(t.Context(), action("v1alpha1", "v1beta1")); err != nil {
 		t.Fatal(err)
 	}
-	if err := w.installCRDs(t.Context(), older()); err == nil {
+	if err := p.InstallTypes(t.Context(), older()); err == nil {
 		t.Error("the API server takes the older type as it is: there is nothing to remove")
 	}
-	if err := w.removeOthers(t.Context(), older()); err != nil {
+	if err := p.RemoveOthers(t.Context(), older()); err != nil {
 		t.Fatal(err)
 	}
-	if err := w.installCRDs(t.Context(), older()); err != nil {
+	if err := p.InstallTypes(t.Context(), older()); err != nil {
 		t.Error(err)
 	}
 
 	short := older()
 	short[0].Spec.Names.ShortNames = []string{"stepactions"}
 	accepted := func() bool {
-		u, err := w.simctl.dynamic.Resource(crdResource).Get(t.Context(), short[0].Name, metav1.GetOptions{})
+		u, err := p.Simctl.Dynamic.Resource(crdResource).Get(t.Context(), short[0].Name, metav1.GetOptions{})
 		if err != nil {
 			t.Fatal(err)
 		}
 		return namesAccepted(u)
 	}
-	if err := w.installCRDs(t.Context(), short); err != nil {
+	if err := p.InstallTypes(t.Context(), short); err != nil {
 		t.Fatal(err)
 	}
 	if accepted() {
 		t.Error("the API server takes short names that come later: there is nothing to remove")
 	}
-	if err := w.removeOthers(t.Context(), short); err != nil {
+	if err := p.RemoveOthers(t.Context(), short); err != nil {
 		t.Fatal(err)
 	}
-	if err := w.installCRDs(t.Context(), short); err != nil {
+	if err := p.InstallTypes(t.Context(), short); err != nil {
 		t.Fatal(err)
 	}
 	if !accepted() {

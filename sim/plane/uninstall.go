@@ -1,4 +1,4 @@
-package sim
+package plane
 
 import (
 	"context"
@@ -11,19 +11,20 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/util/wait"
 
-	"simctl.dev/simctl/sim/controlplane"
 	"simctl.dev/simctl/sim/history"
-	"simctl.dev/simctl/sim/openshift"
 )
 
 // everlasting are the namespaces that the API server makes and never lets go.
 var everlasting = []string{metav1.NamespaceDefault, metav1.NamespaceSystem, metav1.NamespacePublic, "kube-node-lease"}
 
-// removeNamespace removes a namespace that has nothing in it any more but what every
+// Everlasting says whether a namespace is one that the API server makes and never lets go.
+func Everlasting(namespace string) bool { return slices.Contains(everlasting, namespace) }
+
+// RemoveNamespace removes a namespace that has nothing in it any more but what every
 // namespace has. The namespace controller would take five seconds of virtual time.
-func (w *worker) removeNamespace(ctx context.Context, name string) error {
-	namespaces := w.simctl.CoreV1().Namespaces()
-	if slices.Contains(everlasting, name) {
+func (p *Plane) RemoveNamespace(ctx context.Context, name string) error {
+	namespaces := p.Simctl.CoreV1().Namespaces()
+	if Everlasting(name) {
 		// As the API server makes it.
 		bare := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}
 		if _, err := namespaces.Update(ctx, bare, metav1.UpdateOptions{}); err != nil {
@@ -38,10 +39,10 @@ func (w *worker) removeNamespace(ctx context.Context, name string) error {
 		return fmt.Errorf("deleting Namespace %s: %w", name, err)
 	}
 	// Now that the namespace is to end nobody makes them anew.
-	if err := w.simctl.CoreV1().ServiceAccounts(name).DeleteCollection(ctx, deletion(), metav1.ListOptions{}); err != nil {
+	if err := p.Simctl.CoreV1().ServiceAccounts(name).DeleteCollection(ctx, deletion(), metav1.ListOptions{}); err != nil {
 		return fmt.Errorf("deleting the ServiceAccounts of Namespace %s: %w", name, err)
 	}
-	if err := w.simctl.CoordinationV1().Leases(name).DeleteCollection(ctx, deletion(), metav1.ListOptions{}); err != nil {
+	if err := p.Simctl.CoordinationV1().Leases(name).DeleteCollection(ctx, deletion(), metav1.ListOptions{}); err != nil {
 		return fmt.Errorf("deleting the Leases of Namespace %s: %w", name, err)
 	}
 	ns, err := namespaces.Get(ctx, name, metav1.GetOptions{})
@@ -53,16 +54,16 @@ func (w *worker) removeNamespace(ctx context.Context, name string) error {
 		return fmt.Errorf("ending Namespace %s: %w", name, err)
 	}
 	// The controller must not wait for it on the clock of the next cell.
-	if err := w.quiet(ctx); err != nil {
+	if err := p.Quiet(ctx); err != nil {
 		return err
 	}
-	w.kube.Reset()
+	p.Controllers.Reset()
 	return nil
 }
 
-// removeType removes a type with all its objects and waits until it is gone.
-func (w *worker) removeType(ctx context.Context, name string) error {
-	types := w.simctl.dynamic.Resource(crdResource)
+// RemoveType removes a type with all its objects and waits until it is gone.
+func (p *Plane) RemoveType(ctx context.Context, name string) error {
+	types := p.Simctl.Dynamic.Resource(crdResource)
 	if err := types.Delete(ctx, name, metav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) {
 		return fmt.Errorf("deleting CustomResourceDefinition %s: %w", name, err)
 	}
@@ -76,17 +77,17 @@ func (w *worker) removeType(ctx context.Context, name string) error {
 	return nil
 }
 
-// uninstall removes installed objects, the last one first.
-func (w *worker) uninstall(ctx context.Context, refs []history.Ref) error {
+// Uninstall removes installed objects, the last one first.
+func (p *Plane) Uninstall(ctx context.Context, refs []history.Ref) error {
 	for _, ref := range slices.Backward(refs) {
 		var err error
 		switch ref.Kind {
 		case "Namespace":
-			err = w.removeNamespace(ctx, ref.Name)
+			err = p.RemoveNamespace(ctx, ref.Name)
 		case "CustomResourceDefinition":
-			err = w.removeType(ctx, ref.Name)
+			err = p.RemoveType(ctx, ref.Name)
 		default:
-			err = w.delete(ctx, ref)
+			err = p.Delete(ctx, ref)
 		}
 		if err != nil {
 			return err
@@ -95,35 +96,8 @@ func (w *worker) uninstall(ctx context.Context, refs []history.Ref) error {
 	if !slices.ContainsFunc(refs, func(r history.Ref) bool { return r.Kind == "CustomResourceDefinition" }) {
 		return nil
 	}
-	if err := w.ensureMapper(); err != nil {
+	if err := p.Discover(); err != nil {
 		return err
 	}
-	return w.kube.Rediscover(ctx)
-}
-
-// notAmong gives the objects of one list that are not in another.
-func notAmong(refs, others []history.Ref) []history.Ref {
-	var out []history.Ref
-	for _, ref := range refs {
-		if !slices.ContainsFunc(others, func(r history.Ref) bool { return sameObject(r, ref) }) {
-			out = append(out, ref)
-		}
-	}
-	return out
-}
-
-// sccRefs names what OpenShift's admission needs on the API server.
-func sccRefs() ([]history.Ref, error) {
-	var out []history.Ref
-	for _, crd := range openshift.CRDs() {
-		out = append(out, typeRef(crd.Name))
-	}
-	objects, err := openshift.ClusterObjects()
-	if err != nil {
-		return nil, err
-	}
-	for _, u := range objects {
-		out = append(out, controlplane.RefOf(u))
-	}
-	return out, nil
+	return p.Controllers.Rediscover(ctx)
 }
