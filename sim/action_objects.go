@@ -33,7 +33,7 @@ func (c *play) apply(a *scenario.Apply) error {
 		if err != nil {
 			return noKind(err)
 		}
-		c.touches(u)
+		c.install.Touch(u)
 		if u.GetName() != "" {
 			_, err = client.Get(c.ctx, u.GetName(), metav1.GetOptions{})
 		}
@@ -77,18 +77,6 @@ func noKind(err error) error {
 	return err
 }
 
-// touches notes a write to what belongs to an installation, which the next cell must
-// not find. It shows in the history only if the object still has a place there.
-func (c *play) touches(u *unstructured.Unstructured) {
-	if c.ofSCC(c.plane.RefOf(u)) {
-		c.scc.changed = true
-	}
-	switch kind := u.GetKind(); {
-	case u.GetNamespace() == c.release.namespace, kind == "CustomResourceDefinition", strings.HasPrefix(kind, "ClusterRole"):
-		c.release.changed = true
-	}
-}
-
 // meddles notes a write of the user's to an object that was there: if it is neither the
 // cell's nor made anew for the next one then it is the control plane's own, which is of
 // no use any more.
@@ -98,7 +86,7 @@ func (c *play) meddles(u *unstructured.Unstructured) error {
 	}
 	ref := c.plane.RefOf(u)
 	same := func(r history.Ref) bool { return plane.Same(r, ref) }
-	if plane.InEveryNamespace(ref) || c.isInstalled(ref) || c.keeps(same) ||
+	if plane.InEveryNamespace(ref) || c.install.Owns(ref) || c.keeps(same) ||
 		slices.ContainsFunc(c.state.List(ref.Kind), func(o *history.Object) bool { return same(o.Ref) }) {
 		return nil
 	}
@@ -194,7 +182,7 @@ func (c *play) toEach(objects []*unstructured.Unstructured, do func(client dynam
 		if err != nil {
 			return noKind(err)
 		}
-		c.touches(u)
+		c.install.Touch(u)
 		if err := c.meddles(u); err != nil {
 			return err
 		}

@@ -15,17 +15,19 @@ type act func(c *play, v *scenario.Intervention, f *history.Intervention) error
 // acts say how each action of package scenario is done, by the field that asks for it.
 func acts() map[string]act {
 	return map[string]act{
-		"apply":    func(c *play, v *scenario.Intervention, _ *history.Intervention) error { return c.apply(v.Apply) },
-		"patch":    func(c *play, v *scenario.Intervention, _ *history.Intervention) error { return c.patch(v.Patch) },
-		"delete":   func(c *play, v *scenario.Intervention, _ *history.Intervention) error { return c.remove(v.Delete) },
-		"setFlags": func(c *play, v *scenario.Intervention, _ *history.Intervention) error { return c.setFlags(v.SetFlags) },
+		"apply":  func(c *play, v *scenario.Intervention, _ *history.Intervention) error { return c.apply(v.Apply) },
+		"patch":  func(c *play, v *scenario.Intervention, _ *history.Intervention) error { return c.patch(v.Patch) },
+		"delete": func(c *play, v *scenario.Intervention, _ *history.Intervention) error { return c.remove(v.Delete) },
+		"setFlags": func(c *play, v *scenario.Intervention, _ *history.Intervention) error {
+			return c.install.SetFlags(c.ctx, v.SetFlags)
+		},
 		"controller": func(c *play, v *scenario.Intervention, f *history.Intervention) error {
 			f.Controller = v.Controller
 			return c.control(v.Controller)
 		},
 		"swapRelease": func(c *play, v *scenario.Intervention, f *history.Intervention) error {
-			f.FormerRelease, f.Release = c.release.build.Version, v.SwapRelease
-			return c.swap(c.interventions.builds[v.SwapRelease])
+			f.FormerRelease, f.Release = c.install.Version(), v.SwapRelease
+			return c.install.Swap(c.ctx, c.interventions.builds[v.SwapRelease])
 		},
 		"removeNode": func(c *play, v *scenario.Intervention, f *history.Intervention) error {
 			return c.removeNode(*v.RemoveNode, f)

@@ -12,13 +12,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/tektoncd/pipeline/pkg/apis/pipeline"
-	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"simctl.dev/simctl/sim/clock"
@@ -29,7 +26,6 @@ import (
 	"simctl.dev/simctl/sim/scenario"
 	"simctl.dev/simctl/sim/stepper"
 	"simctl.dev/simctl/sim/storage"
-	"simctl.dev/simctl/sim/tekton/conversion"
 	"simctl.dev/simctl/sim/wellknown"
 )
 
@@ -41,8 +37,8 @@ func (w *worker) play(ctx context.Context, cell *scenario.Cell, builds builds, o
 	if err := w.ensureRelease(ctx, cell, builds[cell.Spec.Tekton.Version]); err != nil {
 		return nil, err
 	}
-	w.release.controller.Reset()
 	w.plane.Restart(seedOf(cell))
+	w.install.Reset()
 	log := history.NewLog(w.plane.Clock.Elapsed, out)
 
 	// Where the real time goes, for the log.
@@ -184,7 +180,7 @@ func (c *play) prepare() error {
 	if err := c.ensureCluster(disks, objects); err != nil {
 		return err
 	}
-	if err := c.configure(); err != nil {
+	if err := c.install.Configure(c.ctx, spec.Tekton, spec.Cluster.OpenShift.Enabled); err != nil {
 		return err
 	}
 	if err := c.ensureDefinitions(definitions); err != nil {
@@ -205,7 +201,7 @@ func (c *play) prepare() error {
 	}
 	policiesFirst(rest)
 	for _, u := range rest {
-		if err := c.create(c.plane.User, u); err != nil {
+		if err := c.create(u); err != nil {
 			return err
 		}
 		if err := c.plane.Heed(c.ctx, u.GetKind()); err != nil {
@@ -219,7 +215,7 @@ func (c *play) prepare() error {
 	}
 	c.plan()
 	for _, u := range c.runs {
-		if err := c.create(c.plane.User, u); err != nil {
+		if err := c.create(u); err != nil {
 			return err
 		}
 	}
@@ -238,108 +234,34 @@ func decode(objects []json.RawMessage) ([]*unstructured.Unstructured, error) {
 	return out, nil
 }
 
-// configure sets the release's flags and defaults as the cell wants them.
-func (c *play) configure() error {
-	// The cell before may have left others, and a refused configuration leaves
-	// the controller with the one it had, which must be the release's own.
-	for _, cm := range c.release.configMaps {
-		if cm.Name == wellknown.FeatureFlags || cm.Name == wellknown.ConfigDefaults {
-			if err := c.updateConfigMap(cm); err != nil {
-				return err
-			}
-		}
-	}
-	if err := c.plane.Quiet(c.ctx); err != nil {
-		return err
-	}
-	t := c.cell.Spec.Tekton
-	if t.Via == viaTektonConfig {
-		if err := c.operate(); err != nil {
-			return err
-		}
-		return c.plane.Quiet(c.ctx)
-	}
-	for _, cm := range c.release.configMaps {
-		set := map[string]map[string]string{wellknown.FeatureFlags: t.Flags, wellknown.ConfigDefaults: t.Defaults}[cm.Name]
-		base, err := c.installed(cm)
-		if err != nil {
-			return err
-		}
-		if len(set) == 0 && base == cm {
-			continue
-		}
-		want := base.DeepCopy()
-		setKeys(want, set)
-		if err := c.updateConfigMap(want); err != nil {
-			return err
-		}
-	}
-	return c.plane.Quiet(c.ctx)
-}
-
-// setKeys puts a scenario's keys into a ConfigMap; absent takes one out.
-func setKeys(cm *corev1.ConfigMap, keys map[string]string) {
-	if cm.Data == nil {
-		cm.Data = map[string]string{}
-	}
-	for k, v := range keys {
-		if v == absent {
-			delete(cm.Data, k)
-		} else {
-			cm.Data[k] = v
-		}
-	}
-}
-
-func (c *play) updateConfigMap(cm *corev1.ConfigMap) error {
-	if _, err := c.plane.Operator.CoreV1().ConfigMaps(cm.Namespace).Update(c.ctx, cm, metav1.UpdateOptions{}); err != nil {
-		return fmt.Errorf("writing ConfigMap %s: %w", cm.Name, err)
-	}
-	return nil
-}
-
-// createTyped creates an object of the cluster.
-func (c *play) createTyped(o runtime.Object) error {
-	u, err := plane.Unstructured(o)
-	if err != nil {
-		return err
-	}
-	return c.create(c.plane.Simctl, u)
-}
-
-// create creates an object, or makes it as wanted if it is there already: a
+// create creates an object of the user's, or makes it as wanted if it is there already: a
 // namespace's `default` ServiceAccount, or a namespace that stayed. What the API
 // server refuses is in the history: for a workload that is an outcome, not an
 // error.
-func (c *play) create(as plane.Clients, u *unstructured.Unstructured) error {
+func (c *play) create(u *unstructured.Unstructured) error {
 	u = u.DeepCopy()
-	client, err := c.plane.Resource(as, u)
-	if as == c.plane.User && meta.IsNoMatchError(err) && inertIfUnknown(u) {
+	client, err := c.plane.Resource(c.plane.User, u)
+	if meta.IsNoMatchError(err) && inertIfUnknown(u) {
 		c.inert(u, "the API server has no such kind, and nothing here would act on it")
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	if as == c.plane.User {
-		admitted, refused, err := c.admit(u)
-		if refused != "" || err != nil {
-			return err
-		}
-		u = admitted
-		if _, ok := withoutController[u.GroupVersionKind().GroupKind()]; ok {
-			c.inert(u, "its controller does not run here: it makes no pods")
-		}
+	u, refused, err := c.admit(u)
+	if refused != "" || err != nil {
+		return err
 	}
-	as.Warnings() // of other writes
+	if _, ok := withoutController[u.GroupVersionKind().GroupKind()]; ok {
+		c.inert(u, "its controller does not run here: it makes no pods")
+	}
+	c.plane.User.Warnings() // of other writes
 	_, err = client.Create(c.ctx, u, metav1.CreateOptions{})
-	if as == c.plane.User {
-		c.dropped(u, as.Warnings())
-	}
+	c.dropped(u, c.plane.User.Warnings())
 	if apierrors.IsAlreadyExists(err) {
 		var old *unstructured.Unstructured
-		if old, err = client.Get(c.ctx, u.GetName(), metav1.GetOptions{}); err == nil && as == c.plane.User {
-			c.touches(u)
+		if old, err = client.Get(c.ctx, u.GetName(), metav1.GetOptions{}); err == nil {
+			c.install.Touch(u)
 			err = c.meddles(u)
 		}
 		if err == nil {
@@ -347,7 +269,7 @@ func (c *play) create(as plane.Clients, u *unstructured.Unstructured) error {
 			_, err = client.Update(c.ctx, u, metav1.UpdateOptions{})
 		}
 	}
-	if err != nil && as == c.plane.User && (apierrors.IsInvalid(err) || apierrors.IsForbidden(err) || apierrors.IsBadRequest(err)) {
+	if apierrors.IsInvalid(err) || apierrors.IsForbidden(err) || apierrors.IsBadRequest(err) {
 		return nil
 	}
 	if err != nil {
@@ -393,42 +315,27 @@ func (c *play) inert(u *unstructured.Unstructured, reason string) {
 }
 
 // admit gives an object of the user's as Tekton's webhook would leave it, or the
-// words with which it would refuse it, which are recorded then. Controllers would
-// never see an object that cannot be read, nor, having got a list with it, any other.
-// While no controller runs that could be asked nothing but that is looked at.
+// words with which it would refuse it, which are recorded then.
 func (c *play) admit(u *unstructured.Unstructured) (admitted *unstructured.Unstructured, refused string, err error) {
-	if u.GroupVersionKind().Group != pipeline.GroupName {
-		return u, "", nil
-	}
-	u = u.DeepCopy()
-	c.dropped(u, c.release.schemas.prune(u))
-	raw, err := u.MarshalJSON()
+	a, err := c.install.Admit(u)
 	if err != nil {
-		return nil, "", fmt.Errorf("writing %s %s as JSON: %w", u.GetKind(), u.GetName(), err)
+		return nil, "", err
 	}
-	given, asked := raw, false
-	if c.release.controller != nil {
-		given, refused, err = c.release.controller.Admit(raw)
-		asked = err == nil
-	}
-	if !asked {
-		given = raw
-		if err := conversion.Decode(raw); err != nil {
-			refused = "Tekton's webhook, which does not run here, would not take it: " + err.Error()
-		}
-	}
-	if refused != "" {
+	c.dropped(u, a.Dropped)
+	if a.Refused != "" {
 		c.log.Record(history.Entry{Kind: history.KindRefused, Actor: wellknown.User, Verb: "create", Object: manifestRef(u), Code: http.StatusBadRequest,
-			Reason: string(metav1.StatusReasonBadRequest), Message: refused, Body: raw})
-		return nil, refused, nil
+			Reason: string(metav1.StatusReasonBadRequest), Message: a.Refused, Body: a.Sent})
 	}
-	admitted = &unstructured.Unstructured{}
-	if err := admitted.UnmarshalJSON(given); err != nil {
-		return nil, "", fmt.Errorf("reading %s %s as Tekton's webhook leaves it: %w", u.GetKind(), u.GetName(), err)
+	return a.Object, a.Refused, nil
+}
+
+// dropped records the warnings of fields of a manifest that its kind does not have.
+func (c *play) dropped(u *unstructured.Unstructured, unknown []string) {
+	if len(unknown) == 0 {
+		return
 	}
-	unstructured.RemoveNestedField(admitted.Object, "status")
-	unstructured.RemoveNestedField(admitted.Object, "metadata", "creationTimestamp")
-	return admitted, "", nil
+	slices.Sort(unknown)
+	c.inert(u, strings.Join(slices.Compact(unknown), ", ")+": the API server drops it with a warning (kubectl, unless told --validate=warn, does not send it)")
 }
 
 // fold reads what was recorded since the last call.
@@ -457,13 +364,11 @@ func (c *play) clean() error {
 	}
 	c.noteTouched(c.afterFound(c.log.Entries()))
 	defer func() { c.noteTouched(c.aftermath.Entries()) }()
-	if c.release.changed {
+	if c.install.Changed() {
 		// What is installed now may not serve them as they were made.
 		c.worker.definitions = nil
 	}
-	if c.release.controller != nil {
-		c.release.controller.Rest()
-	}
+	c.install.Rest()
 	if err := c.removePolicies(); err != nil {
 		return err
 	}
@@ -501,7 +406,7 @@ func (c *play) clean() error {
 	for _, kind := range []string{"CustomResourceDefinition", "Namespace"} {
 		var own []history.Ref
 		for _, o := range c.state.List(kind) {
-			if !c.keeps(func(r history.Ref) bool { return r == o.Ref }) && !c.isInstalled(o.Ref) {
+			if !c.keeps(func(r history.Ref) bool { return r == o.Ref }) && !c.install.Owns(o.Ref) {
 				own = append(own, o.Ref)
 			}
 		}
@@ -528,7 +433,7 @@ func (c *play) kinds() []string {
 func (c *play) deleteAll(objects []*history.Object) error {
 	byNamespace := map[string][]history.Ref{}
 	for _, o := range objects {
-		if c.keeps(func(r history.Ref) bool { return r == o.Ref }) || c.isInstalled(o.Ref) || c.foreign[o.Ref] || bootstrapped(o) {
+		if c.keeps(func(r history.Ref) bool { return r == o.Ref }) || c.install.Owns(o.Ref) || c.foreign[o.Ref] || bootstrapped(o) {
 			continue
 		}
 		byNamespace[o.Ref.Namespace] = append(byNamespace[o.Ref.Namespace], o.Ref)
@@ -561,7 +466,7 @@ func (c *play) ours(ref history.Ref) bool {
 	switch {
 	case ref.Kind == "ServiceAccount", ref.Kind == "ConfigMap":
 		return false // one of each is in every namespace
-	case ref.Namespace == "", ref.Namespace == c.release.namespace, ref.Namespace != metav1.NamespaceDefault && plane.Everlasting(ref.Namespace):
+	case ref.Namespace == "", ref.Namespace == c.install.Namespace(), ref.Namespace != metav1.NamespaceDefault && plane.Everlasting(ref.Namespace):
 		return false
 	case ref.Namespace == metav1.NamespaceDefault && slices.Contains([]string{"Service", "Endpoints", "EndpointSlice"}, ref.Kind):
 		return false // the API server's own

@@ -2,7 +2,6 @@ package sim
 
 import (
 	"bytes"
-	"context"
 	"encoding/json"
 	"fmt"
 	"slices"
@@ -16,7 +15,6 @@ import (
 	"simctl.dev/simctl/sim/controlplane"
 	"simctl.dev/simctl/sim/history"
 	"simctl.dev/simctl/sim/node"
-	"simctl.dev/simctl/sim/openshift"
 	"simctl.dev/simctl/sim/plane"
 	"simctl.dev/simctl/sim/storage"
 	"simctl.dev/simctl/sim/wellknown"
@@ -74,12 +72,7 @@ func (c *play) noteTouched(entries []history.Entry) {
 				k.touched[e.Object] = true
 			}
 		}
-		if c.ofRelease(e.Object) && !flagMap(e.Object) {
-			c.release.changed = true
-		}
-		if c.ofSCC(e.Object) {
-			c.scc.changed = true
-		}
+		c.install.Note(e.Object)
 	}
 }
 
@@ -100,7 +93,7 @@ func (c *play) clusterKey(manifests []*unstructured.Unstructured) (string, error
 		Cluster   any
 		Namespace string
 		Objects   []*unstructured.Unstructured
-	}{Cluster: c.cell.Spec.Cluster, Namespace: c.release.namespace}
+	}{Cluster: c.cell.Spec.Cluster, Namespace: c.install.Namespace()}
 	for _, u := range manifests {
 		if k := u.GetKind(); k == "Node" || k == "Namespace" {
 			spec.Objects = append(spec.Objects, u)
@@ -120,7 +113,7 @@ func (c *play) ensureCluster(disks *storage.Driver, manifests []*unstructured.Un
 	if err != nil {
 		return err
 	}
-	same := c.cluster != nil && c.cluster.key == key && (c.scc == nil || !c.scc.changed)
+	same := c.cluster != nil && c.cluster.key == key && !c.install.SCCChanged()
 	if same {
 		if same, err = c.untouched(&c.cluster.kept); err != nil {
 			return err
@@ -218,8 +211,10 @@ func (c *play) createCluster(disks *storage.Driver, manifests []*unstructured.Un
 	if err := c.plane.Quiet(c.ctx); err != nil {
 		return err
 	}
-	if err := c.heeded(c.ctx, true); err != nil {
-		return err
+	if c.cluster.openshift {
+		if err := c.install.WaitSCC(c.ctx, true); err != nil {
+			return err
+		}
 	}
 	return c.look(&c.cluster.kept)
 }
@@ -241,7 +236,7 @@ func (c *play) found(o runtime.Object) error {
 		return err
 	}
 	c.cluster.refs = append(c.cluster.refs, controlplane.RefOf(u))
-	return c.create(c.plane.Simctl, u)
+	return c.plane.Replace(c.ctx, u)
 }
 
 // untouched says whether the objects that cells wrote to are again as they were.
@@ -281,24 +276,15 @@ func (c *play) removeCluster(next []*unstructured.Unstructured) error {
 		}
 	}
 	if old.openshift {
-		if err := c.heeded(c.ctx, false); err != nil {
+		if err := c.install.WaitSCC(c.ctx, false); err != nil {
 			return err
 		}
-		if !c.cell.Spec.Cluster.OpenShift.Enabled || c.scc.changed {
-			if err := c.removeSCC(); err != nil {
+		if !c.cell.Spec.Cluster.OpenShift.Enabled || c.install.SCCChanged() {
+			if err := c.install.RemoveSCC(c.ctx); err != nil {
 				return err
 			}
 		}
 	}
 	c.worker.cluster = nil
 	return c.plane.Settle(c.ctx)
-}
-
-// heeded waits until the API server asks OpenShift's admission, or no longer
-// does: it learns of a webhook a moment after the configuration was written.
-func (w *worker) heeded(ctx context.Context, want bool) error {
-	if w.cluster == nil || !w.cluster.openshift {
-		return nil
-	}
-	return openshift.WaitInForce(ctx, w.plane.Simctl, w.release.namespace, want)
 }

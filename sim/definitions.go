@@ -45,7 +45,7 @@ func (c *play) definitionsKey(definitions []*unstructured.Unstructured) (string,
 		Version         string
 		Flags, Defaults map[string]string
 		Objects         []*unstructured.Unstructured
-	}{c.release.build.Version, flags, t.Defaults, definitions})
+	}{c.install.Version(), flags, t.Defaults, definitions})
 	if err != nil {
 		return "", fmt.Errorf("writing the cell's definitions as JSON: %w", err)
 	}
@@ -97,7 +97,7 @@ func (c *play) ensureDefinitions(definitions []*unstructured.Unstructured) error
 	}
 	k, all := newKept(key), true
 	for _, u := range definitions {
-		if err := c.create(c.plane.User, u); err != nil {
+		if err := c.create(u); err != nil {
 			return err
 		}
 		if _, err := c.plane.Resource(c.plane.User, u); err != nil {

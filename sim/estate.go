@@ -14,7 +14,6 @@ import (
 	"simctl.dev/simctl/sim/controlplane"
 	"simctl.dev/simctl/sim/history"
 	"simctl.dev/simctl/sim/plane"
-	"simctl.dev/simctl/sim/wellknown"
 )
 
 // ErrNotAlone says that a cell has left something behind, or taken something away, on
@@ -103,18 +102,11 @@ func (c *play) estateStands() (err error) {
 // It is empty for one that does not stay on purpose or is written before each cell.
 func (c *play) part(ref history.Ref) string {
 	for _, k := range c.kept() {
-		if slices.ContainsFunc(k.refs, func(r history.Ref) bool { return plane.Same(r, ref) }) {
+		if plane.Among(k.refs, ref) {
 			return k.key
 		}
 	}
-	switch {
-	case flagMap(ref):
-	case c.ofRelease(ref):
-		return fmt.Sprintf("Tekton %s in %s, with v1beta1: %t", c.release.build.Version, c.release.namespace, c.older)
-	case c.ofSCC(ref):
-		return "OpenShift"
-	}
-	return ""
+	return c.install.Part(ref)
 }
 
 // alone compares what is there, now that the cell is cleared away, with what would be
@@ -182,7 +174,7 @@ func excused(ref history.Ref) bool {
 // stays says whether an object stays between cells on purpose, or comes with one that
 // does.
 func (c *play) stays(ref history.Ref, all controlplane.Snapshot) bool {
-	if c.keeps(func(r history.Ref) bool { return plane.Same(r, ref) }) || c.isInstalled(ref) {
+	if c.keeps(func(r history.Ref) bool { return plane.Same(r, ref) }) || c.install.Owns(ref) {
 		return true
 	}
 	switch {
@@ -204,20 +196,6 @@ func (c *play) stays(ref history.Ref, all controlplane.Snapshot) bool {
 	return false
 }
 
-// isInstalled says whether an object belongs to the installed release, or to OpenShift's
-// admission.
-func (w *worker) isInstalled(ref history.Ref) bool { return w.ofRelease(ref) || w.ofSCC(ref) }
-
-// ofRelease says whether an object belongs to the installed release.
-func (w *worker) ofRelease(ref history.Ref) bool {
-	return w.release != nil && slices.ContainsFunc(w.release.refs, func(r history.Ref) bool { return plane.Same(r, ref) })
-}
-
-// ofSCC says whether an object belongs to OpenShift's admission.
-func (w *worker) ofSCC(ref history.Ref) bool {
-	return w.scc != nil && slices.ContainsFunc(w.scc.refs, func(r history.Ref) bool { return plane.Same(r, ref) })
-}
-
 // madeAnew says whether an object is looked at before the next cell, and made anew if
 // it is not as it was.
 func (c *play) madeAnew(ref history.Ref) bool {
@@ -228,13 +206,7 @@ func (c *play) madeAnew(ref history.Ref) bool {
 			}
 		}
 	}
-	return c.ofRelease(ref) && (c.release.changed || flagMap(ref)) || c.ofSCC(ref) && c.scc.changed
-}
-
-// flagMap says whether an object is one of the ConfigMaps that are written before each
-// cell.
-func flagMap(ref history.Ref) bool {
-	return ref.Kind == "ConfigMap" && (ref.Name == wellknown.FeatureFlags || ref.Name == wellknown.ConfigDefaults)
+	return c.install.MadeAnew(ref)
 }
 
 // alike says whether two states of an object differ only in what is counted or dated,

@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"simctl.dev/simctl/sim/history"
+	"simctl.dev/simctl/sim/install"
 	"simctl.dev/simctl/sim/scenario"
 	"simctl.dev/simctl/sim/tekton"
 	"simctl.dev/simctl/sim/wellknown"
@@ -255,9 +256,10 @@ func (c *play) carryOut(v *intervention) {
 	err := c.act(v.Intervention, &f)
 	var answer apierrors.APIStatus
 	var none noEffect
+	var operator *install.OperatorError
 	switch {
 	case err == nil:
-	case errors.As(err, &none), errors.As(err, &answer), errors.Is(err, tekton.ErrExited):
+	case errors.As(err, &none), errors.As(err, &operator), errors.As(err, &answer), errors.Is(err, tekton.ErrExited):
 		f.Failure = err.Error()
 	default:
 		c.interventions.failed = fmt.Errorf("intervention %d (%s): %w", v.index, f.What, err)

@@ -16,24 +16,24 @@ type queue struct {
 
 	mu     sync.Mutex
 	jobs   []job
-	holds  map[int]install // by worker
+	holds  map[int]wish // by worker
 	closed bool
 	more   chan struct{} // closed when there is more, or never will be
 }
 
-// install is what a cell wants to find on its worker.
-type install struct {
+// wish is what a cell wants to find on its worker.
+type wish struct {
 	version   string
 	openshift bool
 }
 
 func newQueue(cells []scenario.Cell) *queue {
-	return &queue{cells: cells, holds: map[int]install{}, more: make(chan struct{})}
+	return &queue{cells: cells, holds: map[int]wish{}, more: make(chan struct{})}
 }
 
-func (q *queue) wants(j job) install {
+func (q *queue) wants(j job) wish {
 	c := &q.cells[j.index]
-	return install{c.Versions()[0], c.Spec.Cluster.OpenShift.Enabled}
+	return wish{c.Versions()[0], c.Spec.Cluster.OpenShift.Enabled}
 }
 
 // put adds jobs, which are handed out in this order among those that want the
@@ -83,7 +83,7 @@ func (q *queue) take(ctx context.Context, worker int) (job, bool) {
 // wants what it has; else one of those that no other worker has begun with; else
 // one of the most numerous.
 func (q *queue) next(worker int) int {
-	left, first := map[install]int{}, map[install]int{}
+	left, first := map[wish]int{}, map[wish]int{}
 	for i, j := range q.jobs {
 		w := q.wants(j)
 		if left[w]++; left[w] == 1 {

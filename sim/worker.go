@@ -1,44 +1,39 @@
 package sim
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
-	"sync/atomic"
 	"time"
 
 	"github.com/go-logr/logr"
-	corev1 "k8s.io/api/core/v1"
+	"github.com/tektoncd/pipeline/pkg/apis/pipeline"
 
-	"simctl.dev/simctl/sim/controlplane"
-	"simctl.dev/simctl/sim/history"
-	"simctl.dev/simctl/sim/internal/loopback"
+	"simctl.dev/simctl/sim/install"
 	"simctl.dev/simctl/sim/plane"
 	"simctl.dev/simctl/sim/scenario"
 	"simctl.dev/simctl/sim/tekton"
 	"simctl.dev/simctl/sim/verdict"
+	"simctl.dev/simctl/sim/wellknown"
 )
 
 // worker is one control plane with everything around it.
 type worker struct {
-	dir      string
-	index    int
-	cacheDir string
-	logger   logr.Logger
-	progress func(line string)
-	logs     []io.Closer
+	dir    string
+	index  int
+	logger logr.Logger
+	logs   []io.Closer
 
-	plane     *plane.Plane
-	scc       *scc             // nil until a cell wants OpenShift
-	converter *loopback.Server // nil until a release is installed
-	older     bool             // a cell has had manifests of Tekton's v1beta1
-	tektonPID atomic.Int64     // of the Tekton controller that was last started
-	release   *release
-	cluster   *cluster // nil until a cell has made one
+	plane   *plane.Plane
+	install *install.Install
+	cluster *cluster // nil until a cell has made one
 	// definitions are what the last cell's workload was defined by; nil if
 	// nothing is there.
 	definitions *kept
@@ -53,23 +48,10 @@ type worker struct {
 	checkHistories bool
 }
 
-// release is a started Tekton controller.
-type release struct {
-	build      *tekton.Build
-	namespace  string
-	configMaps []*corev1.ConfigMap
-	proxy      *controlplane.Proxy
-	controller *tekton.Controller // nil while it is stopped
-	leave      func()             // has the controller no longer belong to the plane
-	schemas    schemas            // of the release's kinds
-	refs       []history.Ref      // of what is installed
-	// changed says that a cell wrote to what is installed, beyond the flags.
-	changed bool
-}
-
-// newWorker starts a control plane. Its logs go to files of DIR/logs.
+// newWorker starts a control plane. Its logs go to files of DIR/logs; progress is told of
+// what has to be built.
 func newWorker(ctx context.Context, dir string, index int, cacheDir string, logger logr.Logger, progress func(string)) (*worker, error) {
-	w := &worker{dir: dir, index: index, cacheDir: cacheDir, logger: logger, progress: progress}
+	w := &worker{dir: dir, index: index, logger: logger}
 	out, err := w.logFile("control-plane")
 	if err != nil {
 		return nil, err
@@ -78,16 +60,13 @@ func newWorker(ctx context.Context, dir string, index int, cacheDir string, logg
 		w.stop()
 		return nil, err
 	}
-	w.plane.AtEnd(func() (err error) {
-		if w.scc != nil {
-			err = w.scc.stop()
+	w.install = install.New(install.Options{Plane: w.plane, LogFile: w.logFile, CacheDir: cacheDir, Progress: progress, Logger: logger})
+	w.plane.AtEnd(func() error {
+		if w.estate == nil {
+			return nil
 		}
-		if w.estate != nil {
-			err = errors.Join(err, w.estate.store.Close())
-		}
-		return err
+		return w.estate.store.Close()
 	})
-	w.plane.Tap().Echo(tekton.ServiceAccount, func() bool { return controlplane.Resting(int(w.tektonPID.Load())) })
 	return w, nil
 }
 
@@ -107,28 +86,12 @@ func (w *worker) stop() {
 	if w.plane != nil {
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(w.plane.Context()), 5*time.Second)
 		defer cancel()
-		w.stopRelease(ctx)
+		w.install.End(ctx)
 		w.plane.Stop()
 	}
 	for _, l := range w.logs {
 		_ = l.Close()
 	}
-}
-
-func (w *worker) stopRelease(ctx context.Context) {
-	if w.release == nil {
-		return
-	}
-	if w.release.controller != nil {
-		if err := w.release.controller.Stop(ctx); err != nil {
-			w.logger.Error(err, "Stopping a Tekton controller failed")
-		}
-		w.release.leave()
-	}
-	if w.release.proxy != nil {
-		w.release.proxy.Stop()
-	}
-	w.release = nil
 }
 
 // run implements cellRunner.
@@ -158,3 +121,37 @@ func (w *worker) run(ctx context.Context, cell *scenario.Cell, builds builds) (v
 
 // spent implements cellRunner.
 func (w *worker) spent() bool { return w.meddled }
+
+// ensureRelease has the cell's Tekton release installed and its controller
+// running. Cells of one release share a controller.
+func (w *worker) ensureRelease(ctx context.Context, cell *scenario.Cell, build *tekton.Build) error {
+	namespace := wellknown.TektonNamespace
+	if cell.Spec.Cluster.OpenShift.Enabled {
+		namespace = wellknown.OpenShiftPipelinesNamespace
+	}
+	older, err := usesOlder(cell)
+	if err != nil {
+		return err
+	}
+	if w.install.Fits(build, namespace, older) {
+		return nil
+	}
+	if err := w.removeDefinitions(ctx); err != nil {
+		return err
+	}
+	return w.install.Lay(ctx, build, namespace, older)
+}
+
+// older is the API version of Tasks, Pipelines and runs before v1.
+const older = pipeline.GroupName + "/v1beta1"
+
+// usesOlder says whether a cell has manifests of that version.
+func usesOlder(cell *scenario.Cell) (bool, error) {
+	interventions, err := json.Marshal(cell.Spec.Interventions)
+	if err != nil {
+		return false, fmt.Errorf("writing the cell's interventions as JSON: %w", err)
+	}
+	return bytes.Contains(interventions, []byte(older)) || slices.ContainsFunc(cell.Objects, func(o json.RawMessage) bool {
+		return bytes.Contains(o, []byte(older))
+	}), nil
+}

@@ -42,11 +42,7 @@ func (c *play) restart(cause error) error {
 		return fmt.Errorf("%d restarts did not help: %w", maxRestarts, cause)
 	}
 	c.logger.Info("The Tekton controller has ended; starting it again", "cause", cause.Error())
-	if err := c.startController(c.ctx); err != nil {
-		return err
-	}
-	c.release.controller.SetRecorder(c.log)
-	return nil
+	return c.install.Start(c.ctx)
 }
 
 // Done implements stepper.World: every run has reached a final condition. A run that the
@@ -97,12 +93,7 @@ func (c world) Nudge() {
 }
 
 // Retrying implements stepper.World.
-func (c world) Retrying() map[string]int {
-	if c.release.controller == nil {
-		return nil
-	}
-	return c.release.controller.Retrying()
-}
+func (c world) Retrying() map[string]int { return c.install.Retrying() }
 
 // patience is how long, in real time, nothing may come before a run is called stuck
 // or a time-out is played.

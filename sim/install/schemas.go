@@ -1,9 +1,7 @@
-package sim
+package install
 
 import (
 	"fmt"
-	"slices"
-	"strings"
 
 	"k8s.io/apiextensions-apiserver/pkg/apis/apiextensions"
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
@@ -53,13 +51,4 @@ func (s schemas) prune(u *unstructured.Unstructured) []string {
 		fields[i] = fmt.Sprintf("%s%q", plane.UnknownField, field)
 	}
 	return fields
-}
-
-// dropped records the warnings of fields of a manifest that its kind does not have.
-func (c *play) dropped(u *unstructured.Unstructured, unknown []string) {
-	if len(unknown) == 0 {
-		return
-	}
-	slices.Sort(unknown)
-	c.inert(u, strings.Join(slices.Compact(unknown), ", ")+": the API server drops it with a warning (kubectl, unless told --validate=warn, does not send it)")
 }
