@@ -9,12 +9,18 @@ import (
 	utiljson "k8s.io/apimachinery/pkg/util/json"
 )
 
-// Fault is a failure of the API server towards one client: its requests do not come
-// through. Watches that are open go on, as a connection does that stands.
+// Fault is a failure between one client and the API server.
 type Fault struct {
-	// Actor is the client, as histories name it; Code its answer.
+	// Actor is the client, as histories name it.
 	Actor string
-	Code  int
+	// Code is what its requests are answered with, which then do not come through. Watches
+	// that are open, or are opened, go on, as a connection does that stands.
+	Code int
+	// Link, if not nil, is a failure of another kind, in the place of Code: it stands
+	// before all that the tap does with the client's requests, of which next is the first,
+	// and lets through what it does not meet. [Tap.Refuse] answers in the API server's
+	// place.
+	Link func(next http.RoundTripper) http.RoundTripper
 }
 
 // Fail has the API server fail until the function that it returns is called.
@@ -54,9 +60,8 @@ func (t *Tap) faultOf(actor string) *Fault {
 	return nil
 }
 
-// faults is the link of the chain that answers requests which meet a fault. It is the
-// first: neither the API server nor the tap's own answers are asked. A write that fails
-// is in the history as refused.
+// faults is the link of the chain for faults. It is the first: of requests that meet one,
+// neither the API server nor the tap's own answers are asked.
 type faults struct {
 	tap   *Tap
 	actor string
@@ -65,11 +70,22 @@ type faults struct {
 
 // RoundTrip implements http.RoundTripper.
 func (l faults) RoundTrip(req *http.Request) (*http.Response, error) {
-	f := l.tap.faultOf(l.actor)
-	if f == nil || isWatch(req) {
+	switch f := l.tap.faultOf(l.actor); {
+	case f == nil:
 		return l.next.RoundTrip(req)
+	case f.Link != nil:
+		return f.Link(l.next).RoundTrip(req)
+	case isWatch(req):
+		return l.next.RoundTrip(req)
+	default:
+		return l.tap.Refuse(l.actor, req, f.Code, "the server is currently unable to handle the request")
 	}
-	l.tap.activity.Add(1)
+}
+
+// Refuse answers a client's request in the place of the API server. A write is in the
+// history as refused.
+func (t *Tap) Refuse(actor string, req *http.Request, code int, message string) (*http.Response, error) {
+	t.activity.Add(1)
 	var sent []byte
 	if req.Body != nil {
 		var err error
@@ -79,20 +95,26 @@ func (l faults) RoundTrip(req *http.Request) (*http.Response, error) {
 		_ = req.Body.Close()
 	}
 	got, err := utiljson.Marshal(metav1.Status{
-		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Status"}, Status: metav1.StatusFailure, Code: int32(f.Code), //nolint:gosec // a code of HTTP
-		Reason: map[int]metav1.StatusReason{
-			http.StatusInternalServerError: metav1.StatusReasonInternalError, http.StatusServiceUnavailable: metav1.StatusReasonServiceUnavailable,
-			http.StatusGatewayTimeout: metav1.StatusReasonTimeout,
-		}[f.Code],
-		Message: "the server is currently unable to handle the request",
+		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Status"}, Status: metav1.StatusFailure, Code: int32(code), //nolint:gosec // a code of HTTP
+		Reason: reasons[code], Message: message,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("writing the answer to a request that is to fail: %w", err)
 	}
 	if req.Method != http.MethodGet && req.Method != http.MethodHead {
-		l.tap.record(l.actor, req, parsePath(req.URL.Path), f.Code, sent, got, nil)
+		t.record(actor, req, parsePath(req.URL.Path), code, sent, got, nil)
 	}
-	return answerJSON(req, f.Code, got), nil
+	return answerJSON(req, code, got), nil
+}
+
+// reasons are those by which clients know an answer.
+//
+//nolint:gochecknoglobals // a table that nothing changes
+var reasons = map[int]metav1.StatusReason{
+	http.StatusForbidden: metav1.StatusReasonForbidden, http.StatusNotFound: metav1.StatusReasonNotFound,
+	http.StatusConflict: metav1.StatusReasonConflict, http.StatusTooManyRequests: metav1.StatusReasonTooManyRequests,
+	http.StatusInternalServerError: metav1.StatusReasonInternalError, http.StatusServiceUnavailable: metav1.StatusReasonServiceUnavailable,
+	http.StatusGatewayTimeout: metav1.StatusReasonTimeout,
 }
 
 // isWatch says whether a request opens a watch.

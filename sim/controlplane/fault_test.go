@@ -68,3 +68,52 @@ func TestFault(t *testing.T) {
 		t.Error("a fault outlives Mend")
 	}
 }
+
+type link func(*http.Request) (*http.Response, error)
+
+func (l link) RoundTrip(req *http.Request) (*http.Response, error) { return l(req) }
+
+// A fault of another kind is a link of its own: it meets what it wants to, and lets the
+// rest through.
+func TestFaultOfItsOwnKind(t *testing.T) {
+	tap, log := &Tap{}, history.NewLog(func() float64 { return 0 }, nil)
+	tap.SetRecorder(log)
+	server := network(func(req *http.Request) (*http.Response, error) {
+		return answerJSON(req, http.StatusOK, []byte(`{"kind":"Pod","apiVersion":"v1","metadata":{"name":"p","namespace":"n"}}`)), nil
+	})
+	over := tap.Fail(Fault{Actor: "a", Link: func(next http.RoundTripper) http.RoundTripper {
+		return link(func(req *http.Request) (*http.Response, error) {
+			if req.Method == http.MethodPut {
+				return tap.Refuse("a", req, http.StatusForbidden, "not today")
+			}
+			return next.RoundTrip(req)
+		})
+	}})
+	send := func(method string) int {
+		req, err := http.NewRequestWithContext(context.Background(), method, "http://x/api/v1/namespaces/n/pods/p", strings.NewReader(`{"kind":"Pod","apiVersion":"v1","metadata":{"name":"p","namespace":"n"}}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := tap.Wrap("a")(server).RoundTrip(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		said, _ := io.ReadAll(resp.Body)
+		_ = resp.Body.Close()
+		if resp.StatusCode == http.StatusForbidden && !strings.Contains(string(said), `"reason":"Forbidden"`) {
+			t.Errorf("a client cannot tell a refusal by %s", said)
+		}
+		return resp.StatusCode
+	}
+	if put, patch := send(http.MethodPut), send(http.MethodPatch); put != http.StatusForbidden || patch != http.StatusOK {
+		t.Errorf("a PUT is answered with %d, a PATCH with %d", put, patch)
+	}
+	entries := log.Entries()
+	if len(entries) != 2 || entries[0].Kind != history.KindRefused || entries[0].Message != "not today" || entries[1].Kind != history.KindObject {
+		t.Errorf("the history has %+v", entries)
+	}
+	over()
+	if put := send(http.MethodPut); put != http.StatusOK {
+		t.Errorf("after its end: %d", put)
+	}
+}
