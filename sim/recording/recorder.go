@@ -6,6 +6,7 @@ import (
 	"math"
 	"reflect"
 	"slices"
+	"strings"
 )
 
 // Recorder makes a recording of objects, each as it was seen after a change of it.
@@ -19,6 +20,8 @@ type Recorder struct {
 	// volumes are the PersistentVolumes of the namespace's claims, attachments the
 	// VolumeAttachments of these.
 	volumes, attachments map[string]bool
+	// named are the words of marks, nodes among them.
+	named map[string]bool
 }
 
 type object struct{ kind, name string }
@@ -32,7 +35,16 @@ type last struct {
 // NewRecorder returns a Recorder of what is in a namespace, and of the volumes and
 // nodes that belong to it.
 func NewRecorder(namespace string) *Recorder {
-	return &Recorder{namespace: namespace, begun: math.NaN(), seen: map[object]map[string]any{}, volumes: map[string]bool{}, attachments: map[string]bool{}}
+	return &Recorder{namespace: namespace, begun: math.NaN(), seen: map[object]map[string]any{}, volumes: map[string]bool{}, attachments: map[string]bool{}, named: map[string]bool{}}
+}
+
+// Mark notes what was done to the cluster by hand. A node that the text names belongs to
+// the case.
+func (r *Recorder) Mark(t float64, text string) {
+	for _, word := range strings.Fields(text) {
+		r.named[word] = true
+	}
+	r.lines = append(r.lines, Change{T: t, Kind: KindMark, Fields: map[string]any{"text": text}})
 }
 
 // Gone says that an object has gone.
@@ -64,7 +76,7 @@ func (r *Recorder) See(t float64, state map[string]any) {
 	if math.IsNaN(r.begun) && id.kind != "Node" {
 		r.begun = t
 	}
-	fields := describe(id.kind, before, state)
+	fields := r.describe(id.kind, before, state)
 	if before != nil && len(fields) == 0 || before == nil && id.kind == "Node" {
 		return
 	}
@@ -107,8 +119,15 @@ func regarding(event map[string]any) map[string]any {
 
 func count(event map[string]any) float64 {
 	for _, at := range []any{field(event, "count"), field(event, "deprecatedCount"), field(event, "series", "count")} {
-		if n, ok := at.(float64); ok && n > 0 {
-			return n
+		switch n := at.(type) {
+		case float64:
+			if n > 0 {
+				return n
+			}
+		case int64:
+			if n > 0 {
+				return float64(n)
+			}
 		}
 	}
 	return 1
@@ -137,7 +156,12 @@ func (r *Recorder) concerns(state map[string]any) bool {
 	}
 }
 
-// Recording returns what was seen. Nodes are those that the case's pods were on.
+// markBefore is how many seconds before the first object of the case a mark may be; one
+// that is older is another case's.
+const markBefore = 3
+
+// Recording returns what was seen. Nodes are those that the case's pods were on, and
+// those that a mark names.
 func (r *Recorder) Recording() *Recording {
 	finals := slices.Clone(r.gone)
 	for id, state := range r.seen {
@@ -146,7 +170,7 @@ func (r *Recorder) Recording() *Recording {
 	slices.SortStableFunc(finals, func(a, b last) int {
 		return cmp.Or(cmp.Compare(a.kind, b.kind), cmp.Compare(a.name, b.name), cmp.Compare(a.at, b.at))
 	})
-	nodes := map[string]bool{}
+	nodes := maps.Clone(r.named)
 	for _, f := range finals {
 		if f.kind == "Pod" {
 			nodes[text(f.state, "spec", "nodeName")] = true
@@ -169,7 +193,12 @@ func (r *Recorder) Recording() *Recording {
 		if kind == KindEvent {
 			kind, name = aboutOf(c)
 		}
-		if c.T = since(r.begun, c.T); c.T >= 0 && !elsewhere(kind, name) {
+		c.T = since(r.begun, c.T)
+		earliest := 0.0
+		if kind == KindMark {
+			earliest = -markBefore
+		}
+		if c.T >= earliest && !elsewhere(kind, name) {
 			out.Timeline = append(out.Timeline, c)
 		}
 	}
@@ -212,7 +241,7 @@ func empty(v any) bool {
 	return false
 }
 
-// same notes the fields at a path that are not as before, under their own names.
+// at notes the fields at a path that are not as before, under their own names.
 func (c *change) at(path []string, names ...string) {
 	for _, name := range names {
 		p := append(slices.Clone(path), name)
@@ -221,13 +250,14 @@ func (c *change) at(path []string, names ...string) {
 }
 
 // describe returns what is new of an object, as a line of a time line says it.
-func describe(kind string, before, after map[string]any) map[string]any {
+func (r *Recorder) describe(kind string, before, after map[string]any) map[string]any {
 	c := &change{kind: kind, before: before, after: after, fields: map[string]any{}}
 	c.metadata()
 	status, spec := []string{"status"}, []string{"spec"}
 	switch kind {
 	case "Pod":
 		c.set("node", field(before, "spec", "nodeName"), field(after, "spec", "nodeName"))
+		c.at(spec, "schedulingGates")
 		c.at(status, "phase", "reason", "message", "nominatedNodeName")
 		c.conditions()
 		c.changed("containers", containers(before), containers(after))
@@ -247,8 +277,8 @@ func describe(kind string, before, after map[string]any) map[string]any {
 	case "Node":
 		c.at(spec, "taints", "unschedulable")
 		c.conditions()
-		c.set("volumesAttached", attached(before), attached(after))
-		c.at(status, "volumesInUse")
+		c.set("volumesAttached", r.attached(before), r.attached(after))
+		c.set("volumesInUse", r.inUse(before), r.inUse(after))
 	case "StatefulSet":
 		c.at(status, "replicas", "readyReplicas", "availableReplicas")
 		c.set("specReplicas", field(before, "spec", "replicas"), field(after, "spec", "replicas"))
@@ -339,7 +369,7 @@ func containers(pod map[string]any) map[string]any {
 		for _, x := range list(pod, "status", statuses) {
 			short := stateOf(field(x, "state"))
 			for _, name := range []string{"ready", "started", "restartCount"} {
-				if v := field(x, name); v != nil && v != false && v != 0.0 {
+				if v := field(x, name); v != nil && v != false && v != 0.0 && v != int64(0) {
 					short[name] = v
 				}
 			}
@@ -371,15 +401,39 @@ func stateOf(state any) map[string]any {
 	return out
 }
 
-func attached(node map[string]any) any {
+// attached returns the names of the case's volumes that a node's status has attached.
+func (r *Recorder) attached(node map[string]any) any {
 	var names []string
 	for _, v := range list(node, "status", "volumesAttached") {
 		names = append(names, text(v, "name"))
 	}
+	return r.ours(names)
+}
+
+// inUse returns the names of the case's volumes that a node's kubelet has in use.
+func (r *Recorder) inUse(node map[string]any) any {
+	items, _ := field(node, "status", "volumesInUse").([]any)
+	var names []string
+	for _, v := range items {
+		if s, ok := v.(string); ok {
+			names = append(names, s)
+		}
+	}
+	return r.ours(names)
+}
+
+// ours returns those of a node's volumes that are the case's. None is an empty list: a
+// line that says so says that the last one went.
+func (r *Recorder) ours(names []string) []any {
 	slices.Sort(names)
 	out := []any{}
 	for _, n := range names {
-		out = append(out, n)
+		for volume, ours := range r.volumes {
+			if ours && strings.Contains(n, volume) {
+				out = append(out, n)
+				break
+			}
+		}
 	}
 	return out
 }

@@ -77,24 +77,72 @@ func (c *Change) UnmarshalJSON(raw []byte) error {
 // MarshalJSON writes a line of a time line.
 func (c Change) MarshalJSON() ([]byte, error) {
 	var b bytes.Buffer
-	fmt.Fprintf(&b, `{"t":%v,"kind":%q`, c.T, c.Kind)
-	for _, f := range []struct{ name, value string }{{"namespace", c.Namespace}, {"name", c.Name}, {"op", c.Op}} {
-		if f.value != "" {
-			fmt.Fprintf(&b, ",%q:%q", f.name, f.value)
+	fmt.Fprintf(&b, `{"t":%v`, c.T)
+	add := func(name string, value any) error {
+		raw, err := encode(value)
+		if err != nil {
+			return fmt.Errorf("writing %s of a change: %w", name, err)
+		}
+		fmt.Fprintf(&b, ",%q:%s", name, raw)
+		return nil
+	}
+	for _, f := range []struct{ name, value string }{{"kind", c.Kind}, {"namespace", c.Namespace}, {"name", c.Name}, {"op", c.Op}} {
+		if f.value == "" {
+			continue
+		}
+		if err := add(f.name, f.value); err != nil {
+			return nil, err
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.Fields)) {
-		value, err := json.Marshal(c.Fields[name])
-		if err != nil {
+		if err := add(name, c.Fields[name]); err != nil {
 			return nil, err
 		}
-		fmt.Fprintf(&b, ",%q:%s", name, value)
 	}
 	b.WriteByte('}')
 	return b.Bytes(), nil
 }
 
-// text returns a field that is a string; empty if there is none.
+// encode writes JSON with <, > and & as they are: messages are read by people.
+func encode(v any) ([]byte, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	err := e.Encode(v)
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), err
+}
+
+// Files returns the files of a recording with their contents, for [Read]. The same
+// recording makes the same files.
+func (r *Recording) Files() (map[string][]byte, error) {
+	var lines bytes.Buffer
+	for _, c := range r.Timeline {
+		line, err := c.MarshalJSON()
+		if err != nil {
+			return nil, err
+		}
+		lines.Write(append(line, '\n'))
+	}
+	final, err := encode(r.Final)
+	if err != nil {
+		return nil, fmt.Errorf("writing the last states of a recording: %w", err)
+	}
+	out := map[string][]byte{}
+	for name, content := range map[string][]byte{TimelineFile: lines.Bytes(), FinalFile: final} {
+		var b bytes.Buffer
+		z := gzip.NewWriter(&b) // its header has no time
+		if _, err := z.Write(content); err != nil {
+			return nil, fmt.Errorf("writing %s of a recording: %w", name, err)
+		}
+		if err := z.Close(); err != nil {
+			return nil, fmt.Errorf("writing %s of a recording: %w", name, err)
+		}
+		out[name] = b.Bytes()
+	}
+	return out, nil
+}
+
+// text returns a field that is a string.
 func (c Change) text(field string) string {
 	s, _ := c.Fields[field].(string)
 	return s

@@ -15,7 +15,7 @@ import (
 	"simctl.dev/simctl/conformance/internal/process"
 	"simctl.dev/simctl/conformance/internal/recorder"
 	"simctl.dev/simctl/conformance/internal/testcase"
-	"simctl.dev/simctl/conformance/internal/timeline"
+	"simctl.dev/simctl/sim/recording"
 )
 
 //go:embed actions.bash
@@ -39,7 +39,7 @@ type player struct {
 }
 
 // play plays a case and gives its recording and the end of each run.
-func (p *player) play(ctx context.Context, c testcase.Case) (r timeline.Recording, err error) {
+func (p *player) play(ctx context.Context, c testcase.Case) (r *recording.Recording, err error) {
 	if err := p.Restore(ctx, c.Loss); err != nil {
 		return r, err
 	}
@@ -55,9 +55,9 @@ func (p *player) play(ctx context.Context, c testcase.Case) (r timeline.Recordin
 			err = e
 		}
 	}()
-	rec := recorder.Start(ctx, p.API)
+	rec := recorder.Start(ctx, p.API, c.Name)
 	err = p.record(ctx, c, rec)
-	return timeline.New(c.Name, rec.Stop()), err
+	return rec.Stop(), err
 }
 
 func (p *player) record(ctx context.Context, c testcase.Case, rec *recorder.Recorder) error {

@@ -3,10 +3,7 @@
 package conform
 
 import (
-	"bytes"
-	"compress/gzip"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -23,7 +20,7 @@ import (
 	"simctl.dev/simctl/conformance/internal/host"
 	"simctl.dev/simctl/conformance/internal/program"
 	"simctl.dev/simctl/conformance/internal/testcase"
-	"simctl.dev/simctl/conformance/internal/timeline"
+	"simctl.dev/simctl/sim/recording"
 )
 
 // Options say what to play and where.
@@ -116,7 +113,7 @@ func play(ctx context.Context, o Options) (err error) {
 		if err := write(dir, r); err != nil {
 			return err
 		}
-		say("%s: recorded in %s, %d changes", tc.Name, dir, len(r.Lines))
+		say("%s: recorded in %s, %d changes", tc.Name, dir, len(r.Timeline))
 	}
 	return errors.Join(failed...)
 }
@@ -142,7 +139,7 @@ func removeForgotten(temp string) {
 }
 
 // ends says how each run ended.
-func ends(r timeline.Recording) []string {
+func ends(r *recording.Recording) []string {
 	var l []string
 	for _, f := range r.Final {
 		if f.Object["kind"] != "PipelineRun" || f.GoneAt != nil {
@@ -161,36 +158,20 @@ func ends(r timeline.Recording) []string {
 }
 
 // write writes a recording as a folder, in the form that simctl's tests read.
-func write(dir string, r timeline.Recording) error {
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return err
-	}
-	var lines bytes.Buffer
-	for _, l := range r.Lines {
-		b, err := l.MarshalJSON()
-		if err != nil {
-			return err
-		}
-		lines.Write(append(b, '\n'))
-	}
-	final, err := json.Marshal(r.Final)
+func write(dir string, r *recording.Recording) error {
+	files, err := r.Files()
 	if err != nil {
 		return err
 	}
-	return errors.Join(writeGzip(filepath.Join(dir, "timeline.jsonl.gz"), lines.Bytes()), writeGzip(filepath.Join(dir, "final.json.gz"), final))
-}
-
-// writeGzip writes a file without a time in its header: the same content is the same file.
-func writeGzip(file string, b []byte) error {
-	var z bytes.Buffer
-	w := gzip.NewWriter(&z)
-	if _, err := w.Write(b); err != nil {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
-	if err := w.Close(); err != nil {
-		return err
+	for name, content := range files {
+		if err := os.WriteFile(filepath.Join(dir, name), content, 0o644); err != nil {
+			return err
+		}
 	}
-	return os.WriteFile(file, z.Bytes(), 0o644)
+	return nil
 }
 
 func keepLogs(state, to string) error {

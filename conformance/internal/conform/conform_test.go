@@ -1,10 +1,7 @@
 package conform
 
 import (
-	"compress/gzip"
-	"encoding/json"
 	"errors"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -13,7 +10,7 @@ import (
 	"strings"
 	"testing"
 
-	"simctl.dev/simctl/conformance/internal/timeline"
+	"simctl.dev/simctl/sim/recording"
 )
 
 func TestAsk(t *testing.T) {
@@ -69,61 +66,28 @@ func errorText(err error) string {
 }
 
 func TestWrite(t *testing.T) {
-	r := timeline.New("demo", []timeline.Change{
-		{Time: 10, Kind: "Pod", Type: "ADDED", Object: map[string]any{"metadata": map[string]any{"namespace": "demo", "name": "p"}}},
-		{Time: 11, Kind: timeline.MarkKind, Text: "a > b"},
-	})
+	recorder := recording.NewRecorder("demo")
+	recorder.See(10, map[string]any{"kind": "Pod", "metadata": map[string]any{"namespace": "demo", "name": "p"}})
+	recorder.Mark(11, "a > b")
+	r := recorder.Recording()
 	dir := filepath.Join(t.TempDir(), "case")
 	if err := write(dir, r); err != nil {
 		t.Fatal(err)
 	}
-	first := content(t, filepath.Join(dir, "timeline.jsonl.gz"))
-	want := `{"t":0,"kind":"Pod","namespace":"demo","name":"p","op":"created"}` + "\n" + `{"t":1,"kind":"Mark","text":"a > b"}` + "\n"
-	if first != want {
-		t.Errorf("time line %s, want %s", first, want)
+	got, err := recording.Read(os.DirFS(dir))
+	if err != nil || !reflect.DeepEqual(got, r) {
+		t.Errorf("read %+v, %v; want %+v", got, err, r)
 	}
-	var final []map[string]any
-	if err := json.Unmarshal([]byte(content(t, filepath.Join(dir, "final.json.gz"))), &final); err != nil || len(final) != 1 {
-		t.Errorf("final %v, %v", final, err)
-	}
-	before, err := os.ReadFile(filepath.Join(dir, "final.json.gz"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := write(dir, r); err != nil {
-		t.Fatal(err)
-	}
-	if after, err := os.ReadFile(filepath.Join(dir, "final.json.gz")); err != nil || !reflect.DeepEqual(before, after) {
-		t.Errorf("the same recording is another file (%v)", err)
-	}
-}
-
-func content(t *testing.T, file string) string {
-	t.Helper()
-	f, err := os.Open(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	z, err := gzip.NewReader(f)
-	if err != nil {
-		t.Fatal(err)
-	}
-	b, err := io.ReadAll(z)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return string(b)
 }
 
 func TestEnds(t *testing.T) {
-	run := func(name string, conditions ...any) timeline.Final {
-		return timeline.Final{Object: map[string]any{"kind": "PipelineRun", "metadata": map[string]any{"name": name}, "status": map[string]any{"conditions": conditions}}}
+	run := func(name string, conditions ...any) recording.Last {
+		return recording.Last{Object: map[string]any{"kind": "PipelineRun", "metadata": map[string]any{"name": name}, "status": map[string]any{"conditions": conditions}}}
 	}
 	gone := run("old")
 	at := 3.0
 	gone.GoneAt = &at
-	got := ends(timeline.Recording{Final: []timeline.Final{
+	got := ends(&recording.Recording{Final: []recording.Last{
 		gone, {Object: map[string]any{"kind": "TaskRun"}}, run("none"),
 		run("r", map[string]any{"type": "Succeeded", "status": "False", "reason": "Failed", "message": "m"}),
 	}})

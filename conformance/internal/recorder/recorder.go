@@ -1,5 +1,5 @@
-// Package recorder watches an API server and keeps each change with the time at
-// which it came.
+// Package recorder watches an API server and makes a recording of what it shows, each
+// change with the time at which it came.
 package recorder
 
 import (
@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"simctl.dev/simctl/conformance/internal/kubeapi"
-	"simctl.dev/simctl/conformance/internal/timeline"
+	"simctl.dev/simctl/sim/recording"
 )
 
 // collections are what is recorded, by kind.
@@ -29,14 +29,14 @@ type Recorder struct {
 	cancel  context.CancelFunc
 	watches sync.WaitGroup
 
-	mu      sync.Mutex
-	changes []timeline.Change
+	mu       sync.Mutex
+	recorder *recording.Recorder
 }
 
-// Start begins to record.
-func Start(ctx context.Context, api *kubeapi.Client) *Recorder {
+// Start begins to record what is in a namespace, and what belongs to it.
+func Start(ctx context.Context, api *kubeapi.Client, namespace string) *Recorder {
 	ctx, cancel := context.WithCancel(ctx)
-	r := &Recorder{cancel: cancel}
+	r := &Recorder{cancel: cancel, recorder: recording.NewRecorder(namespace)}
 	for kind, path := range collections {
 		r.watches.Go(func() { r.watch(ctx, api, kind, path) })
 	}
@@ -60,7 +60,14 @@ func (r *Recorder) watch(ctx context.Context, api *kubeapi.Client, kind, path st
 			if s, ok := e.Object["status"].(map[string]any); ok && kind == "Node" {
 				delete(s, "images")
 			}
-			r.add(timeline.Change{Kind: kind, Type: e.Type, Object: e.Object})
+			e.Object["kind"] = kind // which the API server may leave out
+			r.note(func(now float64) {
+				if e.Type == "DELETED" {
+					r.recorder.Gone(now, e.Object)
+				} else {
+					r.recorder.See(now, e.Object)
+				}
+			})
 		})
 		if err != nil {
 			// The API server is away or stands still: that is part of some cases.
@@ -73,20 +80,22 @@ func (r *Recorder) watch(ctx context.Context, api *kubeapi.Client, kind, path st
 }
 
 // Mark notes what is done by hand.
-func (r *Recorder) Mark(text string) { r.add(timeline.Change{Kind: timeline.MarkKind, Text: text}) }
+func (r *Recorder) Mark(text string) {
+	r.note(func(now float64) { r.recorder.Mark(now, text) })
+}
 
-func (r *Recorder) add(c timeline.Change) {
+// note has something noted with the time, in seconds.
+func (r *Recorder) note(what func(now float64)) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	c.Time = float64(time.Now().UnixMilli()) / 1000
-	r.changes = append(r.changes, c)
+	what(float64(time.Now().UnixMilli()) / 1000)
 }
 
 // Stop ends the recording and returns it.
-func (r *Recorder) Stop() []timeline.Change {
+func (r *Recorder) Stop() *recording.Recording {
 	r.cancel()
 	r.watches.Wait()
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.changes
+	return r.recorder.Recording()
 }
