@@ -37,6 +37,22 @@ func (t *Tap) Echo(actor string, idle func() bool) {
 	t.echoes.actor, t.echoes.idle = actor, idle
 }
 
+// echo is the link that has answers wait until their callers have heard of what they wrote.
+func (t *Tap) echo(req *http.Request, c *call, next sender) (*http.Response, error) {
+	resp, err := next(req, c)
+	switch {
+	case err != nil:
+		return nil, err
+	case c.kind == kindWatch:
+		if body, ok := resp.Body.(*watchBody); ok && isJSON(resp) {
+			body.echoes = t.echoes.opened(body, req.URL.Query())
+		}
+	case c.kind == kindWrite && c.object != nil && !isEvent(c.where) && changes(req, resp.StatusCode):
+		t.echoes.wait(req.Context(), c.actor, c.where, c.object.GetResourceVersion(), t.holds.holds)
+	}
+	return resp, nil
+}
+
 // opened notes a watch, which begins after a version, and says whether it counts: it is
 // the actor's and of all objects of a resource.
 func (e *echoes) opened(w *watchBody, query url.Values) bool {

@@ -23,6 +23,16 @@ type eventStore struct {
 	events map[string][]byte // by namespace/name, the bodies as answered
 }
 
+// keepsEvents is the link that answers what is asked about Events.
+func (t *Tap) keepsEvents(req *http.Request, c *call, next sender) (*http.Response, error) {
+	if !isEvent(c.where) || c.kind == kindWatch || req.Method == http.MethodHead {
+		return next(req, c)
+	}
+	resp, got := t.events.answer(req, c.where, c.sent)
+	c.answered(got)
+	return resp, nil
+}
+
 // isEvent says whether a request is about Events.
 func isEvent(where target) bool {
 	return where.resource == "events" && where.subresource == "" && (where.group == "" || where.group == "events.k8s.io")

@@ -17,9 +17,8 @@ type Fault struct {
 	// that are open, or are opened, go on, as a connection does that stands.
 	Code int
 	// Link, if not nil, is a failure of another kind, in the place of Code: it stands
-	// before all that the tap does with the client's requests, of which next is the first,
-	// and lets through what it does not meet. [Tap.Refuse] answers in the API server's
-	// place.
+	// before the API server and what the tap answers in its place, and lets through to next
+	// what it does not meet. [Refuse] answers in the API server's place.
 	Link func(next http.RoundTripper) http.RoundTripper
 }
 
@@ -60,51 +59,55 @@ func (t *Tap) faultOf(actor string) *Fault {
 	return nil
 }
 
-// faults is the link of the chain for faults. It is the first: of requests that meet one,
-// neither the API server nor the tap's own answers are asked.
-type faults struct {
-	tap   *Tap
-	actor string
-	next  http.RoundTripper
+// fails is the link for faults: of requests that meet one, neither the API server nor what
+// the tap knows is asked.
+func (t *Tap) fails(req *http.Request, c *call, next sender) (*http.Response, error) {
+	f := t.faultOf(c.actor)
+	switch {
+	case f == nil, f.Link == nil && c.kind == kindWatch:
+		return next(req, c)
+	case f.Link == nil:
+		resp, got, err := refuse(req, f.Code, "the server is currently unable to handle the request")
+		c.answered(got)
+		return resp, err
+	}
+	resp, err := f.Link(through{c, next}).RoundTrip(req)
+	if err != nil || c.kind == kindWatch || c.got != nil {
+		return resp, err
+	}
+	got, err := io.ReadAll(resp.Body)
+	_ = resp.Body.Close()
+	if err != nil {
+		return nil, fmt.Errorf("reading the answer of a fault: %w", err)
+	}
+	return c.answer(req, resp.StatusCode, got), nil
+}
+
+// through is the rest of the chain for a call.
+type through struct {
+	call *call
+	next sender
 }
 
 // RoundTrip implements http.RoundTripper.
-func (l faults) RoundTrip(req *http.Request) (*http.Response, error) {
-	switch f := l.tap.faultOf(l.actor); {
-	case f == nil:
-		return l.next.RoundTrip(req)
-	case f.Link != nil:
-		return f.Link(l.next).RoundTrip(req)
-	case isWatch(req):
-		return l.next.RoundTrip(req)
-	default:
-		return l.tap.Refuse(l.actor, req, f.Code, "the server is currently unable to handle the request")
-	}
+func (t through) RoundTrip(req *http.Request) (*http.Response, error) { return t.next(req, t.call) }
+
+// Refuse answers a client's request in the place of the API server. A write that is
+// answered so is in the history as refused.
+func Refuse(req *http.Request, code int, message string) (*http.Response, error) {
+	resp, _, err := refuse(req, code, message)
+	return resp, err
 }
 
-// Refuse answers a client's request in the place of the API server. A write is in the
-// history as refused.
-func (t *Tap) Refuse(actor string, req *http.Request, code int, message string) (*http.Response, error) {
-	t.activity.Add(1)
-	var sent []byte
-	if req.Body != nil {
-		var err error
-		if sent, err = io.ReadAll(req.Body); err != nil {
-			return nil, fmt.Errorf("reading a request that is to fail: %w", err)
-		}
-		_ = req.Body.Close()
-	}
+func refuse(req *http.Request, code int, message string) (*http.Response, []byte, error) {
 	got, err := utiljson.Marshal(metav1.Status{
 		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Status"}, Status: metav1.StatusFailure, Code: int32(code), //nolint:gosec // a code of HTTP
 		Reason: reasons[code], Message: message,
 	})
 	if err != nil {
-		return nil, fmt.Errorf("writing the answer to a request that is to fail: %w", err)
+		return nil, nil, fmt.Errorf("writing the answer to a request that is to fail: %w", err)
 	}
-	if req.Method != http.MethodGet && req.Method != http.MethodHead {
-		t.record(actor, req, parsePath(req.URL.Path), code, sent, got, nil)
-	}
-	return answerJSON(req, code, got), nil
+	return answerJSON(req, code, got), got, nil
 }
 
 // reasons are those by which clients know an answer.
@@ -115,10 +118,4 @@ var reasons = map[int]metav1.StatusReason{
 	http.StatusConflict: metav1.StatusReasonConflict, http.StatusTooManyRequests: metav1.StatusReasonTooManyRequests,
 	http.StatusInternalServerError: metav1.StatusReasonInternalError, http.StatusServiceUnavailable: metav1.StatusReasonServiceUnavailable,
 	http.StatusGatewayTimeout: metav1.StatusReasonTimeout,
-}
-
-// isWatch says whether a request opens a watch.
-func isWatch(req *http.Request) bool {
-	w := req.URL.Query().Get("watch")
-	return w == "true" || w == "1"
 }

@@ -69,9 +69,9 @@ func TestFault(t *testing.T) {
 	}
 }
 
-type link func(*http.Request) (*http.Response, error)
+type meddler func(*http.Request) (*http.Response, error)
 
-func (l link) RoundTrip(req *http.Request) (*http.Response, error) { return l(req) }
+func (l meddler) RoundTrip(req *http.Request) (*http.Response, error) { return l(req) }
 
 // A fault of another kind is a link of its own: it meets what it wants to, and lets the
 // rest through.
@@ -82,9 +82,9 @@ func TestFaultOfItsOwnKind(t *testing.T) {
 		return answerJSON(req, http.StatusOK, []byte(`{"kind":"Pod","apiVersion":"v1","metadata":{"name":"p","namespace":"n"}}`)), nil
 	})
 	over := tap.Fail(Fault{Actor: "a", Link: func(next http.RoundTripper) http.RoundTripper {
-		return link(func(req *http.Request) (*http.Response, error) {
+		return meddler(func(req *http.Request) (*http.Response, error) {
 			if req.Method == http.MethodPut {
-				return tap.Refuse("a", req, http.StatusForbidden, "not today")
+				return Refuse(req, http.StatusForbidden, "not today")
 			}
 			return next.RoundTrip(req)
 		})

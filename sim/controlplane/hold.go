@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"net/http"
 	"sync"
 )
 
@@ -64,6 +65,21 @@ func (h *holds) free() {
 			h.watches[w] = nil
 		}
 	}
+}
+
+// withholds is the link that keeps news back: it looks at what is written, and has watches
+// wait.
+func (t *Tap) withholds(req *http.Request, c *call, next sender) (*http.Response, error) {
+	if c.kind == kindWrite {
+		t.holds.sends(c.actor, c.where, c.sent)
+	}
+	resp, err := next(req, c)
+	if err == nil && c.kind == kindWatch {
+		body := &watchBody{ReadCloser: resp.Body, ctx: req.Context(), tap: t, actor: c.actor, where: c.where}
+		t.holds.opened(body)
+		resp.Body = body
+	}
+	return resp, err
 }
 
 // sends looks at what an actor is about to write.

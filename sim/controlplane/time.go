@@ -25,6 +25,17 @@ func (t *Tap) SetClock(now func() time.Time) {
 	t.virtual.Store(&virtualTime{now, time.Now().Truncate(time.Second)})
 }
 
+// dates is the link that puts what is written into virtual time.
+func (t *Tap) dates(req *http.Request, c *call, next sender) (*http.Response, error) {
+	if c.sent != nil {
+		c.sent = t.toVirtual(c.sent)
+	}
+	if c.kind == kindWrite {
+		t.tellTime(req, c.where)
+	}
+	return next(req, c)
+}
+
 // transition is how the time of a condition's last transition begins in JSON.
 var transition = []byte(`"lastTransitionTime":"`)
 
