@@ -27,12 +27,25 @@ func (t *Tap) records(req *http.Request, c *call, next sender) (*http.Response, 
 	case req.Method == http.MethodPost && c.where.name == "":
 		defer t.creates(c.where)()
 	}
+	begun := c.where.name != "" && !isEvent(c.where)
+	if begun {
+		t.writes(c.where)
+	}
 	resp, err := next(req, c)
 	if err != nil {
+		t.inTurn(req, c, 0, begun)
 		return nil, err
 	}
-	t.record(c.actor, req, c.where, resp.StatusCode, c.sent, c.got, c.object)
+	t.inTurn(req, c, resp.StatusCode, begun)
 	return resp, nil
+}
+
+// writes notes that somebody writes to an object.
+func (t *Tap) writes(where target) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	where.subresource = ""
+	t.orders.begin(where)
 }
 
 // creates notes that something is being created in a collection until the function that
@@ -68,11 +81,9 @@ func notRecorded(t target) bool {
 	return t.resource == "" || t.subresource == "token"
 }
 
-// record records a write by its answer and the object in it, if it has one, of which
-// it takes hold.
-func (t *Tap) record(actor string, req *http.Request, where target, code int, sent, got []byte, o *unstructured.Unstructured) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
+// recordLocked records a write by its answer and the object in it, if it has one, of
+// which it takes hold. Callers hold the lock.
+func (t *Tap) recordLocked(actor string, req *http.Request, where target, code int, sent, got []byte, o *unstructured.Unstructured) {
 	if t.recorder == nil || notRecorded(where) {
 		return
 	}

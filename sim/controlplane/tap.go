@@ -33,6 +33,7 @@ type Tap struct {
 	// deleting says who has asked for the end of an object and has no answer yet.
 	deleting map[target]string
 	births   births
+	orders   orders
 
 	slow atomic.Pointer[string]
 	// virtual is the virtual time, if there is one.
@@ -52,6 +53,7 @@ func (t *Tap) SetRecorder(r history.Recorder) {
 	t.recorder = r
 	t.last = map[history.Ref]*seen{}
 	t.births.forget()
+	t.orders.forget()
 	t.events.forget()
 }
 

@@ -9,12 +9,21 @@ import (
 	"slices"
 	"testing"
 
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
 	"simctl.dev/simctl/sim/history"
 )
 
 type entries []history.Entry
 
 func (e *entries) Record(x history.Entry) { *e = append(*e, x) }
+
+// record has the tap record a write and its answer.
+func (t *Tap) record(actor string, req *http.Request, where target, code int, sent, got []byte, o *unstructured.Unstructured) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.recordLocked(actor, req, where, code, sent, got, o)
+}
 
 // TestOvertaken has the answer to a pod's deletion come after that to the
 // creation of the next pod of its name, as with a StatefulSet's: the history has
@@ -206,5 +215,110 @@ func TestCallerGone(t *testing.T) {
 	}
 	if len(got) != 1 || got[0].Actor != "tekton" || got[0].Verb != history.VerbCreate || got[0].Object.Name != "p" {
 		t.Errorf("the history has %v, want the creation of p", got)
+	}
+}
+
+// unheard counts the writes that have no answer yet.
+func (t *Tap) unheard() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	n := 0
+	for _, c := range t.births {
+		n += c.unanswered
+	}
+	for _, o := range t.orders {
+		n += o.unanswered
+		for _, a := range o.answered {
+			if a.verb == http.MethodPost {
+				n-- // a birth as long as it waits
+			}
+		}
+	}
+	return n
+}
+
+// TestInOrder has the answers to writes to one pod come in another order than that in
+// which the API server did them.
+func TestInOrder(t *testing.T) {
+	const pods = "/api/v1/namespaces/a/pods"
+	pod := func(uid string, version int, phase string) string {
+		return fmt.Sprintf(`{"kind":"Pod","apiVersion":"v1","metadata":{"name":"p","namespace":"a","uid":%q,"resourceVersion":"%d"},"status":{"phase":%q}}`, uid, version, phase)
+	}
+	const gone = `{"kind":"Status","apiVersion":"v1","status":"Success","details":{"name":"p","kind":"pods","uid":"one"}}`
+	type write struct {
+		actor, method, path, answer string
+		code                        int
+	}
+	fail := write{"pod-garbage-collector", http.MethodPatch, podPath + "/status", pod("one", 7, "Failed"), http.StatusOK}
+	create := write{"statefulset-controller", http.MethodPost, pods, pod("two", 9, "Pending"), http.StatusCreated}
+	for name, c := range map[string]struct {
+		// begin and end are in the order in which they are sent and answered.
+		begin []write
+		end   []int
+		want  []string
+	}{
+		"a patch and a deletion": {
+			[]write{fail, {"statefulset-controller", http.MethodDelete, podPath, pod("one", 7, "Failed"), http.StatusOK}}, []int{1, 0},
+			[]string{"pod-garbage-collector update", "statefulset-controller delete"},
+		},
+		"a patch, a deletion that shows nothing, and the next pod": {
+			[]write{fail, {"statefulset-controller", http.MethodDelete, podPath, gone, http.StatusOK}, create}, []int{2, 1, 0},
+			[]string{"pod-garbage-collector update", "statefulset-controller delete", "statefulset-controller create"},
+		},
+		"two patches": {
+			[]write{{"taint-eviction-controller", http.MethodPatch, podPath + "/status", pod("one", 6, "Running"), http.StatusOK}, fail}, []int{1, 0},
+			[]string{"taint-eviction-controller update", "pod-garbage-collector update"},
+		},
+		"one that is refused": {
+			[]write{{"kubelet", http.MethodPatch, podPath + "/status", `{"kind":"Status","apiVersion":"v1","reason":"Conflict"}`, http.StatusConflict}, fail}, []int{1, 0},
+			[]string{"pod-garbage-collector update"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var tap Tap
+			var got entries
+			tap.SetRecorder(&got)
+			before := pod("one", 5, "Pending")
+			tap.record("statefulset-controller", request(http.MethodPost, pods, ""), parsePath(pods), http.StatusCreated, nil, []byte(before), parse([]byte(before)))
+			answers := map[string]chan struct{}{}
+			sent := make(chan struct{})
+			over := make(chan error)
+			for i, w := range c.begin {
+				id := fmt.Sprint(i)
+				answer := make(chan struct{})
+				answers[id] = answer
+				client := tap.Wrap(w.actor)(roundTrip(func(req *http.Request) (*http.Response, error) {
+					sent <- struct{}{}
+					<-answer
+					return answerJSON(req, w.code, []byte(w.answer)), nil
+				}))
+				go func() {
+					_, err := client.RoundTrip(request(w.method, w.path, "{}")) //nolint:bodyclose // there is none
+					over <- err
+				}()
+				<-sent
+			}
+			for n, i := range c.end {
+				close(answers[fmt.Sprint(i)])
+				for tap.unheard() > len(c.begin)-n-1 {
+					runtime.Gosched()
+				}
+			}
+			for range c.begin {
+				if err := <-over; err != nil {
+					t.Error(err)
+				}
+			}
+			var said []string
+			for _, e := range got[1:] {
+				said = append(said, e.Actor+" "+e.Verb)
+			}
+			if !slices.Equal(said, c.want) {
+				t.Errorf("got %v, want %v", said, c.want)
+			}
+			if len(tap.orders) > 0 {
+				t.Errorf("still waiting: %v", tap.orders)
+			}
+		})
 	}
 }
