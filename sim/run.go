@@ -364,6 +364,7 @@ func failedCell(cell *scenario.Cell, err error, begun time.Time) verdict.Cell {
 
 func newResult(cell *scenario.Cell) verdict.Cell {
 	return verdict.Cell{
+		ID:       cell.ID(),
 		Scenario: cell.Scenario,
 		Values:   cell.Values,
 		Axes:     cell.Axes,

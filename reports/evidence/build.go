@@ -8,6 +8,7 @@ import (
 
 	"simctl.dev/simctl/reports"
 	"simctl.dev/simctl/sim/scenario"
+	"simctl.dev/simctl/sim/timeline"
 	"simctl.dev/simctl/sim/verdict"
 	"simctl.dev/simctl/sim/wellknown"
 )
@@ -22,6 +23,8 @@ const (
 type builder struct {
 	in Input
 	r  *Report
+	// timelines are histories that were read, by the cell's ID.
+	timelines map[string]*timeline.Timeline
 }
 
 // New makes the report of a run. The error is that of reading a history.
@@ -32,7 +35,7 @@ func New(in Input) (*Report, error) {
 			return nil, err
 		}
 	}
-	b := &builder{in: in, r: &Report{}}
+	b := &builder{in: in, r: &Report{}, timelines: map[string]*timeline.Timeline{}}
 	b.cells()
 	b.causes()
 	b.remarks()
@@ -49,11 +52,6 @@ func New(in Input) (*Report, error) {
 	return b.r, nil
 }
 
-// idOf is the ID of the cell that a result is of.
-func idOf(c verdict.Cell) string {
-	return scenario.Cell{Scenario: c.Scenario, Values: c.Values, Axes: c.Axes, Repeat: c.Repeat}.ID()
-}
-
 func (b *builder) cells() {
 	byName := map[string]*Scenario{}
 	for i, result := range b.in.Result.Cells {
@@ -63,7 +61,7 @@ func (b *builder) cells() {
 			byName[result.Scenario] = s
 			b.r.Scenarios = append(b.r.Scenarios, s)
 		}
-		id := idOf(result)
+		id := scenario.IDOf(result)
 		c := &Cell{ID: id, Anchor: "cell-" + id, Result: result, index: i, spec: b.in.Specs[id], Tekton: result.Values["tekton"], Badge: badge(result)}
 		if c.spec != nil && s.Description == "" {
 			s.Description = c.spec.Spec.Description

@@ -40,7 +40,7 @@ func deviating() Input {
 		cell("unjudged-good", verdict.Finding{Outcome: verdict.Success, MakespanSeconds: &makespan}, "", verdict.NothingExpected),
 	}}, Specs: map[string]*scenario.Cell{}}
 	in.Result.Cells[5].Error = "no space left on device " + hostile
-	in.Specs[idOf(in.Result.Cells[2])] = &scenario.Cell{File: "scenarios/my incident.yaml"}
+	in.Specs[scenario.IDOf(in.Result.Cells[2])] = &scenario.Cell{File: "scenarios/my incident.yaml"}
 	return in
 }
 

@@ -15,6 +15,7 @@ import (
 
 	"simctl.dev/simctl/sim/history"
 	"simctl.dev/simctl/sim/scenario"
+	"simctl.dev/simctl/sim/timeline"
 	"simctl.dev/simctl/sim/verdict"
 )
 
@@ -39,7 +40,7 @@ func load(t *testing.T, name string) Input {
 	read(filepath.Join(dir, "result.json"), &in.Result)
 	read(filepath.Join(dir, "inputs.json"), &in.Files)
 	for _, c := range in.Result.Cells {
-		id := idOf(c)
+		id := scenario.IDOf(c)
 		var spec scenario.Cell
 		read(filepath.Join(dir, id, "cell.json"), &spec)
 		in.Specs[id] = &spec
@@ -312,15 +313,19 @@ func TestConduct(t *testing.T) {
 
 // TestSeveralRuns: a time line of two runs tells whose a task and an assistant is.
 func TestSeveralRuns(t *testing.T) {
-	assistant := history.Entry{Kind: history.KindObject, Verb: history.VerbCreate, Object: history.Ref{Kind: "Pod", Namespace: "ns", Name: "affinity-assistant-1-0"},
+	assistant := history.Entry{Seq: 1, Kind: history.KindObject, Verb: history.VerbCreate, Object: history.Ref{Kind: "Pod", Namespace: "ns", Name: "affinity-assistant-1-0"},
 		Body: json.RawMessage(`{"metadata": {"labels": {"tekton.dev/pipelineRun": "second"}}}`)}
+	of, err := timeline.Read([]history.Entry{assistant})
+	if err != nil {
+		t.Fatal(err)
+	}
 	length := 5.0
 	for _, first := range []string{"first", "second"} {
 		c := verdict.Cell{}
 		for _, run := range []string{first, "second"} {
 			c.Timing.Tasks = append(c.Timing.Tasks, verdict.TaskTiming{Task: "a", TaskRun: run + "-a", PipelineRun: run, Queued: &length})
 		}
-		text := NewTimeLine(c, []history.Entry{assistant}).Text()
+		text := NewTimeLine(c, of).Text()
 		for _, name := range []string{"task first: a ", "task second: a ", "affinity assistant of second "} {
 			if strings.Contains(text, name) != (first == "first") {
 				t.Errorf("of runs %s and second:\n%s", first, text)

@@ -43,7 +43,7 @@ func take(t *testing.T, run, dir string) {
 	result.Command = append([]string{"simctl", "run"}, info.Paths...)
 	write(filepath.Join(dir, "inputs.json"), info.Inputs)
 	for i, c := range result.Cells {
-		id := idOf(c)
+		id := scenario.IDOf(c)
 		result.Cells[i].WallSeconds = 0
 		spec, err := runstore.ReadCell(run, id)
 		check(err)

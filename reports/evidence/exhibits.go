@@ -1,15 +1,18 @@
 package evidence
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
 
+	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/yaml"
 
 	"simctl.dev/simctl/sim/history"
+	"simctl.dev/simctl/sim/timeline"
 	"simctl.dev/simctl/sim/verdict"
 	"simctl.dev/simctl/sim/wellknown"
 )
@@ -21,75 +24,84 @@ const (
 
 // detail makes a cell's section.
 func (b *builder) detail(c *Cell) error {
-	entries, err := b.history(c)
+	of, err := b.timeline(c)
 	if err != nil {
 		return err
 	}
-	d := &Detail{TimeLine: NewTimeLine(c.Result, entries)}
+	d := &Detail{TimeLine: NewTimeLine(c.Result, of)}
 	c.Detail = d
-	if len(entries) == 0 {
+	if len(of.Entries()) == 0 {
 		d.Missing = "The run kept no history of this cell."
 		return nil
 	}
-	at := moment(entries)
-	s, err := history.AsOf(entries, at)
-	if err != nil {
-		return fmt.Errorf("reading the history of cell %s: %w", c.ID, err)
-	}
-	last, err := history.Replay(entries, nil)
-	if err != nil {
-		return fmt.Errorf("reading the history of cell %s: %w", c.ID, err)
-	}
-	d.Refusals = refusals(entries, at)
-	d.Exhibits = b.exhibits(c, entries, s, last)
+	then := judgedAsOf(c.Result, of)
+	d.Refusals = refusals(of, then)
+	d.Exhibits = b.exhibits(c, of, then)
 	return nil
 }
 
-// history returns a cell's history, none where none was kept.
-func (b *builder) history(c *Cell) ([]history.Entry, error) {
-	if b.in.History == nil {
-		return nil, nil
+// timeline returns a cell's history, an empty one where none was kept.
+func (b *builder) timeline(c *Cell) (*timeline.Timeline, error) {
+	if of := b.timelines[c.ID]; of != nil {
+		return of, nil
 	}
-	entries, err := b.in.History(c.ID)
-	if err != nil && !errors.Is(err, history.ErrTruncated) {
-		return nil, err
-	}
-	return entries, nil
-}
-
-// moment is the entry up to which a cell's evidence is looked at: the stall, for
-// after it time-outs take things apart; else the end.
-func moment(entries []history.Entry) int {
-	for _, e := range entries {
-		if e.Fact == history.FactStalled {
-			return e.Seq
+	of := timeline.New()
+	if b.in.History != nil {
+		entries, err := b.in.History(c.ID)
+		if err != nil && !errors.Is(err, history.ErrTruncated) {
+			return nil, err
+		}
+		if of, err = timeline.Read(entries); err != nil {
+			return nil, fmt.Errorf("reading the history of cell %s: %w", c.ID, err)
 		}
 	}
-	return entries[len(entries)-1].Seq
+	b.timelines[c.ID] = of
+	return of, nil
+}
+
+// judgedAsOf is the objects as they were when the verdict looked at them. A result of
+// before that was kept is shown as of its first stall, for after it time-outs take things
+// apart; else of the end.
+func judgedAsOf(c verdict.Cell, of *timeline.Timeline) *timeline.View {
+	if c.AsOf != 0 {
+		return of.Before(c.AsOf + 1)
+	}
+	if len(of.Stalls) > 0 {
+		return of.Before(of.Stalls[0].Seq)
+	}
+	return of.Now()
 }
 
 // refusals returns the scheduler's last answer for each pod that it refused.
-func refusals(entries []history.Entry, until int) []Refusal {
+func refusals(of *timeline.Timeline, then *timeline.View) []Refusal {
+	type answer struct {
+		pod *timeline.Pod
+		timeline.Fact[history.Unschedulable]
+	}
+	var all []answer
+	for _, p := range of.Pods {
+		for _, f := range p.Unschedulable {
+			if f.Seq <= then.AsOf() {
+				all = append(all, answer{p, f})
+			}
+		}
+	}
+	slices.SortStableFunc(all, func(a, b answer) int { return cmp.Compare(a.Seq, b.Seq) })
 	var out []Refusal
-	for _, e := range entries {
-		if e.Seq > until || e.Fact != history.FactUnschedulable {
-			continue
-		}
-		var u history.Unschedulable
-		if e.Decode(&u) != nil {
-			continue
-		}
-		r := Refusal{Pod: e.Object.Namespace + "/" + e.Object.Name, Message: u.Message, T: e.T, Nodes: u.Nodes}
-		if i := slices.IndexFunc(out, func(x Refusal) bool { return x.Pod == r.Pod }); i >= 0 {
+	at := map[string]int{}
+	for _, a := range all {
+		r := Refusal{Pod: a.pod.Namespace + "/" + a.pod.Name, Message: a.Data.Message, T: a.T, Nodes: a.Data.Nodes}
+		if i, had := at[r.Pod]; had {
 			out[i] = r
 		} else if len(out) < most {
+			at[r.Pod] = len(out)
 			out = append(out, r)
 		}
 	}
 	return out
 }
 
-func (b *builder) exhibits(c *Cell, entries []history.Entry, s, last *history.State) []Exhibit {
+func (b *builder) exhibits(c *Cell, of *timeline.Timeline, s *timeline.View) []Exhibit {
 	cli, ns := b.cli(c), b.tektonNamespace(c)
 	var out []Exhibit
 	add := func(title, command, text string) {
@@ -97,13 +109,11 @@ func (b *builder) exhibits(c *Cell, entries []history.Entry, s, last *history.St
 			out = append(out, Exhibit{title, command, strings.TrimRight(text, "\n") + "\n"})
 		}
 	}
-	for _, o := range s.List("ConfigMap") {
-		if o.Ref.Name == wellknown.FeatureFlags {
-			add("Feature flags as applied", fmt.Sprintf("%s get configmap feature-flags -n %s -o jsonpath='{.data}'", cli, ns),
-				yamlOf(o.Field("data")))
-		}
+	for _, o := range s.Named("ConfigMap", wellknown.FeatureFlags) {
+		add("Feature flags as applied", fmt.Sprintf("%s get configmap feature-flags -n %s -o jsonpath='{.data}'", cli, ns),
+			yamlOf(o.Field("data")))
 	}
-	for _, o := range last.All("PipelineRun") {
+	for _, o := range of.Now().All("PipelineRun") {
 		add(fmt.Sprintf("PipelineRun %s/%s: how it ended", o.Ref.Namespace, o.Ref.Name),
 			fmt.Sprintf("%s get pipelinerun %s -n %s -o jsonpath='{.status.conditions}'", cli, o.Ref.Name, o.Ref.Namespace),
 			yamlOf(timeless(o.Field("status", "conditions"))))
@@ -131,9 +141,9 @@ func (b *builder) exhibits(c *Cell, entries []history.Entry, s, last *history.St
 	}
 	if c.Result.Outcome != verdict.Success {
 		var lines []string
-		for _, e := range entries {
-			if e.Kind != history.KindLog || len(lines) == most {
-				continue
+		for _, e := range of.Logs {
+			if len(lines) == most {
+				break
 			}
 			// Each once: a reconcile that came before its own last write was
 			// seen says the same again.
@@ -157,12 +167,12 @@ func named(chain []verdict.Link, name string) bool {
 }
 
 // events returns the warnings about an object, each once with how often it came.
-func events(s *history.State, ref history.Ref) string {
+func events(s *timeline.View, ref history.Ref) string {
 	var out strings.Builder
 	n := 0
-	for _, o := range s.All("Event") {
-		if o.Text("involvedObject", "kind") != ref.Kind || o.Text("involvedObject", "name") != ref.Name || n == most {
-			continue
+	for _, o := range s.EventsAbout(ref.Kind, ref.Namespace, ref.Name) {
+		if n == most {
+			break
 		}
 		n++
 		times := o.JSON("count")
@@ -235,20 +245,17 @@ func (b *builder) verify(c *Change, d delta) []Step {
 	if d.version != nil {
 		out = append(out, Step{fmt.Sprintf("%s get configmap pipelines-info -n %s -o jsonpath='{.data.version}'", cli, tektonNS), "v" + d.version[1]})
 	}
-	entries, err := b.history(c.Proof)
-	if err != nil || len(entries) == 0 {
-		return out
-	}
-	last, err := history.Replay(entries, nil)
+	of, err := b.timeline(c.Proof)
 	if err != nil {
 		return out
 	}
+	last := of.Now()
 	runs := last.All("PipelineRun")
 	if len(runs) == 0 {
 		return out
 	}
 	ns := runs[0].Ref.Namespace
-	assistants, ready := assistantPods(entries)
+	assistants, ready := assistantPod(of)
 	expect := "No resources found in " + ns + " namespace."
 	if assistants != "" {
 		expect = assistants + "  " + ready
@@ -268,29 +275,29 @@ func (b *builder) verify(c *Change, d delta) []Step {
 }
 
 // failedCreates is what the query for FailedCreate events finds.
-func failedCreates(s *history.State, ns string) string {
-	for _, o := range s.All("Event") {
-		if o.Text("reason") == "FailedCreate" && o.Ref.Namespace == ns {
+func failedCreates(s *timeline.View, ns string) string {
+	for _, o := range s.In("Event", ns) {
+		if o.Text("reason") == "FailedCreate" {
 			return o.Text("message")
 		}
 	}
 	return "No resources found in " + ns + " namespace."
 }
 
-// assistantPods names the first assistant's pod that there ever was, and how it was.
-func assistantPods(entries []history.Entry) (name, status string) {
-	_, err := history.Replay(entries, func(e history.Entry, _ *history.Object, s *history.State) {
-		if e.Object.Kind != "Pod" || e.Kind != history.KindObject {
-			return
-		}
-		if o := s.Get(e.Object); o != nil && o.Text("metadata", "labels", wellknown.ComponentLabel) == wellknown.AffinityAssistant {
-			if phase := o.Text("status", "phase"); phase == "Running" || name == "" {
-				name, status = e.Object.Name, phase
+// assistantPod names the first assistant's pod that ran, else the first that there ever
+// was, and how it was.
+func assistantPod(of *timeline.Timeline) (name, status string) {
+	for _, p := range of.Pods {
+		switch {
+		case p.Assistant == "":
+		case p.StartedSeq != 0:
+			return p.Name, string(corev1.PodRunning)
+		case name == "":
+			name = p.Name
+			if o := of.Before(p.CreatedSeq+1).Get("Pod", p.Namespace, p.Name); o != nil {
+				status = o.Text("status", "phase")
 			}
 		}
-	})
-	if err != nil {
-		return "", ""
 	}
 	return name, status
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"simctl.dev/simctl/reports"
+	"simctl.dev/simctl/sim/timeline"
 	"simctl.dev/simctl/sim/verdict"
 )
 
@@ -24,7 +25,7 @@ var pageText string
 // taken as they are.
 var page = template.Must(template.New("report").Funcs(template.FuncMap{
 	"svg":      func(c *Cell) template.HTML { return template.HTML(c.Detail.TimeLine.SVG("Time line of " + c.Label)) },
-	"mini":     func(c *Cell) template.HTML { return template.HTML(NewTimeLine(c.Result, nil).Mini()) },
+	"mini":     func(c *Cell) template.HTML { return template.HTML(NewTimeLine(c.Result, timeline.New()).Mini()) },
 	"duration": reports.Duration,
 	"reasons":  reasons,
 	"phases":   func() any { return phaseNames },

@@ -135,7 +135,7 @@ func TestHostileHTML(t *testing.T) {
 		c.Scenario, c.Expected = hostile, hostile
 		spec := &scenario.Cell{Spec: scenario.Scenario{Description: hostile, Tekton: scenario.Tekton{Version: c.Values["tekton"],
 			Flags: map[string]string{hostile: c.Values["a"], "coschedule": c.Values["b"]}}}}
-		in.Specs[idOf(*c)] = spec
+		in.Specs[scenario.IDOf(*c)] = spec
 	}
 	in.History = func(string) ([]history.Entry, error) {
 		pod := history.Ref{Kind: "Pod", Namespace: "ns", Name: hostile}

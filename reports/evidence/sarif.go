@@ -12,6 +12,7 @@ import (
 
 	"github.com/owenrumney/go-sarif/v3/pkg/report/v210/sarif"
 
+	"simctl.dev/simctl/sim/scenario"
 	"simctl.dev/simctl/sim/verdict"
 )
 
@@ -94,7 +95,7 @@ func deviation(in Input, c verdict.Cell, rule int) *sarif.Result {
 	if c.MakespanSeconds != nil {
 		level = "warning"
 	}
-	id := idOf(c)
+	id := scenario.IDOf(c)
 	where := sarif.NewLocation().AddLogicalLocation(sarif.NewLogicalLocation().WithName(cellName(c)).WithFullyQualifiedName(id))
 	if spec := in.Specs[id]; spec != nil && spec.File != "" {
 		u := url.URL{Path: filepath.ToSlash(spec.File)}

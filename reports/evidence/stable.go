@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"simctl.dev/simctl/sim/history"
+	"simctl.dev/simctl/sim/scenario"
 	"simctl.dev/simctl/sim/wellknown"
 )
 
@@ -22,7 +23,7 @@ func stable(in Input) (Input, error) {
 	histories := map[string][]history.Entry{}
 	cells := slices.Clone(in.Result.Cells)
 	for i, c := range cells {
-		id := idOf(c)
+		id := scenario.IDOf(c)
 		entries, err := original(id)
 		if err != nil {
 			return in, fmt.Errorf("reading the history of cell %s: %w", id, err)

@@ -7,12 +7,13 @@ import (
 	"testing"
 
 	"simctl.dev/simctl/sim/history"
+	"simctl.dev/simctl/sim/scenario"
 )
 
 // nameOfRun returns the name of the PipelineRun in the first cell.
 func nameOfRun(t *testing.T, in Input) string {
 	t.Helper()
-	entries, err := in.History(idOf(in.Result.Cells[0]))
+	entries, err := in.History(scenario.IDOf(in.Result.Cells[0]))
 	if err != nil {
 		t.Fatal(err)
 	}

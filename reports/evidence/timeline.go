@@ -2,13 +2,13 @@ package evidence
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
 
 	"simctl.dev/simctl/reports"
 	"simctl.dev/simctl/sim/history"
+	"simctl.dev/simctl/sim/timeline"
 	"simctl.dev/simctl/sim/verdict"
 	"simctl.dev/simctl/sim/wellknown"
 )
@@ -63,23 +63,26 @@ type TimeLine struct {
 
 // NewTimeLine returns the time line of a cell. The history may be empty: volumes
 // and the moment of a stall are left out then.
-func NewTimeLine(c verdict.Cell, entries []history.Entry) TimeLine {
-	var tl TimeLine
-	for _, e := range entries {
-		tl.End = max(tl.End, e.T)
-	}
+func NewTimeLine(c verdict.Cell, of *timeline.Timeline) TimeLine {
+	tl := TimeLine{End: of.T()}
 	for _, t := range c.Timing.Tasks {
 		tl.End = max(tl.End, taskEnd(t))
 	}
 	if c.MakespanSeconds != nil {
 		tl.End = max(tl.End, *c.MakespanSeconds)
 	}
+	gone := map[string][]float64{}
+	for _, p := range of.Pods {
+		if e, ok := of.Entry(p.GoneSeq); ok {
+			gone[p.Name] = append(gone[p.Name], e.T)
+		}
+	}
 	for _, t := range c.Timing.Tasks {
-		bar := tl.pod(t, entries)
+		bar := tl.pod(t, gone[t.Pod])
 		bar.Name = c.Timing.Title(t)
 		tl.Bars = append(tl.Bars, bar)
 	}
-	tl.Bars = append(tl.Bars, assistants(entries, tl.End, c.Timing.SeveralRuns())...)
+	tl.Bars = append(tl.Bars, assistants(of, tl.End, c.Timing.SeveralRuns())...)
 	slices.SortStableFunc(tl.Bars, func(a, b Bar) int {
 		if a.Node == "" != (b.Node == "") {
 			// Pods that came to no node stand last.
@@ -87,7 +90,7 @@ func NewTimeLine(c verdict.Cell, entries []history.Entry) TimeLine {
 		}
 		return cmp.Compare(a.Node, b.Node)
 	})
-	tl.Bars = append(tl.Bars, volumes(entries, tl.End)...)
+	tl.Bars = append(tl.Bars, volumes(of, tl.End)...)
 	for _, v := range c.Interventions {
 		if !v.Missed {
 			text := v.What
@@ -97,81 +100,139 @@ func NewTimeLine(c verdict.Cell, entries []history.Entry) TimeLine {
 			tl.Marks = append(tl.Marks, Mark{T: v.T, Text: text, Kind: "intervention"})
 		}
 	}
-	for _, e := range entries {
-		switch e.Fact {
-		case history.FactStalled:
-			tl.Marks = append(tl.Marks, Mark{T: e.T, Text: "nothing can happen any more but time-outs", Kind: "stalled"})
-		case history.FactFinished:
-			text := "the cell ended"
-			var f history.Finished
-			if e.Decode(&f) == nil && f.Bound != "" {
-				text += " at its bound of " + f.Bound
-			}
-			tl.Marks = append(tl.Marks, Mark{T: e.T, Text: text, Kind: "end"})
+	for _, f := range of.Stalls {
+		tl.Marks = append(tl.Marks, Mark{T: f.T, Text: "nothing can happen any more but time-outs", Kind: "stalled"})
+	}
+	if f := of.Finished; f != nil {
+		text := "the cell ended"
+		if f.Data.Bound != "" {
+			text += " at its bound of " + f.Data.Bound
 		}
+		tl.Marks = append(tl.Marks, Mark{T: f.T, Text: text, Kind: "end"})
 	}
 	slices.SortStableFunc(tl.Marks, func(a, b Mark) int { return cmp.Compare(a.T, b.T) })
 	return tl
 }
 
-// phases returns a task's phases with their lengths.
-func phases(t verdict.TaskTiming) ([]Phase, []*float64) {
-	return []Phase{Queued, Scheduling, Attaching, Mounting, Pulling, Running},
-		[]*float64{t.Queued, t.Scheduled, t.Attached, t.Mounted, t.Pulled, t.Running}
+// meanwhile is what a pod does until it has come to a phase, or, of the last, in it.
+var meanwhile = map[timeline.Phase]Phase{
+	timeline.Queued: Queued, timeline.Scheduled: Scheduling, timeline.Attached: Attaching,
+	timeline.Mounted: Mounting, timeline.Pulled: Pulling, timeline.Running: Running,
 }
 
 func taskEnd(t verdict.TaskTiming) float64 {
 	end := t.Start
-	_, lengths := phases(t)
-	for _, l := range lengths {
-		if l != nil {
+	for _, p := range timeline.Phases() {
+		if l := t.Length(p); l != nil {
 			end += *l
 		}
 	}
 	return end
 }
 
-func (tl *TimeLine) pod(t verdict.TaskTiming, entries []history.Entry) Bar {
+// pod returns the bar of a task's pod; gone is when pods of its name were.
+func (tl *TimeLine) pod(t verdict.TaskTiming, gone []float64) Bar {
 	b := Bar{Name: t.Task, Object: t.Pod, Node: t.Node}
 	if b.Object == "" {
 		b.Object = t.TaskRun
 	}
 	at := t.Start
-	names, lengths := phases(t)
-	for i, l := range lengths {
+	for _, p := range timeline.Phases() {
+		phase, shown := meanwhile[p]
+		if !shown {
+			continue
+		}
+		l := t.Length(p)
 		if l == nil {
 			// What was not reached was waited for: until the pod went, or the end.
 			end := tl.End
-			for _, e := range entries {
-				if e.Verb == history.VerbDelete && e.Object.Kind == "Pod" && e.Object.Name == t.Pod && e.T >= at {
-					end = e.T
-					break
-				}
+			if i := slices.IndexFunc(gone, func(t float64) bool { return t >= at }); i >= 0 {
+				end = gone[i]
 			}
 			if end > at {
-				b.Spans = append(b.Spans, Span{Phase: names[i], From: at, To: end, Open: true})
+				b.Spans = append(b.Spans, Span{Phase: phase, From: at, To: end, Open: true})
 			}
 			break
 		}
 		if *l > 0 {
-			b.Spans = append(b.Spans, Span{Phase: names[i], From: at, To: at + *l})
+			b.Spans = append(b.Spans, Span{Phase: phase, From: at, To: at + *l})
 		}
 		at += *l
 	}
 	return b
 }
 
+// turn is a moment at which an assistant's pod comes to something else.
+type turn struct {
+	seq int
+	t   float64
+	// name is the pod's, run that of its PipelineRun.
+	name, run string
+	// next is what it does from then on; empty if nothing.
+	next Phase
+	node string
+	// refused says that the API server refused it.
+	refused bool
+}
+
+// turns are those of the assistants' pods and of those that were refused, in order.
+func turns(of *timeline.Timeline) []turn {
+	var all []turn
+	// since is the entry with which a pod was first to be made, by its namespace and name.
+	since := map[[2]string]int{}
+	first := func(namespace, name string, seq int) {
+		pod := [2]string{namespace, name}
+		if had, met := since[pod]; !met || seq < had {
+			since[pod] = seq
+		}
+	}
+	add := func(p *timeline.Pod, seq int, next Phase) {
+		if e, ok := of.Entry(seq); ok {
+			all = append(all, turn{seq: seq, t: e.T, name: p.Name, run: p.PipelineRun, next: next, node: p.Node})
+		}
+	}
+	for _, p := range of.Pods {
+		if !p.IsAssistant() {
+			continue
+		}
+		first(p.Namespace, p.Name, p.CreatedSeq)
+		add(p, p.CreatedSeq, Scheduling)
+		add(p, p.BoundSeq, Mounting)
+		add(p, p.VolumesSeq, Pulling)
+		add(p, p.BusySeq, Running)
+		add(p, p.GoneSeq, "")
+	}
+	for _, e := range of.Refused {
+		if e.Verb == history.VerbCreate && e.Object.Kind == "Pod" && strings.HasPrefix(e.Object.Name, wellknown.AffinityAssistant+"-") {
+			all = append(all, turn{seq: e.Seq, t: e.T, name: e.Object.Name, run: timeline.MetaIn(e).Labels[wellknown.PipelineRunLabel], next: Scheduling, refused: true})
+			first(e.Object.Namespace, e.Object.Name, e.Seq)
+		}
+	}
+	for pod, seq := range since {
+		for _, e := range of.Deletions(history.Ref{Kind: "StatefulSet", Namespace: pod[0], Name: strings.TrimSuffix(pod[1], "-0")}) {
+			if e.Seq > seq {
+				all = append(all, turn{seq: e.Seq, t: e.T, name: pod[1]}) // nobody wants it any more
+			}
+		}
+	}
+	slices.SortStableFunc(all, func(a, b turn) int { return cmp.Compare(a.seq, b.seq) })
+	return all
+}
+
 // assistants returns a bar for each affinity assistant's pod, and for each that the
 // API server refused; with its run's name if there are several.
-func assistants(entries []history.Entry, end float64, several bool) []Bar {
+func assistants(of *timeline.Timeline, end float64, several bool) []Bar {
 	var bars []Bar
-	of := map[string]string{}
+	whose := map[string]string{}
 	at := map[string]int{}
 	refused := map[string]int{}
 	// set ends the span that is open and begins the next one.
 	set := func(i int, t float64, next Phase) {
 		b := &bars[i]
 		if n := len(b.Spans); n > 0 && b.Spans[n-1].Open {
+			if b.Spans[n-1].Phase == next {
+				return
+			}
 			b.Spans[n-1].To, b.Spans[n-1].Open = t, false
 			if b.Spans[n-1].From == t {
 				b.Spans = b.Spans[:n-1]
@@ -181,92 +242,44 @@ func assistants(entries []history.Entry, end float64, several bool) []Bar {
 			b.Spans = append(b.Spans, Span{Phase: next, From: t, To: end, Open: true})
 		}
 	}
-	for _, e := range entries {
-		name := e.Object.Name
-		if e.Object.Kind == "StatefulSet" && e.Verb == history.VerbDelete {
-			// Nobody wants its pod any more.
-			if i, ok := at[name+"-0"]; ok {
-				set(i, e.T, "")
-			}
-			continue
-		}
-		if e.Object.Kind != "Pod" || !strings.HasPrefix(name, wellknown.AffinityAssistant+"-") {
-			continue
-		}
-		i, met := at[name]
+	for _, x := range turns(of) {
+		i, met := at[x.name]
 		if !met {
 			i = len(bars)
-			at[name] = i
-			if run := runOf(e); several && run != "" {
-				of[name] = " of " + run
+			at[x.name] = i
+			if several && x.run != "" {
+				whose[x.name] = " of " + x.run
 			}
-			bars = append(bars, Bar{Name: "affinity assistant" + of[name], Object: name, Assistant: true})
-			set(i, e.T, Scheduling)
+			bars = append(bars, Bar{Name: "affinity assistant" + whose[x.name], Object: x.name, Assistant: true})
 		}
-		switch {
-		case e.Kind == history.KindRefused && e.Verb == history.VerbCreate:
-			refused[name]++
-			bars[i].Name = fmt.Sprintf("assistant%s, refused ×%d", of[name], refused[name])
-		case e.Verb == history.VerbBind:
-			var patch struct {
-				Spec struct {
-					NodeName string `json:"nodeName"`
-				} `json:"spec"`
-			}
-			if json.Unmarshal(e.Patch, &patch) == nil {
-				bars[i].Node = patch.Spec.NodeName
-			}
-			set(i, e.T, Mounting)
-		case e.Fact == history.FactVolumesReady:
-			set(i, e.T, Pulling)
-		case e.Fact == history.FactContainersBusy:
-			set(i, e.T, Running)
-		case e.Verb == history.VerbDelete:
-			set(i, e.T, "")
+		if x.refused {
+			refused[x.name]++
+			bars[i].Name = fmt.Sprintf("assistant%s, refused ×%d", whose[x.name], refused[x.name])
 		}
+		bars[i].Node = cmp.Or(x.node, bars[i].Node)
+		set(i, x.t, x.next)
 	}
 	return bars
 }
 
-// runOf is the PipelineRun that the label of the object in an entry names.
-func runOf(e history.Entry) string {
-	var o struct {
-		Metadata struct {
-			Labels map[string]string `json:"labels"`
-		} `json:"metadata"`
-	}
-	if json.Unmarshal(e.Body, &o) != nil {
-		return "" // It has no body, or one that is no object.
-	}
-	return o.Metadata.Labels[wellknown.PipelineRunLabel]
-}
-
 // volumes returns a bar for each time that a volume was attached to a node.
-func volumes(entries []history.Entry, end float64) []Bar {
+func volumes(of *timeline.Timeline, end float64) []Bar {
 	var bars []Bar
-	open := map[string]int{}
-	for _, e := range entries {
-		if e.Fact != history.FactAttached && e.Fact != history.FactDetached {
-			continue
-		}
-		var v history.Volume
-		if e.Decode(&v) != nil {
-			continue
-		}
-		name := v.Claim
-		if name == "" {
-			name = v.PV
-		}
-		k := name + "\x00" + v.Node
-		if e.Fact == history.FactAttached {
-			open[k] = len(bars)
-			bars = append(bars, Bar{Name: name, Object: v.PV, Node: v.Node, Volume: true,
-				Spans: []Span{{Phase: Attached, From: e.T, To: end, Open: true}}})
-			continue
-		}
-		if i, ok := open[k]; ok {
-			bars[i].Spans[0].To, bars[i].Spans[0].Open = e.T, false
-			delete(open, k)
+	open := map[string][]int{}
+	key := func(v history.Volume) string { return cmp.Or(v.Claim, v.PV) + "\x00" + v.Node }
+	for _, f := range of.Attached {
+		v := f.Data
+		open[key(v)] = append(open[key(v)], len(bars))
+		bars = append(bars, Bar{Name: cmp.Or(v.Claim, v.PV), Object: v.PV, Node: v.Node, Volume: true,
+			Spans: []Span{{Phase: Attached, From: f.T, To: end, Open: true}}})
+	}
+	for _, f := range of.Detached {
+		// It ends the first time that it was attached there and was not detached yet.
+		k := key(f.Data)
+		if len(open[k]) > 0 {
+			s := &bars[open[k][0]].Spans[0]
+			s.To, s.Open = f.T, false
+			open[k] = open[k][1:]
 		}
 	}
 	return bars

@@ -206,7 +206,7 @@ func ReadResult(dir string) (verdict.RunResult, error) {
 
 // CellID is the ID of the cell that a result is of.
 func CellID(c verdict.Cell) string {
-	return scenario.Cell{Scenario: c.Scenario, Values: c.Values, Axes: c.Axes, Repeat: c.Repeat}.ID()
+	return scenario.IDOf(c)
 }
 
 // ReadCell returns what a cell consisted of, or an error that wraps [ErrNotKept] or

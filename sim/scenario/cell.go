@@ -6,7 +6,18 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+
+	"simctl.dev/simctl/sim/verdict"
 )
+
+// IDOf returns the ID of the cell that a result is of.
+func IDOf(c verdict.Cell) string {
+	if c.ID != "" {
+		return c.ID
+	}
+	// An older simctl wrote the result.
+	return Cell{Scenario: c.Scenario, Values: c.Values, Axes: c.Axes, Repeat: c.Repeat}.ID()
+}
 
 // ID names the cell: unique among a run's cells, the same in every run that has
 // the cell, and fit to be a file name. It begins with what a reader would call

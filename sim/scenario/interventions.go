@@ -9,17 +9,18 @@ import (
 	"time"
 
 	"simctl.dev/simctl/sim/internal/tree"
+	"simctl.dev/simctl/sim/timeline"
 )
 
 // The phases of a task that can trigger an intervention, in their order.
 const (
-	PhaseQueued    = "queued"
-	PhaseScheduled = "scheduled"
-	PhaseAttached  = "attached"
-	PhaseMounted   = "mounted"
-	PhasePulled    = "pulled"
-	PhaseRunning   = "running"
-	PhaseDone      = "done"
+	PhaseQueued    = string(timeline.Queued)
+	PhaseScheduled = string(timeline.Scheduled)
+	PhaseAttached  = string(timeline.Attached)
+	PhaseMounted   = string(timeline.Mounted)
+	PhasePulled    = string(timeline.Pulled)
+	PhaseRunning   = string(timeline.Running)
+	PhaseDone      = string(timeline.Done)
 )
 
 // Phases lists the phases of a task in their order.

@@ -1,6 +1,8 @@
 package timeline
 
 import (
+	"encoding/json"
+
 	"simctl.dev/simctl/sim/history"
 	"simctl.dev/simctl/sim/internal/tree"
 )
@@ -65,6 +67,18 @@ func MetaOf(o *history.Object) Meta {
 	return m
 }
 
+// MetaIn reads the metadata of the object in an entry; empty if it has none, or one that
+// is no object.
+func MetaIn(e history.Entry) Meta {
+	var body struct {
+		Meta `json:"metadata"`
+	}
+	if len(e.Body) == 0 || json.Unmarshal(e.Body, &body) != nil {
+		return Meta{}
+	}
+	return body.Meta
+}
+
 // OwnedBy is the name of the object's owner of a kind, which a label gives too.
 func (m Meta) OwnedBy(kind, label string) string {
 	if v := m.Labels[label]; v != "" {
@@ -76,6 +90,23 @@ func (m Meta) OwnedBy(kind, label string) string {
 		}
 	}
 	return ""
+}
+
+// eventOf reads an Event; core/v1 and events.k8s.io/v1 name the same things differently.
+func eventOf(o *history.Object) Event {
+	about, message := "involvedObject", o.Text("message")
+	if o.Field("regarding") != nil {
+		about, message = "regarding", o.Text("note")
+	}
+	return Event{
+		Kind: o.Text(about, "kind"), Namespace: o.Text(about, "namespace"), Name: o.Text(about, "name"),
+		Type: o.Text("type"), Reason: o.Text("reason"), Message: message,
+	}
+}
+
+// ref is the object that the Event is about.
+func (e Event) ref() history.Ref {
+	return history.Ref{Kind: e.Kind, Namespace: e.Namespace, Name: e.Name}
 }
 
 // ClaimsOf are the claims that a pod mounts.

@@ -2,7 +2,6 @@ package timeline
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"regexp"
 	"slices"
@@ -87,6 +86,7 @@ func (t *Timeline) taskRunWritten(e history.Entry, o *history.Object) {
 		}
 		t.TaskRuns = append(t.TaskRuns, r)
 		t.index.taskRuns[name{r.Namespace, r.Name}] = r
+		t.index.ofTask[r.Task] = append(t.index.ofTask[r.Task], r)
 		if run := t.Run(r.Namespace, r.PipelineRun); run != nil {
 			run.TaskRuns = append(run.TaskRuns, r)
 		}
@@ -200,17 +200,9 @@ func ran(o *history.Object) bool {
 }
 
 func (t *Timeline) eventWritten(e history.Entry, o *history.Object) {
-	// core/v1 and events.k8s.io/v1 name the same things differently.
-	about, message := "involvedObject", o.Text("message")
-	if o.Field("regarding") != nil {
-		about, message = "regarding", o.Text("note")
-	}
-	ev := Event{
-		Seq: e.Seq, T: e.T,
-		Kind: o.Text(about, "kind"), Namespace: o.Text(about, "namespace"), Name: o.Text(about, "name"),
-		Type: o.Text("type"), Reason: o.Text("reason"), Message: message,
-	}
-	ref := history.Ref{Kind: ev.Kind, Namespace: ev.Namespace, Name: ev.Name}
+	ev := eventOf(o)
+	ev.Seq, ev.T = e.Seq, e.T
+	ref := ev.ref()
 	t.index.events[ref] = append(t.index.events[ref], len(t.Events))
 	t.Events = append(t.Events, ev)
 	if ev.Kind == "Pod" && ev.Reason == "FailedAttachVolume" {
@@ -229,14 +221,7 @@ func (t *Timeline) refusal(e history.Entry) {
 	if e.Verb != history.VerbCreate {
 		return
 	}
-	var body struct {
-		Meta `json:"metadata"`
-	}
-	if len(e.Body) > 0 {
-		// A body that is no object has no owner: the refusal still counts.
-		_ = json.Unmarshal(e.Body, &body)
-	}
-	m := body.Meta
+	m := MetaIn(e)
 	if e.Object.Kind == "Pod" || e.Object.Kind == "pods" {
 		if r := t.TaskRun(e.Object.Namespace, m.OwnedBy("TaskRun", wellknown.TaskRunLabel)); r != nil {
 			r.Refused = append(r.Refused, e)

@@ -2,8 +2,10 @@ package timeline
 
 import (
 	"fmt"
+	"strings"
 
 	"simctl.dev/simctl/sim/history"
+	"simctl.dev/simctl/sim/wellknown"
 )
 
 // Run is what a history says of one PipelineRun.
@@ -133,6 +135,11 @@ type Pod struct {
 
 // Object names the pod as links do.
 func (p *Pod) Object() string { return "Pod " + p.Namespace + "/" + p.Name }
+
+// IsAssistant says whether it is an affinity assistant's pod.
+func (p *Pod) IsAssistant() bool {
+	return p.Assistant != "" || strings.HasPrefix(p.Name, wellknown.AffinityAssistant+"-")
+}
 
 // LastUnschedulable is the scheduler's last refusal before an entry.
 func (p *Pod) LastUnschedulable(before int) *Fact[history.Unschedulable] {

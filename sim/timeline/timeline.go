@@ -49,6 +49,7 @@ type name struct{ namespace, name string }
 type index struct {
 	runs     map[name]*Run
 	taskRuns map[name]*TaskRun
+	ofTask   map[string][]*TaskRun
 	pods     map[name][]*Pod
 	// podsOfRun, podsOn and podsOfClaim are pods by their PipelineRun, their node and
 	// the claims that they mount, podsLabelled by namespace and "key=value".
@@ -74,7 +75,7 @@ type index struct {
 
 func newIndex() index {
 	return index{
-		runs: map[name]*Run{}, taskRuns: map[name]*TaskRun{}, pods: map[name][]*Pod{},
+		runs: map[name]*Run{}, taskRuns: map[name]*TaskRun{}, ofTask: map[string][]*TaskRun{}, pods: map[name][]*Pod{},
 		podsOfRun: map[name][]*Pod{}, podsOfClaim: map[name][]*Pod{}, podsLabelled: map[name][]*Pod{},
 		podsOn: map[string][]*Pod{}, podsIn: map[string][]*Pod{}, unended: map[string][]*Pod{},
 		events: map[history.Ref][]int{}, refused: map[name][]int{}, logs: map[name][]int{},

@@ -107,6 +107,13 @@ func (v *View) Attachments(volume string) []*history.Object {
 	return living(v.objects(sortedTracks(v.t.index.attachments[volume])))
 }
 
+// EventsAbout returns the Event objects about an object, deleted or not, by name. One
+// object stands for all occurrences of the same, with how often; [Timeline.EventsAbout]
+// has each.
+func (v *View) EventsAbout(kind, namespace, name string) []*history.Object {
+	return v.objects(sortedTracks(v.t.index.aboutObject[history.Ref{Kind: kind, Namespace: namespace, Name: name}]))
+}
+
 // FeatureFlags returns Tekton's ConfigMap feature-flags; nil without one.
 func (v *View) FeatureFlags() *history.Object {
 	if all := v.Named("ConfigMap", wellknown.FeatureFlags); len(all) > 0 {
@@ -221,6 +228,20 @@ func (t *Timeline) LastWriteBy(o history.Ref, by func(actor string) bool) *histo
 	return nil
 }
 
+// Deletions are the times that an object was gone, in order.
+func (t *Timeline) Deletions(o history.Ref) []history.Entry {
+	o.APIVersion = ""
+	var out []history.Entry
+	if tr := t.index.byRef[o]; tr != nil {
+		for _, at := range tr.at {
+			if t.entries[at].Verb == history.VerbDelete {
+				out = append(out, t.entries[at])
+			}
+		}
+	}
+	return out
+}
+
 // LastChange is the last write before an entry that changed a field of an object; nil if
 // it is as it was made.
 func (t *Timeline) LastChange(o history.Ref, before int, field ...string) *history.Entry {
@@ -327,6 +348,8 @@ type objects struct {
 	owned       map[owned][]*track
 	attachments map[string][]*track
 	uids        map[string][]*track
+	// aboutObject are Events by what they are about.
+	aboutObject map[history.Ref][]*track
 	decoded     map[decoding]any
 }
 
@@ -346,7 +369,7 @@ type (
 func newObjects() objects {
 	return objects{
 		byRef: map[history.Ref]*track{}, kinds: map[string]*tracks{}, named: map[history.Ref][]*track{}, ofRun: map[ofRun][]*track{},
-		owned: map[owned][]*track{}, attachments: map[string][]*track{}, uids: map[string][]*track{}, decoded: map[decoding]any{},
+		owned: map[owned][]*track{}, attachments: map[string][]*track{}, uids: map[string][]*track{}, aboutObject: map[history.Ref][]*track{}, decoded: map[decoding]any{},
 	}
 }
 
@@ -400,6 +423,9 @@ func (x *objects) write(at int, e history.Entry, now *history.Object) {
 		for _, o := range m.OwnerReferences {
 			put(x.owned, owned{ref.Kind, history.Ref{Kind: o.Kind, Namespace: ref.Namespace, Name: o.Name}}, tr)
 		}
+	}
+	if ref.Kind == "Event" && len(e.Body) > 0 {
+		put(x.aboutObject, eventOf(now).ref(), tr)
 	}
 	if ref.Kind == "VolumeAttachment" {
 		put(x.attachments, now.Text("spec", "source", "persistentVolumeName"), tr)

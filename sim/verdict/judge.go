@@ -1,6 +1,7 @@
 package verdict
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"regexp"
@@ -51,7 +52,7 @@ func JudgeTimeline(of *timeline.Timeline) (Finding, error) {
 			worst = r
 		}
 	}
-	f.Outcome = worst.outcome
+	f.Outcome, f.AsOf = worst.outcome, cmp.Or(worst.asOf, t.Now().AsOf())
 	if worst.cause != nil {
 		f.Cause = t.refusedRoot(worst.cause)
 	}
@@ -84,6 +85,8 @@ type ruling struct {
 	outcome      Outcome
 	cause        []Link
 	blockedSince *float64
+	// asOf is the entry up to which the objects were looked at; 0 is the last one.
+	asOf int
 }
 
 func (t *judging) rulings() []ruling {
@@ -246,8 +249,8 @@ func timedOut(reason, message string) bool {
 // judgeRun says what became of one PipelineRun.
 func (t *judging) judgeRun(run *timeline.Run) ruling {
 	if run.Status == "True" {
-		if held := t.heldOnce(run); held != nil {
-			return ruling{outcome: MultiAttach, cause: held}
+		if held, asOf := t.heldOnce(run); held != nil {
+			return ruling{outcome: MultiAttach, cause: held, asOf: asOf}
 		}
 		return ruling{outcome: Success}
 	}
@@ -256,7 +259,7 @@ func (t *judging) judgeRun(run *timeline.Run) ruling {
 		r := ruling{outcome: Failed, cause: []Link{t.runLink(run), *l}}
 		before, _ := t.stallOrEnd(t.End(), seq)
 		since := t.LastProgress(run, before)
-		r.blockedSince = &since
+		r.blockedSince, r.asOf = &since, t.Before(before).AsOf()
 		return r
 	}
 	if _, stalled := t.StalledBefore(run.DoneSeq, 0); !stalled && slices.Contains(cancelledRun, run.Reason) && run.Status == "False" {
@@ -302,11 +305,11 @@ func (t *judging) judgeRun(run *timeline.Run) ruling {
 	// Time was lost by it, and nothing else: a task that fails by itself, or finds no
 	// place, would have done so without.
 	if best.outcome == Timeout {
-		if held := t.heldOnce(run); held != nil {
+		if held, asOf := t.heldOnce(run); held != nil {
 			// Both may come of one thing, which is said where it stands first.
 			said := slices.Clone(best.cause)
 			held = slices.DeleteFunc(held, func(l Link) bool { return slices.ContainsFunc(said, l.same) })
-			best.outcome, best.cause = MultiAttach, append(best.cause, held...)
+			best.outcome, best.cause, best.asOf = MultiAttach, append(best.cause, held...), asOf
 		}
 	}
 	if best.outcome == Timeout {
@@ -428,6 +431,7 @@ func (t *judging) runItself(run *timeline.Run) ruling {
 	if run.DoneSeq != 0 {
 		s = t.Before(run.DoneSeq)
 	}
+	r.asOf = s.AsOf()
 	if len(run.Refused) > 0 {
 		e := run.Refused[len(run.Refused)-1]
 		rule := runRefusedWrite
@@ -556,11 +560,11 @@ func (t *judging) judgeTaskRun(run *timeline.Run, r *timeline.TaskRun) (ruling, 
 		if !strings.Contains(r.Message, e.Message) {
 			cause = append(cause, taskPodRefused.link(r.Object(), clip(e.Message), r.Task))
 		}
-		return ruling{outcome: outcome, cause: append(cause, refusalCause(s, r.Namespace, e.Message, refusedPod(e))...)}, true
+		return ruling{outcome: outcome, cause: append(cause, refusalCause(s, r.Namespace, e.Message, refusedPod(e))...), asOf: s.AsOf()}, true
 	}
 	if r.Reason == "PodAdmissionFailed" {
 		s := t.Before(r.DoneSeq)
-		return ruling{outcome: AdmissionDenied, cause: append(cause, refusalCause(s, r.Namespace, r.Message, podOf(s, r))...)}, true
+		return ruling{outcome: AdmissionDenied, cause: append(cause, refusalCause(s, r.Namespace, r.Message, podOf(s, r))...), asOf: s.AsOf()}, true
 	}
 	if p != nil {
 		if outcome, links := t.failedPod(r, p); outcome != "" {
@@ -568,7 +572,7 @@ func (t *judging) judgeTaskRun(run *timeline.Run, r *timeline.TaskRun) (ruling, 
 		}
 	}
 	if slices.Contains(invalidTask, r.Reason) && (p == nil || p.StartedSeq == 0) {
-		return ruling{outcome: InvalidPipeline, cause: append(cause, t.tooManyClaims(r)...)}, true
+		return ruling{outcome: InvalidPipeline, cause: append(cause, t.tooManyClaims(r)...), asOf: t.Before(r.DoneSeq).AsOf()}, true
 	}
 	return ruling{outcome: Failed, cause: append(append(cause, t.retriesUsed(r)...), t.failure(p)...)}, true
 }
@@ -673,10 +677,12 @@ func (t *judging) judgeWaiting(run *timeline.Run, r *timeline.TaskRun, p *timeli
 	before, stalled := t.stallOrEnd(before, since)
 
 	if p != nil && p.StartedSeq != 0 && p.StartedSeq < before {
-		return t.ranOut(run, r, p)
+		out := t.ranOut(run, r, p)
+		out.asOf = t.Before(before).AsOf()
+		return out, true
 	}
 	x := newExplainer(t, run, r, before, stalled)
-	out := ruling{outcome: Timeout}
+	out := ruling{outcome: Timeout, asOf: x.s.AsOf()}
 	if found, ok := x.explain(); ok {
 		out.outcome, out.cause = found.outcome, found.links
 		if found.outcome == Timeout {
@@ -737,9 +743,9 @@ func (t *judging) ownProgress(r *timeline.TaskRun, before int) float64 {
 }
 
 // ranOut judges a TaskRun whose steps ran until a time-out.
-func (t *judging) ranOut(run *timeline.Run, r *timeline.TaskRun, p *timeline.Pod) (ruling, bool) {
+func (t *judging) ranOut(run *timeline.Run, r *timeline.TaskRun, p *timeline.Pod) ruling {
 	if outcome, links := t.failedPod(r, p); outcome != "" {
-		return ruling{outcome: outcome, cause: append([]Link{taskLink(r)}, links...)}, true
+		return ruling{outcome: outcome, cause: append([]Link{taskLink(r)}, links...)}
 	}
 	cause := []Link{t.runLink(run), taskLink(r), stepsRunning.link(p.Object(), "on node "+p.Node, t.Title(p))}
 	cause = append(cause, t.begunAgain(r)...)
@@ -747,7 +753,7 @@ func (t *judging) ranOut(run *timeline.Run, r *timeline.TaskRun, p *timeline.Pod
 	cause = append(cause, t.timeOut(run, r)...)
 	// More time would not help there.
 	cause = append(cause, t.stepsWait(p)...)
-	return ruling{outcome: Timeout, cause: cause}, true
+	return ruling{outcome: Timeout, cause: cause}
 }
 
 // begunAgain says how often a TaskRun lost a pod whose steps ran, and with it what
@@ -784,8 +790,8 @@ func again(times int) string {
 }
 
 // heldOnce returns the chain of a Multi-Attach error that one of a run's pods met
-// and got over; nil when there was none.
-func (t *judging) heldOnce(run *timeline.Run) []Link {
+// and got over, and the entry as of which it was looked at; nil when there was none.
+func (t *judging) heldOnce(run *timeline.Run) (links []Link, asOf int) {
 	for _, p := range t.PodsOf(run) {
 		if len(p.Holds) == 0 {
 			continue
@@ -799,11 +805,11 @@ func (t *judging) heldOnce(run *timeline.Run) []Link {
 		id, _ := x.node(p.Object())
 		x.heldBy(id, p, spec, h)
 		found, _ := x.resolve(id)
-		links := append(found.links, x.spread(p, spec)...)
+		links = append(found.links, x.spread(p, spec)...)
 		if p.VolumesSeq > h.Seq && p.Assistant == "" && len(found.links) > 0 {
 			links[0] = multiAttachOver.link(links[0].Object, links[0].Evidence, t.Title(p), h.Volume, p.Node)
 		}
-		return links
+		return links, x.s.AsOf()
 	}
-	return nil
+	return nil, 0
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"simctl.dev/simctl/sim/history"
+	"simctl.dev/simctl/sim/timeline"
 )
 
 // Link is one link of a causal chain, from the symptom to the root.
@@ -90,7 +91,11 @@ type Finding struct {
 	// stopped for good.
 	BlockedSinceSeconds *float64 `json:"blockedSinceSeconds"`
 	Cause               []Link   `json:"cause"`
-	Timing              Timing   `json:"timing"`
+	// AsOf is the number of the history's entry up to which the objects were looked at
+	// for the cause: what came after it, a time-out for instance, takes things apart. It
+	// is the last entry's where nothing does; 0 in results of before it was kept.
+	AsOf   int    `json:"asOf,omitempty"`
+	Timing Timing `json:"timing"`
 	// Interventions are what the scenario did in the middle of the runs, in the
 	// order in which it did it; those that it did not come to last.
 	Interventions []Intervention `json:"interventions,omitempty"`
@@ -167,8 +172,29 @@ type TaskTiming struct {
 	Running   *float64 `json:"running"`
 }
 
+// Length returns how long a phase took; nil if it was not reached, or has no length.
+func (t TaskTiming) Length(p timeline.Phase) *float64 {
+	switch p {
+	case timeline.Queued:
+		return t.Queued
+	case timeline.Scheduled:
+		return t.Scheduled
+	case timeline.Attached:
+		return t.Attached
+	case timeline.Mounted:
+		return t.Mounted
+	case timeline.Pulled:
+		return t.Pulled
+	case timeline.Running:
+		return t.Running
+	}
+	return nil
+}
+
 // Cell is one cell's entry in a RunResult.
 type Cell struct {
+	// ID is that of the cell's folder; empty in results of before it was kept.
+	ID       string            `json:"id,omitempty"`
 	Scenario string            `json:"scenario"`
 	Values   map[string]string `json:"values"`
 	// Axes are the axis names in the scenario's order.

@@ -8,6 +8,8 @@ import (
 
 	"gonum.org/v1/gonum/stat"
 	"gonum.org/v1/gonum/stat/distuv"
+
+	"simctl.dev/simctl/sim/timeline"
 )
 
 // measure is a number that a cell may have.
@@ -28,11 +30,11 @@ func done(name string, of func(Cell) float64) measure {
 }
 
 // phase sums one phase over a cell's TaskRuns.
-func phase(name string, of func(TaskTiming) *float64) measure {
-	return done(name, func(c Cell) float64 {
+func phase(p timeline.Phase) measure {
+	return done(string(p)+"Seconds", func(c Cell) float64 {
 		var sum float64
 		for _, t := range c.Timing.Tasks {
-			if v := of(t); v != nil {
+			if v := t.Length(p); v != nil {
 				sum += *v
 			}
 		}
@@ -43,13 +45,13 @@ func phase(name string, of func(TaskTiming) *float64) measure {
 // measures are taken in this order. All are virtual seconds.
 var measures = []measure{
 	done("makespanSeconds", func(c Cell) float64 { return *c.MakespanSeconds }),
-	phase("queuedSeconds", func(t TaskTiming) *float64 { return t.Queued }),
-	phase("scheduledSeconds", func(t TaskTiming) *float64 { return t.Scheduled }),
+	phase(timeline.Queued),
+	phase(timeline.Scheduled),
 	done("attachSeconds", func(c Cell) float64 { return c.Timing.AttachSeconds }),
 	done("mountSeconds", func(c Cell) float64 { return c.Timing.MountSeconds }),
 	done("ownershipSeconds", func(c Cell) float64 { return c.Timing.OwnershipSeconds }),
 	done("pullSeconds", func(c Cell) float64 { return c.Timing.PullSeconds }),
-	phase("runningSeconds", func(t TaskTiming) *float64 { return t.Running }),
+	phase(timeline.Running),
 	{"blockedSinceSeconds", func(c Cell) (float64, bool) {
 		if c.BlockedSinceSeconds == nil {
 			return 0, false

@@ -11,6 +11,7 @@ import (
 	"simctl.dev/simctl/reports"
 	"simctl.dev/simctl/reports/evidence"
 	"simctl.dev/simctl/sim/runstore"
+	"simctl.dev/simctl/sim/timeline"
 	"simctl.dev/simctl/sim/verdict"
 )
 
@@ -119,8 +120,12 @@ func (r *keptRun) explain(w io.Writer, i int) error {
 	case err != nil:
 		return err
 	}
+	of, err := timeline.Read(entries)
+	if err != nil {
+		return err
+	}
 	b.WriteString("\nTime line (virtual time since the cell began)\n\n")
-	b.WriteString(evidence.NewTimeLine(c, entries).Text())
+	b.WriteString(evidence.NewTimeLine(c, of).Text())
 	if _, err := io.WriteString(w, b.String()); err != nil {
 		return fmt.Errorf("writing the explanation: %w", err)
 	}

@@ -1,0 +1,107 @@
+package timeline
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"simctl.dev/simctl/sim/history"
+)
+
+// Phase is a part of a task's way, by the word for it once it is over: a pod that is
+// scheduled has been bound to a node. A queued task has its TaskRun, a running one has
+// begun its first step.
+type Phase string
+
+// The phases of a task.
+const (
+	Queued    Phase = "queued"
+	Scheduled Phase = "scheduled"
+	Attached  Phase = "attached"
+	Mounted   Phase = "mounted"
+	Pulled    Phase = "pulled"
+	Running   Phase = "running"
+	Done      Phase = "done"
+)
+
+// Phases returns the phases of a task in their order.
+func Phases() []Phase {
+	return []Phase{Queued, Scheduled, Attached, Mounted, Pulled, Running, Done}
+}
+
+// Reached says whether a run of a pipeline's task has come to a phase.
+func (t *Timeline) Reached(task string, phase Phase) bool {
+	return slices.ContainsFunc(t.index.ofTask[task], func(r *TaskRun) bool {
+		switch phase {
+		case Queued:
+			return true
+		case Done:
+			return r.Status != ""
+		}
+		return slices.ContainsFunc(r.Pods, func(p *Pod) bool { return t.podReached(p, phase) })
+	})
+}
+
+func (t *Timeline) podReached(p *Pod, phase Phase) bool {
+	switch phase {
+	case Scheduled:
+		return p.BoundSeq != 0
+	case Attached:
+		return p.AttachSeconds != nil || t.attached(p)
+	case Mounted:
+		return p.VolumesSeq != 0
+	case Pulled:
+		return p.PulledSeq != 0
+	case Running:
+		return p.BusySeq != 0
+	}
+	return false
+}
+
+// attached says whether a pod's claims are all attached to its node, as far as their
+// drivers attach: before the kubelet says so of all of them.
+func (t *Timeline) attached(p *Pod) bool {
+	v := t.Now()
+	pod := v.Get("Pod", p.Namespace, p.Name)
+	if p.Node == "" || pod == nil {
+		return false
+	}
+	for _, name := range ClaimsOf(pod) {
+		claim := v.Live("PersistentVolumeClaim", p.Namespace, name)
+		if claim == nil {
+			return false
+		}
+		volume := v.Live("PersistentVolume", "", claim.Text("spec", "volumeName"))
+		if volume == nil {
+			return false
+		}
+		driver := v.Live("CSIDriver", "", volume.Text("spec", "csi", "driver"))
+		if driver != nil && driver.Field("spec", "attachRequired") == false {
+			continue
+		}
+		if !slices.ContainsFunc(v.Attachments(volume.Ref.Name), func(a *history.Object) bool {
+			return a.Text("spec", "nodeName") == p.Node && a.Field("status", "attached") == true
+		}) {
+			return false
+		}
+	}
+	return true
+}
+
+// NodeOfTask is the node that the latest pod of a pipeline's task was bound to which had
+// one; of several TaskRuns of the task the last by name counts. Empty without one.
+func (t *Timeline) NodeOfTask(task string) string {
+	node := ""
+	var last *TaskRun
+	for _, r := range t.index.ofTask[task] {
+		if last != nil && cmp.Or(strings.Compare(r.Namespace, last.Namespace), strings.Compare(r.Name, last.Name)) < 0 {
+			continue
+		}
+		for _, p := range r.Pods {
+			if p.Node != "" {
+				node, last = p.Node, r
+			}
+		}
+	}
+	return node
+}
