@@ -63,6 +63,24 @@ func load(t *testing.T, name string) Input {
 	return in
 }
 
+// TestHistoriesAreSound holds the histories of the example to what holds of every history,
+// but that the entries which no report looks at were left out.
+func TestHistoriesAreSound(t *testing.T) {
+	in := load(t, "incident")
+	for _, c := range in.Result.Cells {
+		entries, err := in.History(scenario.IDOf(c))
+		if err != nil || len(entries) == 0 {
+			t.Fatalf("%d entries: %v", len(entries), err)
+		}
+		for i := range entries {
+			entries[i].Seq = i + 1
+		}
+		for _, v := range history.Check(entries) {
+			t.Error(v)
+		}
+	}
+}
+
 // build makes a report or ends the test.
 func build(t *testing.T, in Input) *Report {
 	t.Helper()

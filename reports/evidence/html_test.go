@@ -1,6 +1,7 @@
 package evidence
 
 import (
+	"encoding/json"
 	"bytes"
 	"fmt"
 	"strings"
@@ -140,6 +141,7 @@ func TestHostileHTML(t *testing.T) {
 	in.History = func(string) ([]history.Entry, error) {
 		pod := history.Ref{Kind: "Pod", Namespace: "ns", Name: hostile}
 		e := []history.Entry{
+			{Kind: history.KindObject, Verb: history.VerbCreate, Object: pod, Body: json.RawMessage(`{}`)},
 			history.NewFact("s", pod, history.FactUnschedulable, history.Unschedulable{Message: hostile,
 				Nodes: []history.NodeRefusal{{Node: hostile, Plugin: hostile, Reasons: []string{hostile}, Taints: []string{hostile}}}}),
 			history.NewFact("csi", pod, history.FactAttached, history.Volume{Claim: hostile, PV: hostile, Node: hostile}),

@@ -5,7 +5,10 @@ import (
 	"encoding/json"
 	"fmt"
 
+	corev1 "k8s.io/api/core/v1"
+
 	"simctl.dev/simctl/sim/history"
+	"simctl.dev/simctl/sim/timeline"
 	"simctl.dev/simctl/sim/wellknown"
 )
 
@@ -44,57 +47,37 @@ var telling = map[string]string{
 // made are the kinds of objects whose making is a moment.
 var made = map[string]bool{"PipelineRun": true, "TaskRun": true, "CustomRun": true, "StatefulSet": true, "Pod": true, "PersistentVolumeClaim": true}
 
-// subject is what an entry shows of an object, or of the one an Event is about.
-type subject struct {
-	Metadata struct {
-		Labels map[string]string `json:"labels"`
-	} `json:"metadata"`
-	Reason  string `json:"reason"`
-	Message string `json:"message"`
-	Note    string `json:"note"`
-	Type    string `json:"type"`
-	Source  struct {
-		Component string `json:"component"`
-	} `json:"source"`
-	InvolvedObject history.Ref `json:"involvedObject"`
-	Regarding      history.Ref `json:"regarding"`
-}
-
 // happened lists the moments of a history.
-func happened(entries []history.Entry) events {
+func happened(of *timeline.Timeline) events {
 	out := events{}
-	who := map[string]string{} // by kind and name
-	id := func(r history.Ref) string { return r.Kind + "\x00" + r.Namespace + "\x00" + r.Name }
+	who := map[history.Ref]string{}
+	id := func(r history.Ref) history.Ref {
+		r.APIVersion = ""
+		return r
+	}
 	name := func(r history.Ref) string { return cmp.Or(who[id(r)], r.Kind) }
 	add := func(key string, e history.Entry, what, evidence string) {
 		if _, met := out[key]; !met {
 			out[key] = moment{t: e.T, what: what, evidence: cmp.Or(evidence, e.Object.String())}
 		}
 	}
-	for _, e := range entries {
-		var s subject
-		if len(e.Body) > 0 {
-			// What is no such object has none of these fields.
-			_ = json.Unmarshal(e.Body, &s)
-		}
+	said := of.Events
+	for _, e := range of.Entries() {
 		switch {
-		case e.Kind == history.KindObject && e.Object.Kind == "Event" && s.Type == "Normal" && s.Source.Component == "kubelet":
-			// What a kubelet does all day.
-		case e.Kind == history.KindObject && e.Object.Kind == "Event":
-			about := s.InvolvedObject
-			if about.Kind == "" {
-				about = s.Regarding
-			}
-			if s.Reason != "" && about.Kind != "" {
-				add(kindEvent+"\x00"+s.Reason+"\x00"+name(about), e, fmt.Sprintf("%s: %s", name(about), s.Reason), cmp.Or(s.Message, s.Note))
+		case len(said) > 0 && said[0].Seq == e.Seq:
+			ev := said[0]
+			said = said[1:]
+			// What a kubelet does all day is none.
+			if about := ev.About(); ev.Reason != "" && about.Kind != "" && !(ev.Type == corev1.EventTypeNormal && ev.Component == "kubelet") {
+				add(kindEvent+"\x00"+ev.Reason+"\x00"+name(about), e, fmt.Sprintf("%s: %s", name(about), ev.Reason), ev.Message)
 			}
 		case e.Kind == history.KindObject && e.Verb == history.VerbCreate:
-			who[id(e.Object)] = called(e.Object, s.Metadata.Labels)
+			who[id(e.Object)] = called(e.Object, timeline.MetaIn(e).Labels)
 			if made[e.Object.Kind] {
 				add(kindMade+"\x00"+name(e.Object), e, name(e.Object)+" is made", "")
 			}
 		case e.Kind == history.KindRefused:
-			of := called(e.Object, s.Metadata.Labels)
+			of := called(e.Object, timeline.MetaIn(e).Labels)
 			add(kindRefused+"\x00"+e.Reason+"\x00"+of, e, "the API server refuses "+of, e.Message)
 		case e.Kind == history.KindFact && telling[e.Fact] != "":
 			what := telling[e.Fact]

@@ -253,17 +253,11 @@ func TestObserve(t *testing.T) {
 	entries := []history.Entry{
 		object("StatefulSet", "db", `{"metadata":{"labels":{}},"spec":{}}`),
 		object("StatefulSet", "affinity-assistant-1", `{"metadata":{"labels":{"app.kubernetes.io/component":"affinity-assistant"}},"spec":{"template":{"spec":{"securityContext":{"fsGroup":2000}}}}}`),
-		object("Event", "e", `{"reason":"FailedCreate","message":"refused","involvedObject":{"kind":"StatefulSet","name":"affinity-assistant-1"}}`),
+		object("Event", "e", `{"reason":"FailedCreate","message":"refused","involvedObject":{"kind":"StatefulSet","namespace":"n","name":"affinity-assistant-1"}}`),
 		object("Pod", "task-pod", `{"spec":{"affinity":{"podAffinity":{"x":"affinity-assistant-1"}}}}`),
 		{Kind: history.KindObject, Verb: history.VerbDelete, Object: history.Ref{Kind: "StatefulSet", Namespace: "n", Name: "affinity-assistant-1"}},
 	}
-	for i := range entries {
-		entries[i].Seq = i + 1
-	}
-	o, err := Observe(entries)
-	if err != nil {
-		t.Fatal(err)
-	}
+	o := Observe(sound(t, entries))
 	want := Assistant{Name: "affinity-assistant-1", SecurityContext: `{"fsGroup":2000}`, ServiceAccount: "default", Failed: "refused"}
 	if len(o.Assistants) != 1 || o.Assistants[0] != want {
 		t.Errorf("assistants %+v, want %+v", o.Assistants, want)

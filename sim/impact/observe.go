@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"simctl.dev/simctl/sim/history"
+	"simctl.dev/simctl/sim/timeline"
 	"simctl.dev/simctl/sim/verdict"
 	"simctl.dev/simctl/sim/wellknown"
 )
@@ -36,44 +36,33 @@ type Assistant struct {
 	Failed string `json:"failed,omitempty"`
 }
 
-// Observe reads a history. The error says that it is not one.
-func Observe(entries []history.Entry) (Observed, error) {
-	o := Observed{events: happened(entries)}
-	// All objects, also those that are gone: Tekton deletes the assistant when the
-	// run ends.
-	state := history.NewState()
-	seen := map[string]int{} // place in o.Assistants by UID
-	failed := map[string]string{}
-	for _, e := range entries {
-		if err := state.Apply(e); err != nil {
-			return Observed{}, err
-		}
-		if o.Refused == "" {
-			o.Refused = verdict.RefusedConfig(e)
+// Observe says what a history shows.
+func Observe(of *timeline.Timeline) Observed {
+	o := Observed{events: happened(of)}
+	for _, e := range of.Entries() {
+		if o.Refused = verdict.RefusedConfig(e); o.Refused != "" {
+			break
 		}
 	}
-	for _, s := range state.All("StatefulSet") {
+	// All objects, also those that are gone: Tekton deletes the assistant when the
+	// run ends.
+	all := of.Now()
+	for _, s := range all.All("StatefulSet") {
 		if s.Text("metadata", "labels", wellknown.ComponentLabel) != wellknown.AffinityAssistant && !strings.HasPrefix(s.Ref.Name, wellknown.AffinityAssistant) {
 			continue
 		}
-		seen[s.Ref.Name] = len(o.Assistants)
-		o.Assistants = append(o.Assistants, Assistant{
+		a := Assistant{
 			Name:            s.Ref.Name,
 			SecurityContext: s.JSON("spec", "template", "spec", "securityContext"),
 			ServiceAccount:  cmp.Or(s.Text("spec", "template", "spec", "serviceAccountName"), "default"),
-		})
-	}
-	for _, e := range state.All("Event") {
-		if e.Text("involvedObject", "kind") == "StatefulSet" && e.Text("reason") == "FailedCreate" {
-			failed[e.Text("involvedObject", "name")] = e.Text("message")
 		}
-	}
-	for name, message := range failed {
-		if i, ok := seen[name]; ok {
-			o.Assistants[i].Failed = message
+		if e := of.LastEvent("StatefulSet", s.Ref.Namespace, s.Ref.Name, of.End(), func(e timeline.Event) bool { return e.Reason == "FailedCreate" }); e != nil {
+			a.Failed = e.Message
 		}
+		o.Assistants = append(o.Assistants, a)
 	}
-	for _, p := range state.All("Pod") {
+	slices.SortStableFunc(o.Assistants, func(a, b Assistant) int { return cmp.Compare(a.Name, b.Name) })
+	for _, p := range all.All("Pod") {
 		if strings.HasPrefix(p.Ref.Name, wellknown.AffinityAssistant) {
 			continue
 		}
@@ -82,8 +71,7 @@ func Observe(entries []history.Entry) (Observed, error) {
 			break
 		}
 	}
-	slices.SortFunc(o.Assistants, func(a, b Assistant) int { return cmp.Compare(a.Name, b.Name) })
-	return o, nil
+	return o
 }
 
 // Release names a release with the OpenShift Pipelines that carries it.

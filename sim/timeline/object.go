@@ -100,13 +100,8 @@ func eventOf(o *history.Object) Event {
 	}
 	return Event{
 		Kind: o.Text(about, "kind"), Namespace: o.Text(about, "namespace"), Name: o.Text(about, "name"),
-		Type: o.Text("type"), Reason: o.Text("reason"), Message: message,
+		Type: o.Text("type"), Reason: o.Text("reason"), Message: message, Component: o.Text("source", "component"),
 	}
-}
-
-// ref is the object that the Event is about.
-func (e Event) ref() history.Ref {
-	return history.Ref{Kind: e.Kind, Namespace: e.Namespace, Name: e.Name}
 }
 
 // ClaimsOf are the claims that a pod mounts.

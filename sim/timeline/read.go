@@ -202,7 +202,7 @@ func ran(o *history.Object) bool {
 func (t *Timeline) eventWritten(e history.Entry, o *history.Object) {
 	ev := eventOf(o)
 	ev.Seq, ev.T = e.Seq, e.T
-	ref := ev.ref()
+	ref := ev.About()
 	t.index.events[ref] = append(t.index.events[ref], len(t.Events))
 	t.Events = append(t.Events, ev)
 	if ev.Kind == "Pod" && ev.Reason == "FailedAttachVolume" {

@@ -180,6 +180,13 @@ type Event struct {
 	// Kind, Namespace and Name are of the object that it is about.
 	Kind, Namespace, Name string
 	Type, Reason, Message string
+	// Component is whose it is.
+	Component string
+}
+
+// About is the object that the Event is about.
+func (e Event) About() history.Ref {
+	return history.Ref{Kind: e.Kind, Namespace: e.Namespace, Name: e.Name}
 }
 
 // MadeUp is a task's result whose value nobody gave.

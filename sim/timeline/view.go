@@ -425,7 +425,7 @@ func (x *objects) write(at int, e history.Entry, now *history.Object) {
 		}
 	}
 	if ref.Kind == "Event" && len(e.Body) > 0 {
-		put(x.aboutObject, eventOf(now).ref(), tr)
+		put(x.aboutObject, eventOf(now).About(), tr)
 	}
 	if ref.Kind == "VolumeAttachment" {
 		put(x.attachments, now.Text("spec", "source", "persistentVolumeName"), tr)

@@ -15,6 +15,7 @@ import (
 	"simctl.dev/simctl/sim/impact"
 	"simctl.dev/simctl/sim/runstore"
 	"simctl.dev/simctl/sim/scenario"
+	"simctl.dev/simctl/sim/timeline"
 	"simctl.dev/simctl/sim/verdict"
 )
 
@@ -138,13 +139,14 @@ func withHistory(dir string, res verdict.Cell, stored bool) (impact.Run, error) 
 	if err != nil {
 		return run, err
 	}
-	o, err := impact.Observe(entries)
+	of, err := timeline.Read(entries)
 	if err != nil {
 		return run, fmt.Errorf("reading the history of cell %s: %w", id, err)
 	}
+	o := impact.Observe(of)
 	run.Observed = &o
 	if stored && res.Outcome != verdict.Error {
-		if f, err := verdict.Judge(entries); err == nil {
+		if f, err := verdict.JudgeTimeline(of); err == nil {
 			run.Cell.Finding = f
 		}
 	}
