@@ -1,8 +1,8 @@
 package evidence
 
 import (
-	"encoding/json"
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"strings"
 	"testing"
