@@ -1,6 +1,6 @@
 // Package scheduler runs the real kube-scheduler (k8s.io/kubernetes/pkg/scheduler)
-// in this process, on virtual time, with its default profile and three plugins
-// of our own that take no decision:
+// in this process, on virtual time, with its default profile and four plugins
+// of our own, none of which says whether a node can take a pod:
 //
 //   - Diagnosis records, for every pod that could not be placed, which plugin
 //     refused each node and why, taint by taint ([Explain]).
@@ -8,6 +8,7 @@
 //     on the seed instead of the process's random numbers.
 //   - PodOrder sorts the queue like upstream's PrioritySort and, between pods
 //     that came at the same (virtual) moment, by name.
+//   - Progress tells which pods have a node and are not bound yet.
 //
 // # Ties
 //

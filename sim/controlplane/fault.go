@@ -93,7 +93,8 @@ type through struct {
 func (t through) RoundTrip(req *http.Request) (*http.Response, error) { return t.next(req, t.call) }
 
 // Refuse answers a client's request in the place of the API server. A write that is
-// answered so is in the history as refused.
+// answered so is in the history as refused, but for codes of the ordinary course of
+// things, such as a conflict.
 func Refuse(req *http.Request, code int, message string) (*http.Response, error) {
 	resp, _, err := refuse(req, code, message)
 	return resp, err

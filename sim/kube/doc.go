@@ -1,7 +1,7 @@
 // Package kube runs upstream's controllers in this process: StatefulSet, Deployment,
 // ReplicaSet, DaemonSet, ephemeral volumes, PersistentVolume binder, attach/detach, protection of claims and volumes,
 // garbage collector, pod garbage collector, PodDisruptionBudgets, resource quota, namespace, ServiceAccount,
-// taints by the conditions of nodes and eviction by NoExecute taints, each under its own identity.
+// taints by the conditions of nodes and eviction by NoExecute taints, each under the identity that upstream gives it.
 //
 // # Time
 //
