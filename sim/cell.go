@@ -436,6 +436,9 @@ func (c *play) deleteAll(objects []*history.Object) error {
 		if c.keeps(func(r history.Ref) bool { return r == o.Ref }) || c.install.Owns(o.Ref) || c.foreign[o.Ref] || bootstrapped(o) {
 			continue
 		}
+		if err := c.plane.LetGo(c.ctx, o.Ref, finalizers(o)); err != nil {
+			return err
+		}
 		byNamespace[o.Ref.Namespace] = append(byNamespace[o.Ref.Namespace], o.Ref)
 	}
 	for _, namespace := range slices.Sorted(maps.Keys(byNamespace)) {
@@ -453,6 +456,18 @@ func (c *play) deleteAll(objects []*history.Object) error {
 		}
 	}
 	return nil
+}
+
+// finalizers returns an object's.
+func finalizers(o *history.Object) []string {
+	list, _ := o.Field("metadata", "finalizers").([]any)
+	var out []string
+	for _, f := range list {
+		if s, ok := f.(string); ok {
+			out = append(out, s)
+		}
+	}
+	return out
 }
 
 // bootstrapped says whether the API server makes an object when it starts; controllers
