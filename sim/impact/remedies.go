@@ -56,8 +56,10 @@ func ofCell(cell scenario.Cell) []Candidate {
 		}
 		out = append(out, Candidate{Name: name, Kind: kind, Cost: cost, What: what, Value: scenario.Value{Name: name, Patch: patch}})
 	}
-	var without, longer, handed, doubled, noAffinity, noSelector, noSpecs, noAnnotation, retries, quotas []scenario.ManifestPatch
-	for _, o := range decodeAll(cell.Objects) {
+	var without, longer, handed, doubled, noAffinity, noSelector, noSpecs, noAnnotation, retries, quotas, priorities, finalizers []scenario.ManifestPatch
+	objects := decodeAll(cell.Objects)
+	class := highestPriority(objects)
+	for _, o := range objects {
 		spec := tree.Map(o, "spec")
 		put := func(list *[]scenario.ManifestPatch, patch map[string]any) {
 			raw, err := json.Marshal(patch)
@@ -79,12 +81,15 @@ func ofCell(cell scenario.Cell) []Candidate {
 				put(&handed, inSpec("timeouts", map[string]any{"tasks": pipeline.String(), "finally": nil}))
 				put(&doubled, inSpec("timeouts", map[string]any{"pipeline": (2 * pipeline).String()}))
 			}
-			pod := tree.Map(spec, "taskRunTemplate", "podTemplate")
+			pod := tree.Map(o, podTemplate(o)...)
 			if pod["affinity"] != nil {
-				put(&noAffinity, inSpec("taskRunTemplate", map[string]any{"podTemplate": map[string]any{"affinity": nil}}))
+				put(&noAffinity, inPodTemplate(o, "affinity", nil))
 			}
 			if pod["nodeSelector"] != nil {
-				put(&noSelector, inSpec("taskRunTemplate", map[string]any{"podTemplate": map[string]any{"nodeSelector": nil}}))
+				put(&noSelector, inPodTemplate(o, "nodeSelector", nil))
+			}
+			if class != "" && pod["priorityClassName"] != class {
+				put(&priorities, inPodTemplate(o, "priorityClassName", class))
 			}
 			if spec["taskRunSpecs"] != nil {
 				put(&noSpecs, inSpec("taskRunSpecs", nil))
@@ -99,6 +104,10 @@ func ofCell(cell scenario.Cell) []Candidate {
 			if tasks := oneMoreTry(tree.List(spec, "tasks")); tasks != nil {
 				put(&retries, inSpec("tasks", tasks))
 			}
+		case tree.Text(o, "kind") == "PersistentVolumeClaim":
+			if len(tree.List(o, "metadata", "finalizers")) > 0 {
+				put(&finalizers, map[string]any{"metadata": map[string]any{"finalizers": nil}})
+			}
 		case tree.Text(o, "kind") == "ResourceQuota":
 			if hard := twice(tree.Map(spec, "hard")); hard != nil {
 				put(&quotas, inSpec("hard", hard))
@@ -112,9 +121,11 @@ func ofCell(cell scenario.Cell) []Candidate {
 	add(verdict.ChangePodTemplate, CostRun, "no-affinity", "no affinity in the PipelineRun's podTemplate", noAffinity...)
 	add(verdict.ChangePodTemplate, CostRun, "no-node-selector", "no nodeSelector in the PipelineRun's podTemplate", noSelector...)
 	add(verdict.ChangePodTemplate, CostRun, "no-task-run-specs", "no taskRunSpecs in the PipelineRun", noSpecs...)
+	add(verdict.ChangePriority, CostRun, "highest-priority", "the priority class "+class+", the highest of the workload's, in the PipelineRun's podTemplate", priorities...)
 	add(verdict.ChangeManifest, CostRun, "no-assistant-annotation", "the PipelineRun without the annotation "+wellknown.AssistantAnnotation, noAnnotation...)
 	add(verdict.ChangeRetries, CostRun, "one-retry-more", "one retry more for every task", retries...)
 	add(verdict.ChangeQuota, CostGrant, "quota-doubled", "every ResourceQuota of the workload doubled", quotas...)
+	add(verdict.ChangeFinalizer, CostStorage, "no-claim-finalizers", "the workload's claims without finalizers of their own", finalizers...)
 	if cell.Spec.Tekton.Defaults[defaultTimeout] == "" {
 		out = append(out, Candidate{Name: "default-timeout-240", Kind: verdict.ChangeTimeout, Cost: CostFlag, What: defaultTimeout + " of config-defaults set to 240",
 			Value: scenario.Value{Name: "default-timeout-240", Patch: json.RawMessage(`{"tekton":{"defaults":{"` + defaultTimeout + `":"240"}}}`)}})
@@ -128,6 +139,39 @@ const (
 
 func inSpec(field string, v any) map[string]any {
 	return map[string]any{"spec": map[string]any{field: v}}
+}
+
+// podTemplate is where a PipelineRun has the template of its pods.
+func podTemplate(run map[string]any) []string {
+	if strings.HasSuffix(tree.Text(run, "apiVersion"), "/v1beta1") {
+		return []string{"spec", "podTemplate"}
+	}
+	return []string{"spec", "taskRunTemplate", "podTemplate"}
+}
+
+// inPodTemplate is a merge patch of a field of a PipelineRun's podTemplate.
+func inPodTemplate(run map[string]any, field string, v any) map[string]any {
+	out := map[string]any{field: v}
+	for _, at := range slices.Backward(podTemplate(run)) {
+		out = map[string]any{at: out}
+	}
+	return out
+}
+
+// highestPriority names the PriorityClass of the highest value among objects; empty if
+// there is none.
+func highestPriority(objects []map[string]any) string {
+	name, highest := "", int64(0)
+	for _, o := range objects {
+		if tree.Text(o, "kind") != "PriorityClass" {
+			continue
+		}
+		n, _ := tree.Get(o, "value").(json.Number)
+		if value, err := n.Int64(); err == nil && (name == "" || value > highest) {
+			name, highest = nameOf(o), value
+		}
+	}
+	return name
 }
 
 // length is a time-out's length; 0 if it is not set, or none.

@@ -15,6 +15,11 @@ func TestFitting(t *testing.T) {
 		json.RawMessage(`{"apiVersion":"tekton.dev/v1","kind":"PipelineRun","metadata":{"name":"r","annotations":{"pipeline.tekton.dev/affinity-assistant":"x"}},"spec":{
 			"timeouts":{"pipeline":"1h","tasks":"10m","finally":"20m"},"taskRunTemplate":{"podTemplate":{"affinity":{},"nodeSelector":{"a":"b"}}},"taskRunSpecs":[{"pipelineTaskName":"c"}]}}`),
 		json.RawMessage(`{"apiVersion":"tekton.dev/v1","kind":"Pipeline","metadata":{"name":"p"},"spec":{"tasks":[{"name":"a","retries":2},{"name":"b"}]}}`),
+		json.RawMessage(`{"apiVersion":"tekton.dev/v1beta1","kind":"PipelineRun","metadata":{"generateName":"old-"},"spec":{"podTemplate":{"affinity":{},"nodeSelector":{"a":"b"},"priorityClassName":"high"}}}`),
+		json.RawMessage(`{"apiVersion":"scheduling.k8s.io/v1","kind":"PriorityClass","metadata":{"name":"low"},"value":-10}`),
+		json.RawMessage(`{"apiVersion":"scheduling.k8s.io/v1","kind":"PriorityClass","metadata":{"name":"high"},"value":1000}`),
+		json.RawMessage(`{"apiVersion":"v1","kind":"PersistentVolumeClaim","metadata":{"name":"kept","finalizers":["example.com/backup"]},"spec":{}}`),
+		json.RawMessage(`{"apiVersion":"v1","kind":"PersistentVolumeClaim","metadata":{"name":"free"},"spec":{}}`),
 		json.RawMessage(`{"apiVersion":"v1","kind":"ResourceQuota","metadata":{"name":"q"},"spec":{"hard":{"limits.memory":"6Gi","pods":2}}}`),
 	}}
 	cell.Spec.Workload.Overrides.Patches = []scenario.ManifestPatch{{Kind: "Task", Patch: json.RawMessage(`{}`)}}
@@ -32,6 +37,18 @@ func TestFitting(t *testing.T) {
 			}},
 		{rule: "timeout/default", tried: []string{"tasks-timeout-as-pipeline", "default-timeout-240", "tekton-1.15.0"}, left: []string{"coschedule-disabled"}},
 		{rule: "origin/isolate-pipelinerun", tried: []string{"no-affinity", "coschedule-pipelineruns"}, left: []string{"no-tasks-timeout", "rwx"}},
+		{rule: "node/selector", tried: []string{"no-affinity", "no-node-selector"}, left: []string{"highest-priority"}, patches: map[string]string{
+			"no-affinity": `{"workload":{"overrides":{"patches":[{"kind":"Task","patch":{}},{"kind":"PipelineRun","name":"r","patch":{"spec":{"taskRunTemplate":{"podTemplate":{"affinity":null}}}}},` +
+				`{"kind":"PipelineRun","name":"old-","patch":{"spec":{"podTemplate":{"affinity":null}}}}]}}}`,
+			"no-node-selector": `{"workload":{"overrides":{"patches":[{"kind":"Task","patch":{}},{"kind":"PipelineRun","name":"r","patch":{"spec":{"taskRunTemplate":{"podTemplate":{"nodeSelector":null}}}}},` +
+				`{"kind":"PipelineRun","name":"old-","patch":{"spec":{"podTemplate":{"nodeSelector":null}}}}]}}}`,
+		}},
+		{rule: "pod/preempted", tried: []string{"highest-priority"}, left: []string{"no-affinity"}, patches: map[string]string{
+			"highest-priority": `{"workload":{"overrides":{"patches":[{"kind":"Task","patch":{}},{"kind":"PipelineRun","name":"r","patch":{"spec":{"taskRunTemplate":{"podTemplate":{"priorityClassName":"high"}}}}}]}}}`,
+		}},
+		{rule: "claim/being-deleted-by", tried: []string{"no-claim-finalizers", "rwx"}, left: []string{"highest-priority"}, patches: map[string]string{
+			"no-claim-finalizers": `{"workload":{"overrides":{"patches":[{"kind":"Task","patch":{}},{"kind":"PersistentVolumeClaim","name":"kept","patch":{"metadata":{"finalizers":null}}}]}}}`,
+		}},
 		{rule: "origin/task-run-specs", tried: []string{"no-task-run-specs"}, left: []string{"quota-doubled"}},
 		{rule: "origin/assistant-annotation", tried: []string{"no-assistant-annotation"}},
 		{rule: "task/retries-used", tried: []string{"one-retry-more"},
