@@ -630,7 +630,8 @@ func (t *judging) failure(p *timeline.Pod) []Link {
 			rule, name = stepExit, c.Data.Step
 		}
 		evidence := strings.TrimSuffix(strings.TrimSpace(c.Data.Reason+": "+c.Data.Message), ":")
-		links := append([]Link{rule.link(p.Object(), evidence, name, t.Title(p), c.Data.ExitCode)}, t.stopped(p)...)
+		links := append([]Link{rule.link(p.Object(), evidence, name, t.Title(p), c.Data.ExitCode)}, t.oomKilled(p, c)...)
+		links = append(links, t.stopped(p)...)
 		return append(links, t.takenAway(p, c)...)
 	}
 	for _, f := range p.Refusals {

@@ -151,6 +151,10 @@ var (
 		Sentence: "Step %s of %s ended with exit code %d",
 		Meaning:  "A step's own failure. 255 is Tekton's entrypoint whose child died of a signal, 137 a kill.",
 		Remedies: []Remedy{ChangeRetries}})
+	containerOOM = rules.add(Rule{ID: "container/oom-killed", Kind: "Pod",
+		Sentence: "Container %s was killed for want of memory: %s",
+		Meaning:  "The kernel kills what goes beyond the limit of its cgroup; without a limit, what goes beyond its node's memory. Either Tekton's entrypoint goes with it (137) or its child alone (255): singleProcessOOMKill of the kubelet.",
+		Remedies: []Remedy{ChangeManifest}})
 	containerExit = rules.add(Rule{ID: "container/exit-code", Kind: "Pod",
 		Sentence: "Container %s of %s ended with exit code %d",
 		Meaning:  "No step failed, but a sidecar or an init container did.",

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 
+	corev1 "k8s.io/api/core/v1"
+
 	"simctl.dev/simctl/sim/history"
 	"simctl.dev/simctl/sim/timeline"
 )
@@ -79,6 +81,26 @@ func (t *judging) retriesUsed(r *timeline.TaskRun) []Link {
 		said = append(said, how.What)
 	}
 	return []Link{taskRetriesUsed.link(r.Object(), clip(strings.Join(said, "\n")), r.Task, len(r.Pods), int(retries))}
+}
+
+// reasonOOMKilled is what a container runtime says of a container that was killed for want
+// of memory.
+const reasonOOMKilled = "OOMKilled"
+
+// oomKilled says how much memory a container was allowed that was killed for more.
+func (t *judging) oomKilled(p *timeline.Pod, c *timeline.Fact[history.Container]) []Link {
+	if c.Data.Reason != reasonOOMKilled {
+		return nil
+	}
+	limit := "it has no limit"
+	if spec, ok := timeline.Decode[corev1.Pod](t.Before(c.Seq), "Pod", p.Namespace, p.Name); ok {
+		for _, of := range spec.Spec.Containers {
+			if m, ok := of.Resources.Limits[corev1.ResourceMemory]; ok && of.Name == c.Data.Name {
+				limit = "its limit is " + m.String()
+			}
+		}
+	}
+	return []Link{containerOOM.link(p.Object(), reasonOOMKilled, c.Data.Name, limit)}
 }
 
 // takenAway says of a step that did not find a file which task took it away, and
