@@ -50,7 +50,7 @@ type watched struct {
 	end  func()
 }
 
-// Fd gives the file's descriptor, by which a terminal is known.
+// Fd returns the file's descriptor, by which a terminal is known.
 func (w watched) Fd() uintptr { return w.file.Fd() }
 
 // Write implements io.Writer.

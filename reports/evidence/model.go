@@ -13,7 +13,7 @@ type Input struct {
 	Files []scenario.Input
 	// Specs has what a cell consisted of, by the cell's ID; a cell may be missing.
 	Specs map[string]*scenario.Cell
-	// History gives a cell's history by the cell's ID. It may be nil, and give
+	// History returns a cell's history by the cell's ID. It may be nil, and return
 	// nothing for a cell of which none was kept.
 	History func(id string) ([]history.Entry, error)
 	// Detailed says which cells get a section of their own; nil leaves the choice

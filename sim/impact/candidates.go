@@ -69,7 +69,7 @@ func Candidates(spec scenario.Scenario, later []string) []Candidate {
 	return out
 }
 
-// tolerateAll gives tolerations for the taints that keep pods off the nodes; those of
+// tolerateAll returns tolerations for the taints that keep pods off the nodes; those of
 // control planes are there to stay.
 func tolerateAll(pools []scenario.NodePool) []scenario.Toleration {
 	var out []scenario.Toleration
@@ -131,7 +131,7 @@ func raw(key, value string) map[string]json.RawMessage {
 	return map[string]json.RawMessage{key: json.RawMessage(value)}
 }
 
-// firstOf gives the first number of the first range that is set.
+// firstOf returns the first number of the first range that is set.
 func firstOf(ranges ...string) string {
 	for _, r := range ranges {
 		if first, _, ok := strings.Cut(r, "/"); ok {
@@ -194,7 +194,7 @@ func (c Change) effect() Effect {
 	return Other
 }
 
-// String gives a sentence for a heading.
+// String returns a sentence for a heading.
 func (c Change) String() string {
 	if c.sameEnd() {
 		return c.To.Text() + " as before, and not the same was done"

@@ -167,7 +167,7 @@ func joinedBindings(bindings []map[string]any) ([]any, map[string]joined) {
 	return out, to
 }
 
-// joinedPipeline gives what changes of a Pipeline's spec.
+// joinedPipeline returns what changes of a Pipeline's spec.
 func joinedPipeline(spec map[string]any, to map[string]joined) map[string]any {
 	out := map[string]any{}
 	var declared []any

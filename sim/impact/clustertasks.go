@@ -72,7 +72,7 @@ func (m *moving) add(o, patch map[string]any) bool {
 	return err == nil
 }
 
-// replaced gives a copy of a part of an object in which references to ClusterTasks
+// replaced returns a copy of a part of an object in which references to ClusterTasks
 // are references to Tasks.
 func (m *moving) replaced(v any) any {
 	switch v := v.(type) {

@@ -31,7 +31,7 @@ func groups(runs []Run) (map[string]group, []string) {
 	return byKey, order
 }
 
-// ReleaseOf gives the release of a version, with its name in OpenShift Pipelines.
+// ReleaseOf returns the release of a version, with its name in OpenShift Pipelines.
 func ReleaseOf(version string) Release {
 	for _, r := range releases.Known() {
 		if r.Version == version {

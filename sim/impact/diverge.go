@@ -105,7 +105,7 @@ func called(r history.Ref, labels map[string]string) string {
 	return r.Kind
 }
 
-// divergence gives the first thing that happened on one side only; false if the
+// divergence returns the first thing that happened on one side only; false if the
 // same things happened on both.
 func divergence(x, y events) (Reason, bool) {
 	type side struct {

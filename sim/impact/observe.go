@@ -80,7 +80,7 @@ type Release struct {
 	OpenShiftPipelines string `json:"openShiftPipelines,omitempty"`
 }
 
-// String gives "1.3.1 (OpenShift Pipelines 1.20)".
+// String returns "1.3.1 (OpenShift Pipelines 1.20)".
 func (r Release) String() string {
 	if r.OpenShiftPipelines == "" {
 		return r.Version

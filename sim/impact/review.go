@@ -87,7 +87,7 @@ type Place struct {
 	Chain []verdict.Link `json:"chain,omitempty"`
 }
 
-// At gives what became of the runs that the bump hit at a moment.
+// At returns what became of the runs that the bump hit at a moment.
 func At(task, phase string, runs []Run) Place {
 	g := group(runs)
 	p := Place{Task: task, Phase: phase, Ended: g.ended()}
@@ -210,7 +210,7 @@ var costs = map[Cost]string{
 // String names what has to be changed.
 func (c Cost) String() string { return costs[c] }
 
-// MarshalText gives the name.
+// MarshalText returns the name.
 func (c Cost) MarshalText() ([]byte, error) { return []byte(c.String()), nil }
 
 // UnmarshalText reads a name.

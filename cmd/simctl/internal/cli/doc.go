@@ -3,6 +3,6 @@
 //
 // Every setting can be given as a flag, as an environment variable SIMCTL_NAME,
 // or in a file .simctl.yaml, in this order of precedence. Results go to
-// standard output and everything else to standard error. [App.Main] gives the
+// standard output and everything else to standard error. [App.Main] returns the
 // exit status: [StatusOK], [StatusDeviates] or [StatusError].
 package cli

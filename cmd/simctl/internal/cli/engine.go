@@ -13,8 +13,8 @@ import (
 
 // Engine is what the verbs need of package sim.
 type Engine interface {
-	// Run runs cells and gives the result of each that was finished, in their
-	// order. When ctx is cancelled it stops promptly and gives what is finished
+	// Run runs cells and returns the result of each that was finished, in their
+	// order. When ctx is cancelled it stops promptly and returns what is finished
 	// with ctx's error.
 	Run(ctx context.Context, cells []scenario.Cell, o RunOptions) ([]verdict.Cell, error)
 	// Releases lists the Tekton releases that are known.

@@ -46,7 +46,7 @@ type App struct {
 	// Now is real time, Random makes run IDs; nil is the system's.
 	Now    func() time.Time
 	Random io.Reader
-	// Terminal gives the width of w if it is a terminal; nil asks the system.
+	// Terminal returns the width of w if it is a terminal; nil asks the system.
 	Terminal func(w io.Writer) (width int, ok bool)
 
 	// args is the command line of Main.
@@ -55,7 +55,7 @@ type App struct {
 	complaints io.Writer
 }
 
-// Main runs the command line args, without the program's name, and gives the
+// Main runs the command line args, without the program's name, and returns the
 // exit status.
 func (a *App) Main(ctx context.Context, args []string) int {
 	if a.Now == nil {

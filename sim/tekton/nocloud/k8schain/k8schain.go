@@ -16,7 +16,7 @@ import (
 // Options say whose pull secrets count.
 type Options = kauth.Options
 
-// New gives the credentials of pull secrets.
+// New returns the credentials of pull secrets.
 func New(ctx context.Context, client kubernetes.Interface, o Options) (authn.Keychain, error) {
 	return kauth.New(ctx, client, o)
 }
