@@ -124,7 +124,7 @@ func TestCellsAreAlone(t *testing.T) {
 		}
 		// What is cleared away takes virtual time of its own: the cell began where the
 		// history has nought.
-		return canonical(t, entries, w.plane.Clock.Start())
+		return canonical(t, entries, w.stage.Plane.Clock.Start())
 	}
 	var together [][]string
 	w, stop := startWorker(t)

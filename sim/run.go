@@ -16,6 +16,7 @@ import (
 	"github.com/go-logr/logr"
 
 	"simctl.dev/simctl/sim/controlplane"
+	"simctl.dev/simctl/sim/estate"
 	"simctl.dev/simctl/sim/history"
 	"simctl.dev/simctl/sim/internal/host"
 	"simctl.dev/simctl/sim/openshift"
@@ -371,6 +372,10 @@ func newResult(cell *scenario.Cell) verdict.Cell {
 		Repeat:   cell.Repeat,
 	}
 }
+
+// ErrNotAlone says that a cell has left something behind, or taken something away, on
+// its control plane.
+var ErrNotAlone = estate.ErrNotAlone
 
 // ErrUnsound says that a cell's history says what cannot have been: what is judged by it
 // may be wrong.

@@ -1,27 +1,24 @@
 package sim
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"time"
 
 	"github.com/go-logr/logr"
-	"github.com/tektoncd/pipeline/pkg/apis/pipeline"
 
+	"simctl.dev/simctl/sim/estate"
+	"simctl.dev/simctl/sim/history"
 	"simctl.dev/simctl/sim/install"
 	"simctl.dev/simctl/sim/plane"
+	"simctl.dev/simctl/sim/play"
 	"simctl.dev/simctl/sim/scenario"
-	"simctl.dev/simctl/sim/tekton"
 	"simctl.dev/simctl/sim/verdict"
-	"simctl.dev/simctl/sim/wellknown"
 )
 
 // worker is one control plane with everything around it.
@@ -31,18 +28,10 @@ type worker struct {
 	logger logr.Logger
 	logs   []io.Closer
 
-	plane   *plane.Plane
-	install *install.Install
-	cluster *cluster // nil until a cell has made one
-	// definitions are what the last cell's workload was defined by; nil if
-	// nothing is there.
-	definitions *kept
-	// checkCells says that cells are to be checked for what they leave; estate is
-	// what such a check compares with, nil while there is none.
+	stage play.Stage
+	// checkCells says that cells are to be checked for what they leave.
 	checkCells bool
-	estate     *estate
-	// meddled says that a cell wrote to what is the control plane's own: no other cell
-	// is to be played on it.
+	// meddled says that no other cell is to be played.
 	meddled bool
 	// checkHistories says that histories are to be checked before they are judged.
 	checkHistories bool
@@ -56,17 +45,13 @@ func newWorker(ctx context.Context, dir string, index int, cacheDir string, logg
 	if err != nil {
 		return nil, err
 	}
-	if w.plane, err = plane.Start(ctx, plane.Options{Log: out, Logger: logger}); err != nil {
+	p, err := plane.Start(ctx, plane.Options{Log: out, Logger: logger})
+	if err != nil {
 		w.stop()
 		return nil, err
 	}
-	w.install = install.New(install.Options{Plane: w.plane, LogFile: w.logFile, CacheDir: cacheDir, Progress: progress, Logger: logger})
-	w.plane.AtEnd(func() error {
-		if w.estate == nil {
-			return nil
-		}
-		return w.estate.store.Close()
-	})
+	in := install.New(install.Options{Plane: p, LogFile: w.logFile, CacheDir: cacheDir, Progress: progress, Logger: logger})
+	w.stage = play.Stage{Plane: p, Install: in, Estate: estate.New(estate.Options{Plane: p, Install: in, Logger: logger}), Logger: logger}
 	return w, nil
 }
 
@@ -83,11 +68,11 @@ func (w *worker) logFile(name string) (io.Writer, error) {
 
 // stop ends everything the worker started.
 func (w *worker) stop() {
-	if w.plane != nil {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(w.plane.Context()), 5*time.Second)
+	if w.stage.Plane != nil {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(w.stage.Plane.Context()), 5*time.Second)
 		defer cancel()
-		w.install.End(ctx)
-		w.plane.Stop()
+		w.stage.Install.End(ctx)
+		w.stage.Plane.Stop()
 	}
 	for _, l := range w.logs {
 		_ = l.Close()
@@ -119,39 +104,17 @@ func (w *worker) run(ctx context.Context, cell *scenario.Cell, builds builds) (v
 	return res, err
 }
 
+// play plays a cell and gives its history.
+func (w *worker) play(ctx context.Context, cell *scenario.Cell, builds builds, out io.Writer) (_ []history.Entry, err error) {
+	if w.checkCells && w.stage.Check == nil {
+		if w.stage.Check, err = w.stage.Estate.NewCheck(ctx); err != nil {
+			return nil, err
+		}
+	}
+	res, err := w.stage.Run(ctx, cell, builds, out)
+	w.meddled = w.meddled || res.Meddled
+	return res.Entries, err
+}
+
 // spent implements cellRunner.
 func (w *worker) spent() bool { return w.meddled }
-
-// ensureRelease has the cell's Tekton release installed and its controller
-// running. Cells of one release share a controller.
-func (w *worker) ensureRelease(ctx context.Context, cell *scenario.Cell, build *tekton.Build) error {
-	namespace := wellknown.TektonNamespace
-	if cell.Spec.Cluster.OpenShift.Enabled {
-		namespace = wellknown.OpenShiftPipelinesNamespace
-	}
-	older, err := usesOlder(cell)
-	if err != nil {
-		return err
-	}
-	if w.install.Fits(build, namespace, older) {
-		return nil
-	}
-	if err := w.removeDefinitions(ctx); err != nil {
-		return err
-	}
-	return w.install.Lay(ctx, build, namespace, older)
-}
-
-// older is the API version of Tasks, Pipelines and runs before v1.
-const older = pipeline.GroupName + "/v1beta1"
-
-// usesOlder says whether a cell has manifests of that version.
-func usesOlder(cell *scenario.Cell) (bool, error) {
-	interventions, err := json.Marshal(cell.Spec.Interventions)
-	if err != nil {
-		return false, fmt.Errorf("writing the cell's interventions as JSON: %w", err)
-	}
-	return bytes.Contains(interventions, []byte(older)) || slices.ContainsFunc(cell.Objects, func(o json.RawMessage) bool {
-		return bytes.Contains(o, []byte(older))
-	}), nil
-}

@@ -1,4 +1,4 @@
-package sim
+package estate
 
 import (
 	"slices"
@@ -7,9 +7,9 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
-// TestDefinitionsOf has a workload whose definitions can stay for the next cell,
+// TestDefinitions has a workload whose definitions can stay for the next cell,
 // and some in which one may be refused because of what was made before it.
-func TestDefinitionsOf(t *testing.T) {
+func TestDefinitions(t *testing.T) {
 	type object struct{ version, kind string }
 	workload := []object{
 		{"v1", "Namespace"}, {"v1", "Secret"}, {"v1", "ServiceAccount"}, {"rbac.authorization.k8s.io/v1", "Role"},
@@ -34,7 +34,7 @@ func TestDefinitionsOf(t *testing.T) {
 				manifests = append(manifests, u)
 			}
 			var got []string
-			for _, u := range definitionsOf(manifests) {
+			for _, u := range Definitions(manifests) {
 				got = append(got, u.GetKind())
 			}
 			if !slices.Equal(got, test.want) {

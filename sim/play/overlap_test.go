@@ -1,4 +1,4 @@
-package sim
+package play
 
 import (
 	"testing"

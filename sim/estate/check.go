@@ -1,4 +1,4 @@
-package sim
+package estate
 
 import (
 	"context"
@@ -20,10 +20,10 @@ import (
 // its control plane.
 var ErrNotAlone = errors.New("the cell is not cleared away")
 
-// estate is what etcd should hold once a cell is cleared away: what a control plane
-// begins with, and on top of that only what stays between cells on purpose.
-type estate struct {
-	store *controlplane.Store
+// Check holds cells to leaving a plane as a fresh one would be with the same estate.
+type Check struct {
+	estate *Estate
+	store  *controlplane.Store
 	// fresh is what was there before any cell.
 	fresh controlplane.Snapshot
 	// stands is what was there when the cell's cluster, its Tekton and its
@@ -34,37 +34,32 @@ type estate struct {
 	first map[string]controlplane.Snapshot
 }
 
-// watchOver begins to check that cells are cleared away, if it is wanted.
-func (w *worker) watchOver(ctx context.Context) error {
-	if w.estate != nil || !w.checkCells {
-		return nil
+// NewCheck returns a check of what is on a plane from now on: before any cell.
+func (e *Estate) NewCheck(ctx context.Context) (*Check, error) {
+	if err := e.Plane.Quiet(ctx); err != nil {
+		return nil, err
 	}
-	if err := w.plane.Quiet(ctx); err != nil {
-		return err
-	}
-	store, err := w.plane.Servers.OpenStore()
+	store, err := e.Plane.Servers.OpenStore()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	w.estate = &estate{store: store, first: map[string]controlplane.Snapshot{}}
-	w.estate.fresh, err = store.Snapshot(ctx, nil)
-	return err
+	e.Plane.AtEnd(store.Close)
+	c := &Check{estate: e, store: store, first: map[string]controlplane.Snapshot{}}
+	c.fresh, err = store.Snapshot(ctx, nil)
+	return c, err
 }
 
-// estateStands takes note of what is there before the cell's own objects come, and
+// Begin takes note of what is there before a cell's own objects come, and
 // compares what stays between cells, or was made anew, with how it was when it first
-// stood: cells before have not left their mark on it.
-func (c *play) estateStands() (err error) {
-	e := c.worker.estate
-	if e == nil {
-		return nil
-	}
-	if e.stands, err = e.store.Snapshot(c.ctx, e.stands); err != nil {
+// stood: cells before have not left their mark on it. If they have, the error wraps
+// [ErrNotAlone] and names every object.
+func (c *Check) Begin(ctx context.Context) (err error) {
+	if c.stands, err = c.store.Snapshot(ctx, c.stands); err != nil {
 		return err
 	}
 	parts := map[string]controlplane.Snapshot{}
-	for key, is := range e.stands {
-		if part := c.part(is.Ref); part != "" {
+	for key, is := range c.stands {
+		if part := c.estate.part(is.Ref); part != "" {
 			if parts[part] == nil {
 				parts[part] = controlplane.Snapshot{}
 			}
@@ -73,9 +68,9 @@ func (c *play) estateStands() (err error) {
 	}
 	var wrong []string
 	for part, now := range parts {
-		first := e.first[part]
+		first := c.first[part]
 		if first == nil {
-			e.first[part] = now
+			c.first[part] = now
 			continue
 		}
 		for key, is := range now {
@@ -98,26 +93,14 @@ func (c *play) estateStands() (err error) {
 	return fmt.Errorf("%w: before this one: %s", ErrNotAlone, strings.Join(wrong, "; "))
 }
 
-// part names what an object stays for: that which all cells have in common that find it.
-// It is empty for one that does not stay on purpose or is written before each cell.
-func (c *play) part(ref history.Ref) string {
-	for _, k := range c.kept() {
-		if plane.Among(k.refs, ref) {
-			return k.key
-		}
+// End compares what is there, now that the cell is cleared away, with what would be
+// there on a fresh control plane with the same estate. The error wraps [ErrNotAlone] and
+// names every object that makes the difference.
+func (c *Check) End(ctx context.Context) error {
+	if c.stands == nil {
+		return nil // none has begun
 	}
-	return c.install.Part(ref)
-}
-
-// alone compares what is there, now that the cell is cleared away, with what would be
-// there on a fresh control plane with the same estate. The error names every object
-// that makes the difference.
-func (c *play) alone() error {
-	e := c.worker.estate
-	if e == nil || e.stands == nil || c.meddled {
-		return nil
-	}
-	now, err := e.store.Snapshot(c.ctx, e.stands)
+	now, err := c.store.Snapshot(ctx, c.stands)
 	if err != nil {
 		return err
 	}
@@ -127,24 +110,24 @@ func (c *play) alone() error {
 		if excused(is.Ref) {
 			continue
 		}
-		was, there := e.fresh[key]
-		if !there && !c.stays(is.Ref, now) {
+		was, there := c.fresh[key]
+		if !there && !c.estate.stays(is.Ref, now) {
 			wrong = append(wrong, is.Ref.String()+" is left")
 			continue
 		}
-		if !there || c.part(is.Ref) != "" {
-			was, there = e.stands[key]
+		if !there || c.estate.part(is.Ref) != "" {
+			was, there = c.stands[key]
 		}
-		if there && was.Revision != is.Revision && !c.madeAnew(is.Ref) && !alike(was.Object, is.Object) {
+		if there && was.Revision != is.Revision && !c.estate.madeAnew(is.Ref) && !alike(was.Object, is.Object) {
 			wrong = append(wrong, is.Ref.String()+" is not as it was: "+difference(was.Object, is.Object))
 		}
 	}
-	for _, was := range []controlplane.Snapshot{e.fresh, e.stands} {
+	for _, was := range []controlplane.Snapshot{c.fresh, c.stands} {
 		for _, key := range slices.Sorted(maps.Keys(was)) {
 			ref := was[key].Ref
 			_, there := now[key]
-			_, before := e.fresh[key]
-			if there || excused(ref) || c.madeAnew(ref) || !before && !c.stays(ref, was) {
+			_, before := c.fresh[key]
+			if there || excused(ref) || c.estate.madeAnew(ref) || !before && !c.estate.stays(ref, was) {
 				continue
 			}
 			if text := ref.String() + " is gone"; !slices.Contains(wrong, text) {
@@ -152,11 +135,22 @@ func (c *play) alone() error {
 			}
 		}
 	}
-	e.stands = now
+	c.stands = now
 	if len(wrong) == 0 {
 		return nil
 	}
 	return fmt.Errorf("%w: %s", ErrNotAlone, strings.Join(wrong, "; "))
+}
+
+// part names what an object stays for: that which all cells have in common that find it.
+// It is empty for one that does not stay on purpose or is written before each cell.
+func (e *Estate) part(ref history.Ref) string {
+	for _, k := range e.all() {
+		if plane.Among(k.refs, ref) {
+			return k.key
+		}
+	}
+	return e.Install.Part(ref)
 }
 
 // excused are objects that change whatever cells do: the API server's own accounts of
@@ -173,13 +167,13 @@ func excused(ref history.Ref) bool {
 
 // stays says whether an object stays between cells on purpose, or comes with one that
 // does.
-func (c *play) stays(ref history.Ref, all controlplane.Snapshot) bool {
-	if c.keeps(func(r history.Ref) bool { return plane.Same(r, ref) }) || c.install.Owns(ref) {
+func (e *Estate) stays(ref history.Ref, all controlplane.Snapshot) bool {
+	if e.Keeps(func(r history.Ref) bool { return plane.Same(r, ref) }) || e.Install.Owns(ref) {
 		return true
 	}
 	switch {
 	case plane.InEveryNamespace(ref):
-		return c.stays(history.Ref{APIVersion: "v1", Kind: "Namespace", Name: ref.Namespace}, all)
+		return e.stays(history.Ref{APIVersion: "v1", Kind: "Namespace", Name: ref.Namespace}, all)
 	case ref.Kind == "APIService":
 		// One for each API group and version that is served.
 		for _, o := range all {
@@ -198,15 +192,15 @@ func (c *play) stays(ref history.Ref, all controlplane.Snapshot) bool {
 
 // madeAnew says whether an object is looked at before the next cell, and made anew if
 // it is not as it was.
-func (c *play) madeAnew(ref history.Ref) bool {
-	for _, k := range c.kept() {
+func (e *Estate) madeAnew(ref history.Ref) bool {
+	for _, k := range e.all() {
 		for r := range k.touched {
 			if plane.Same(r, ref) {
 				return true
 			}
 		}
 	}
-	return c.install.MadeAnew(ref)
+	return e.Install.MadeAnew(ref)
 }
 
 // alike says whether two states of an object differ only in what is counted or dated,

@@ -1,4 +1,4 @@
-package sim
+package play
 
 import (
 	"sync/atomic"
@@ -37,12 +37,29 @@ type overlap struct {
 // Of three recordings of a TaskRun's end and its pod's, two have the pod's first.
 const staleOf3 = 2
 
+// withhold has Tekton's controller not be told at once of the end of those TaskRuns at
+// which something is done: it would have acted on it by the time that all is quiet. Nor is
+// it told of those whose pods go before it hears of it.
+func (c *play) withhold(ends map[string]bool) {
+	c.Plane.Tap().Withhold("taskruns", func(object []byte) bool {
+		if len(ends) == 0 && !c.Plane.Controllers.Collecting(func(*corev1.Pod) bool { return true }) {
+			return false
+		}
+		u := &unstructured.Unstructured{}
+		if u.UnmarshalJSON(object) != nil || !history.Ended(field(u, "status", "conditions")) {
+			return false
+		}
+		overtaken := c.overtaken(u)
+		return ends[u.GetLabels()[wellknown.PipelineTaskLabel]] || overtaken
+	})
+}
+
 // overtaken says whether Tekton's controller hears that a TaskRun's pod is gone
 // before it hears of the TaskRun's end, which it is about to write, and records the
 // order if it could be either.
 func (c *play) overtaken(run *unstructured.Unstructured) bool {
 	var pod *corev1.Pod
-	if !c.plane.Controllers.Collecting(func(p *corev1.Pod) bool {
+	if !c.Plane.Controllers.Collecting(func(p *corev1.Pod) bool {
 		if p.Namespace == run.GetNamespace() && p.Labels[wellknown.TaskRunLabel] == run.GetName() {
 			pod = p
 		}
@@ -50,7 +67,7 @@ func (c *play) overtaken(run *unstructured.Unstructured) bool {
 	}) {
 		return false
 	}
-	stale := podGoesFirst(c.cell.Spec.Tekton.Overlap, c.plane.Seed(), plane.PodKey(pod))
+	stale := podGoesFirst(c.cell.Spec.Tekton.Overlap, c.Plane.Seed(), plane.PodKey(pod))
 	if !c.overlap.told[pod.UID] {
 		if c.overlap.told == nil {
 			c.overlap.told = map[types.UID]bool{}
@@ -82,12 +99,12 @@ func (c *play) podFirst() bool {
 	if !c.overlap.pending.Load() {
 		return false
 	}
-	if c.plane.Scheduler.TryNext() > 0 {
+	if c.Plane.Scheduler.TryNext() > 0 {
 		return true
 	}
-	for _, e := range c.plane.Clock.Pending(clock.Work) {
-		if e.Key == kube.PodDeletion && !e.At.After(c.plane.Clock.Now()) {
-			return c.plane.Clock.Step()
+	for _, e := range c.Plane.Clock.Pending(clock.Work) {
+		if e.Key == kube.PodDeletion && !e.At.After(c.Plane.Clock.Now()) {
+			return c.Plane.Clock.Step()
 		}
 	}
 	c.overlap.pending.Store(false)

@@ -1,6 +1,7 @@
-package sim
+package resolvers
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -8,59 +9,76 @@ import (
 	"maps"
 	"time"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"sigs.k8s.io/yaml"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"simctl.dev/simctl/sim/history"
 	"simctl.dev/simctl/sim/internal/resolver"
+	"simctl.dev/simctl/sim/plane"
 )
 
 // resolveTime is how long a resolver takes for an answer.
 const resolveTime = time.Second
 
-// resolutions stand in for Tekton's resolvers, which are a Deployment of their own
-// and for the most part fetch from the network. Requests, and what the controller
-// makes of the answers, are real.
-type resolutions struct {
+// Resolvers answer the requests of one cell.
+type Resolvers struct {
+	Options
 	// taken are the requests that are being answered or were, by name and the
 	// moment of their making.
 	taken  map[string]bool
 	failed error
 }
 
-// resolve takes up the requests that came. The cell's history is folded.
-func (c *play) resolve() error {
-	for _, o := range c.state.List("ResolutionRequest") {
+// Options are what Resolvers are made of.
+type Options struct {
+	Plane *plane.Plane
+	// Objects are the cell's manifests.
+	Objects []json.RawMessage
+	// Log takes what the resolvers log.
+	Log history.Recorder
+	// After has something done after a time, unless the cell has ended by then.
+	After func(d time.Duration, key string, run func())
+}
+
+// New returns resolvers that have not been asked anything.
+func New(o Options) *Resolvers { return &Resolvers{Options: o, taken: map[string]bool{}} }
+
+// Take takes up the requests in a state that are new; they are answered after a second
+// of virtual time. The error is that of an earlier answer: something that is wanted is not
+// among the manifests, or the API server did not do what it was asked.
+func (r *Resolvers) Take(ctx context.Context, s *history.State) error {
+	for _, o := range s.List("ResolutionRequest") {
 		key := fmt.Sprintf("%s/%s/%v", o.Ref.Namespace, o.Ref.Name, o.Created)
 		// A resolver that does not come with Tekton answers nobody here.
-		if c.resolutions.taken[key] || !resolver.Known(o.Text("metadata", "labels", resolver.Label)) {
+		if r.taken[key] || !resolver.Known(o.Text("metadata", "labels", resolver.Label)) {
 			continue
 		}
-		c.resolutions.taken[key] = true
+		r.taken[key] = true
 		ref := o.Ref
-		c.after(resolveTime, "resolution/"+ref.Namespace+"/"+ref.Name, func() {
-			if err := c.answer(ref); err != nil {
-				c.resolutions.failed = errors.Join(c.resolutions.failed, err)
+		r.After(resolveTime, "resolution/"+ref.Namespace+"/"+ref.Name, func() {
+			if err := r.answer(ctx, ref); err != nil {
+				r.failed = errors.Join(r.failed, err)
 			}
 		})
 	}
-	return c.resolutions.failed
+	return r.failed
 }
 
 // errNotGiven: what a resolver would fetch is not among the manifests.
 var errNotGiven = errors.New("add it to workload.manifests: manifests stand for what resolvers fetch")
 
 // answer writes into a request what its resolver found, or why it found nothing.
-func (c *play) answer(ref history.Ref) error {
+func (r *Resolvers) answer(ctx context.Context, ref history.Ref) error {
 	gv, err := schema.ParseGroupVersion(ref.APIVersion)
 	if err != nil {
 		return fmt.Errorf("reading the version of ResolutionRequest %s: %w", ref.Name, err)
 	}
-	client := c.plane.Resolvers.Dynamic.Resource(gv.WithResource("resolutionrequests")).Namespace(ref.Namespace)
-	request, err := client.Get(c.ctx, ref.Name, metav1.GetOptions{})
+	client := r.Plane.Resolvers.Dynamic.Resource(gv.WithResource("resolutionrequests")).Namespace(ref.Namespace)
+	request, err := client.Get(ctx, ref.Name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
 		return nil // nobody waits any more
 	}
@@ -73,7 +91,7 @@ func (c *play) answer(ref history.Ref) error {
 	target, err := resolver.Of(name, paramsOf(request))
 	var data []byte
 	if err == nil {
-		data, err = c.fetch(name, target)
+		data, err = r.fetch(ctx, name, target)
 	}
 	var answer apierrors.APIStatus
 	switch {
@@ -89,9 +107,9 @@ func (c *play) answer(ref history.Ref) error {
 		message := fmt.Sprintf("error getting %q %q: %v", name, ref.Namespace+"/"+ref.Name, err)
 		status["conditions"] = []any{map[string]any{
 			"type": "Succeeded", "status": "False", "reason": "ResolutionFailed",
-			"lastTransitionTime": c.plane.Clock.Now().UTC().Format(time.RFC3339), "message": message,
+			"lastTransitionTime": r.Plane.Clock.Now().UTC().Format(time.RFC3339), "message": message,
 		}}
-		c.log.Record(history.Entry{Kind: history.KindLog, Actor: resolver.Actor, Object: ref, Reason: "error", Message: message})
+		r.Log.Record(history.Entry{Kind: history.KindLog, Actor: resolver.Actor, Object: ref, Reason: "error", Message: message})
 	default:
 		return fmt.Errorf("ResolutionRequest %s: %w", ref.Name, err)
 	}
@@ -100,7 +118,7 @@ func (c *play) answer(ref history.Ref) error {
 		status = had
 	}
 	request.Object["status"] = status
-	_, err = client.UpdateStatus(c.ctx, request, metav1.UpdateOptions{})
+	_, err = client.UpdateStatus(ctx, request, metav1.UpdateOptions{})
 	// From 0.70 on the definition of ResolutionRequests demands a source even of one
 	// that failed, which upstream's resolvers do not give either: they log the
 	// refusal and let it be.
@@ -124,20 +142,20 @@ func paramsOf(request *unstructured.Unstructured) map[string]string {
 
 // fetch gives an object as YAML: from the cluster, or from the manifests that
 // stand for another place.
-func (c *play) fetch(name string, t resolver.Target) ([]byte, error) {
+func (r *Resolvers) fetch(ctx context.Context, name string, t resolver.Target) ([]byte, error) {
 	if name == resolver.Cluster {
-		mapping, err := c.plane.Mapper().RESTMapping(schema.GroupKind{Group: "tekton.dev", Kind: t.Kind})
+		mapping, err := r.Plane.Mapper().RESTMapping(schema.GroupKind{Group: "tekton.dev", Kind: t.Kind})
 		if err != nil {
-			return nil, noKind(err)
+			return nil, err
 		}
-		u, err := c.plane.Resolvers.Dynamic.Resource(mapping.Resource).Namespace(t.Namespace).Get(c.ctx, t.Name, metav1.GetOptions{})
+		u, err := r.Plane.Resolvers.Dynamic.Resource(mapping.Resource).Namespace(t.Namespace).Get(ctx, t.Name, metav1.GetOptions{})
 		if err != nil {
 			return nil, err
 		}
 		u.SetManagedFields(nil)
 		return yaml.Marshal(u.Object)
 	}
-	for _, raw := range c.cell.Objects {
+	for _, raw := range r.Objects {
 		u := &unstructured.Unstructured{}
 		if err := json.Unmarshal(raw, u); err != nil {
 			return nil, fmt.Errorf("reading a manifest: %w", err)

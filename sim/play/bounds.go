@@ -1,4 +1,4 @@
-package sim
+package play
 
 import (
 	"errors"
@@ -17,7 +17,7 @@ var errGaveUp = errors.New("simctl gave up on it")
 func (c *play) bound() *time.Timer {
 	limit := c.cell.Spec.Limits.Bounds().RealTime
 	return time.AfterFunc(limit, func() {
-		c.cancel(fmt.Errorf("%w: it took more than %s of real time, and was at %.0f s of virtual time", errGaveUp, limit, c.plane.Clock.Elapsed()))
+		c.cancel(fmt.Errorf("%w: it took more than %s of real time, and was at %.0f s of virtual time", errGaveUp, limit, c.Plane.Clock.Elapsed()))
 	})
 }
 

@@ -1,4 +1,4 @@
-package sim
+package intervention
 
 import (
 	"errors"
@@ -36,11 +36,12 @@ type eviction struct {
 // does: it is cordoned, and the API server is asked to evict its pods. How they end
 // is their kubelet's business. kubectl asks for all pods at the same time; here it is
 // in the order of their names.
-func (c *play) drain(d *scenario.NodeDrain, f *history.Intervention) error {
-	if err := c.cordon(d.Ref(), true, f); err != nil {
+func drain(all *Interventions, v *scenario.Intervention, f *history.Intervention) error {
+	d := v.Drain
+	if err := all.cordon(d.Ref(), true, f); err != nil {
 		return err
 	}
-	pods, err := c.plane.User.CoreV1().Pods("").List(c.ctx, metav1.ListOptions{
+	pods, err := all.Plane.User.CoreV1().Pods("").List(all.ctx, metav1.ListOptions{
 		FieldSelector: fields.OneTermEqualSelector("spec.nodeName", f.Node).String()})
 	if err != nil {
 		return fmt.Errorf("listing the pods of Node %s: %w", f.Node, err)
@@ -52,7 +53,7 @@ func (c *play) drain(d *scenario.NodeDrain, f *history.Intervention) error {
 	}
 	var failed error
 	for i := range evicted {
-		failed = errors.Join(failed, c.evict(&eviction{namespace: evicted[i].Namespace, name: evicted[i].Name, key: "drain/" + plane.PodKey(&evicted[i])}))
+		failed = errors.Join(failed, all.evict(&eviction{namespace: evicted[i].Namespace, name: evicted[i].Name, key: "drain/" + plane.PodKey(&evicted[i])}))
 	}
 	return failed
 }
@@ -79,21 +80,21 @@ func drained(pods []corev1.Pod) (evicted []corev1.Pod, unmanaged []string) {
 // evict asks the API server to evict a pod, and once more later if a
 // PodDisruptionBudget does not allow it now. It gives the answer that ends the
 // drain of this pod without success.
-func (c *play) evict(e *eviction) error {
-	err := c.plane.User.PolicyV1().Evictions(e.namespace).Evict(c.ctx, &policyv1.Eviction{
+func (all *Interventions) evict(e *eviction) error {
+	err := all.Plane.User.PolicyV1().Evictions(e.namespace).Evict(all.ctx, &policyv1.Eviction{
 		ObjectMeta: metav1.ObjectMeta{Namespace: e.namespace, Name: e.name}, DeleteOptions: &metav1.DeleteOptions{}})
 	switch {
 	case apierrors.IsNotFound(err):
 		return nil
 	case apierrors.IsTooManyRequests(err):
 		id := e.namespace + "/" + e.name
-		if c.interventions.evictions[id] != nil {
+		if all.evictions[id] != nil {
 			return nil // another drain waits for it
 		}
-		c.interventions.evictions[id] = e
-		e.event = c.plane.Clock.Schedule(evictionRetry, clock.Retry, e.key, func() {
-			delete(c.interventions.evictions, id)
-			c.evictAgain(e)
+		all.evictions[id] = e
+		e.event = all.Plane.Clock.Schedule(evictionRetry, clock.Retry, e.key, func() {
+			delete(all.evictions, id)
+			all.evictAgain(e)
 		})
 		return nil
 	case err != nil:
@@ -104,24 +105,17 @@ func (c *play) evict(e *eviction) error {
 
 // evictAgain asks once more. What the API server answers is in the history, as it is
 // on kubectl's screen; only what is no answer ends the cell.
-func (c *play) evictAgain(e *eviction) {
-	err := c.evict(e)
+func (all *Interventions) evictAgain(e *eviction) {
+	err := all.evict(e)
 	var answer apierrors.APIStatus
 	if err != nil && !errors.As(err, &answer) {
-		c.interventions.failed = err
-	}
-}
-
-// nudge asks at once for the evictions that were refused.
-func (all *interventions) nudge(again func(*eviction)) {
-	for _, e := range all.cancelled() {
-		again(e)
+		all.failed = err
 	}
 }
 
 // cancelled takes the refused evictions off the clock and gives them in the order of
 // their names.
-func (all *interventions) cancelled() []*eviction {
+func (all *Interventions) cancelled() []*eviction {
 	var out []*eviction
 	for id, e := range all.evictions {
 		if e.event.Cancel() {

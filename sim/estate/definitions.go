@@ -1,4 +1,4 @@
-package sim
+package estate
 
 import (
 	"context"
@@ -10,14 +10,15 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"simctl.dev/simctl/sim/controlplane"
+	"simctl.dev/simctl/sim/scenario"
 	"simctl.dev/simctl/sim/wellknown"
 )
 
-// definitionsOf gives the objects of a workload that only say how runs are to go:
+// Definitions returns the objects of a workload that only say how runs are to go:
 // nothing but the user writes to them, and nothing follows from them until a run
 // begins. They stay between cells that want the same. There are none where the
 // order of making may matter: beside a quota, say, which they may not fit.
-func definitionsOf(manifests []*unstructured.Unstructured) []*unstructured.Unstructured {
+func Definitions(manifests []*unstructured.Unstructured) []*unstructured.Unstructured {
 	var out []*unstructured.Unstructured
 	for _, u := range manifests {
 		switch u.GroupVersionKind().GroupKind().String() {
@@ -36,8 +37,7 @@ func definitionsOf(manifests []*unstructured.Unstructured) []*unstructured.Unstr
 // release, since another one may store Tasks in another version, and to the
 // configuration with which Tekton's webhook took them. The flags about assistants
 // are nothing to it.
-func (c *play) definitionsKey(definitions []*unstructured.Unstructured) (string, error) {
-	t := c.cell.Spec.Tekton
+func (e *Estate) definitionsKey(t scenario.Tekton, definitions []*unstructured.Unstructured) (string, error) {
 	flags := maps.Clone(t.Flags)
 	delete(flags, "coschedule")
 	delete(flags, "disable-affinity-assistant")
@@ -45,68 +45,72 @@ func (c *play) definitionsKey(definitions []*unstructured.Unstructured) (string,
 		Version         string
 		Flags, Defaults map[string]string
 		Objects         []*unstructured.Unstructured
-	}{c.install.Version(), flags, t.Defaults, definitions})
+	}{e.Install.Version(), flags, t.Defaults, definitions})
 	if err != nil {
 		return "", fmt.Errorf("writing the cell's definitions as JSON: %w", err)
 	}
 	return string(key), nil
 }
 
-// removeOtherDefinitions removes what cells before have left, unless this cell
-// wants just that.
-func (c *play) removeOtherDefinitions(definitions []*unstructured.Unstructured) error {
-	if c.definitions == nil {
+// RemoveOtherDefinitions removes what cells before have left, unless just that is wanted
+// again, of a Tekton with such flags.
+func (e *Estate) RemoveOtherDefinitions(ctx context.Context, t scenario.Tekton, definitions []*unstructured.Unstructured) error {
+	if e.definitions == nil {
 		return nil
 	}
-	key, err := c.definitionsKey(definitions)
+	key, err := e.definitionsKey(t, definitions)
 	if err != nil {
 		return err
 	}
-	if c.definitions.key == key {
-		same, err := c.untouched(c.definitions)
-		if same || err != nil {
+	if e.definitions.key == key {
+		if same, err := e.untouched(ctx, e.definitions); same || err != nil {
 			return err
 		}
 	}
-	return c.removeDefinitions(c.ctx)
+	return e.RemoveDefinitions(ctx)
 }
 
-func (w *worker) removeDefinitions(ctx context.Context) error {
-	old := w.definitions
-	w.definitions = nil
+// RemoveDefinitions removes the definitions that are there.
+func (e *Estate) RemoveDefinitions(ctx context.Context) error {
+	old := e.definitions
+	e.definitions = nil
 	if old == nil {
 		return nil
 	}
 	for _, ref := range slices.Backward(old.refs) {
-		if err := w.plane.Delete(ctx, ref); err != nil {
+		if err := e.Plane.Delete(ctx, ref); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// ensureDefinitions has the workload's definitions there, and recorded as the
-// user's.
-func (c *play) ensureDefinitions(definitions []*unstructured.Unstructured) error {
-	if c.definitions != nil {
-		return c.recordKept(wellknown.User, c.definitions)
+// GiveDefinitionsUp has the definitions that are there no longer stay: they go with the
+// cell.
+func (e *Estate) GiveDefinitionsUp() { e.definitions = nil }
+
+// EnsureDefinitions has the workload's definitions there, and recorded as the user's;
+// create makes one of them.
+func (e *Estate) EnsureDefinitions(ctx context.Context, t scenario.Tekton, definitions []*unstructured.Unstructured, create func(*unstructured.Unstructured) error) error {
+	if e.definitions != nil {
+		return e.record(wellknown.User, e.definitions)
 	}
-	key, err := c.definitionsKey(definitions)
+	key, err := e.definitionsKey(t, definitions)
 	if err != nil {
 		return err
 	}
 	k, all := newKept(key), true
 	for _, u := range definitions {
-		if err := c.create(u); err != nil {
+		if err := create(u); err != nil {
 			return err
 		}
-		if _, err := c.plane.Resource(c.plane.User, u); err != nil {
+		if _, err := e.Plane.Resource(e.Plane.User, u); err != nil {
 			all = false // of a kind that is not served
 			continue
 		}
 		k.refs = append(k.refs, controlplane.RefOf(u))
 	}
-	if err := c.look(&k); err != nil {
+	if err := e.look(ctx, &k); err != nil {
 		return err
 	}
 	for _, body := range k.made {
@@ -116,6 +120,6 @@ func (c *play) ensureDefinitions(definitions []*unstructured.Unstructured) error
 		// One was refused or left aside, and has to be in the next cell too.
 		return nil
 	}
-	c.worker.definitions = &k
+	e.definitions = &k
 	return nil
 }

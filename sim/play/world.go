@@ -1,4 +1,4 @@
-package sim
+package play
 
 import (
 	"context"
@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"time"
 
+	"simctl.dev/simctl/sim/history"
 	"simctl.dev/simctl/sim/stepper"
 	"simctl.dev/simctl/sim/tekton"
 )
@@ -17,12 +18,12 @@ type world struct{ *play }
 var _ stepper.World = world{}
 
 // Schedule implements stepper.Plane.
-func (c world) Schedule() (tried, waiting int) { return c.plane.Schedule() }
+func (c world) Schedule() (tried, waiting int) { return c.Plane.Schedule() }
 
 // Quiet implements stepper.Plane. A Tekton controller that has ended is put back.
 func (c world) Quiet(ctx context.Context) error {
 	for {
-		err := c.plane.Quiet(ctx)
+		err := c.Plane.Quiet(ctx)
 		if !errors.Is(err, tekton.ErrExited) || ctx.Err() != nil {
 			return err
 		}
@@ -41,19 +42,20 @@ func (c *play) restart(cause error) error {
 	if c.restarts++; c.restarts > maxRestarts {
 		return fmt.Errorf("%d restarts did not help: %w", maxRestarts, cause)
 	}
-	c.logger.Info("The Tekton controller has ended; starting it again", "cause", cause.Error())
-	return c.install.Start(c.ctx)
+	c.Logger.Info("The Tekton controller has ended; starting it again", "cause", cause.Error())
+	return c.Install.Start(c.ctx)
 }
 
 // Done implements stepper.World: every run has reached a final condition. A run that the
 // API server refused has none to reach.
 func (c world) Done() (bool, error) {
-	if err := c.fold(); err != nil {
+	s, err := c.history.State()
+	if err != nil {
 		return false, err
 	}
 	for _, kind := range []string{"PipelineRun", "TaskRun"} {
-		for _, o := range c.state.List(kind) {
-			if !final(o.Field("status", "conditions")) {
+		for _, o := range s.List(kind) {
+			if !history.Ended(o.Field("status", "conditions")) {
 				return false, nil
 			}
 		}
@@ -61,39 +63,30 @@ func (c world) Done() (bool, error) {
 	return true, nil
 }
 
-// final says whether among the conditions of a run's status Succeeded is True or
-// False.
-func final(conditions any) bool {
-	list, _ := conditions.([]any)
-	for _, c := range list {
-		if m, ok := c.(map[string]any); ok && m["type"] == "Succeeded" {
-			return m["status"] != "Unknown"
-		}
-	}
-	return false
-}
-
-// React implements stepper.World: resolvers answer, and interventions are made. The cell's
-// history is folded.
+// React implements stepper.World: resolvers answer, and interventions are made.
 func (c world) React() (did bool, err error) {
-	if err := c.resolve(); err != nil {
+	s, err := c.history.State()
+	if err != nil {
 		return false, err
 	}
-	return c.intervene()
+	if err := c.resolvers.Take(c.ctx, s); err != nil {
+		return false, err
+	}
+	return c.interventions.Make()
 }
 
 // Deliver implements stepper.World.
-func (c world) Deliver() bool { return c.podFirst() || c.plane.Tap().Deliver() }
+func (c world) Deliver() bool { return c.podFirst() || c.Plane.Tap().Deliver() }
 
 // Nudge implements stepper.World.
 func (c world) Nudge() {
-	c.plane.Scheduler.RetryAll()
-	c.plane.Controllers.Nudge()
-	c.interventions.nudge(c.evictAgain)
+	c.Plane.Scheduler.RetryAll()
+	c.Plane.Controllers.Nudge()
+	c.interventions.Nudge()
 }
 
 // Retrying implements stepper.World.
-func (c world) Retrying() map[string]int { return c.install.Retrying() }
+func (c world) Retrying() map[string]int { return c.Install.Retrying() }
 
 // patience is how long, in real time, nothing may come before a run is called stuck
 // or a time-out is played.
@@ -102,24 +95,28 @@ const patience = 100 * time.Millisecond
 // Still implements stepper.World. All may seem quiet while news is under way in the
 // kernel, or in a process that a loaded host keeps waiting.
 func (c world) Still(ctx context.Context) bool {
-	before := c.plane.Tap().Activity()
+	before := c.Plane.Tap().Activity()
 	select {
 	case <-ctx.Done():
 		return false
 	case <-time.After(patience):
-		return c.plane.Tap().Activity() == before
+		return c.Plane.Tap().Activity() == before
 	}
 }
 
 // Deadline implements stepper.World.
 func (c world) Deadline() (at float64, some bool) {
+	s, err := c.history.State()
+	if err != nil {
+		return 0, false // Done has said so
+	}
 	usual := defaultTimeout
 	if n, err := strconv.Atoi(c.cell.Spec.Tekton.Defaults["default-timeout-minutes"]); err == nil {
 		usual = time.Duration(n) * time.Minute
 	}
 	for _, kind := range []string{"PipelineRun", "TaskRun"} {
-		for _, o := range c.state.List(kind) {
-			if final(o.Field("status", "conditions")) {
+		for _, o := range s.List(kind) {
+			if history.Ended(o.Field("status", "conditions")) {
 				continue
 			}
 			limit := usual

@@ -1,0 +1,52 @@
+package intervention
+
+import (
+	"fmt"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"simctl.dev/simctl/sim/history"
+	"simctl.dev/simctl/sim/scenario"
+	"simctl.dev/simctl/sim/wellknown"
+)
+
+// nodeOf gives the name of the node that a reference means.
+func (all *Interventions) nodeOf(ref scenario.NodeRef) (string, error) {
+	if ref.NodeOf == "" {
+		return ref.Name, nil
+	}
+	name := ""
+	for _, run := range all.state.All("TaskRun") {
+		if run.Text("metadata", "labels", wellknown.PipelineTaskLabel) != ref.NodeOf {
+			continue
+		}
+		for _, pod := range podsOf(all.state, run) {
+			if n := pod.Text("spec", "nodeName"); n != "" {
+				name = n
+			}
+		}
+	}
+	if name == "" {
+		return "", ineffective("no pod of task %s has had a node", ref.NodeOf)
+	}
+	return name, nil
+}
+
+// updateNode changes a node and records its name.
+func (all *Interventions) updateNode(ref scenario.NodeRef, f *history.Intervention, change func(*corev1.Node)) error {
+	name, err := all.nodeOf(ref)
+	if err != nil {
+		return err
+	}
+	f.Node = name
+	node, err := all.Plane.User.CoreV1().Nodes().Get(all.ctx, name, metav1.GetOptions{})
+	if err != nil {
+		return fmt.Errorf("reading Node %s: %w", name, err)
+	}
+	change(node)
+	if _, err := all.Plane.User.CoreV1().Nodes().Update(all.ctx, node, metav1.UpdateOptions{}); err != nil {
+		return fmt.Errorf("writing Node %s: %w", name, err)
+	}
+	return nil
+}
