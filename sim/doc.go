@@ -1,9 +1,7 @@
-// Package sim runs cells: it puts the parts below it together and says which worker gets
-// which cell.
+// Package sim runs cells: [Run] builds the releases that they need and has workers take
+// them from a queue, each preferably a cell for which it has all installed.
 //
-// A worker owns one control plane and everything around it, and runs cells on
-// it one after another: it sets the cell's cluster up, creates the workload,
-// and has package stepper move the clock from event to event, each time only when the
-// control plane is quiet. What became of the cell is read from its history by package
-// verdict.
+// A worker owns one control plane and what is laid on it (package play has the whole
+// stage), in this process or, where several run side by side, in one of its own. It has a
+// cell played, and what became of it read from the history by package verdict.
 package sim
