@@ -14,6 +14,7 @@ import (
 	"simctl.dev/simctl/sim/plane"
 	"simctl.dev/simctl/sim/scenario"
 	"simctl.dev/simctl/sim/tekton"
+	"simctl.dev/simctl/sim/timeline"
 	"simctl.dev/simctl/sim/user"
 )
 
@@ -23,12 +24,8 @@ type Interventions struct {
 	Options
 	ctx  context.Context // of the cell
 	list []*intervention
-	// state is the history folded, by the beginning of what is being done.
-	state *history.State
-	// read counts the entries of the history that were looked at; facts are what
-	// they say of pods.
-	read  int
-	facts map[string]map[history.Ref]bool
+	// timeline is the history read, as far as it has been looked at.
+	timeline *timeline.Timeline
 	// failed is why one could not be carried out.
 	failed error
 	// evictions are those that a drained node waits for, by their pods.
@@ -63,9 +60,7 @@ type intervention struct {
 // New returns a cell's interventions, none of which is made yet. They are made as long as
 // ctx does not end.
 func New(ctx context.Context, o Options) *Interventions {
-	all := &Interventions{Options: o, ctx: ctx, evictions: map[string]*eviction{}, facts: map[string]map[history.Ref]bool{
-		history.FactVolumesAttached: {}, history.FactVolumesReady: {}, history.FactImagePulled: {}, history.FactContainersBusy: {},
-	}}
+	all := &Interventions{Options: o, ctx: ctx, evictions: map[string]*eviction{}, timeline: timeline.New()}
 	for i := range o.Cell.Spec.Interventions {
 		all.list = append(all.list, &intervention{Intervention: &o.Cell.Spec.Interventions[i], index: i})
 	}
@@ -106,14 +101,12 @@ func (all *Interventions) Make() (bool, error) {
 	if all.failed != nil {
 		return false, all.failed
 	}
-	s, err := all.History.State()
-	if err != nil {
+	if err := all.look(); err != nil {
 		return false, err
 	}
-	all.look(all.History.Log().Entries())
 	did := false
 	for _, v := range all.list {
-		if v.set || !all.reached(s, *v.When) {
+		if v.set || !all.timeline.Reached(v.When.Task, timeline.Phase(v.When.Phase)) {
 			continue
 		}
 		did = true
@@ -126,6 +119,18 @@ func (all *Interventions) Make() (bool, error) {
 		break
 	}
 	return did, all.failed
+}
+
+// look reads what was recorded since the last call.
+func (all *Interventions) look() error {
+	if len(all.list) == 0 {
+		return nil // nobody asks
+	}
+	entries := all.History.Log().Entries()
+	if err := all.timeline.Add(entries[len(all.timeline.Entries()):]...); err != nil {
+		return fmt.Errorf("reading the cell's own history: %w", err)
+	}
+	return nil
 }
 
 // Nudge has what was refused for now be asked for again at once.
@@ -179,9 +184,9 @@ func (all *Interventions) carryOut(v *intervention) {
 	all.Record(history.FactIntervention, f)
 }
 
-func (all *Interventions) act(v *scenario.Intervention, f *history.Intervention) (err error) {
-	// Objects may have been written since the history was folded.
-	if all.state, err = all.History.State(); err != nil {
+func (all *Interventions) act(v *scenario.Intervention, f *history.Intervention) error {
+	// Objects may have been written since the history was read.
+	if err := all.look(); err != nil {
 		return err
 	}
 	do := acts()[v.Action()]

@@ -8,7 +8,6 @@ import (
 
 	"simctl.dev/simctl/sim/history"
 	"simctl.dev/simctl/sim/scenario"
-	"simctl.dev/simctl/sim/wellknown"
 )
 
 // nodeOf gives the name of the node that a reference means.
@@ -16,17 +15,7 @@ func (all *Interventions) nodeOf(ref scenario.NodeRef) (string, error) {
 	if ref.NodeOf == "" {
 		return ref.Name, nil
 	}
-	name := ""
-	for _, run := range all.state.All("TaskRun") {
-		if run.Text("metadata", "labels", wellknown.PipelineTaskLabel) != ref.NodeOf {
-			continue
-		}
-		for _, pod := range podsOf(all.state, run) {
-			if n := pod.Text("spec", "nodeName"); n != "" {
-				name = n
-			}
-		}
-	}
+	name := all.timeline.NodeOfTask(ref.NodeOf)
 	if name == "" {
 		return "", ineffective("no pod of task %s has had a node", ref.NodeOf)
 	}
