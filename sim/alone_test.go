@@ -199,7 +199,8 @@ var (
 // time moves on is part of that - a controller counts the first of its pods or both, a
 // write is overtaken by another and tried again - and what it comes to is not: for each
 // moment there is what was made and what went, by whom, how each object stood in the
-// end, what Events and logs said, each refusal and each fact. Virtual times are counted from the beginning of the
+// end, what Events and logs said, each refusal and each fact, of a pod that the scheduler
+// finds no node for the last word. Virtual times are counted from the beginning of the
 // cell; what dates from before it is as old as the cluster that the cell found.
 func canonical(t *testing.T, entries []history.Entry, begun time.Time) []string {
 	t.Helper()
@@ -247,6 +248,7 @@ func canonical(t *testing.T, entries []history.Entry, begun time.Time) []string 
 	// object had before.
 	said, logged := map[*history.Object]string{}, map[string]bool{}
 	heard, was := map[string]bool{}, map[history.Ref]string{}
+	unplaced := map[history.Ref]history.Entry{}
 	moment := func() {
 		for o, actor := range said {
 			about := o.Field("involvedObject")
@@ -278,6 +280,14 @@ func canonical(t *testing.T, entries []history.Entry, begun time.Time) []string 
 			}
 		}
 		clear(written)
+		for ref, e := range unplaced {
+			key := history.Ref{Kind: history.FactUnschedulable, Namespace: ref.Namespace, Name: ref.Name}
+			if text := stable(0, "fact", e.Data); was[key] != text {
+				was[key] = text
+				out = append(out, stable(last, "fact", []any{ref, e.Fact, e.Data}))
+			}
+		}
+		clear(unplaced)
 	}
 	for _, e := range entries {
 		if e.T != last {
@@ -291,10 +301,15 @@ func canonical(t *testing.T, entries []history.Entry, begun time.Time) []string 
 		switch {
 		case e.Object.Kind == "Event":
 			said[state.Get(e.Object)] = e.Actor
+		case e.Fact == history.FactUnschedulable:
+			unplaced[e.Object] = e
 		case e.Kind == history.KindLog:
 			logged[stable(e.T, string(e.Kind), e)] = true
 		case e.Kind != history.KindObject:
 			out = append(out, stable(e.T, string(e.Kind), e))
+		case e.Verb == history.VerbBind:
+			delete(unplaced, e.Object)
+			written[e.Object] = true
 		case e.Verb == history.VerbCreate, e.Verb == history.VerbDelete:
 			out = append(out, stable(e.T, e.Verb, []any{e.Actor, e.Object}))
 			fallthrough
