@@ -63,7 +63,7 @@ example: build ## make docs/examples anew from scenarios/incident.yaml
 # control plane, no Tekton, no browser. CONTRIBUTING.md says what is in which package.
 FAST := ./cmd/simctl/internal/cli ./docs ./hack/... ./reports/... ./sim/clock ./sim/history \
         ./sim/impact ./sim/importer ./sim/internal/... ./sim/recording ./sim/releases \
-        ./sim/review ./sim/runstore ./sim/scenario ./sim/verdict
+        ./sim/review ./sim/runstore ./sim/scenario ./sim/stepper ./sim/timeline ./sim/verdict
 
 test-fast: ## run the tests that need no control plane, in seconds once they are compiled
 	$(GO) test -short $(FAST)
@@ -135,7 +135,7 @@ bench: ## run the benchmarks
 	$(GO) test -run '^$$' -bench . -benchtime 3x -timeout 40m ./...
 
 generate: ## write the generated files (schema, pages printed from tables) anew
-	$(GO) generate ./sim/scenario ./sim/verdict
+	$(GO) generate ./sim/scenario ./sim/stepper ./sim/timeline ./sim/verdict
 
 clean: ## remove what the targets here have built
 	rm -rf $(BIN)
