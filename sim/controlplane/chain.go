@@ -22,6 +22,8 @@ type call struct {
 	kind  callKind
 	// sent is the body of a write.
 	sent []byte
+	// begun says that it is among the orders.
+	begun bool
 	// got is the body of the answer, object the object in it, if it has one; of a write.
 	got    []byte
 	object *unstructured.Unstructured
@@ -54,6 +56,7 @@ func (t *Tap) links() []link {
 		t.echo,         // an answer waits until its caller has heard of its write
 		t.records,      // what is written and refused is put into the history
 		t.fails,        // a fault answers in the API server's place
+		t.begins,       // what is sent from here on is waited for by records
 		t.dates,        // virtual time takes the place of the host's
 		t.keepsEvents,  // Events are not stored by the API server
 		t.withholds,    // news is kept back

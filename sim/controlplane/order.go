@@ -106,9 +106,22 @@ func (os orders) forget() {
 	}
 }
 
+// begins is the link that notes writes to objects: from here on they are sent.
+func (t *Tap) begins(req *http.Request, c *call, next sender) (*http.Response, error) {
+	if c.kind == kindWrite && c.where.name != "" && !isEvent(c.where) {
+		c.begun = true
+		where := c.where
+		where.subresource = ""
+		t.mu.Lock()
+		t.orders.begin(where)
+		t.mu.Unlock()
+	}
+	return next(req, c)
+}
+
 // inTurn has a write recorded, once those to the same object are answered that began
-// before; begun says that it was noted itself.
-func (t *Tap) inTurn(req *http.Request, c *call, code int, begun bool) {
+// before.
+func (t *Tap) inTurn(req *http.Request, c *call, code int) {
 	key := c.where
 	key.subresource = ""
 	if key.name == "" && c.object != nil {
@@ -126,8 +139,8 @@ func (t *Tap) inTurn(req *http.Request, c *call, code int, begun bool) {
 		t.recordLocked(c.actor, req, c.where, code, c.sent, c.got, c.object)
 	}
 	var recorded <-chan struct{}
-	if begun || a != nil {
-		recorded = t.orders.end(key, begun, a)
+	if c.begun || a != nil {
+		recorded = t.orders.end(key, c.begun, a)
 	}
 	t.mu.Unlock()
 	if recorded != nil {

@@ -27,25 +27,13 @@ func (t *Tap) records(req *http.Request, c *call, next sender) (*http.Response, 
 	case req.Method == http.MethodPost && c.where.name == "":
 		defer t.creates(c.where)()
 	}
-	begun := c.where.name != "" && !isEvent(c.where)
-	if begun {
-		t.writes(c.where)
-	}
 	resp, err := next(req, c)
 	if err != nil {
-		t.inTurn(req, c, 0, begun)
+		t.inTurn(req, c, 0)
 		return nil, err
 	}
-	t.inTurn(req, c, resp.StatusCode, begun)
+	t.inTurn(req, c, resp.StatusCode)
 	return resp, nil
-}
-
-// writes notes that somebody writes to an object.
-func (t *Tap) writes(where target) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	where.subresource = ""
-	t.orders.begin(where)
 }
 
 // creates notes that something is being created in a collection until the function that
