@@ -68,7 +68,7 @@ func happened(of *timeline.Timeline) events {
 			ev := said[0]
 			said = said[1:]
 			// What a kubelet does all day is none.
-			if about := ev.About(); ev.Reason != "" && about.Kind != "" && !(ev.Type == corev1.EventTypeNormal && ev.Component == "kubelet") {
+			if about := ev.About(); ev.Reason != "" && about.Kind != "" && (ev.Type != corev1.EventTypeNormal || ev.Component != "kubelet") {
 				add(kindEvent+"\x00"+ev.Reason+"\x00"+name(about), e, fmt.Sprintf("%s: %s", name(about), ev.Reason), ev.Message)
 			}
 		case e.Kind == history.KindObject && e.Verb == history.VerbCreate:

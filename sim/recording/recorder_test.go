@@ -60,7 +60,7 @@ func TestRecorder(t *testing.T) {
 				t.Fatal(err)
 			}
 			var got bytes.Buffer
-			print := func(v any) {
+			show := func(v any) {
 				line, err := encode(v)
 				if err != nil {
 					t.Fatal(err)
@@ -68,10 +68,10 @@ func TestRecorder(t *testing.T) {
 				fmt.Fprintf(&got, "%s\n", line)
 			}
 			for _, c := range r.Timeline {
-				print(c)
+				show(c)
 			}
 			for _, l := range r.Final {
-				print(l)
+				show(l)
 			}
 			golden := name + ".golden.jsonl"
 			if *update {
