@@ -21,6 +21,7 @@ import (
 	"simctl.dev/simctl/sim/history"
 	"simctl.dev/simctl/sim/scenario"
 	"simctl.dev/simctl/sim/tekton"
+	"simctl.dev/simctl/sim/wellknown"
 )
 
 // cellsIn gives the cells of scenario files.
@@ -193,14 +194,59 @@ var (
 	ports     = regexp.MustCompile(`"Port":\d+`)
 )
 
-// canonical gives what a history says without what is chance: what somebody made up,
+// saying is who said an Event, and when among the entries.
+type saying struct {
+	actor string
+	n     int
+}
+
+// aboutOf is what an Event is about.
+func aboutOf(event *history.Object) any {
+	if about := event.Field("involvedObject"); about != nil {
+		return about
+	}
+	return event.Field("regarding") // of events.k8s.io
+}
+
+// lastWords leaves out what the scheduler and Tekton said of an object before they said
+// something else of it in the same moment: they tell of each state that they see it in,
+// and it is chance which of those before the last they see, and whether a write of theirs
+// is overtaken and tried again.
+func lastWords(said map[*history.Object]saying) map[*history.Object]saying {
+	type told struct{ actor, kind, namespace, name string }
+	last, out := map[told]*history.Object{}, maps.Clone(said)
+	for o, by := range said {
+		if by.actor != wellknown.KubeScheduler && by.actor != wellknown.TektonController {
+			continue
+		}
+		if strings.Contains(o.Text("message")+o.Text("note"), "the object has been modified") {
+			delete(out, o)
+			continue
+		}
+		about, _ := aboutOf(o).(map[string]any)
+		text := func(field string) string { s, _ := about[field].(string); return s }
+		key := told{by.actor, text("kind"), text("namespace"), text("name")}
+		switch other := last[key]; {
+		case other == nil:
+			last[key] = o
+		case said[other].n < by.n:
+			delete(out, other)
+			last[key] = o
+		default:
+			delete(out, o)
+		}
+	}
+	return out
+}
+
+// canonical returns what a history says without what is chance: what somebody made up,
 // and the order within one moment of virtual time, in which the real components run at
 // their own speed. How often one of them writes before an object is as it stays until
 // time moves on is part of that - a controller counts the first of its pods or both, a
 // write is overtaken by another and tried again - and what it comes to is not: for each
 // moment there is what was made and what went, by whom, how each object stood in the
-// end, what Events and logs said, each refusal and each fact, of a pod that the scheduler
-// finds no node for the last word. Virtual times are counted from the beginning of the
+// end, what Events and logs said, each refusal and each fact; of what the scheduler and
+// Tekton tell of an object the last word. Virtual times are counted from the beginning of the
 // cell; what dates from before it is as old as the cluster that the cell found.
 func canonical(t *testing.T, entries []history.Entry, begun time.Time) []string {
 	t.Helper()
@@ -246,15 +292,12 @@ func canonical(t *testing.T, entries []history.Entry, begun time.Time) []string 
 	state := history.NewState()
 	// What is said again when a try is made again counts once, and so does a state that an
 	// object had before.
-	said, logged := map[*history.Object]string{}, map[string]bool{}
+	said, logged := map[*history.Object]saying{}, map[string]bool{}
 	heard, was := map[string]bool{}, map[history.Ref]string{}
 	unplaced := map[history.Ref]history.Entry{}
 	moment := func() {
-		for o, actor := range said {
-			about := o.Field("involvedObject")
-			if about == nil {
-				about = o.Field("regarding") // of events.k8s.io
-			}
+		for o, by := range lastWords(said) {
+			actor, about := by.actor, aboutOf(o)
 			if o.Text("reason") == "SuccessfulAttachVolume" {
 				// The attach/detach controller says it of those pods of which it has
 				// heard when it begins: of one, the other, or both that are bound at
@@ -289,7 +332,7 @@ func canonical(t *testing.T, entries []history.Entry, begun time.Time) []string 
 		}
 		clear(unplaced)
 	}
-	for _, e := range entries {
+	for n, e := range entries {
 		if e.T != last {
 			moment()
 			last = e.T
@@ -300,7 +343,7 @@ func canonical(t *testing.T, entries []history.Entry, begun time.Time) []string 
 		e.Seq = 0
 		switch {
 		case e.Object.Kind == "Event":
-			said[state.Get(e.Object)] = e.Actor
+			said[state.Get(e.Object)] = saying{e.Actor, n}
 		case e.Fact == history.FactUnschedulable:
 			unplaced[e.Object] = e
 		case e.Kind == history.KindLog:
