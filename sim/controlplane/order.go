@@ -2,6 +2,7 @@ package controlplane
 
 import (
 	"cmp"
+	"math"
 	"net/http"
 	"slices"
 	"strconv"
@@ -25,8 +26,9 @@ type order struct {
 // answered is a write that the API server has accepted.
 type answered struct {
 	version uint64 // 0: the answer shows none
-	verb    string // of HTTP
-	record  func()
+	// made says that it created the object, gone that it asked for its end.
+	made, gone bool
+	record     func()
 }
 
 // begin notes a write to an object.
@@ -74,29 +76,29 @@ func (os orders) end(key target, begun bool, a *answered) (recorded <-chan struc
 // before it; it comes before the creation of the next object of the name. A binding shows
 // none and comes first, since nobody writes to a pod's status before it.
 func inOrder(all []answered) []answered {
-	next := slices.IndexFunc(all, func(a answered) bool { return a.verb == http.MethodPost && a.version > 0 })
+	end := uint64(math.MaxUint64)
+	for _, a := range all {
+		if a.made {
+			end = a.version - 1
+		}
+	}
 	for i, a := range all {
-		if a.verb != http.MethodDelete || a.version > 0 {
-			continue
-		}
-		for _, b := range all {
-			all[i].version = max(all[i].version, b.version)
-		}
-		if next >= 0 {
-			all[i].version = all[next].version - 1
+		if a.gone && a.version == 0 {
+			all[i].version = end
 		}
 	}
 	slices.SortStableFunc(all, func(a, b answered) int {
-		return cmp.Or(cmp.Compare(a.version, b.version), cmp.Compare(last(a), last(b)))
+		switch {
+		case a.version != b.version:
+			return cmp.Compare(a.version, b.version)
+		case a.gone == b.gone:
+			return 0
+		case b.gone:
+			return -1
+		}
+		return 1
 	})
 	return all
-}
-
-func last(a answered) int {
-	if a.verb == http.MethodDelete {
-		return 1
-	}
-	return 0
 }
 
 // forget drops what waits: another history begins.
@@ -129,7 +131,11 @@ func (t *Tap) inTurn(req *http.Request, c *call, code int) {
 	}
 	var a *answered
 	if code < http.StatusMultipleChoices && code > 0 {
-		a = &answered{verb: req.Method, record: func() { t.recordLocked(c.actor, req, c.where, code, c.sent, c.got, c.object) }}
+		a = &answered{
+			made:   req.Method == http.MethodPost && c.where.name == "",
+			gone:   req.Method == http.MethodDelete || isEviction(c.where) && c.object == nil,
+			record: func() { t.recordLocked(c.actor, req, c.where, code, c.sent, c.got, c.object) },
+		}
 		if c.object != nil {
 			a.version, _ = strconv.ParseUint(c.object.GetResourceVersion(), 10, 64)
 		}

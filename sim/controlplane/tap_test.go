@@ -7,6 +7,8 @@ import (
 	"net/http"
 	"runtime"
 	"slices"
+	"strconv"
+	"strings"
 	"testing"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -229,7 +231,7 @@ func (t *Tap) unheard() int {
 	for _, o := range t.orders {
 		n += o.unanswered
 		for _, a := range o.answered {
-			if a.verb == http.MethodPost {
+			if a.made {
 				n-- // a birth as long as it waits
 			}
 		}
@@ -318,6 +320,32 @@ func TestInOrder(t *testing.T) {
 			}
 			if len(tap.orders) > 0 {
 				t.Errorf("still waiting: %v", tap.orders)
+			}
+		})
+	}
+}
+
+// TestVersions: what says nothing of its version has its place all the same.
+func TestVersions(t *testing.T) {
+	for name, c := range map[string]struct {
+		answered []answered
+		want     string
+	}{
+		"an eviction and the deletion after it": {[]answered{{gone: true}, {version: 7}}, "1 0"},
+		"and the next of the name":              {[]answered{{version: 9, made: true}, {gone: true}, {version: 7}}, "2 1 0"},
+		"a deletion with the version before it": {[]answered{{version: 7, gone: true}, {version: 7}}, "1 0"},
+		"a binding":                             {[]answered{{version: 7}, {}}, "1 0"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var got []string
+			for i := range c.answered {
+				c.answered[i].record = func() { got = append(got, strconv.Itoa(i)) }
+			}
+			for _, a := range inOrder(c.answered) {
+				a.record()
+			}
+			if said := strings.Join(got, " "); said != c.want {
+				t.Errorf("recorded in the order %s, want %s", said, c.want)
 			}
 		})
 	}
