@@ -3,6 +3,7 @@ package controlplane
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"mime"
@@ -10,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	utiljson "k8s.io/apimachinery/pkg/util/json"
@@ -210,6 +212,24 @@ func answerJSON(req *http.Request, code int, body []byte) *http.Response {
 		Body:          io.NopCloser(bytes.NewReader(body)),
 		Request:       req,
 	}
+}
+
+// refusal returns the API server's answer to what it does not do, with the reason by which
+// clients know it.
+func refusal(code int, message string) []byte {
+	body, _ := json.Marshal(metav1.Status{ //nolint:errchkjson // strings and numbers
+		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Status"}, Status: metav1.StatusFailure, Code: int32(code), //nolint:gosec // a code of HTTP
+		Reason: reasons[code], Message: message,
+	})
+	return body
+}
+
+//nolint:gochecknoglobals // a table that nothing changes
+var reasons = map[int]metav1.StatusReason{
+	http.StatusBadRequest: metav1.StatusReasonBadRequest, http.StatusForbidden: metav1.StatusReasonForbidden,
+	http.StatusNotFound: metav1.StatusReasonNotFound, http.StatusConflict: metav1.StatusReasonConflict,
+	http.StatusTooManyRequests: metav1.StatusReasonTooManyRequests, http.StatusInternalServerError: metav1.StatusReasonInternalError,
+	http.StatusServiceUnavailable: metav1.StatusReasonServiceUnavailable, http.StatusGatewayTimeout: metav1.StatusReasonTimeout,
 }
 
 func isJSON(resp *http.Response) bool {

@@ -67,7 +67,7 @@ func (s *eventStore) read(where target) (int, []byte) {
 		if body := s.events[where.namespace+"/"+where.name]; body != nil {
 			return http.StatusOK, body
 		}
-		return refusal(http.StatusNotFound, "NotFound", "events \""+where.name+"\" not found")
+		return http.StatusNotFound, refusal(http.StatusNotFound, "events \""+where.name+"\" not found")
 	}
 	version := eventVersion(where)
 	list := struct {
@@ -83,7 +83,7 @@ func (s *eventStore) read(where target) (int, []byte) {
 	}
 	body, err := json.Marshal(list)
 	if err != nil {
-		return refusal(http.StatusInternalServerError, "InternalError", err.Error())
+		return http.StatusInternalServerError, refusal(http.StatusInternalServerError, err.Error())
 	}
 	return http.StatusOK, body
 }
@@ -103,25 +103,25 @@ func (s *eventStore) write(req *http.Request, where target, sent []byte) (int, [
 	switch req.Method {
 	case http.MethodPost:
 		if err := json.Unmarshal(sent, &event); err != nil {
-			return refusal(http.StatusBadRequest, "BadRequest", err.Error())
+			return http.StatusBadRequest, refusal(http.StatusBadRequest, err.Error())
 		}
 		code = http.StatusCreated
 	case http.MethodPut, http.MethodPatch:
 		if old == nil {
 			// Whoever repeats an event that is gone makes a new one.
-			return refusal(http.StatusNotFound, "NotFound", "events \""+where.name+"\" not found")
+			return http.StatusNotFound, refusal(http.StatusNotFound, "events \""+where.name+"\" not found")
 		}
 		if req.Method == http.MethodPatch {
 			// No list of an Event is merged by a key, so that a strategic merge
 			// patch means what a merge patch means.
 			merged, err := jsonpatch.MergePatch(old, sent)
 			if err != nil {
-				return refusal(http.StatusBadRequest, "BadRequest", err.Error())
+				return http.StatusBadRequest, refusal(http.StatusBadRequest, err.Error())
 			}
 			sent = merged
 		}
 		if err := json.Unmarshal(sent, &event); err != nil {
-			return refusal(http.StatusBadRequest, "BadRequest", err.Error())
+			return http.StatusBadRequest, refusal(http.StatusBadRequest, err.Error())
 		}
 	default: // deletions
 		if where.name == "" {
@@ -155,20 +155,11 @@ func (s *eventStore) write(req *http.Request, where target, sent []byte) (int, [
 	}
 	body, err := json.Marshal(event)
 	if err != nil {
-		return refusal(http.StatusInternalServerError, "InternalError", err.Error())
+		return http.StatusInternalServerError, refusal(http.StatusInternalServerError, err.Error())
 	}
 	if s.events == nil {
 		s.events = map[string][]byte{}
 	}
 	s.events[key] = body
-	return code, body
-}
-
-// refusal is the API server's answer to what it does not do.
-func refusal(code int, reason, message string) (int, []byte) {
-	body, _ := json.Marshal(map[string]any{ //nolint:errchkjson // strings and numbers
-		"kind": "Status", "apiVersion": "v1", "metadata": map[string]any{}, "status": "Failure",
-		"reason": reason, "message": message, "code": code,
-	})
 	return code, body
 }

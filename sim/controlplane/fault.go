@@ -4,9 +4,6 @@ import (
 	"fmt"
 	"io"
 	"net/http"
-
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	utiljson "k8s.io/apimachinery/pkg/util/json"
 )
 
 // Fault is a failure between one client and the API server.
@@ -67,9 +64,7 @@ func (t *Tap) fails(req *http.Request, c *call, next sender) (*http.Response, er
 	case f == nil, f.Link == nil && c.kind == kindWatch:
 		return next(req, c)
 	case f.Link == nil:
-		resp, got, err := refuse(req, f.Code, "the server is currently unable to handle the request")
-		c.answered(got)
-		return resp, err
+		return c.answer(req, f.Code, refusal(f.Code, "the server is currently unable to handle the request")), nil
 	}
 	resp, err := f.Link(through{c, next}).RoundTrip(req)
 	if err != nil || c.kind == kindWatch || c.got != nil {
@@ -92,31 +87,9 @@ type through struct {
 // RoundTrip implements http.RoundTripper.
 func (t through) RoundTrip(req *http.Request) (*http.Response, error) { return t.next(req, t.call) }
 
-// Refuse answers a client's request in the place of the API server. A write that is
-// answered so is in the history as refused, but for codes of the ordinary course of
-// things, such as a conflict.
-func Refuse(req *http.Request, code int, message string) (*http.Response, error) {
-	resp, _, err := refuse(req, code, message)
-	return resp, err
-}
-
-func refuse(req *http.Request, code int, message string) (*http.Response, []byte, error) {
-	got, err := utiljson.Marshal(metav1.Status{
-		TypeMeta: metav1.TypeMeta{APIVersion: "v1", Kind: "Status"}, Status: metav1.StatusFailure, Code: int32(code), //nolint:gosec // a code of HTTP
-		Reason: reasons[code], Message: message,
-	})
-	if err != nil {
-		return nil, nil, fmt.Errorf("writing the answer to a request that is to fail: %w", err)
-	}
-	return answerJSON(req, code, got), got, nil
-}
-
-// reasons are those by which clients know an answer.
-//
-//nolint:gochecknoglobals // a table that nothing changes
-var reasons = map[int]metav1.StatusReason{
-	http.StatusForbidden: metav1.StatusReasonForbidden, http.StatusNotFound: metav1.StatusReasonNotFound,
-	http.StatusConflict: metav1.StatusReasonConflict, http.StatusTooManyRequests: metav1.StatusReasonTooManyRequests,
-	http.StatusInternalServerError: metav1.StatusReasonInternalError, http.StatusServiceUnavailable: metav1.StatusReasonServiceUnavailable,
-	http.StatusGatewayTimeout: metav1.StatusReasonTimeout,
+// Refuse returns an answer to a client's request in the place of the API server. A write
+// that is answered so is in the history as refused, but for codes of the ordinary course
+// of things, such as a conflict.
+func Refuse(req *http.Request, code int, message string) *http.Response {
+	return answerJSON(req, code, refusal(code, message))
 }

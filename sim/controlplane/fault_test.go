@@ -84,7 +84,7 @@ func TestFaultOfItsOwnKind(t *testing.T) {
 	over := tap.Fail(Fault{Actor: "a", Link: func(next http.RoundTripper) http.RoundTripper {
 		return meddler(func(req *http.Request) (*http.Response, error) {
 			if req.Method == http.MethodPut {
-				return Refuse(req, http.StatusForbidden, "not today")
+				return Refuse(req, http.StatusForbidden, "not today"), nil
 			}
 			return next.RoundTrip(req)
 		})
