@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -598,9 +599,10 @@ func (t *judging) conduct() Conduct {
 	return c
 }
 
-// refusedRoot ends a chain that comes to something that is not there with why it is
-// not: it was refused when it was to be made.
-func (t *judging) refusedRoot(cause []Link) []Link {
+// absentRoot ends a chain that comes to something that is not there with why it is not as
+// of an entry: it was refused when it was to be made, somebody deleted it, or it never
+// was.
+func (t *judging) absentRoot(cause []Link, asOf int) []Link {
 	for _, e := range t.Refused {
 		if e.Actor != actorUser || e.Verb != history.VerbCreate || e.Code != 400 && e.Code != 403 && e.Code != 422 {
 			continue
@@ -615,7 +617,35 @@ func (t *judging) refusedRoot(cause []Link) []Link {
 			return append(slices.Clone(cause), manifestWasRefused.link(e.Object.String(), clip(e.Message), e.Object.String()))
 		}
 	}
+	s := t.Before(asOf + 1)
+	for _, l := range cause {
+		for _, said := range lackingMount.FindAllStringSubmatch(l.What+"\n"+l.Evidence, -1) {
+			ref := history.Ref{Kind: mountedKinds[said[1]], Namespace: namespaceOf(l.Object), Name: said[2]}
+			switch o := s.Get(ref.Kind, ref.Namespace, ref.Name); {
+			case o == nil:
+				return append(slices.Clone(cause), objectNeverMade.link(ref.String(), said[0], ref.String()))
+			case o.Deleted:
+				return append(slices.Clone(cause), objectDeleted.link(ref.String(),
+					fmt.Sprintf("deletion asked for by %s at %.0f s", o.DeletedBy, o.CondemnedAt), ref.String(), o.DeletedBy))
+			}
+		}
+	}
 	return cause
+}
+
+// lackingMount is a kubelet's complaint of what a pod mounts or has in its environment;
+// mountedKinds has the kinds by its words.
+var (
+	lackingMount = regexp.MustCompile(`\b(secret|configmap) "([^"]+)" not found`)
+	mountedKinds = map[string]string{"secret": "Secret", "configmap": "ConfigMap"} //nolint:gochecknoglobals // a table that nothing changes
+)
+
+// namespaceOf returns the namespace of an object that is named as a link names it, "Kind
+// namespace/name".
+func namespaceOf(object string) string {
+	_, of, _ := strings.Cut(object, " ")
+	namespace, _, _ := strings.Cut(of, "/")
+	return namespace
 }
 
 // misses says whether a link is about an object that is not there, in the words of the

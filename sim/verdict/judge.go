@@ -54,7 +54,7 @@ func JudgeTimeline(of *timeline.Timeline) (Finding, error) {
 	}
 	f.Outcome, f.AsOf = worst.outcome, cmp.Or(worst.asOf, t.Now().AsOf())
 	if worst.cause != nil {
-		f.Cause = t.refusedRoot(worst.cause)
+		f.Cause = t.absentRoot(worst.cause, f.AsOf)
 	}
 	f.BlockedSinceSeconds = worst.blockedSince
 	if first, last, ok := t.span(); ok {

@@ -34,6 +34,14 @@ var (
 		Sentence: "%s was refused when it was to be made",
 		Meaning:  "An object of the workload that something waits for does not exist because the API server refused it at the start.",
 		Remedies: []Remedy{ChangeManifest}})
+	objectDeleted = rules.add(Rule{ID: "object/deleted", Kind: "any",
+		Sentence: "%s was deleted by %s and nobody makes it again",
+		Meaning:  "A Secret or ConfigMap that a pod needs was there, and is not when its kubelet looks: it is read when the pod starts, not when the run does.",
+		Remedies: []Remedy{ChangeManifest}})
+	objectNeverMade = rules.add(Rule{ID: "object/never-made", Kind: "any",
+		Sentence: "%s was never made",
+		Meaning:  "A pod needs a Secret or ConfigMap that is no part of the workload and that nobody makes.",
+		Remedies: []Remedy{ChangeManifest}})
 	clusterTasksGone = rules.add(Rule{ID: "manifest/cluster-task", Kind: "PipelineRun",
 		Sentence: "This Tekton takes no reference to a ClusterTask (%s): since 1.0 there are none, and a Task that the cluster resolver takes from its namespace is in their place",
 		Meaning:  "Since 1.0 a taskRef of the kind ClusterTask is taken for a custom task's and refused for the apiVersion it lacks; upstream's words do not say so.",
