@@ -191,6 +191,9 @@ var (
 	generated = regexp.MustCompile(`-[bcdfghjklmnpqrstvwxz2456789]{5}\b`)
 	versions  = regexp.MustCompile(`resourceVersion"?: ?"\d+"`)
 	resolved  = regexp.MustCompile(`"data":"([A-Za-z0-9+/]{40,}=*)"`)
+	// From the eleventh message about one object on, client-go's recorder begins them
+	// all like this; how many there were before counts those that lastWords leaves out.
+	combined = regexp.MustCompile(`\(combined from similar events\): `)
 	ports     = regexp.MustCompile(`"Port":\d+`)
 )
 
@@ -267,6 +270,7 @@ func canonical(t *testing.T, entries []history.Entry, begun time.Time) []string 
 			slices.Sort(names)
 			return "used by pod(s) " + strings.Join(names, ", ")
 		})
+		text = combined.ReplaceAllString(text, "")
 		text = nominated.ReplaceAllString(conflicts.ReplaceAllString(text, ""), "")
 		text = instants.ReplaceAllStringFunc(text, func(s string) string {
 			when, err := time.Parse(time.RFC3339Nano, s)
