@@ -122,7 +122,7 @@ WORKERS  ?= 1
 
 mutants: $(GREMLINS) ## see which changes of the verdict's code the tests catch
 	@mkdir -p $(BIN)
-	GOFLAGS='-short -count=1 -vet=off -ldflags=-w' nice -n 19 $(GREMLINS) unleash --workers $(WORKERS) --timeout-coefficient 5 --invert-logical \
+	GOFLAGS='-short -failfast -count=1 -vet=off -ldflags=-w "-gcflags=-N -l"' nice -n 19 $(GREMLINS) unleash --workers $(WORKERS) --timeout-coefficient 5 --invert-logical \
 	  $(foreach f,$(SPARED),-E '(^|/)$(f)$$') --output $(BIN)/mutants.json ./$(MUTATED)
 
 $(GREMLINS):

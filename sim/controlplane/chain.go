@@ -26,9 +26,12 @@ type call struct {
 	sent []byte
 	// begun says that it is among the orders.
 	begun bool
-	// got is the body of the answer, object the object in it, if it has one; of a write.
-	got    []byte
-	object *unstructured.Unstructured
+	// got is the body of the answer, object the object in it, if it has one, and version
+	// that object's resourceVersion, 0 if it has none; of a write. Whoever records the
+	// object changes it: links that come earlier have its version alone.
+	got     []byte
+	object  *unstructured.Unstructured
+	version uint64
 }
 
 // callKind says what a request is for.
@@ -138,7 +141,10 @@ func (t *Tap) exchange(transport http.RoundTripper) sender {
 func (c *call) answered(got []byte) {
 	c.got = got
 	if c.kind == kindWrite {
-		c.object = parse(got)
+		c.object, c.version = parse(got), 0
+		if c.object != nil {
+			c.version, _ = strconv.ParseUint(c.object.GetResourceVersion(), 10, 64)
+		}
 	}
 }
 

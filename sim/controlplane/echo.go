@@ -47,8 +47,8 @@ func (t *Tap) echo(req *http.Request, c *call, next sender) (*http.Response, err
 		if body, ok := resp.Body.(*watchBody); ok && isJSON(resp) {
 			body.echoes = t.echoes.opened(body, req.URL.Query())
 		}
-	case c.kind == kindWrite && c.object != nil && !isEvent(c.where) && changes(req, resp.StatusCode):
-		t.echoes.wait(req.Context(), c.actor, c.where, c.object.GetResourceVersion(), t.holds.holds)
+	case c.kind == kindWrite && c.version > 0 && !isEvent(c.where) && changes(req, resp.StatusCode):
+		t.echoes.wait(req.Context(), c.actor, c.where, c.version, t.holds.holds)
 	}
 	return resp, nil
 }
@@ -97,11 +97,7 @@ func (e *echoes) wake() {
 
 // wait returns when an actor has heard of the version of an object that it has written,
 // or does not listen.
-func (e *echoes) wait(ctx context.Context, actor string, where target, written string, held func(*watchBody) bool) {
-	version, err := strconv.ParseUint(written, 10, 64)
-	if err != nil {
-		return
-	}
+func (e *echoes) wait(ctx context.Context, actor string, where target, version uint64, held func(*watchBody) bool) {
 	for {
 		e.mu.Lock()
 		if e.idle == nil || e.actor != actor {

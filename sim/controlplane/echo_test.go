@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
+
+	"simctl.dev/simctl/sim/history"
 )
 
 // TestEcho writes an object: the answer comes once the writer's watch has handed on the
@@ -35,6 +37,8 @@ func TestEcho(t *testing.T) {
 				var idle atomic.Bool
 				idle.Store(true)
 				tap.Echo("tekton", idle.Load)
+				// What is recorded is no longer as it was answered.
+				tap.SetRecorder(history.NewLog(func() float64 { return 0 }, nil))
 				server := pipes{}
 				ctx, cancel := context.WithCancel(t.Context())
 				defer cancel()

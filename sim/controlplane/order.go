@@ -5,7 +5,6 @@ import (
 	"math"
 	"net/http"
 	"slices"
-	"strconv"
 )
 
 // orders are the objects that somebody is writing to, by what names them. Answers that
@@ -135,9 +134,8 @@ func (t *Tap) inTurn(req *http.Request, c *call, code int) {
 			made:   req.Method == http.MethodPost && c.where.name == "",
 			gone:   req.Method == http.MethodDelete || isEviction(c.where) && c.object == nil,
 			record: func() { t.recordLocked(c.actor, req, c.where, code, c.sent, c.got, c.object) },
-		}
-		if c.object != nil {
-			a.version, _ = strconv.ParseUint(c.object.GetResourceVersion(), 10, 64)
+
+			version: c.version,
 		}
 	}
 	t.mu.Lock()
