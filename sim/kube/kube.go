@@ -9,6 +9,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apiserver/pkg/quota/v1/generic"
 	utilfeature "k8s.io/apiserver/pkg/util/feature"
 	"k8s.io/client-go/discovery"
@@ -97,6 +98,7 @@ type Controllers struct {
 	gc      *garbagecollector.GarbageCollector
 	orphans *orphans
 	wg      sync.WaitGroup
+	ears    *ears
 	run     []func(context.Context)
 	ended   <-chan struct{} // closed when they are to end
 }
@@ -122,12 +124,12 @@ func Start(ctx context.Context, o Options) (*Controllers, error) {
 		o.Seed = func() int64 { return 0 }
 	}
 	ctx = klog.NewContext(ctx, o.Logger)
-	c := &Controllers{o: o, ended: ctx.Done()}
-	manager, err := kubernetes.NewForConfig(o.ConfigFor(Manager))
+	c := &Controllers{o: o, ended: ctx.Done(), ears: newEars()}
+	manager, err := kubernetes.NewForConfig(c.ears.config(o.ConfigFor(Manager)))
 	if err != nil {
 		return nil, fmt.Errorf("making the informers' client: %w", err)
 	}
-	meta, err := metadata.NewForConfig(o.ConfigFor(Manager))
+	meta, err := metadata.NewForConfig(c.ears.config(o.ConfigFor(Manager)))
 	if err != nil {
 		return nil, fmt.Errorf("making the informers' client: %w", err)
 	}
@@ -177,15 +179,11 @@ func (c *Controllers) Rediscover(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("making the garbage collector's discovery client: %w", err)
 	}
-	kinds, err := garbagecollector.GetDeletableResources(ctx, discovery.ToServerResourcesInterfaceWithContext(d))
+	kinds, err := watchable(ctx, d)
 	if err != nil {
-		return fmt.Errorf("discovering kinds of objects: %w", err)
+		return err
 	}
-	for gvr := range kinds {
-		if _, ok := garbagecollector.DefaultIgnoredResources()[gvr.GroupResource()]; ok {
-			delete(kinds, gvr)
-		}
-	}
+	c.ears.look()
 	// Sync repeats itself until its context ends. Rounds are wanted until every kind is
 	// watched; the last goes on a little after that, waiting for itself.
 	once, cancel := context.WithCancel(klog.NewContext(ctx, c.o.Logger))
@@ -202,10 +200,11 @@ func (c *Controllers) Rediscover(ctx context.Context) error {
 		cancel()
 	})
 	builder := c.gc.GetDependencyGraphBuilder()
-	for {
-		watched := true
+	const anew = 50 // 0.1 s
+	for round := 1; ; round++ {
+		watched := !c.ears.deaf()
 		for gvr := range kinds {
-			watched = watched && builder.IsResourceSynced(gvr)
+			watched = watched && builder.IsResourceSynced(gvr) && !c.ears.lacks(pathOf(gvr))
 		}
 		if watched {
 			time.AfterFunc(discoveryPeriod/2, cancel)
@@ -217,15 +216,38 @@ func (c *Controllers) Rediscover(ctx context.Context) error {
 			return fmt.Errorf("waiting for the garbage collector: %w", ctx.Err())
 		case <-time.After(2 * time.Millisecond):
 		}
+		if round%anew == 0 {
+			// What is told of types that have just gone may be old.
+			if kinds, err = watchable(ctx, d); err != nil {
+				cancel()
+				return err
+			}
+			c.ears.look()
+		}
 	}
 }
 
+// watchable returns the kinds of objects that the garbage collector watches, as the API
+// server tells of them.
+func watchable(ctx context.Context, d discovery.DiscoveryInterface) (map[schema.GroupVersionResource]struct{}, error) {
+	kinds, err := garbagecollector.GetDeletableResources(ctx, discovery.ToServerResourcesInterfaceWithContext(d))
+	if err != nil {
+		return nil, fmt.Errorf("discovering kinds of objects: %w", err)
+	}
+	for gvr := range kinds {
+		if _, ok := garbagecollector.DefaultIgnoredResources()[gvr.GroupResource()]; ok {
+			delete(kinds, gvr)
+		}
+	}
+	return kinds, nil
+}
+
 // Quiet says that no controller is about to do something without virtual time:
-// no key waits for a worker or for a short back-off, and the attach/detach
-// reconciler has looked at everything. Work that goes on shows in the requests
+// no key waits for a worker or for a short back-off, the attach/detach
+// reconciler has looked at everything, and no informer's watch is down. Work that goes on shows in the requests
 // and goroutines that it takes.
 func (c *Controllers) Quiet() bool {
-	if !c.passes.quiet() {
+	if !c.passes.quiet() || c.ears.deaf() {
 		return false
 	}
 	for _, q := range c.queues {

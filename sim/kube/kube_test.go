@@ -540,44 +540,60 @@ func testGarbage(t *testing.T, c *cluster) {
 				Schema: &apiextensionsv1.CustomResourceValidation{OpenAPIV3Schema: &apiextensionsv1.JSONSchemaProps{Type: "object"}}}},
 		},
 	}
-	must(crds.Create(c.context, crd, metav1.CreateOptions{}))(t)
-	for {
-		now := must(crds.Get(c.context, crd.Name, metav1.GetOptions{}))(t)
-		if slices.ContainsFunc(now.Status.Conditions, func(x apiextensionsv1.CustomResourceDefinitionCondition) bool {
-			return x.Type == apiextensionsv1.Established && x.Status == apiextensionsv1.ConditionTrue
-		}) {
-			break
+	// The second time the type was away in between, longer than it takes to be noticed.
+	for _, name := range []string{"owned", "owned-by-the-next"} {
+		must(crds.Create(c.context, crd.DeepCopy(), metav1.CreateOptions{}))(t)
+		for {
+			now := must(crds.Get(c.context, crd.Name, metav1.GetOptions{}))(t)
+			if slices.ContainsFunc(now.Status.Conditions, func(x apiextensionsv1.CustomResourceDefinitionCondition) bool {
+				return x.Type == apiextensionsv1.Established && x.Status == apiextensionsv1.ConditionTrue
+			}) {
+				break
+			}
+			time.Sleep(5 * time.Millisecond)
 		}
-		time.Sleep(5 * time.Millisecond)
-	}
-	runs := dynamic.NewForConfigOrDie(c.cp.Admin("user")).Resource(schema.GroupVersionResource{Group: "simctl.dev", Version: "v1", Resource: "runs"}).Namespace(ns)
-	run := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "simctl.dev/v1", "kind": "Run", "metadata": map[string]any{"name": "r"}}}
-	for { // Established does not yet mean served.
-		made, err := runs.Create(c.context, run, metav1.CreateOptions{})
-		if err == nil {
-			run = made
-			break
+		runs := dynamic.NewForConfigOrDie(c.cp.Admin("user")).Resource(schema.GroupVersionResource{Group: "simctl.dev", Version: "v1", Resource: "runs"}).Namespace(ns)
+		run := &unstructured.Unstructured{Object: map[string]any{"apiVersion": "simctl.dev/v1", "kind": "Run", "metadata": map[string]any{"name": "r"}}}
+		for { // Established does not yet mean served.
+			made, err := runs.Create(c.context, run, metav1.CreateOptions{})
+			if err == nil {
+				run = made
+				break
+			}
+			if !apierrors.IsNotFound(err) {
+				t.Fatal(err)
+			}
+			time.Sleep(5 * time.Millisecond)
 		}
-		if !apierrors.IsNotFound(err) {
+		if err := c.kube.Rediscover(c.context); err != nil {
 			t.Fatal(err)
 		}
-		time.Sleep(5 * time.Millisecond)
-	}
-	if err := c.kube.Rediscover(c.context); err != nil {
-		t.Fatal(err)
-	}
-	cm := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: "owned", OwnerReferences: []metav1.OwnerReference{
-		{APIVersion: "simctl.dev/v1", Kind: "Run", Name: "r", UID: run.GetUID()},
-	}}}
-	must(c.admin.CoreV1().ConfigMaps(ns).Create(c.context, cm, metav1.CreateOptions{}))(t)
-	c.settle(t)
-	must(c.admin.CoreV1().ConfigMaps(ns).Get(c.context, "owned", metav1.GetOptions{}))(t)
-	if err := runs.Delete(c.context, "r", metav1.DeleteOptions{}); err != nil {
-		t.Fatal(err)
-	}
-	c.settle(t)
-	if _, err := c.admin.CoreV1().ConfigMaps(ns).Get(c.context, "owned", metav1.GetOptions{}); !apierrors.IsNotFound(err) {
-		t.Errorf("the deleted run's ConfigMap: %v", err)
+		cm := &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Namespace: ns, Name: name, OwnerReferences: []metav1.OwnerReference{
+			{APIVersion: "simctl.dev/v1", Kind: "Run", Name: "r", UID: run.GetUID()},
+		}}}
+		must(c.admin.CoreV1().ConfigMaps(ns).Create(c.context, cm, metav1.CreateOptions{}))(t)
+		c.settle(t)
+		must(c.admin.CoreV1().ConfigMaps(ns).Get(c.context, name, metav1.GetOptions{}))(t)
+		if err := runs.Delete(c.context, "r", metav1.DeleteOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		c.settle(t)
+		if _, err := c.admin.CoreV1().ConfigMaps(ns).Get(c.context, name, metav1.GetOptions{}); !apierrors.IsNotFound(err) {
+			t.Errorf("%s: the deleted run's ConfigMap: %v", name, err)
+		}
+		if err := crds.Delete(c.context, crd.Name, metav1.DeleteOptions{}); err != nil {
+			t.Fatal(err)
+		}
+		for {
+			_, err := runs.List(c.context, metav1.ListOptions{})
+			if apierrors.IsNotFound(err) {
+				break
+			}
+			time.Sleep(5 * time.Millisecond)
+		}
+		if err := c.kube.Rediscover(c.context); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 
