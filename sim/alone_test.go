@@ -187,14 +187,16 @@ var (
 	conflicts = regexp.MustCompile(`\{[^{}]*running PreBind plugin[^{}]*the object has been modified[^{}]*\},?`)
 	nominated = regexp.MustCompile(`"nominatedNodeName":"[^"]*",`) // written with the conflict
 	// In the order of a Go map.
-	holders   = regexp.MustCompile(`used by pod\(s\) [^"\\]*`)
-	generated = regexp.MustCompile(`-[bcdfghjklmnpqrstvwxz2456789]{5}\b`)
-	versions  = regexp.MustCompile(`resourceVersion"?: ?"\d+"`)
-	resolved  = regexp.MustCompile(`"data":"([A-Za-z0-9+/]{40,}=*)"`)
+	references = regexp.MustCompile(`"childReferences":\[([^\]]*)\]`)
+	holders    = regexp.MustCompile(`used by pod\(s\) [^"\\]*`)
+	generated  = regexp.MustCompile(`-[bcdfghjklmnpqrstvwxz2456789]{5}\b`)
+	versions   = regexp.MustCompile(`resourceVersion"?: ?"\d+"`)
+	resolved   = regexp.MustCompile(`"data":"([A-Za-z0-9+/]{40,}=*)"`)
 	// From the eleventh message about one object on, client-go's recorder begins them
 	// all like this; how many there were before counts those that lastWords leaves out.
 	combined = regexp.MustCompile(`\(combined from similar events\): `)
-	ports     = regexp.MustCompile(`"Port":\d+`)
+	ports    = regexp.MustCompile(`"Port":\d+`)
+	bundles  = regexp.MustCompile(`"caBundle":"[^"]*"|127\.0\.0\.1:\d+`)
 )
 
 // saying is who said an Event, and when among the entries.
@@ -270,6 +272,14 @@ func canonical(t *testing.T, entries []history.Entry, begun time.Time) []string 
 			slices.Sort(names)
 			return "used by pod(s) " + strings.Join(names, ", ")
 		})
+		text = references.ReplaceAllStringFunc(text, func(s string) string {
+			all := strings.Split(references.FindStringSubmatch(s)[1], "},{")
+			for i := range all {
+				all[i] = strings.Trim(all[i], "{}")
+			}
+			slices.Sort(all)
+			return `"childReferences":[` + strings.Join(all, ",") + "]"
+		})
 		text = combined.ReplaceAllString(text, "")
 		text = nominated.ReplaceAllString(conflicts.ReplaceAllString(text, ""), "")
 		text = instants.ReplaceAllStringFunc(text, func(s string) string {
@@ -283,6 +293,7 @@ func canonical(t *testing.T, entries []history.Entry, begun time.Time) []string 
 			return when.Sub(begun).String()
 		})
 		text = versions.ReplaceAllString(text, "resourceVersion VERSION")
+		text = bundles.ReplaceAllString(text, "CA")
 		text = ports.ReplaceAllString(text, `"Port":PORT`)
 		text = uids.ReplaceAllString(text, "UID")
 		text = revisions.ReplaceAllString(text, "${1}HASH")

@@ -13,7 +13,9 @@ type holds struct {
 	mu       sync.Mutex
 	resource string
 	match    func(object []byte) bool
-	watches  map[*watchBody]*held // open ones; nil: it is not held
+	// What deleter deletes of an API group, reader hears of last.
+	deleter, reader, group string
+	watches                map[*watchBody]*held // open ones; nil: it is not held
 }
 
 // held is a watch that is held.
@@ -33,6 +35,16 @@ func (t *Tap) Withhold(resource string, match func(object []byte) bool) {
 	defer t.holds.mu.Unlock()
 	t.holds.free()
 	t.holds.resource, t.holds.match = resource, match
+}
+
+// TellLast has reader hear of what deleter deletes of an API group when [Tap.Deliver] is
+// called, that is when all others have done what they do about it; empty names end that. On
+// a cluster chance decides, within milliseconds, whether the garbage collector has taken
+// away what belongs to a deleted object before its controller makes that object anew.
+func (t *Tap) TellLast(reader, group, deleter string) {
+	t.holds.mu.Lock()
+	defer t.holds.mu.Unlock()
+	t.holds.reader, t.holds.group, t.holds.deleter = reader, group, deleter
 }
 
 // Deliver lets the first piece of news go that each held watch has, a change of an
@@ -72,6 +84,9 @@ func (h *holds) free() {
 func (t *Tap) withholds(req *http.Request, c *call, next sender) (*http.Response, error) {
 	if c.kind == kindWrite {
 		t.holds.sends(c.actor, c.where, c.sent)
+		if req.Method == http.MethodDelete {
+			t.holds.deletes(c.actor, c.where)
+		}
 	}
 	resp, err := next(req, c)
 	if err == nil && c.kind == kindWatch {
@@ -89,8 +104,22 @@ func (h *holds) sends(actor string, where target, object []byte) {
 	if h.match == nil || where.resource != h.resource || !h.match(object) {
 		return
 	}
+	h.hold(actor, where)
+}
+
+// deletes notes that an actor is about to delete an object.
+func (h *holds) deletes(actor string, where target) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.deleter != "" && actor == h.deleter && where.group == h.group {
+		h.hold(h.reader, where)
+	}
+}
+
+// hold holds an actor's watches of a resource. Callers hold the lock.
+func (h *holds) hold(actor string, where target) {
 	for w, now := range h.watches {
-		if now == nil && w.actor == actor && w.where.resource == h.resource {
+		if now == nil && w.actor == actor && w.where.group == where.group && w.where.resource == where.resource {
 			h.watches[w] = &held{turn: make(chan struct{}, 1)}
 		}
 	}

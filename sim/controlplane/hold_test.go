@@ -144,3 +144,66 @@ func TestWithhold(t *testing.T) {
 		}
 	})
 }
+
+// TestTellLast deletes objects: only what one of two deletes is told to one of two readers
+// when it is let go, and to the other at once.
+func TestTellLast(t *testing.T) {
+	const runs = "/apis/tekton.dev/v1/taskruns"
+	synctest.Test(t, func(t *testing.T) {
+		var tap Tap
+		tap.TellLast("tekton", "tekton.dev", "user")
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		watch := func(actor string) (news *io.PipeWriter, got *bytes.Buffer) {
+			server := pipes{}
+			resp, err := tap.Wrap(actor)(server).RoundTrip(request(http.MethodGet, runs+"?watch=true", "").WithContext(ctx))
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = &bytes.Buffer{}
+			go func() {
+				_, _ = io.Copy(got, resp.Body)
+				_ = resp.Body.Close()
+			}()
+			return server[runs], got
+		}
+		tekton, told := watch("tekton")
+		gc, heard := watch("gc")
+		deleted := func(by, line string) {
+			t.Helper()
+			resp, err := tap.Wrap(by)(answering("{}")).RoundTrip(request(http.MethodDelete, runs+"/r", ""))
+			if err != nil {
+				t.Fatal(err)
+			}
+			_ = resp.Body.Close()
+			for _, w := range []*io.PipeWriter{tekton, gc} {
+				if _, err := io.WriteString(w, line); err != nil {
+					t.Fatal(err)
+				}
+			}
+			synctest.Wait()
+		}
+		is := func(when, to, of string) {
+			t.Helper()
+			if told.String() != to || heard.String() != of {
+				t.Errorf("%s: told %q and %q, want %q and %q", when, told, heard, to, of)
+			}
+		}
+		deleted("gc", "a\n")
+		is("another's deletion", "a\n", "a\n")
+		deleted("user", "b\n")
+		is("the user's deletion", "a\n", "a\nb\n")
+		if !tap.Deliver() {
+			t.Error("there is nothing to deliver")
+		}
+		synctest.Wait()
+		is("when it is delivered", "a\nb\n", "a\nb\n")
+		for tap.Deliver() {
+			synctest.Wait()
+		}
+		tap.TellLast("", "", "")
+		deleted("user", "c\n")
+		is("after the cell", "a\nb\nc\n", "a\nb\nc\n")
+		_, _ = tekton.Close(), gc.Close()
+	})
+}

@@ -19,17 +19,24 @@ type retryQueue struct {
 	workqueue.TypedInterface[string]
 	name    string
 	clock   *clock.Clock
-	limiter workqueue.TypedRateLimiter[string]
+	longest time.Duration // of a back-off
 	// delays is what a delay is that the controller asks for.
 	delays clock.Kind
 	// done, if set, is called after a key was worked on.
 	done func()
 
-	mu sync.Mutex
+	mu     sync.Mutex
+	failed map[string]failures
 	// waiting holds the keys on the virtual clock.
 	waiting map[string]*waitingKey
 	// short is the number of delays that pass in real time.
 	short int
+}
+
+// failures are those of a key in a row.
+type failures struct {
+	n  int
+	at time.Time // the last one
 }
 
 type waitingKey struct {
@@ -42,13 +49,16 @@ var _ workqueue.TypedRateLimitingInterface[string] = &retryQueue{}
 
 // newRetryQueue returns a queue with upstream's back-off from 5 ms, doubled by
 // each failure up to longest. Upstream's second limit, ten retries a second
-// over all keys, never binds on virtual time.
+// over all keys, never binds on virtual time. Failures of one moment count once,
+// from the first delay on that takes virtual time: how often a key comes to be tried
+// again by what it brings about itself is chance, and would decide all later moments.
 func newRetryQueue(c *clock.Clock, name string, longest time.Duration) *retryQueue {
 	return &retryQueue{
 		TypedInterface: workqueue.NewTypedWithConfig(workqueue.TypedQueueConfig[string]{Name: name}),
 		name:           name,
 		clock:          c,
-		limiter:        workqueue.NewTypedItemExponentialFailureRateLimiter[string](5*time.Millisecond, longest),
+		longest:        longest,
+		failed:         map[string]failures{},
 		waiting:        map[string]*waitingKey{},
 	}
 }
@@ -57,13 +67,40 @@ func newRetryQueue(c *clock.Clock, name string, longest time.Duration) *retryQue
 func (q *retryQueue) AddAfter(key string, d time.Duration) { q.later(key, d, q.delays) }
 
 // AddRateLimited implements workqueue.TypedRateLimitingInterface.
-func (q *retryQueue) AddRateLimited(key string) { q.later(key, q.limiter.When(key), clock.Retry) }
+func (q *retryQueue) AddRateLimited(key string) { q.later(key, q.fail(key), clock.Retry) }
+
+// fail counts a failure and returns how long to wait after it.
+func (q *retryQueue) fail(key string) time.Duration {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	f, now := q.failed[key], q.clock.Now()
+	if last := q.backoff(f.n - 1); f.n > 0 && f.at.Equal(now) && last >= shortest {
+		return last
+	}
+	q.failed[key] = failures{f.n + 1, now}
+	return q.backoff(f.n)
+}
+
+// backoff is the delay after the given number of earlier failures in a row, as of
+// client-go's ItemExponentialFailureRateLimiter.
+func (q *retryQueue) backoff(earlier int) time.Duration {
+	const base, enough = 5 * time.Millisecond, 30 // doublings: over a thousand hours
+	return min(base<<max(min(earlier, enough), 0), q.longest)
+}
 
 // Forget implements workqueue.TypedRateLimitingInterface.
-func (q *retryQueue) Forget(key string) { q.limiter.Forget(key) }
+func (q *retryQueue) Forget(key string) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	delete(q.failed, key)
+}
 
 // NumRequeues implements workqueue.TypedRateLimitingInterface.
-func (q *retryQueue) NumRequeues(key string) int { return q.limiter.NumRequeues(key) }
+func (q *retryQueue) NumRequeues(key string) int {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.failed[key].n
+}
 
 // Done implements workqueue.TypedInterface.
 func (q *retryQueue) Done(key string) {
@@ -136,7 +173,7 @@ func (q *retryQueue) reset() {
 	defer q.mu.Unlock()
 	for key, w := range q.waiting {
 		w.event.Cancel()
-		q.limiter.Forget(key)
+		delete(q.failed, key)
 		delete(q.waiting, key)
 	}
 }

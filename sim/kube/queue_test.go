@@ -80,6 +80,23 @@ func TestRetryQueue(t *testing.T) {
 		t.Errorf("%d requeues", n)
 	}
 
+	// However often it fails in one moment, it is tried again at the same one.
+	q.Forget("sick")
+	for range 3 {
+		q.fail("sick")
+	}
+	for range 4 {
+		q.AddRateLimited("sick")
+	}
+	before := c.Elapsed()
+	c.Step()
+	if d := c.Elapsed() - before; take(q) != "sick" || d < 0.0399 || d > 0.0401 {
+		t.Errorf("after several failures of one moment it is tried again %v s later", d)
+	}
+	if d := q.fail("sick"); d != 80*time.Millisecond {
+		t.Errorf("the next back-off is %v", d)
+	}
+
 	// The last look, and what a cell leaves behind.
 	q.AddRateLimited("sick")
 	q.AddAfter("work", time.Hour)

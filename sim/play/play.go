@@ -146,6 +146,7 @@ func (c *play) close() {
 	c.log.Close()
 	c.aftermath = history.NewLog(c.Plane.Clock.Elapsed, nil)
 	c.Plane.Record(c.aftermath)
+	c.Plane.Tap().TellLast("", "", "")
 	c.Plane.Tap().Withhold("", nil)
 	c.Plane.Tap().Mend()
 	for _, e := range c.pending {

@@ -3,6 +3,7 @@ package tekton
 import (
 	"bufio"
 	"encoding/json"
+	"fmt"
 	"io"
 	"os"
 	"strings"
@@ -10,6 +11,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"unsafe"
+
+	"golang.org/x/sys/unix"
 
 	"simctl.dev/simctl/sim/history"
 	"simctl.dev/simctl/sim/wellknown"
@@ -88,6 +91,27 @@ func (l *logReader) empty() bool {
 	return err != nil || n == 0 && !l.busy.Load()
 }
 
+// await waits until there is something in the pipe, or its end, and says that the reader is
+// busy before anything is taken out of it.
+func (l *logReader) await() error {
+	raw, err := l.pipe.SyscallConn()
+	if err != nil {
+		return fmt.Errorf("reading the controller's log: %w", err)
+	}
+	err = raw.Read(func(fd uintptr) bool {
+		ready := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}} //nolint:gosec // a descriptor is small
+		if n, err := unix.Poll(ready, 0); err == nil && n == 0 {
+			return false
+		}
+		l.busy.Store(true)
+		return true
+	})
+	if err != nil {
+		return fmt.Errorf("waiting for the controller's log: %w", err)
+	}
+	return nil
+}
+
 func (l *logReader) read() {
 	defer close(l.done)
 	defer func() { _ = l.pipe.Close() }()
@@ -96,10 +120,13 @@ func (l *logReader) read() {
 		// Lines that are in the buffer already are not in the pipe any more.
 		if in.Buffered() == 0 {
 			l.busy.Store(false)
-			if _, err := in.Peek(1); err != nil {
+			if err := l.await(); err != nil {
 				return
 			}
-			l.busy.Store(true)
+			if _, err := in.Peek(1); err != nil {
+				l.busy.Store(false)
+				return
+			}
 		}
 		line, err := in.ReadBytes('\n')
 		if l.out != nil {
