@@ -361,7 +361,7 @@ func canonical(t *testing.T, entries []history.Entry, begun time.Time) []string 
 			said[state.Get(e.Object)] = saying{e.Actor, n}
 		case e.Fact == history.FactUnschedulable:
 			unplaced[e.Object] = e
-		case e.Kind == history.KindLog:
+		case e.Kind == history.KindLog, e.Kind == history.KindRefused:
 			logged[stable(e.T, string(e.Kind), e)] = true
 		case e.Kind != history.KindObject:
 			out = append(out, stable(e.T, string(e.Kind), e))

@@ -90,9 +90,9 @@ func (p *Plane) InstallTypes(ctx context.Context, crds []*apiextensionsv1.Custom
 }
 
 // RemoveOthers removes the types that would not be what they are on a fresh control plane
-// if crds were put in their place, and waits until they are gone. The API server takes no
-// type from which a version is missing that it has once stored, and an older release may
-// be the next; and short names that come later than the others are not accepted if they
+// if crds were put in their place, and waits until they are gone. The API server keeps in
+// mind each version that it has once stored, and takes no type from which one of them is
+// missing; and short names that come later than the others are not accepted if they
 // are among these, as those of ResolutionRequests are. There must be no objects of the
 // types left.
 func (p *Plane) RemoveOthers(ctx context.Context, crds []*apiextensionsv1.CustomResourceDefinition) error {
@@ -109,14 +109,12 @@ func (p *Plane) RemoveOthers(ctx context.Context, crds []*apiextensionsv1.Custom
 		if err != nil {
 			return fmt.Errorf("reading the stored versions of CustomResourceDefinition %s: %w", crd.Name, err)
 		}
-		known := func(version string) bool {
-			return slices.ContainsFunc(crd.Spec.Versions, func(v apiextensionsv1.CustomResourceDefinitionVersion) bool { return v.Name == version })
-		}
+		fresh := []string{storageVersion(crd)}
 		names, _, err := unstructured.NestedStringSlice(u.Object, "spec", "names", "shortNames")
 		if err != nil {
 			return fmt.Errorf("reading the names of CustomResourceDefinition %s: %w", crd.Name, err)
 		}
-		if !slices.ContainsFunc(stored, func(v string) bool { return !known(v) }) && slices.Equal(names, crd.Spec.Names.ShortNames) && namesAccepted(u) {
+		if slices.Equal(stored, fresh) && slices.Equal(names, crd.Spec.Names.ShortNames) && namesAccepted(u) {
 			continue
 		}
 		if err := p.RemoveType(ctx, crd.Name); err != nil {
@@ -124,6 +122,16 @@ func (p *Plane) RemoveOthers(ctx context.Context, crds []*apiextensionsv1.Custom
 		}
 	}
 	return nil
+}
+
+// storageVersion returns the version in which objects of a type are stored.
+func storageVersion(crd *apiextensionsv1.CustomResourceDefinition) string {
+	for _, v := range crd.Spec.Versions {
+		if v.Storage {
+			return v.Name
+		}
+	}
+	return ""
 }
 
 // namesAccepted says whether a type has all the names that it asks for.

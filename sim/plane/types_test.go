@@ -1,10 +1,12 @@
 package plane
 
 import (
+	"slices"
 	"testing"
 
 	apiextensionsv1 "k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 )
 
 // TestOlderRelease: the types of a release can be installed where a newer release
@@ -64,5 +66,21 @@ func TestOlderRelease(t *testing.T) {
 	}
 	if !accepted() {
 		t.Error("the type is not what it is on a fresh control plane")
+	}
+
+	// The newer release has both versions, and stores the other one.
+	newer := func() []*apiextensionsv1.CustomResourceDefinition { return action("v1alpha1", "v1beta1") }
+	if err := p.RemoveOthers(t.Context(), newer()); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.InstallTypes(t.Context(), newer()); err != nil {
+		t.Fatal(err)
+	}
+	u, err := p.Simctl.Dynamic.Resource(crdResource).Get(t.Context(), short[0].Name, metav1.GetOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if stored, _, err := unstructured.NestedStringSlice(u.Object, "status", "storedVersions"); err != nil || !slices.Equal(stored, []string{"v1beta1"}) {
+		t.Errorf("the type has stored %v (%v), on a fresh control plane v1beta1", stored, err)
 	}
 }
