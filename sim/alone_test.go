@@ -132,6 +132,10 @@ func TestCellsAreAlone(t *testing.T) {
 	for i := range cells {
 		t.Logf("%s", cells[i].ID())
 		together = append(together, play(w, &cells[i]))
+		if w.spent() {
+			stop()
+			w, stop = startWorker(t)
+		}
 	}
 	stop()
 	for i := range cells {
@@ -313,7 +317,11 @@ func canonical(t *testing.T, entries []history.Entry, begun time.Time) []string 
 	moment := func() {
 		for o, by := range lastWords(said) {
 			actor, about := by.actor, aboutOf(o)
-			if o.Text("reason") == "SuccessfulAttachVolume" {
+			switch o.Text("reason") {
+			case "WaitForFirstConsumer", "WaitForPodScheduled":
+				// The volume controller says whether it has heard of the pod yet.
+				continue
+			case "SuccessfulAttachVolume":
 				// The attach/detach controller says it of those pods of which it has
 				// heard when it begins: of one, the other, or both that are bound at
 				// one moment.

@@ -13,9 +13,9 @@ type holds struct {
 	mu       sync.Mutex
 	resource string
 	match    func(object []byte) bool
-	// What deleter deletes of an API group, reader hears of last.
-	deleter, reader, group string
-	watches                map[*watchBody]*held // open ones; nil: it is not held
+	// What deleter deletes of a resource, reader hears of last.
+	deleter, reader, deleted string
+	watches                  map[*watchBody]*held // open ones; nil: it is not held
 }
 
 // held is a watch that is held.
@@ -37,14 +37,15 @@ func (t *Tap) Withhold(resource string, match func(object []byte) bool) {
 	t.holds.resource, t.holds.match = resource, match
 }
 
-// TellLast has reader hear of what deleter deletes of an API group when [Tap.Deliver] is
-// called, that is when all others have done what they do about it; empty names end that. On
-// a cluster chance decides, within milliseconds, whether the garbage collector has taken
-// away what belongs to a deleted object before its controller makes that object anew.
-func (t *Tap) TellLast(reader, group, deleter string) {
+// TellLast has reader hear of what deleter deletes of a resource, as in "taskruns", when
+// [Tap.Deliver] is called, that is when all others have done what they do about it; empty
+// names end that. On a cluster chance decides, within milliseconds, whether the garbage
+// collector has taken away what belongs to a deleted object before its controller makes
+// that object anew.
+func (t *Tap) TellLast(reader, resource, deleter string) {
 	t.holds.mu.Lock()
 	defer t.holds.mu.Unlock()
-	t.holds.reader, t.holds.group, t.holds.deleter = reader, group, deleter
+	t.holds.reader, t.holds.deleted, t.holds.deleter = reader, resource, deleter
 }
 
 // Deliver lets the first piece of news go that each held watch has, a change of an
@@ -111,7 +112,7 @@ func (h *holds) sends(actor string, where target, object []byte) {
 func (h *holds) deletes(actor string, where target) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.deleter != "" && actor == h.deleter && where.group == h.group {
+	if h.deleter != "" && actor == h.deleter && where.resource == h.deleted {
 		h.hold(h.reader, where)
 	}
 }

@@ -151,7 +151,7 @@ func TestTellLast(t *testing.T) {
 	const runs = "/apis/tekton.dev/v1/taskruns"
 	synctest.Test(t, func(t *testing.T) {
 		var tap Tap
-		tap.TellLast("tekton", "tekton.dev", "user")
+		tap.TellLast("tekton", "taskruns", "user")
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		watch := func(actor string) (news *io.PipeWriter, got *bytes.Buffer) {

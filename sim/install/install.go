@@ -79,17 +79,18 @@ func New(o Options) *Install {
 }
 
 // Fits says whether what is installed is just this, and nobody has changed it: the
-// release of a build, in a namespace, with objects of Tekton's v1beta1 if older.
+// release of a build, in a namespace, with objects of Tekton's v1beta1 if older, and
+// not without need: what a cell finds does not depend on those before it.
 func (in *Install) Fits(build *tekton.Build, namespace string, older bool) bool {
 	r := in.release
-	return r != nil && (in.older || !older) && r.build.Version == build.Version && r.namespace == namespace && !r.changed &&
+	return r != nil && in.older == older && r.build.Version == build.Version && r.namespace == namespace && !r.changed &&
 		r.controller != nil && r.controller.ExitErr() == nil && r.controller.Leads()
 }
 
 // Lay lays a release on the plane in the place of what is there of another, as on a
 // fresh plane, and starts its controller. Objects of the types must be gone.
 func (in *Install) Lay(ctx context.Context, build *tekton.Build, namespace string, older bool) error {
-	in.older = in.older || older
+	in.older = older
 	var before []history.Ref
 	if in.release != nil {
 		before = in.release.refs

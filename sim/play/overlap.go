@@ -40,9 +40,9 @@ const staleOf3 = 2
 // withhold has Tekton's controller not be told at once of the end of those TaskRuns at
 // which something is done: it would have acted on it by the time that all is quiet. Nor is
 // it told of those whose pods go before it hears of it. That a user has deleted a
-// run it hears of last: what belongs to the run is gone by then.
+// TaskRun, which it makes anew, it hears of last: the pod is gone by then.
 func (c *play) withhold(ends map[string]bool) {
-	c.Plane.Tap().TellLast(wellknown.TektonController, "tekton.dev", wellknown.User)
+	c.Plane.Tap().TellLast(wellknown.TektonController, "taskruns", wellknown.User)
 	c.Plane.Tap().Withhold("taskruns", func(object []byte) bool {
 		if len(ends) == 0 && !c.Plane.Controllers.Collecting(func(*corev1.Pod) bool { return true }) {
 			return false
