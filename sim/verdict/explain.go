@@ -55,6 +55,10 @@ func newExplainer(t *judging, run *timeline.Run, start *timeline.TaskRun, before
 	return &explainer{waitGraph: newWaitGraph(), t: t, s: t.Before(before), before: before, stalled: stalled, start: start, run: run}
 }
 
+// past says whether an entry, 0 for one that there is not, comes before the moment that
+// is looked at.
+func (x *explainer) past(seq int) bool { return seq != 0 && seq < x.before }
+
 func compact(v any) string {
 	raw, err := json.Marshal(v)
 	if err != nil {
@@ -66,7 +70,7 @@ func compact(v any) string {
 // currentPod is the TaskRun's last pod as of then.
 func (x *explainer) currentPod(r *timeline.TaskRun) *timeline.Pod {
 	for _, p := range slices.Backward(r.Pods) {
-		if p.CreatedSeq < x.before && (p.GoneSeq == 0 || p.GoneSeq >= x.before) {
+		if x.past(p.CreatedSeq) && !x.past(p.GoneSeq) {
 			return p
 		}
 	}
@@ -89,7 +93,7 @@ func (x *explainer) taskRun(r *timeline.TaskRun) int64 {
 	}
 	var refusal *history.Entry
 	for i := range r.Refused {
-		if r.Refused[i].Seq < x.before {
+		if x.past(r.Refused[i].Seq) {
 			refusal = &r.Refused[i]
 		}
 	}
@@ -107,7 +111,7 @@ func (x *explainer) symptom(p *timeline.Pod) Link {
 	if spec, ok := timeline.Decode[corev1.Pod](x.s, "Pod", p.Namespace, p.Name); ok && spec.Status.Phase != "" {
 		evidence = clip(podStatus(&spec.Status))
 	}
-	if p.BoundSeq != 0 && p.BoundSeq < x.before {
+	if x.past(p.BoundSeq) {
 		rule := podOnNode
 		if p.StartedSeq != 0 {
 			rule = podNotYet // it did, later on
@@ -155,9 +159,9 @@ func (x *explainer) pod(p *timeline.Pod) int64 {
 		return id
 	}
 	switch {
-	case p.BoundSeq == 0 || p.BoundSeq >= x.before:
+	case !x.past(p.BoundSeq):
 		x.unscheduled(id, p, spec)
-	case p.StartedSeq == 0 || p.StartedSeq >= x.before:
+	case !x.past(p.StartedSeq):
 		x.notStarted(id, p, spec)
 	}
 	return id
@@ -322,7 +326,7 @@ func selects(terms []corev1.PodAffinityTerm, of map[string]string) bool {
 // full says which nodes had no room for a pod that waited for one, where they may have
 // some later: while things go on that is no reason by itself.
 func (x *explainer) full(p *timeline.Pod) []Link {
-	if p.BoundSeq != 0 && p.BoundSeq < x.before {
+	if x.past(p.BoundSeq) {
 		return nil
 	}
 	spec, ok := timeline.Decode[corev1.Pod](x.s, "Pod", p.Namespace, p.Name)
@@ -418,7 +422,7 @@ func (x *explainer) refusedClaim(namespace, name string) *history.Entry {
 	var found *history.Entry
 	for n := range len(name) + 1 {
 		for _, e := range x.t.RefusedOf(namespace, name[:n]) {
-			if e.Seq < x.before && strings.HasPrefix(e.Object.Kind, "PersistentVolumeClaim") && (found == nil || e.Seq > found.Seq) {
+			if x.past(e.Seq) && strings.HasPrefix(e.Object.Kind, "PersistentVolumeClaim") && (found == nil || e.Seq > found.Seq) {
 				found = &e
 			}
 		}
@@ -443,11 +447,11 @@ func (x *explainer) keepers(id int64, namespace, name string) []Link {
 	var links []Link
 	for _, p := range x.s.PodsOfClaim(namespace, name) {
 		spec, ok := timeline.Decode[corev1.Pod](x.s, "Pod", namespace, p.Name)
-		if !ok || p.BoundSeq == 0 || p.BoundSeq >= x.before {
+		if !ok || !x.past(p.BoundSeq) {
 			continue
 		}
 		evidence := x.mountOf(p, name)
-		if p.OverSeq != 0 && p.OverSeq < x.before {
+		if x.past(p.OverSeq) {
 			evidence = "status.phase: " + string(spec.Status.Phase) + "; " + evidence
 		}
 		l := claimKept.link(object, evidence, name, x.t.Title(p))
@@ -528,7 +532,7 @@ func assistantTerm(spec *corev1.Pod) (term *corev1.PodAffinityTerm, assistant st
 // matching are the pods of a namespace that a term selects and that count for
 // the scheduler: those that have not ended.
 func (x *explainer) matching(namespace string, selector *metav1.LabelSelector) []*timeline.Pod {
-	return slices.DeleteFunc(x.s.PodsSelected(namespace, selector), func(p *timeline.Pod) bool { return p.OverSeq != 0 && p.OverSeq < x.before })
+	return slices.DeleteFunc(x.s.PodsSelected(namespace, selector), func(p *timeline.Pod) bool { return x.past(p.OverSeq) })
 }
 
 // affinity explains a pod that has to run beside another one; refusing are the
@@ -547,7 +551,7 @@ func (x *explainer) affinity(id int64, p *timeline.Pod, spec *corev1.Pod, refusi
 		return
 	}
 	a := found[0]
-	if a.BoundSeq == 0 || a.BoundSeq >= x.before {
+	if !x.past(a.BoundSeq) {
 		aid := x.pod(a)
 		x.wait(id, aid, link)
 		// The assistant's own symptom stands before what it waits for.
@@ -617,7 +621,7 @@ func (x *explainer) missingAssistant(id int64, p *timeline.Pod, assistant string
 	var pod *corev1.Pod
 	refusal := ""
 	for _, e := range x.t.RefusedOf(p.Namespace, name) {
-		if e.Seq < x.before && e.Verb == history.VerbCreate {
+		if x.past(e.Seq) && e.Verb == history.VerbCreate {
 			pod, refusal = refusedPod(e), e.Message
 		}
 	}
@@ -662,7 +666,7 @@ func (x *explainer) missingSet(id int64, p *timeline.Pod, assistant string, gone
 		return
 	}
 	for _, e := range slices.Backward(x.run.Refused) {
-		if e.Seq < x.before && e.Object.Kind == "StatefulSet" && e.Object.Name == assistant {
+		if x.past(e.Seq) && e.Object.Kind == "StatefulSet" && e.Object.Name == assistant {
 			x.end(id, Deadlock, append([]Link{assistantSetRefused.link(setName, clip(e.Message), setName)}, refusalCause(x.s, p.Namespace, e.Message, nil)...)...)
 			return
 		}
@@ -803,7 +807,7 @@ func (x *explainer) exclusive(id int64, p *timeline.Pod, spec *corev1.Pod) {
 		if !ok || !slices.Contains(pvc.Spec.AccessModes, corev1.ReadWriteOncePod) {
 			continue
 		}
-		holders := x.users(p.Namespace, name, func(h *timeline.Pod) bool { return h != p && h.BoundSeq != 0 && h.BoundSeq < x.before })
+		holders := x.users(p.Namespace, name, func(h *timeline.Pod) bool { return h != p && x.past(h.BoundSeq) })
 		if len(holders) == 0 {
 			continue
 		}
@@ -836,7 +840,7 @@ func (x *explainer) mountOf(p *timeline.Pod, claim string) string {
 // users are the pods that mount a claim and have not ended.
 func (x *explainer) users(namespace, claim string, take func(*timeline.Pod) bool) []*timeline.Pod {
 	return slices.DeleteFunc(x.s.PodsOfClaim(namespace, claim), func(p *timeline.Pod) bool {
-		return p.OverSeq != 0 && p.OverSeq < x.before || !take(p)
+		return x.past(p.OverSeq) || !take(p)
 	})
 }
 
@@ -854,11 +858,11 @@ func (x *explainer) holds(id int64, p *timeline.Pod) {
 		x.end(id, MultiAttach, podKeepsVolume.link(p.Object(), evidence, p.Object()))
 		return
 	}
-	if r := x.t.TaskRun(p.Namespace, p.TaskRun); r != nil && (p.StartedSeq == 0 || p.StartedSeq >= x.before) {
+	if r := x.t.TaskRun(p.Namespace, p.TaskRun); r != nil && !x.past(p.StartedSeq) {
 		// A pod that holds and waits itself: what it waits for is part of this.
 		// Its node is in the graph already, so it is explained here.
 		if spec, ok := timeline.Decode[corev1.Pod](x.s, "Pod", p.Namespace, p.Name); ok {
-			if p.BoundSeq == 0 || p.BoundSeq >= x.before {
+			if !x.past(p.BoundSeq) {
 				x.unscheduled(id, p, spec)
 			} else {
 				x.notStarted(id, p, spec)
@@ -880,7 +884,7 @@ func (x *explainer) assistantStays(id int64, a *timeline.Pod) {
 	if run == nil {
 		return
 	}
-	if run.DoneSeq != 0 && run.DoneSeq < x.before {
+	if x.past(run.DoneSeq) {
 		x.end(sid, Deadlock, x.leftSet(set, run)...)
 		return
 	}
@@ -893,7 +897,7 @@ func (x *explainer) assistantStays(id int64, a *timeline.Pod) {
 	if run != x.run {
 		waiting = nil
 		for _, r := range run.TaskRuns {
-			if r.CreatedSeq < x.before && (r.DoneSeq == 0 || r.DoneSeq >= x.before) {
+			if x.past(r.CreatedSeq) && !x.past(r.DoneSeq) {
 				waiting = r
 				break
 			}
@@ -950,7 +954,7 @@ func (x *explainer) repelled(id int64, p *timeline.Pod, spec *corev1.Pod, nodes 
 	}
 	found := false
 	for _, a := range x.matching(p.Namespace, &metav1.LabelSelector{MatchLabels: map[string]string{wellknown.ComponentLabel: wellknown.AffinityAssistant}}) {
-		if a == p || a.BoundSeq == 0 || a.BoundSeq >= x.before || !refusing[a.Node] && !refusing[""] {
+		if a == p || !x.past(a.BoundSeq) || !refusing[a.Node] && !refusing[""] {
 			continue
 		}
 		found = true
@@ -971,7 +975,7 @@ func (x *explainer) repelled(id int64, p *timeline.Pod, spec *corev1.Pod, nodes 
 
 // holdOf is the Multi-Attach error that holds a pod as of then.
 func (x *explainer) holdOf(p *timeline.Pod, spec *corev1.Pod) *timeline.Hold {
-	if p.VolumesSeq != 0 && p.VolumesSeq < x.before || p.StartedSeq != 0 && p.StartedSeq < x.before {
+	if x.past(p.VolumesSeq) || x.past(p.StartedSeq) {
 		return nil
 	}
 	// The attach/detach controller says it once for each volume and node, of the
@@ -982,7 +986,7 @@ func (x *explainer) holdOf(p *timeline.Pod, spec *corev1.Pod) *timeline.Hold {
 	}
 	for _, u := range all {
 		for i := len(u.Holds) - 1; i >= 0; i-- {
-			if h := &u.Holds[i]; h.Seq < x.before && !x.hasVolume(h, p.Node) {
+			if h := &u.Holds[i]; x.past(h.Seq) && !x.hasVolume(h, p.Node) {
 				return h
 			}
 		}
@@ -1075,7 +1079,7 @@ func (x *explainer) attachedTo(pv, but string) (node, evidence string) {
 // sharedBy says that two runs use one claim; one that is over does not.
 func (x *explainer) sharedBy(p, u *timeline.Pod, claim string) []Link {
 	var said []string
-	if run := x.t.Run(u.Namespace, u.PipelineRun); run != nil && run.DoneSeq != 0 && run.DoneSeq < x.before {
+	if run := x.t.Run(u.Namespace, u.PipelineRun); run != nil && x.past(run.DoneSeq) {
 		return nil
 	}
 	for _, name := range []string{p.PipelineRun, u.PipelineRun} {
