@@ -20,12 +20,13 @@ type ReviewFormat string
 // Markdown is a review for a ticket; the other formats are named as a result's.
 const Markdown ReviewFormat = "markdown"
 
-var reviewFormats = []ReviewFormat{ReviewFormat(Table), Markdown, ReviewFormat(JSON), ReviewFormat(YAML)}
+// ReviewFormats lists the formats of reviews, the default first.
+var ReviewFormats = []ReviewFormat{ReviewFormat(Table), Markdown, ReviewFormat(JSON), ReviewFormat(YAML)}
 
 // ParseReviewFormat returns the format of that name, or an error that lists them.
 func ParseReviewFormat(name string) (ReviewFormat, error) {
 	var names []string
-	for _, f := range reviewFormats {
+	for _, f := range ReviewFormats {
 		if string(f) == name {
 			return f, nil
 		}

@@ -388,7 +388,7 @@ func (w *world) settings(claimed map[string]bool) {
 		}
 		classes = append(classes, w.names("StorageClass", "")...)
 		if !slices.Contains(classes, class) {
-			add("workload.overrides.storageClass", "storage class %q is not in cluster.storageClasses%s", class, suggest(class, classes))
+			add("workload.overrides.storageClass", "storage class %q is not in cluster.storageClasses%s", class, Suggest(class, classes))
 		}
 	}
 
@@ -397,7 +397,7 @@ func (w *world) settings(claimed map[string]bool) {
 		for i, g := range cl.OpenShift.Grants {
 			at := fmt.Sprintf("cluster.openshift.grants[%d]", i)
 			if g.SCC != "" && !slices.Contains(sccs, g.SCC) {
-				add(at+".scc", "unknown SCC %q%s", g.SCC, suggest(g.SCC, sccs))
+				add(at+".scc", "unknown SCC %q%s", g.SCC, Suggest(g.SCC, sccs))
 			}
 			// Those that OpenShift itself makes in every namespace.
 			accounts, where := []string{"default", "builder", "deployer", "pipeline"}, "among the manifests"
@@ -410,7 +410,7 @@ func (w *world) settings(claimed map[string]bool) {
 				}
 			}
 			if g.ServiceAccount != "" && !slices.Contains(accounts, g.ServiceAccount) {
-				add(at+".serviceAccount", "ServiceAccount %q is not %s%s", g.ServiceAccount, where, suggest(g.ServiceAccount, accounts))
+				add(at+".serviceAccount", "ServiceAccount %q is not %s%s", g.ServiceAccount, where, Suggest(g.ServiceAccount, accounts))
 			}
 		}
 	}
@@ -421,7 +421,7 @@ func (w *world) settings(claimed map[string]bool) {
 			known := slices.DeleteFunc(append(sortedKeys(claimed), sortedKeys(after)...), func(k string) bool {
 				return strings.Contains(k, "/") != strings.Contains(name, "/")
 			})
-			add("workload.volumes."+name, "claim %q is not among the manifests%s", name, suggest(name, known))
+			add("workload.volumes."+name, "claim %q is not among the manifests%s", name, Suggest(name, known))
 		}
 	}
 	w.models(add)
@@ -439,7 +439,7 @@ func (w *world) models(add func(path, format string, args ...any)) {
 		specs, ok := tasks.specs[name]
 		if !ok {
 			if !tasks.open {
-				add(at, "no pipeline task and no Task is named %q%s", name, suggest(name, names))
+				add(at, "no pipeline task and no Task is named %q%s", name, Suggest(name, names))
 			}
 			continue
 		}
@@ -462,7 +462,7 @@ func (w *world) models(add func(path, format string, args ...any)) {
 		}
 		check := func(at, what, have string, valid map[string]bool) {
 			if have != "" && !valid[have] {
-				add(at, "task %s has no %s %q%s", name, what, have, suggest(have, sortedKeys(valid)))
+				add(at, "task %s has no %s %q%s", name, what, have, Suggest(have, sortedKeys(valid)))
 			}
 		}
 		m := w.spec.Workload.Tasks[name]

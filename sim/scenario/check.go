@@ -56,7 +56,7 @@ func (c *checker) add(path, format string, args ...any) {
 
 func (c *checker) choice(path, what, value string, valid []string) {
 	if value != "" && !slices.Contains(valid, value) {
-		c.add(path, "unknown %s %q%s", what, value, suggest(value, valid))
+		c.add(path, "unknown %s %q%s", what, value, Suggest(value, valid))
 	}
 }
 
@@ -142,7 +142,7 @@ func (c *checker) cluster(cl *Cluster) {
 		for _, name := range sortedKeys(p.Capacity) {
 			where := at + ".capacity." + name
 			if !slices.Contains(nodeResources, name) && !strings.Contains(name, "/") && !strings.HasPrefix(name, "hugepages-") {
-				c.add(where, "unknown resource %q%s", name, suggest(name, nodeResources))
+				c.add(where, "unknown resource %q%s", name, Suggest(name, nodeResources))
 			}
 			if q, err := resource.ParseQuantity(string(p.Capacity[name])); err != nil {
 				c.add(where, "%s: %q is no quantity; write it as 16, 500m or 64Gi", where, string(p.Capacity[name]))
@@ -404,7 +404,7 @@ func (c *checker) overrides(o *Overrides) {
 	for _, key := range sortedKeys(o.SecurityContext) {
 		where := at + ".securityContext." + key
 		if _, ok := podSecurity[key]; !ok {
-			c.add(where, "unknown pod securityContext field %q%s", key, suggest(key, sortedKeys(podSecurity)))
+			c.add(where, "unknown pod securityContext field %q%s", key, Suggest(key, sortedKeys(podSecurity)))
 			continue
 		}
 		one, err := json.Marshal(map[string]json.RawMessage{key: o.SecurityContext[key]})

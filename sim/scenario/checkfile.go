@@ -157,7 +157,7 @@ func (f *File) selectors(c *checker) {
 		for _, axis := range sortedKeys(s) {
 			values, ok := axes[axis]
 			if !ok {
-				c.add(at+"."+axis, "unknown axis %q%s", axis, suggest(axis, axisNames))
+				c.add(at+"."+axis, "unknown axis %q%s", axis, Suggest(axis, axisNames))
 				continue
 			}
 			if len(s[axis]) == 0 {
@@ -167,9 +167,9 @@ func (f *File) selectors(c *checker) {
 				if !slices.ContainsFunc(values, func(v string) bool { return sameValue(axis, want, v) }) && !f.doc.silent("axes") {
 					where := fmt.Sprintf("%s.%s[%d]", at, axis, i)
 					if axis == TektonAxis {
-						c.add(where, "no cell runs on Tekton %q%s", want, suggest(want, values))
+						c.add(where, "no cell runs on Tekton %q%s", want, Suggest(want, values))
 					} else {
-						c.add(where, "axis %q has no value %q%s", axis, want, suggest(want, values))
+						c.add(where, "axis %q has no value %q%s", axis, want, Suggest(want, values))
 					}
 				}
 			}

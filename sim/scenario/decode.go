@@ -561,7 +561,7 @@ func (d *document) axisValues(axis string, n *yaml.Node, path string) (any, bool
 // likely stands for then counts as given.
 func (d *document) unknownField(key *yaml.Node, path string, t reflect.Type) {
 	_, names := jsonFields(t)
-	message := fmt.Sprintf("unknown field %q%s%s", key.Value, in(path), suggest(key.Value, names))
+	message := fmt.Sprintf("unknown field %q%s%s", key.Value, in(path), Suggest(key.Value, names))
 	if near := nearest(key.Value, names); near != "" {
 		path = joinPath(path, near)
 	}

@@ -77,9 +77,9 @@ func knownAxis(files []*File, name string) error {
 			}
 		}
 	}
-	near := suggest(name, names)
+	near := Suggest(name, names)
 	if nearest(name, names) == "" && nearest(name, shorthandNames()) != "" {
-		near = suggest(name, shorthandNames())
+		near = Suggest(name, shorthandNames())
 	}
 	return fmt.Errorf("unknown axis %q%s", name, near)
 }
@@ -230,7 +230,7 @@ func (f *File) vary(opts Options) ([]dimension, error) {
 		}
 		for _, w := range want {
 			if !slices.ContainsFunc(have, func(h string) bool { return sameValue(name, w, h) }) {
-				fail("axis %q has no value %q%s", name, w, suggest(w, have))
+				fail("axis %q has no value %q%s", name, w, Suggest(w, have))
 			}
 		}
 		dims[i].values = kept
@@ -404,7 +404,7 @@ func apply(s *Scenario, c *choice) (*Scenario, []issue) {
 			}
 		}
 		if !found {
-			issues = append(issues, issuef(c.path+".taints."+pool, "taints are given for node pool %q, which the cluster does not have%s", pool, suggest(pool, pools)))
+			issues = append(issues, issuef(c.path+".taints."+pool, "taints are given for node pool %q, which the cluster does not have%s", pool, Suggest(pool, pools)))
 		}
 	}
 	o := &s.Workload.Overrides

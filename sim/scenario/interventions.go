@@ -260,7 +260,7 @@ func (w *world) intervention(f *File, at string, v *Intervention) {
 	tasks := w.pipelineTasks()
 	task := func(path, name string) {
 		if name != "" && !tasks.open && !slices.Contains(tasks.names, name) {
-			add(path, "no pipeline task is named %q%s", name, suggest(name, tasks.names))
+			add(path, "no pipeline task is named %q%s", name, Suggest(name, tasks.names))
 		}
 	}
 	fit := fitting{world: w, file: f, add: add, task: task, nodes: w.nodes()}
@@ -287,7 +287,7 @@ type fitting struct {
 func (f fitting) node(path string, r NodeRef) {
 	f.task(path+".nodeOf", r.NodeOf)
 	if r.Name != "" && !slices.Contains(f.nodes, r.Name) {
-		f.add(path, "no node is named %q%s", r.Name, suggest(r.Name, f.nodes))
+		f.add(path, "no node is named %q%s", r.Name, Suggest(r.Name, f.nodes))
 	}
 }
 

@@ -36,9 +36,9 @@ func letters(word string) string {
 	return string(l)
 }
 
-// suggest ends a message about a wrong name: the nearest valid one, or all of
+// Suggest returns the end of a message about a wrong name: the nearest valid one, or all of
 // them.
-func suggest(wrong string, valid []string) string {
+func Suggest(wrong string, valid []string) string {
 	if near := nearest(wrong, valid); near != "" {
 		return "; did you mean " + strconv.Quote(near) + "?"
 	}

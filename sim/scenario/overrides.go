@@ -140,9 +140,9 @@ func (w *world) patch(i int, p ManifestPatch) {
 	switch {
 	case matched:
 	case len(names) > 0:
-		w.issues = append(w.issues, issuef(at+".name", "no %s is named %q%s", p.Kind, p.Name, suggest(p.Name, names)))
+		w.issues = append(w.issues, issuef(at+".name", "no %s is named %q%s", p.Kind, p.Name, Suggest(p.Name, names)))
 	default:
-		w.issues = append(w.issues, issuef(at+".kind", "the manifests have no %s%s", p.Kind, suggest(p.Kind, kinds)))
+		w.issues = append(w.issues, issuef(at+".kind", "the manifests have no %s%s", p.Kind, Suggest(p.Kind, kinds)))
 	}
 }
 

@@ -129,5 +129,5 @@ func NormalizeAccessMode(mode string) (string, error) {
 	for _, m := range accessModes {
 		names = append(names, m.long)
 	}
-	return "", fmt.Errorf("unknown access mode %q%s", mode, suggest(mode, names))
+	return "", fmt.Errorf("unknown access mode %q%s", mode, Suggest(mode, names))
 }

@@ -237,7 +237,16 @@ func TestBadInput(t *testing.T) {
 		{name: "no path to validate", args: []string{"validate"}, want: "as in: simctl validate scenarios/"},
 		{name: "no such path", args: []string{"run", "scenario/"}, want: "no such file or folder"},
 		{name: "no scenario there", args: []string{"run", "scenarios/manifests"}, want: "no scenario in this folder"},
-		{name: "unknown verb", args: []string{"runn"}, want: `unknown command "runn"`},
+		{name: "unknown verb", args: []string{"runn"}, want: `unknown command "runn" of simctl; did you mean "run"?`},
+		{name: "unknown verb of a group", args: []string{"tekton", "lsit"}, want: `unknown command "lsit" of simctl tekton; did you mean "list"?`},
+		{name: "unknown topic", args: []string{"help", "nope"}, want: `unknown command "nope" of simctl; valid: `},
+		{name: "unknown section", args: []string{"help", "scenario", "axis"}, want: `did you mean "axes"?`},
+		{name: "an argument where there is none", args: []string{"version", "now"}, want: `"now": simctl version takes no arguments`},
+		{name: "no run to show", args: []string{"show"}, want: "which run? Name one, as in: simctl show latest"},
+		{name: "no run to report", args: []string{"report"}, want: "as in: simctl report latest --output report.html"},
+		{name: "no cell to explain", args: []string{"explain", "latest"}, want: "which run, and which of its cells? Name both"},
+		{name: "one run to compare", args: []string{"compare", "latest"}, want: "which runs? Name the one before and the one after"},
+		{name: "too many runs", args: []string{"show", "latest", "other"}, want: `"other" is one argument too many: see simctl show --help`},
 		{name: "unknown flag", args: []string{"run", "--sett", "a=b", "scenarios"}, want: "unknown flag: --sett: see simctl run --help"},
 		{name: "unknown format", args: []string{"run", "scenarios", "-o", "xml"}, want: "use one of table, wide, json, yaml"},
 		{name: "set without a value", args: []string{"run", "scenarios", "--set", "coschedule"}, want: "write axis=value"},
@@ -432,7 +441,7 @@ func TestResume(t *testing.T) {
 
 	// Nothing is left: the engine is not started.
 	fourth := &fakeEngine{}
-	got = simctl(t, fourth, "run", "--resume="+id)
+	got = simctl(t, fourth, "run", "--resume", filepath.Join(".simctl", "runs", id)) // its folder
 	got.want(t, StatusOK)
 	if len(fourth.ran) > 0 || !strings.Contains(got.stdout, "8 cells: 8 as expected") {
 		t.Errorf("the fourth time ran %v and said:\n%s", fourth.ran, got.stdout)

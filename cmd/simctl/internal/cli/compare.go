@@ -32,11 +32,10 @@ Exit status: 0 nothing is worse in RUN_B, 1 something is, 2 simctl could not do
 its work.`,
 		Example: `  simctl compare baseline.json latest
   simctl compare .simctl/runs/A .simctl/runs/B -o markdown`,
-		Args: cobra.ExactArgs(2),
+		Args: wants(2, "which runs? Name the one before and the one after", "baseline.json latest"),
 		RunE: a.compare,
 	}
-	f := cmd.Flags()
-	f.StringP("output", "o", string(reports.Table), "`format` of the comparison: table, markdown, json or yaml")
+	outputFlag(cmd, "comparison", reviewFormats()...)
 	return cmd
 }
 
@@ -45,7 +44,7 @@ func (a *App) compare(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
-	format, err := reports.ParseReviewFormat(c.string("output"))
+	format, err := reports.ParseReviewFormat(formatName(c.string("output")))
 	if err != nil {
 		return err
 	}

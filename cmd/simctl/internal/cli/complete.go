@@ -59,11 +59,32 @@ func completeSet(_ *cobra.Command, args []string, prefix string) ([]string, cobr
 // completeReleases offers the releases that are known, with commas between them.
 func completeReleases(_ *cobra.Command, _ []string, prefix string) ([]string, cobra.ShellCompDirective) {
 	before := prefix[:strings.LastIndex(prefix, ",")+1]
+	return releasesAfter(before, prefix), cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
+}
+
+// completeRelease offers the releases that are known.
+func completeRelease(_ *cobra.Command, _ []string, prefix string) ([]string, cobra.ShellCompDirective) {
+	return releasesAfter("", prefix), cobra.ShellCompDirectiveNoFileComp
+}
+
+// releasesAfter returns the releases that may follow those before and begin as prefix
+// says, by both their names, the newest first.
+func releasesAfter(before, prefix string) []string {
+	given := strings.Split(before, ",")
 	var out []string
 	for _, r := range slices.Backward(releases.Known()) {
-		if !slices.Contains(strings.Split(before, ","), r.Version) {
-			out = append(out, before+r.Version)
+		osp := ""
+		if r.OpenShiftPipelines != "" {
+			osp = "osp-" + r.OpenShiftPipelines
+		}
+		if slices.Contains(given, r.Version) || osp != "" && slices.Contains(given, osp) {
+			continue
+		}
+		for _, name := range [][2]string{{r.Version, osp}, {osp, "Tekton " + r.Version}} {
+			if name[0] != "" && strings.HasPrefix(before+name[0], prefix) {
+				out = append(out, cobra.CompletionWithDesc(before+name[0], name[1]))
+			}
 		}
 	}
-	return out, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
+	return out
 }

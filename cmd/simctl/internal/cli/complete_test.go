@@ -19,7 +19,14 @@ func TestCompletion(t *testing.T) {
 		{"values", []string{"run", "scenarios/demo.yaml", "--set", "accessMode="}, []string{"accessMode=RWO\n", "accessMode=RWX\n"}, "coschedule"},
 		{"further values", []string{"validate", "scenarios/", "--set", "accessMode=RWO,"}, []string{"accessMode=RWO,RWX\n"}, "RWO,RWO"},
 		{"the scenario is broken", []string{"run", "nope.yaml", "--set", ""}, []string{":4"}, "="},
-		{"releases", []string{"run", "scenarios/", "--tekton", "1.15.0,"}, []string{"1.15.0,1.3.1\n"}, "1.15.0,1.15.0"},
+		{"releases", []string{"run", "scenarios/", "--tekton", "1.15.0,"}, []string{"1.15.0,1.3.1\t"}, "1.15.0,1.15.0"},
+		{"a release to go to", []string{"upgrade", "scenarios/", "--to", "1.3"}, []string{"1.3.1\tosp-1.20\n", ":4"}, "1.15.0"},
+		{"by the names of OpenShift Pipelines", []string{"upgrade", "scenarios/", "--path", "osp-1.19,osp-1.2"}, []string{"osp-1.19,osp-1.20\tTekton 1.3.1\n", ":6"}, "osp-1.19\t"},
+		{"formats of a result", []string{"run", "scenarios/", "-o", ""}, []string{"table\n", "wide\n", "json\n", "yaml\n"}, "markdown"},
+		{"formats of a review", []string{"compare", "-o", ""}, []string{"markdown\n"}, "wide"},
+		{"formats of a report", []string{"report", "--format", ""}, []string{"html\n", "sarif\n"}, "table"},
+		{"topics", []string{"help", ""}, []string{"outcomes\t", "run\t"}, "nope"},
+		{"sections of a topic", []string{"help", "scenario", ""}, []string{"axes\t"}, "outcomes\t"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			got := simctl(t, &fakeEngine{}, append([]string{"__complete"}, c.args...)...)
@@ -33,6 +40,19 @@ func TestCompletion(t *testing.T) {
 				t.Errorf("%q is offered:\n%s", c.without, got.stdout)
 			}
 		})
+	}
+}
+
+// A variable that looks like a setting and is none is told of, and of each other nothing.
+func TestMisspeltVariable(t *testing.T) {
+	place(t)
+	t.Setenv("SIMCTL_PARALEL", "2")
+	t.Setenv("SIMCTL_CACHE", "x")
+	t.Setenv("SIMCTL_CHECK_HISTORIES", "true")
+	got := simctl(t, &fakeEngine{}, "run", "scenarios/demo.yaml")
+	got.want(t, StatusOK, `simctl: SIMCTL_PARALEL is no setting; did you mean "SIMCTL_PARALLEL"?`, "simctl: SIMCTL_CACHE is no setting")
+	if strings.Contains(got.stderr, "SIMCTL_CHECK_HISTORIES") {
+		t.Errorf("a setting of run is not known:\n%s", got.stderr)
 	}
 }
 

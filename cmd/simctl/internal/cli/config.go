@@ -10,7 +10,6 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 	"github.com/spf13/viper"
 )
 
@@ -55,17 +54,7 @@ func newConfig(cmd *cobra.Command) (*config, error) {
 
 // checkKeys refuses a key of the file that is no flag of any verb.
 func checkKeys(cmd *cobra.Command, file string) error {
-	known := map[string]bool{}
-	var walk func(c *cobra.Command)
-	walk = func(c *cobra.Command) {
-		for _, set := range []*pflag.FlagSet{c.LocalFlags(), c.PersistentFlags()} {
-			set.VisitAll(func(f *pflag.Flag) { known[f.Name] = true })
-		}
-		for _, sub := range c.Commands() {
-			walk(sub)
-		}
-	}
-	walk(cmd.Root())
+	known := flagsOf(cmd.Root())
 	// These make no sense in a file.
 	for _, name := range []string{"help", "config", "resume"} {
 		delete(known, name)

@@ -25,7 +25,7 @@ link with its evidence, and what went on in virtual time.
 ` + runHelp + `
 CELL is a cell's ID, the beginning of it, or axis=value pairs joined by commas.`,
 		Example:           "  simctl explain latest change=as-reported\n  simctl explain latest incident_tekton",
-		Args:              cobra.ExactArgs(2),
+		Args:              wants(2, "which run, and which of its cells? Name both", "latest change=as-reported"),
 		ValidArgsFunction: completeCells,
 		RunE: func(_ *cobra.Command, args []string) error {
 			r, err := openRun(args[0])

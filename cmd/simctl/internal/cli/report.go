@@ -40,7 +40,7 @@ output, as Markdown unless --format says otherwise.`,
 		Example: `  simctl report latest --output incident.html
   simctl report latest --format markdown >> "$GITHUB_STEP_SUMMARY"
   simctl report latest --format junit --output cells.xml --format sarif --output cells.sarif`,
-		Args:              cobra.ExactArgs(1),
+		Args:              wants(1, "which run? Name one", "latest --output report.html"),
 		ValidArgsFunction: completeRuns,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			f := cmd.Flags()
@@ -60,6 +60,7 @@ output, as Markdown unless --format says otherwise.`,
 	}
 	cmd.Flags().String("cell", "", "give only the cells of this `selector` a section: an ID, the beginning of one, or axis=value[,axis=value]")
 	cmd.Flags().StringArray("format", nil, "`format`: html, markdown, json, junit or sarif (repeatable)")
+	completeFlag(cmd, "format", cobra.FixedCompletions([]string{"html", "markdown", "json", "junit", "sarif"}, cobra.ShellCompDirectiveNoFileComp))
 	cmd.Flags().StringArray("output", nil, "`file` to write (repeatable)")
 	return cmd
 }
@@ -69,6 +70,11 @@ type reportTarget struct{ format, file string }
 
 // reportTargets pairs formats and files.
 func reportTargets(formats, outputs []string) ([]reportTarget, error) {
+	var names []string
+	for _, f := range formats {
+		names = append(names, formatName(f))
+	}
+	formats = names
 	for _, f := range formats {
 		if !slices.ContainsFunc(reportFormats, func(r struct{ name, ending string }) bool { return r.name == f }) {
 			return nil, fmt.Errorf("unknown format %q: use one of html, markdown, json, junit, sarif", f)

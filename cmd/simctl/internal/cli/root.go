@@ -110,7 +110,7 @@ where nothing is expected, a run did not do its work, 2 simctl could not do
 its work.`,
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		Args:          cobra.NoArgs,
+		Args:          noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return cmd.Help()
 		},
@@ -123,6 +123,7 @@ its work.`,
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return fmt.Errorf("%w: see %s --help", err, cmd.CommandPath())
 	})
+	root.SetHelpCommand(a.helpCommand())
 	root.AddCommand(a.runCommand(), a.upgradeCommand(), a.compareCommand(), a.validateCommand(), a.tektonCommand(), a.versionCommand())
 	root.AddCommand(a.importCommand(), a.initCommand(), a.doctorCommand())
 	root.AddCommand(a.topicCommands()...)
@@ -130,7 +131,7 @@ its work.`,
 	return root
 }
 
-// volume carries --quiet out for all verbs.
+// volume carries --quiet out for all verbs, and tells of settings that are none.
 func (a *App) volume(cmd *cobra.Command, _ []string) error {
 	c, err := newConfig(cmd)
 	if err != nil {
@@ -149,6 +150,9 @@ func (a *App) volume(cmd *cobra.Command, _ []string) error {
 	}
 	if quiet {
 		a.Stderr = io.Discard
+	}
+	for _, text := range misspelt(cmd.Root()) {
+		fmt.Fprintf(a.Stderr, "simctl: %s\n", text)
 	}
 	return nil
 }

@@ -47,7 +47,7 @@ its work.`,
 		RunE: a.run,
 	}
 	f := cmd.Flags()
-	f.StringP("output", "o", string(reports.Table), "`format` of the result: table, wide, json or yaml")
+	outputFlag(cmd, "result", resultFormats()...)
 	f.StringArray("report", nil, "write the evidence report to this `file` as well, its ending says how: .html, .md, .json, .xml (JUnit), .sarif (repeatable)")
 	resumeFlag(cmd, "run")
 	f.Bool("fail-fast", false, "stop at the first cell that is not as expected or, if nothing is expected of it, did not do its work")
@@ -60,7 +60,7 @@ its work.`,
 // resumeFlag goes on with an interrupted run or review.
 func resumeFlag(cmd *cobra.Command, what string) {
 	f := cmd.Flags()
-	f.String("resume", "", "go on with an interrupted "+what+": its `ID`, or the latest")
+	f.String("resume", "", "go on with an interrupted "+what+": its `ID` or folder, or the latest")
 	f.Lookup("resume").NoOptDefVal = latest
 	completeFlag(cmd, "resume", completeRuns)
 }
@@ -95,7 +95,7 @@ func (c *config) settings(args []string) (settings, error) {
 	s.verbose, errs[3] = c.bool("verbose")
 	s.checkCells, errs[4] = c.bool("check-cells")
 	s.checkHistories, errs[5] = c.bool("check-histories")
-	format, err := reports.ParseFormat(c.string("output"))
+	format, err := reports.ParseFormat(formatName(c.string("output")))
 	s.format = format
 	if files := c.list("report"); len(files) > 0 {
 		var rerr error
@@ -205,7 +205,7 @@ func (a *App) resume(c *config, s *settings) (*runstore.Run, *inputs, error) {
 		id := s.resume
 		// `--resume ID` leaves the ID among the paths: a flag whose value may be
 		// left out takes it by "=" only.
-		if id == latest && len(s.paths) > 0 && isRun(s.paths[0]) {
+		if id == latest && len(s.paths) > 0 && (isRun(s.paths[0]) || isFolder(s.paths[0])) {
 			id, s.paths = s.paths[0], s.paths[1:]
 		}
 		if id == latest {
@@ -214,7 +214,10 @@ func (a *App) resume(c *config, s *settings) (*runstore.Run, *inputs, error) {
 				return nil, nil, fmt.Errorf("%w to go on with: start one by simctl %s PATH", err, c.verb())
 			}
 		}
-		dir = filepath.Join(runsDir, id)
+		// A folder may be named as well as the ID of a run.
+		if dir = id; !isFolder(dir) {
+			dir = filepath.Join(runsDir, id)
+		}
 	}
 	info, err := runstore.ReadInfo(dir)
 	if err != nil {
@@ -269,6 +272,12 @@ func isRun(name string) bool {
 		return false
 	}
 	_, err := runstore.ReadInfo(filepath.Join(runsDir, name))
+	return err == nil
+}
+
+// isFolder says that name is the folder of a run.
+func isFolder(name string) bool {
+	_, err := runstore.ReadInfo(name)
 	return err == nil
 }
 

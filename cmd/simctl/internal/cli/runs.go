@@ -23,7 +23,7 @@ func (a *App) runsCommand() *cobra.Command {
 		Use:   "runs",
 		Short: "List the runs that are kept",
 		Long:  "List the runs that are kept under .simctl/runs, the latest first.",
-		Args:  cobra.NoArgs,
+		Args:  noArgs,
 		RunE: func(*cobra.Command, []string) error {
 			all, err := runstore.List(runsDir)
 			if err != nil {
@@ -103,7 +103,7 @@ func (a *App) runsPruneCommand() *cobra.Command {
 		Long: `Remove the runs under .simctl/runs but for the newest ones and those that are
 being written; with --older-than only those that were started longer ago.`,
 		Example: "  simctl runs prune --older-than 30d\n  simctl runs prune --keep 5",
-		Args:    cobra.NoArgs,
+		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := newConfig(cmd)
 			if err != nil {

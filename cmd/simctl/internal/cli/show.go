@@ -12,14 +12,14 @@ func (a *App) showCommand() *cobra.Command {
 		Short:             "Show the result of a run again",
 		Long:              "Show the result of a run that is kept, as simctl run did.\n\n" + runHelp,
 		Example:           "  simctl show latest\n  simctl show 20261027 -o json",
-		Args:              cobra.ExactArgs(1),
+		Args:              wants(1, "which run? Name one", "latest"),
 		ValidArgsFunction: completeRuns,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := newConfig(cmd)
 			if err != nil {
 				return err
 			}
-			format, err := reports.ParseFormat(c.string("output"))
+			format, err := reports.ParseFormat(formatName(c.string("output")))
 			if err != nil {
 				return err
 			}
@@ -36,6 +36,6 @@ func (a *App) showCommand() *cobra.Command {
 				reports.Options{Width: width, Color: a.color(settings{noColor: noColor}, live)})
 		},
 	}
-	cmd.Flags().StringP("output", "o", string(reports.Table), "`format` of the result: table, wide, json or yaml")
+	outputFlag(cmd, "result", resultFormats()...)
 	return cmd
 }

@@ -18,7 +18,7 @@ func (a *App) tektonCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "tekton",
 		Short: "List, build and remove Tekton releases",
-		Args:  cobra.NoArgs,
+		Args:  noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return cmd.Help()
 		},
@@ -36,7 +36,7 @@ func (a *App) tektonListCommand() *cobra.Command {
 to their end and the co-scheduling flags been checked, and which of them are ready
 to run. Any other exact version from 0.44.0 on can be named as well, and
 every release by its OpenShift Pipelines name, as in osp-1.20.`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, err := newConfig(cmd)
 			if err != nil {

@@ -49,7 +49,10 @@ do its work.`,
 	f.StringSlice("path", nil, "all `releases` on the way, instead of --from and --to")
 	f.Bool("mid-run", false, "also put the bump at each phase of each task of a run")
 	f.Bool("no-remedies", false, "do not look for what mends a cell")
-	f.StringP("output", "o", string(reports.Table), "`format` of the review: table, markdown, json or yaml")
+	outputFlag(cmd, "review", reviewFormats()...)
+	completeFlag(cmd, "from", completeRelease)
+	completeFlag(cmd, "to", completeRelease)
+	completeFlag(cmd, "path", completeReleases)
 	resumeFlag(cmd, "review")
 	engineFlags(cmd)
 	cellFlags(cmd)
@@ -76,7 +79,7 @@ func (a *App) upgrade(cmd *cobra.Command, args []string) (err error) {
 	if err != nil {
 		return err
 	}
-	format, err := reports.ParseReviewFormat(c.string("output"))
+	format, err := reports.ParseReviewFormat(formatName(c.string("output")))
 	if err != nil {
 		return err
 	}

@@ -10,7 +10,7 @@ func (a *App) versionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
 		Short: "Say which versions simctl consists of",
-		Args:  cobra.NoArgs,
+		Args:  noArgs,
 		RunE: func(*cobra.Command, []string) error {
 			_, err := fmt.Fprintf(a.Stdout, "simctl      %s\nKubernetes  %s\nTekton      %s (built in)\nGo          %s\n",
 				a.Versions.Simctl, a.Versions.Kubernetes, a.Versions.Tekton, a.Versions.Go)
