@@ -61,7 +61,7 @@ var known = []Release{
 func Known() []Release { return slices.Clone(known) }
 
 var (
-	exact     = regexp.MustCompile(`^(\d+)\.(\d+)\.\d+$`)
+	exact     = regexp.MustCompile(`^(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)$`)
 	minor     = regexp.MustCompile(`^\d+\.\d+$`)
 	openShift = regexp.MustCompile(`^(?:osp|openshift-pipelines)-?v?(\d+\.\d+)(?:\.\d+)?$`)
 )
@@ -83,28 +83,69 @@ func OpenShift(s string) (version string, ok bool) {
 
 // Parse returns the exact version that s names: "1.3.1" or "v1.3.1"
 // itself, "1.3" the newest known patch release, "osp-1.20" what that release of
-// OpenShift Pipelines carries. The error wraps [ErrVersion].
+// OpenShift Pipelines carries. It is the only reader of such words. The error, which
+// lists what there is, wraps [ErrVersion].
 func Parse(s string) (string, error) {
+	all, err := ParseAll([]string{s})
+	if err != nil {
+		return "", err
+	}
+	return all[0], nil
+}
+
+// ParseAll is [Parse] of each name. The error names all that are wrong, and lists once
+// what there is.
+func ParseAll(names []string) ([]string, error) {
+	var out, wrong []string
+	for _, s := range names {
+		version, why := parse(s)
+		if why != "" {
+			wrong = append(wrong, fmt.Sprintf("%q %s", s, why))
+		}
+		out = append(out, version)
+	}
+	if len(wrong) > 0 {
+		return nil, fmt.Errorf("%s: %w; there are %s, and any other exact version from %s on", strings.Join(wrong, ", "), ErrVersion, list(), known[0].Version)
+	}
+	return out, nil
+}
+
+// parse returns the exact version, or why there is none.
+func parse(s string) (version, why string) {
 	name := strings.TrimPrefix(strings.ToLower(strings.TrimSpace(s)), "v")
 	if version, ok := OpenShift(name); ok {
-		return version, nil
+		return version, ""
 	}
-	if m := openShift.FindStringSubmatch(name); m != nil {
-		return "", fmt.Errorf("OpenShift Pipelines %s: its Tekton release is not known here; name the Tekton version itself: %w", m[1], ErrVersion)
+	if openShift.MatchString(name) {
+		return "", "is no OpenShift Pipelines whose Tekton is known here"
 	}
 	if m := exact.FindStringSubmatch(name); m != nil {
 		major, _ := strconv.Atoi(m[1])
 		if n, _ := strconv.Atoi(m[2]); major == 0 && n < 44 {
-			return "", fmt.Errorf("%s is too old: simctl knows 0.44.0 and later: %w", s, ErrVersion)
+			return "", "is too old"
 		}
-		return name, nil
+		return name, ""
 	}
 	if minor.MatchString(name) {
 		for _, r := range slices.Backward(known) {
 			if strings.HasPrefix(r.Version, name+".") {
-				return r.Version, nil
+				return r.Version, ""
 			}
 		}
+		return "", "has no patch release that is known here"
 	}
-	return "", fmt.Errorf("%q: write a release like 1.3.1, or osp-1.20 for what OpenShift Pipelines 1.20 carries: %w", s, ErrVersion)
+	return "", "names no release"
+}
+
+// list names the known releases.
+func list() string {
+	var out []string
+	for _, r := range known {
+		name := r.Version
+		if r.OpenShiftPipelines != "" {
+			name += " (osp-" + r.OpenShiftPipelines + ")"
+		}
+		out = append(out, name)
+	}
+	return strings.Join(out, ", ")
 }

@@ -3,6 +3,7 @@ package releases
 import (
 	"errors"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -12,12 +13,34 @@ func TestParse(t *testing.T) {
 		"1.3.1": "1.3.1", "v1.3.1": "1.3.1", " V0.68.1 ": "0.68.1", "9.9.9": "9.9.9",
 		"1.3": "1.3.1", "v1.6": "1.6.1", "osp-1.20": "1.3.1", "openshift-pipelines-1.18": "0.68.1", "OSP-1.20.2": "1.3.1",
 		// Not releases, or not known.
-		"": "", "latest": "", "1": "", "1.3.1-rc1": "", "0.43.0": "", "osp-1.9": "", "1.99": "", "../1.3.1": "",
+		"": "", "latest": "", "1": "", "1.3.1-rc1": "", "0.43.0": "", "osp-1.9": "", "1.99": "", "../1.3.1": "", "01.3.1": "",
 	} {
 		got, err := Parse(in)
 		if got != want || (want == "") != errors.Is(err, ErrVersion) {
 			t.Errorf("Parse(%q) = %q, %v, want %q", in, got, err, want)
 		}
+	}
+}
+
+// TestParseAll: one error names all that are wrong, and lists once what there is.
+func TestParseAll(t *testing.T) {
+	got, err := ParseAll([]string{"1.3", "v1.15.0", "osp-1.18"})
+	if err != nil || !slices.Equal(got, []string{"1.3.1", "1.15.0", "0.68.1"}) {
+		t.Errorf("%q, %v", got, err)
+	}
+	_, err = ParseAll([]string{"1.3.1", "newest", "osp-9.9", "0.10.0", "1.99"})
+	if err == nil {
+		t.Fatal("no error")
+	}
+	for _, want := range []string{
+		`"newest" names no release`, `"osp-9.9" is no OpenShift Pipelines`, `"0.10.0" is too old`, `"1.99" has no patch release`, "1.3.1 (osp-1.20)",
+	} {
+		if strings.Count(err.Error(), want) != 1 {
+			t.Errorf("%q does not say %q once", err, want)
+		}
+	}
+	if strings.Contains(err.Error(), "\n") {
+		t.Errorf("%q is of several lines", err)
 	}
 }
 

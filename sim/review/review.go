@@ -45,14 +45,14 @@ func Path(named []string) ([]string, error) {
 	if len(named) < 2 {
 		return nil, errors.New("a path has two releases at least")
 	}
+	versions, err := releases.ParseAll(named)
+	if err != nil {
+		return nil, err
+	}
 	var out []string
-	for _, n := range named {
-		v, err := releases.Parse(n)
-		if err != nil {
-			return nil, err
-		}
+	for i, v := range versions {
 		if slices.Contains(out, v) {
-			return nil, fmt.Errorf("%s is on the path twice", n)
+			return nil, fmt.Errorf("%s is on the path twice", named[i])
 		}
 		out = append(out, v)
 	}

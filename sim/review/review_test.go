@@ -214,7 +214,7 @@ func TestPath(t *testing.T) {
 		{named: []string{"v1.3.1", "osp-1.24"}, want: "1.3.1 1.15.0"},
 		{named: []string{"1.3.1"}, err: "two releases at least"},
 		{named: []string{"1.3.1", "osp-1.20"}, err: "osp-1.20 is on the path twice"},
-		{named: []string{"1.3.1", "osp-9.9"}, err: "OpenShift Pipelines 9.9"},
+		{named: []string{"1.3.1", "osp-9.9"}, err: `"osp-9.9" is no OpenShift Pipelines`},
 	} {
 		got, err := Path(tt.named)
 		if tt.err != "" {

@@ -44,7 +44,7 @@ func swapReleaseAction() action {
 		given: func(v *Intervention) bool { return v.SwapRelease != "" },
 		what:  func(v *Intervention) string { return "swap Tekton for " + NormalizeVersion(v.SwapRelease) },
 		check: func(c *checker, at string, v *Intervention) {
-			if err := checkVersion(NormalizeVersion(v.SwapRelease)); err != nil {
+			if err := checkVersion(v.SwapRelease); err != nil {
 				c.add(at, "%v", err)
 			}
 		},

@@ -272,7 +272,7 @@ func (c *checker) ids(at, text string) {
 }
 
 func (c *checker) tekton(t *Tekton) {
-	if err := checkVersion(NormalizeVersion(t.Version)); err != nil {
+	if err := checkVersion(t.Version); err != nil {
 		c.add("tekton.version", "%v", err)
 	}
 	c.choice("tekton.via", "tekton.via", t.Via, vias)

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"simctl.dev/simctl/sim/internal/tree"
+	"simctl.dev/simctl/sim/releases"
 )
 
 // check checks all of a scenario file; what is wrong goes to its document.
@@ -34,7 +35,7 @@ func (f *File) check() {
 	// can be checked. What an axis may give is not missing then.
 	spec, _ := f.assemble(nil)
 	if spec.Tekton.Version == "" && len(f.Scenario.Axes) > 0 {
-		spec.Tekton.Version = "0.0.0"
+		spec.Tekton.Version = releases.BuiltIn
 	}
 	_, issues := f.evaluate(spec)
 	f.place(issues)

@@ -8,15 +8,18 @@ import (
 
 // A file that is wrong is refused with a line for each thing that is, and its place.
 func ExampleLoad() {
-	_, err := scenario.Load("testdata/bad/head.yaml")
+	_, err := scenario.Load("testdata/bad/unknown-field.yaml")
 	for _, p := range scenario.Problems(err) {
 		fmt.Println(p)
 	}
 	// Output:
-	// testdata/bad/head.yaml:1:1: apiVersion is "simctl.dev/v1" and must be simctl.dev/v1alpha1
-	// testdata/bad/head.yaml:3:12: metadata.name "Bad Name" must be of small letters, digits, - and .
-	// testdata/bad/head.yaml:6:10: version "1.15" of Tekton is not a whole release; write it as 1.15.0 or the patch release meant
-	// testdata/bad/head.yaml:7:1: repeats is -1 and must be at least 1
+	// testdata/bad/unknown-field.yaml:4:1: unknown field "clutser"; did you mean "cluster"?
+	// testdata/bad/unknown-field.yaml:7:3: unknown field "versoin" in tekton; did you mean "version"?
+	// testdata/bad/unknown-field.yaml:8:3: unknown field "nothingLikeAnything" in tekton; valid: version, flags, via, defaults, overlap
+	// testdata/bad/unknown-field.yaml:13:7: unknown field "duraton" in workload.tasks.build; did you mean "duration"?
+	// testdata/bad/unknown-field.yaml:16:5: unknown field "valeus" in axes[0]; did you mean "values"?
+	// testdata/bad/unknown-field.yaml:19:19: unknown field "securtyContext" in axes[1].values[0]; did you mean "securityContext"?
+	// testdata/bad/unknown-field.yaml:24:32: unknown field "cuont" in axes[1].values[1].patch.cluster.nodePools[0]; did you mean "count"?
 }
 
 func ExampleExpand() {

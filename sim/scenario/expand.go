@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"simctl.dev/simctl/sim/releases"
 )
 
 // maxCombinations bounds the combinations of one scenario: more of them are a
@@ -38,6 +40,9 @@ func Expand(files []*File, opts Options) ([]Cell, error) {
 			errs = append(errs, err)
 		}
 	}
+	if _, err := releases.ParseAll(versionWords(files, opts)); err != nil {
+		errs = append(errs, err)
+	}
 	if len(errs) > 0 {
 		return nil, errors.Join(errs...)
 	}
@@ -60,6 +65,25 @@ func Expand(files []*File, opts Options) ([]Cell, error) {
 		return nil, err
 	}
 	return cells, nil
+}
+
+// versionWords are what the options call releases, but for the names of axis values.
+func versionWords(files []*File, opts Options) []string {
+	words := slices.Clone(opts.Versions)
+	for _, axis := range []string{TektonAxis, "version"} {
+		var values []Value
+		for _, f := range files {
+			if a := f.axis(axis); a != nil {
+				values = append(values, a.Values...)
+			}
+		}
+		for _, w := range opts.Set[axis] {
+			if !slices.ContainsFunc(values, func(v Value) bool { return v.Name == w }) {
+				words = append(words, w)
+			}
+		}
+	}
+	return words
 }
 
 func knownAxis(files []*File, name string) error {

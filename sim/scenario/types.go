@@ -225,7 +225,7 @@ type Registry struct {
 
 // Tekton is the release under test and its configuration.
 type Tekton struct {
-	// Version is an upstream release ("1.3.1", "v0.68.1"). It may be left out if
+	// Version names a release ("1.3.1", "v0.68.1", "1.3", "osp-1.20"). It may be left out if
 	// every value of an axis sets it.
 	Version string `json:"version,omitempty"`
 	// Flags are keys of the feature-flags ConfigMap; the value "absent" leaves

@@ -12,6 +12,8 @@ import (
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/jedib0t/go-pretty/v6/text"
 	"github.com/spf13/cobra"
+
+	"simctl.dev/simctl/sim/releases"
 )
 
 func (a *App) tektonCommand() *cobra.Command {
@@ -85,7 +87,9 @@ since is made again.`,
 			if len(args) == 0 {
 				return errors.New("which releases? Name at least one, as in: simctl tekton build 1.3.1")
 			}
-			return nil
+			// One name that is none is told before the others are built for minutes.
+			_, err := releases.ParseAll(args)
+			return err
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := newConfig(cmd)

@@ -64,6 +64,12 @@ func TestTektonBuild(t *testing.T) {
 		t.Errorf("tekton build:\n%s", got.stdout)
 	}
 	// One that fails does not keep the others from being built.
+	// No release is built if a name is none.
+	got = simctl(t, &fakeEngine{}, "tekton", "build", "1.3.1", "newest", "--cache-dir", "/c")
+	got.want(t, StatusError, `"newest" names no release`)
+	if got.stdout != "" || strings.Contains(got.stderr, "building") {
+		t.Errorf("tekton build:\n%s%s", got.stdout, got.stderr)
+	}
 	got = simctl(t, &fakeEngine{}, "tekton", "build", "9.9.9", "1.6.0", "--cache-dir", "/c")
 	got.want(t, StatusError, "there is no Tekton 9.9.9")
 	if got.stdout != "1.6.0\t/c/1.6.0/controller\n" {

@@ -74,7 +74,7 @@ func TestUpgradeBadInput(t *testing.T) {
 		{"no releases", []string{"scenarios/"}, "name two releases at least"},
 		{"one release", []string{"--path", "1.3.1", "scenarios/"}, "name two releases at least"},
 		{"both ways", []string{"--path", "1.3.1,1.15.0", "--from", "1.3.1", "scenarios/"}, "leave --from and --to out"},
-		{"no such OpenShift Pipelines", []string{"--from", "osp-9.9", "--to", "1.3.1", "scenarios/"}, "OpenShift Pipelines 9.9"},
+		{"no such OpenShift Pipelines", []string{"--from", "osp-9.9", "--to", "1.3.1", "scenarios/"}, `"osp-9.9" is no OpenShift Pipelines`},
 		{"twice", []string{"--path", "1.3.1,osp-1.20", "scenarios/"}, "on the path twice"},
 		{"format", []string{"--from", "1.3.1", "--to", "1.15.0", "-o", "xml", "scenarios/"}, "unknown output format"},
 		{"no scenario", []string{"--from", "1.3.1", "--to", "1.15.0", "nowhere/"}, "nowhere"},
