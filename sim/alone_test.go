@@ -191,11 +191,11 @@ var (
 	conflicts = regexp.MustCompile(`\{[^{}]*running PreBind plugin[^{}]*the object has been modified[^{}]*\},?`)
 	nominated = regexp.MustCompile(`"nominatedNodeName":"[^"]*",`) // written with the conflict
 	// In the order of a Go map.
-	references = regexp.MustCompile(`"childReferences":\[([^\]]*)\]`)
-	holders    = regexp.MustCompile(`used by pod\(s\) [^"\\]*`)
-	generated  = regexp.MustCompile(`-[bcdfghjklmnpqrstvwxz2456789]{5}\b`)
-	versions   = regexp.MustCompile(`resourceVersion"?: ?"\d+"`)
-	resolved   = regexp.MustCompile(`"data":"([A-Za-z0-9+/]{40,}=*)"`)
+	unordered = regexp.MustCompile(`"(childReferences|volumesAttached)":\[([^\]]*)\]`)
+	holders   = regexp.MustCompile(`used by pod\(s\) [^"\\]*`)
+	generated = regexp.MustCompile(`-[bcdfghjklmnpqrstvwxz2456789]{5}\b`)
+	versions  = regexp.MustCompile(`resourceVersion"?: ?"\d+"`)
+	resolved  = regexp.MustCompile(`"data":"([A-Za-z0-9+/]{40,}=*)"`)
 	// From the eleventh message about one object on, client-go's recorder begins them
 	// all like this; how many there were before counts those that lastWords leaves out.
 	combined = regexp.MustCompile(`\(combined from similar events\): `)
@@ -276,13 +276,14 @@ func canonical(t *testing.T, entries []history.Entry, begun time.Time) []string 
 			slices.Sort(names)
 			return "used by pod(s) " + strings.Join(names, ", ")
 		})
-		text = references.ReplaceAllStringFunc(text, func(s string) string {
-			all := strings.Split(references.FindStringSubmatch(s)[1], "},{")
+		text = unordered.ReplaceAllStringFunc(text, func(s string) string {
+			parts := unordered.FindStringSubmatch(s)
+			all := strings.Split(parts[2], "},{")
 			for i := range all {
 				all[i] = strings.Trim(all[i], "{}")
 			}
 			slices.Sort(all)
-			return `"childReferences":[` + strings.Join(all, ",") + "]"
+			return `"` + parts[1] + `":[` + strings.Join(all, ",") + "]"
 		})
 		text = combined.ReplaceAllString(text, "")
 		text = nominated.ReplaceAllString(conflicts.ReplaceAllString(text, ""), "")
