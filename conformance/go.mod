@@ -238,11 +238,11 @@ require (
 
 // Tekton's way to the clouds, which a simulated cluster does not have.
 replace (
-	github.com/google/go-containerregistry/pkg/authn/k8schain => ../sim/tekton/nocloud/k8schain
-	github.com/sigstore/sigstore/pkg/signature/kms/aws => ../sim/tekton/nocloud/kms/aws
-	github.com/sigstore/sigstore/pkg/signature/kms/azure => ../sim/tekton/nocloud/kms/azure
-	github.com/sigstore/sigstore/pkg/signature/kms/gcp => ../sim/tekton/nocloud/kms/gcp
-	github.com/sigstore/sigstore/pkg/signature/kms/hashivault => ../sim/tekton/nocloud/kms/hashivault
+	github.com/google/go-containerregistry/pkg/authn/k8schain => ./nocloud/k8schain
+	github.com/sigstore/sigstore/pkg/signature/kms/aws => ./nocloud/kms/aws
+	github.com/sigstore/sigstore/pkg/signature/kms/azure => ./nocloud/kms/azure
+	github.com/sigstore/sigstore/pkg/signature/kms/gcp => ./nocloud/kms/gcp
+	github.com/sigstore/sigstore/pkg/signature/kms/hashivault => ./nocloud/kms/hashivault
 )
 
 replace cel.dev/expr => cel.dev/expr v0.25.1

@@ -158,8 +158,9 @@ const (
 	cloudKeys         = "github.com/sigstore/sigstore/pkg/signature/kms/"
 )
 
-// withoutClouds takes upstream's ways to the clouds out of a source file. The
-// packages of simctl's own nocloud folder do the same for the built-in release.
+// withoutClouds takes upstream's ways to the clouds out of a source file. The built-in
+// release has them: only a replace in go.mod could take them out, and with one go install
+// refuses a module.
 func withoutClouds(src []byte) ([]byte, error) {
 	if !bytes.Contains(src, []byte(cloudCredentials)) && !bytes.Contains(src, []byte(cloudKeys)) {
 		return src, nil
