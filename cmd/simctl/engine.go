@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"io"
 	"os/signal"
 	"syscall"
 
@@ -12,6 +13,7 @@ import (
 	"simctl.dev/simctl/cmd/simctl/internal/cli"
 	"simctl.dev/simctl/sim"
 	"simctl.dev/simctl/sim/openshift"
+	"simctl.dev/simctl/sim/pack"
 	"simctl.dev/simctl/sim/scenario"
 	"simctl.dev/simctl/sim/tekton"
 	"simctl.dev/simctl/sim/verdict"
@@ -61,6 +63,14 @@ func (engine) BuildAll(ctx context.Context, cacheDir string, versions []string, 
 		}
 		done(version, path, err)
 	})
+}
+
+func (engine) Pack(ctx context.Context, cacheDir string, versions []string, w io.Writer, progress func(line string)) error {
+	return pack.Write(ctx, w, versions, pack.Options{CacheDir: cacheDir, Progress: progress})
+}
+
+func (engine) Unpack(ctx context.Context, cacheDir string, r io.Reader, progress func(line string)) error {
+	return pack.Read(ctx, r, pack.Options{CacheDir: cacheDir, Progress: progress})
 }
 
 func (engine) Prune(cacheDir string, o cli.PruneOptions) ([]cli.Pruned, error) {

@@ -90,17 +90,22 @@ func BuildEngine(ctx context.Context, o BuildOptions) (string, error) {
 // EngineStatus says whether the engine is built, and how long its build took on
 // this host, 0 if that is not known.
 func EngineStatus(cacheDir string) (built bool, took time.Duration, err error) {
+	cache, name, err := EngineEntry(cacheDir)
+	if err != nil {
+		return false, 0, err
+	}
+	built, _ = cache.Has(name)
+	return built, cache.Took(), nil
+}
+
+// EngineEntry returns where the engine is kept, built or not.
+func EngineEntry(cacheDir string) (*buildcache.Cache, buildcache.Name, error) {
 	root, err := buildcache.Root(cacheDir)
 	if err != nil {
-		return false, 0, err
+		return nil, buildcache.Name{}, err
 	}
 	_, key, err := sourcesOfEngine()
-	if err != nil {
-		return false, 0, err
-	}
-	cache := &buildcache.Cache{Dir: filepath.Join(root, cacheName)}
-	built, _ = cache.Has(buildcache.Name{Subject: engineSubject, Key: key})
-	return built, cache.Took(), nil
+	return &buildcache.Cache{Dir: filepath.Join(root, cacheName)}, buildcache.Name{Subject: engineSubject, Key: key}, err
 }
 
 // Pruned is something that was taken out of the cache.
@@ -110,17 +115,12 @@ type Pruned = buildcache.Removed
 // engines and those of another simctl, with all set this simctl's as well; and,
 // unless unusedSince is zero, an engine that was not used since.
 func PruneEngine(cacheDir string, all bool, unusedSince time.Time) ([]Pruned, error) {
-	root, err := buildcache.Root(cacheDir)
+	cache, name, err := EngineEntry(cacheDir)
 	if err != nil {
 		return nil, err
 	}
-	_, key, err := sourcesOfEngine()
-	if err != nil {
-		return nil, err
-	}
-	cache := &buildcache.Cache{Dir: filepath.Join(root, cacheName)}
 	return cache.Prune(buildcache.PruneOptions{
-		Wanted:      func(n buildcache.Name) bool { return n == buildcache.Name{Subject: engineSubject, Key: key} },
+		Wanted:      func(n buildcache.Name) bool { return n == name },
 		Selected:    func(buildcache.Name) bool { return all },
 		UnusedSince: unusedSince,
 	})

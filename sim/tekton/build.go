@@ -237,6 +237,17 @@ func (b *Builder) cache() (*buildcache.Cache, error) {
 	return &buildcache.Cache{Dir: filepath.Join(root, "tekton")}, err
 }
 
+// Entry returns where a release is kept, built or not, for packages that carry builds to
+// other machines.
+func (b *Builder) Entry(version string) (*buildcache.Cache, buildcache.Name, error) {
+	version, err := ParseVersion(version)
+	if err != nil {
+		return nil, buildcache.Name{}, err
+	}
+	cache, err := b.cache()
+	return cache, b.entry(version), err
+}
+
 // entry names the cache entry after all that its content depends on.
 func (b *Builder) entry(version string) buildcache.Name {
 	n := buildcache.Name{Subject: "v" + version, Key: builtInKey}

@@ -77,6 +77,21 @@ func (f *fakeEngine) Releases(string) ([]Release, error) {
 	}, nil
 }
 
+func (f *fakeEngine) Pack(_ context.Context, _ string, releases []string, w io.Writer, progress func(string)) error {
+	progress("packing")
+	if f.err != nil {
+		return f.err
+	}
+	_, err := fmt.Fprintf(w, "pack of %v", releases)
+	return err
+}
+
+func (f *fakeEngine) Unpack(_ context.Context, _ string, r io.Reader, progress func(string)) error {
+	raw, err := io.ReadAll(r)
+	progress("unpacked " + string(raw))
+	return err
+}
+
 func success(scenario.Cell) verdict.Cell {
 	makespan := 62.5
 	return verdict.Cell{Finding: verdict.Finding{Outcome: verdict.Success, MakespanSeconds: &makespan}}
@@ -270,6 +285,9 @@ func TestBadInput(t *testing.T) {
 		{name: "out is somebody else's", args: []string{"run", "scenarios", "--out", "scenarios"}, want: "give an empty or a new folder"},
 		{name: "nothing to resume", args: []string{"run", "--resume"}, want: "there is no run in .simctl/runs to go on with"},
 		{name: "no such run", args: []string{"run", "--resume=20250101-000000-0000"}, want: "there is no run in .simctl/runs/20250101-000000-0000"},
+		{name: "no release to pack", args: []string{"pack"}, want: "as in: simctl pack 1.3.1"},
+		{name: "no pack", args: []string{"unpack"}, want: "which pack? Name its file, as in: simctl unpack simctl-pack.tar.gz"},
+		{name: "no such pack", args: []string{"unpack", "none"}, want: "reading the pack: open none: no such file or directory"},
 		{name: "no release to build", args: []string{"tekton", "build"}, want: "simctl tekton build 1.3.1"},
 		{name: "no such release", args: []string{"tekton", "build", "9.9.9", "1.3.1"}, want: "there is no Tekton 9.9.9"},
 	} {

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"io"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -23,6 +24,11 @@ type Engine interface {
 	// is, one call of done at a time. Progress is told in lines, from several
 	// goroutines. The error is ctx's.
 	BuildAll(ctx context.Context, cacheDir string, versions []string, progress func(version, line string), done func(version, path string, err error)) error
+	// Pack writes builds of releases, and of OpenShift's admission, for other machines,
+	// making them first where they are not there; Unpack takes them. Progress is told in
+	// lines, from several goroutines.
+	Pack(ctx context.Context, cacheDir string, releases []string, w io.Writer, progress func(line string)) error
+	Unpack(ctx context.Context, cacheDir string, r io.Reader, progress func(line string)) error
 	// Prune removes builds.
 	Prune(cacheDir string, o PruneOptions) ([]Pruned, error)
 	// Builds says which of the builds that releases, and OpenShift's admission,

@@ -125,7 +125,7 @@ its work.`,
 	})
 	root.SetHelpCommand(a.helpCommand())
 	root.AddCommand(a.runCommand(), a.upgradeCommand(), a.compareCommand(), a.validateCommand(), a.tektonCommand(), a.versionCommand())
-	root.AddCommand(a.importCommand(), a.initCommand(), a.doctorCommand())
+	root.AddCommand(a.importCommand(), a.initCommand(), a.doctorCommand(), a.packCommand(), a.unpackCommand())
 	root.AddCommand(a.topicCommands()...)
 	root.AddCommand(a.runsCommand(), a.showCommand(), a.explainCommand(), a.reportCommand())
 	return root

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -146,5 +147,26 @@ func TestTektonPrune(t *testing.T) {
 	got.want(t, StatusError, "permission denied")
 	if !strings.Contains(got.stdout, "1300 bytes freed") {
 		t.Errorf("an error hides what was removed: %q", got.stdout)
+	}
+}
+
+// What is packed can be unpacked, and a pack that could not be written leaves no file.
+func TestPack(t *testing.T) {
+	place(t)
+	got := simctl(t, &fakeEngine{}, "pack", "1.3.1", "osp-1.19", "--output", "bump.tar.gz")
+	got.want(t, StatusOK, "packing")
+	if got.stdout != "bump.tar.gz\t0.0 MB\n" {
+		t.Errorf("said %q", got.stdout)
+	}
+	simctl(t, &fakeEngine{}, "unpack", "bump.tar.gz").want(t, StatusOK, "unpacked pack of [1.3.1 osp-1.19]")
+	simctl(t, &fakeEngine{err: errors.New("no network")}, "pack", "1.3.1").want(t, StatusError, "simctl: no network")
+	found, err := os.ReadDir(".")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range found {
+		if f.Name() != "bump.tar.gz" && f.Name() != "scenarios" {
+			t.Errorf("%s is left", f.Name())
+		}
 	}
 }
