@@ -32,7 +32,7 @@ ARGS      ?=
 FUZZTIME ?= 2m
 FUZZ     ?= FuzzRead FuzzJudge FuzzLoad FuzzImport
 
-.PHONY: help build run example test test-fast fuzz conformance conformance-test lint mutants bench generate fmt clean
+.PHONY: help build dist run example test test-fast fuzz conformance conformance-test lint mutants bench generate fmt clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -130,6 +130,13 @@ $(GREMLINS):
 	@mkdir -p $(TOOLS)
 	GOBIN=$(abspath $(TOOLS)) $(GO) install github.com/go-gremlins/gremlins/cmd/gremlins@$(GREMLINS_VERSION)
 	mv $(TOOLS)/gremlins $@
+
+# Which architectures are made: make dist ARCHES=amd64. Without C everything is compiled
+# once more, which takes as long as the first build.
+ARCHES ?= amd64,arm64
+
+dist: ## make dist/: archives, SBOMs, checksums, with completions and man pages
+	$(GO) run ./cmd/simctl/internal/dist -version '$(VERSION)' -epoch "$$(git log -1 --format=%ct)" -ldflags '$(LDFLAGS)' -arch '$(ARCHES)'
 
 bench: ## run the benchmarks
 	$(GO) test -run '^$$' -bench . -benchtime 3x -timeout 40m ./...

@@ -68,7 +68,7 @@ func (a *App) Main(ctx context.Context, args []string) int {
 		a.Terminal = terminal
 	}
 	a.args, a.complaints = args, a.Stderr
-	root := a.command()
+	root := a.Command()
 	root.SetArgs(args)
 	root.SetOut(a.Stdout)
 	root.SetErr(a.Stderr)
@@ -93,7 +93,8 @@ func (a *App) complain(err error) {
 	}
 }
 
-func (a *App) command() *cobra.Command {
+// Command returns the root of the commands, for completions and man pages. Main runs it.
+func (a *App) Command() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "simctl",
 		Short: "Replay Tekton pipelines against a real control plane in virtual time",
