@@ -55,9 +55,11 @@ func newExplainer(t *judging, run *timeline.Run, start *timeline.TaskRun, before
 	return &explainer{waitGraph: newWaitGraph(), t: t, s: t.Before(before), before: before, stalled: stalled, start: start, run: run}
 }
 
-// past says whether an entry, 0 for one that there is not, comes before the moment that
-// is looked at.
-func (x *explainer) past(seq int) bool { return seq != 0 && seq < x.before }
+// past says whether an entry comes before the moment that is looked at.
+func (x *explainer) past(seq int) bool { return past(seq, x.before) }
+
+// past says whether an entry comes before another; one of number 0 never came.
+func past(seq, before int) bool { return seq != 0 && seq < before }
 
 func compact(v any) string {
 	raw, err := json.Marshal(v)
@@ -459,9 +461,7 @@ func (x *explainer) keepers(id int64, namespace, name string) []Link {
 		x.wait(id, uid, l)
 		if fresh && p.Assistant != "" {
 			x.holds(uid, p)
-			if way := x.trail(uid); len(way) > 1 {
-				l.Behind = x.chain(way)
-			}
+			l.Behind = x.chain(x.trail(uid))
 		}
 		links = append(links, l)
 	}
@@ -471,7 +471,7 @@ func (x *explainer) keepers(id int64, namespace, name string) []Link {
 // attemptGoesOn is the container of an earlier attempt of a pod's task that still runs
 // though all of its steps have ended; empty if u is no such attempt.
 func (x *explainer) attemptGoesOn(p, u *timeline.Pod) string {
-	if u.TaskRun == "" || u.TaskRun != p.TaskRun || u.Namespace != p.Namespace {
+	if u.TaskRun == "" || u.TaskRun != p.TaskRun {
 		return ""
 	}
 	spec, ok := timeline.Decode[corev1.Pod](x.s, "Pod", u.Namespace, u.Name)
@@ -807,7 +807,7 @@ func (x *explainer) exclusive(id int64, p *timeline.Pod, spec *corev1.Pod) {
 		if !ok || !slices.Contains(pvc.Spec.AccessModes, corev1.ReadWriteOncePod) {
 			continue
 		}
-		holders := x.users(p.Namespace, name, func(h *timeline.Pod) bool { return h != p && x.past(h.BoundSeq) })
+		holders := x.users(p.Namespace, name, func(h *timeline.Pod) bool { return x.past(h.BoundSeq) })
 		if len(holders) == 0 {
 			continue
 		}
@@ -954,7 +954,7 @@ func (x *explainer) repelled(id int64, p *timeline.Pod, spec *corev1.Pod, nodes 
 	}
 	found := false
 	for _, a := range x.matching(p.Namespace, &metav1.LabelSelector{MatchLabels: map[string]string{wellknown.ComponentLabel: wellknown.AffinityAssistant}}) {
-		if a == p || !x.past(a.BoundSeq) || !refusing[a.Node] && !refusing[""] {
+		if !x.past(a.BoundSeq) || !refusing[a.Node] && !refusing[""] {
 			continue
 		}
 		found = true
@@ -982,10 +982,10 @@ func (x *explainer) holdOf(p *timeline.Pod, spec *corev1.Pod) *timeline.Hold {
 	// first pod that comes there.
 	all := []*timeline.Pod{p}
 	for _, claim := range claimNames(spec) {
-		all = append(all, x.users(p.Namespace, claim, func(u *timeline.Pod) bool { return u != p && u.Node == p.Node })...)
+		all = append(all, x.users(p.Namespace, claim, func(u *timeline.Pod) bool { return u.Node == p.Node })...)
 	}
 	for _, u := range all {
-		for i := len(u.Holds) - 1; i >= 0; i-- {
+		for i := range slices.Backward(u.Holds) {
 			if h := &u.Holds[i]; x.past(h.Seq) && !x.hasVolume(h, p.Node) {
 				return h
 			}

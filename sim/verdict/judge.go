@@ -68,16 +68,16 @@ func JudgeTimeline(of *timeline.Timeline) (Finding, error) {
 // span is from the first PipelineRun's creation to the last one's completion;
 // false unless all of them succeeded.
 func (t *judging) span() (first, last float64, ok bool) {
-	for i, r := range t.Runs {
+	for _, r := range t.Runs {
 		if r.Status != "True" {
 			return 0, 0, false
 		}
-		if i == 0 || r.Created < first {
-			first = r.Created
-		}
 		last = max(last, r.DoneT)
 	}
-	return first, last, len(t.Runs) > 0
+	if len(t.Runs) == 0 {
+		return 0, 0, false
+	}
+	return t.Runs[0].Created, last, true
 }
 
 // ruling is what became of a part of a cell.
@@ -331,14 +331,15 @@ func revived(t *timeline.TaskRun) []Link {
 func (t *judging) leaseLinks(run *timeline.Run) []Link {
 	before := func(list []timeline.Fact[history.Lease], seq int, who string) (last *timeline.Fact[history.Lease]) {
 		for i := range list {
-			if l := &list[i]; (seq == 0 || l.Seq < seq) && (who == "" || l.Data.Controller == who) {
+			if l := &list[i]; l.Seq < seq && (who == "" || l.Data.Controller == who) {
 				last = l
 			}
 		}
 		return last
 	}
-	held, until := before(t.Held, run.DoneSeq, ""), ""
-	if taken := before(t.Taken, run.DoneSeq, ""); taken != nil {
+	end := cmp.Or(run.DoneSeq, t.End())
+	held, until := before(t.Held, end, ""), ""
+	if taken := before(t.Taken, end, ""); taken != nil {
 		held = before(t.Held, taken.Seq, taken.Data.Controller)
 		until = fmt.Sprintf("; the reconciler %s has it at %.0f s", taken.Data.Controller, taken.T)
 	}
@@ -361,17 +362,18 @@ func (t *judging) deletedRun(run *timeline.Run) *Link {
 // unreadLog says that Tekton may not read the log of its results sidecar, so that
 // results do not come which a task has left.
 func (t *judging) unreadLog(run *timeline.Run) []Link {
-	var first *history.Entry
+	var lines []history.Entry
 	for _, r := range run.TaskRuns {
 		for _, e := range t.LogsAbout(r.Namespace, r.Name) {
-			if strings.Contains(e.Message, `cannot get resource "pods/log"`) && (first == nil || e.Seq < first.Seq) {
-				first = &e
+			if strings.Contains(e.Message, `cannot get resource "pods/log"`) {
+				lines = append(lines, e)
 			}
 		}
 	}
-	if first == nil {
+	if len(lines) == 0 {
 		return nil
 	}
+	first := slices.MinFunc(lines, func(a, b history.Entry) int { return cmp.Compare(a.Seq, b.Seq) })
 	return []Link{logUnread.link(first.Object.String(), clip(first.Message))}
 }
 
@@ -388,7 +390,7 @@ func (t *judging) stoppedLink() (*Link, int) {
 			last = v
 		}
 	}
-	if last == nil || len(t.Starts) > 0 && t.Starts[len(t.Starts)-1].Seq > last.Seq {
+	if last == nil || t.startedAfter(last.Seq) {
 		return nil, 0
 	}
 	l := controllerStopped.link(objectController, fmt.Sprintf("%s, at %.0f s", last.Data.What, last.T))
@@ -396,6 +398,11 @@ func (t *judging) stoppedLink() (*Link, int) {
 		l = controllerNotUp.link(objectController, clip(last.Data.Failure))
 	}
 	return &l, last.Seq
+}
+
+// startedAfter says whether one of Tekton's controllers started after an entry.
+func (t *judging) startedAfter(seq int) bool {
+	return slices.ContainsFunc(t.Starts, func(s timeline.Fact[history.Tekton]) bool { return s.Seq > seq })
 }
 
 func (t *judging) runLink(run *timeline.Run) Link {
@@ -471,7 +478,7 @@ func (t *judging) runItself(run *timeline.Run) ruling {
 		}
 	}
 	if n := len(t.Exits); n > 0 && run.Status == "" {
-		if last := t.Exits[n-1]; len(t.Starts) == 0 || t.Starts[len(t.Starts)-1].Seq < last.Seq {
+		if last := t.Exits[n-1]; !t.startedAfter(last.Seq) {
 			// Nobody was left to work on the run: not a matter of time.
 			r.outcome = Failed
 			r.cause = append(r.cause, controllerEnded.link(objectController, clip(compact(last.Data)), last.Data.ExitCode))
@@ -527,7 +534,7 @@ func (t *judging) unresolved(s *timeline.View, kind, namespace, name string) []L
 func untaken(s *timeline.View, run *timeline.Run) []Link {
 	for _, kind := range []string{"CustomRun", "Run"} {
 		for _, o := range s.OwnedBy(kind, history.Ref{Kind: "PipelineRun", Namespace: run.Namespace, Name: run.Name}) {
-			if status, _, _ := timeline.Succeeded(o); status != "" || o.Field("status", "conditions") != nil {
+			if o.Field("status", "conditions") != nil {
 				continue
 			}
 			return []Link{customUntaken.link(o.Ref.String(), clip("spec.customRef: "+o.JSON("spec", "customRef")), o.Ref)}
@@ -677,7 +684,7 @@ func (t *judging) judgeWaiting(run *timeline.Run, r *timeline.TaskRun, p *timeli
 	}
 	before, stalled := t.stallOrEnd(before, since)
 
-	if p != nil && p.StartedSeq != 0 && p.StartedSeq < before {
+	if p != nil && past(p.StartedSeq, before) {
 		out := t.ranOut(run, r, p)
 		out.asOf = t.Before(before).AsOf()
 		return out, true
@@ -733,10 +740,10 @@ func (t *judging) stallOrEnd(before, since int) (int, bool) {
 func (t *judging) ownProgress(r *timeline.TaskRun, before int) float64 {
 	at := r.Created
 	for _, p := range r.Pods {
-		if p.CreatedSeq < before {
+		if past(p.CreatedSeq, before) {
 			at = max(at, p.Created)
 		}
-		if p.BoundSeq != 0 && p.BoundSeq < before {
+		if past(p.BoundSeq, before) {
 			at = max(at, p.BoundT)
 		}
 	}
@@ -805,9 +812,9 @@ func (t *judging) heldOnce(run *timeline.Run) (links []Link, asOf int) {
 		}
 		id, _ := x.node(p.Object())
 		x.heldBy(id, p, spec, h)
-		found, _ := x.resolve(id)
+		found, _ := x.resolve(id) // The error itself is a link.
 		links = append(found.links, x.spread(p, spec)...)
-		if p.VolumesSeq > h.Seq && p.Assistant == "" && len(found.links) > 0 {
+		if p.VolumesSeq > h.Seq && p.Assistant == "" {
 			links[0] = multiAttachOver.link(links[0].Object, links[0].Evidence, t.Title(p), h.Volume, p.Node)
 		}
 		return links, x.s.AsOf()

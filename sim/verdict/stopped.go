@@ -15,14 +15,8 @@ import (
 // stopped says who had a pod's containers stopped before they ended: a taint and who
 // put it there, an eviction, a deletion; nil if they ended by themselves.
 func (t *judging) stopped(p *timeline.Pod) []Link {
-	if p.StopSeq == 0 || p.OverSeq != 0 && p.OverSeq < p.StopSeq {
-		return nil
-	}
-	if c := firstFailure(p); c == nil || c.Seq < p.StopSeq {
-		return nil
-	}
 	stop, found := t.Entry(p.StopSeq)
-	if !found {
+	if c := firstFailure(p); !found || c == nil || c.Seq < p.StopSeq {
 		return nil
 	}
 	at := fmt.Sprintf("deletion asked for by %s at %.0f s", stop.Actor, stop.T)
@@ -59,7 +53,7 @@ func (t *judging) stopped(p *timeline.Pod) []Link {
 // of a task without retries.
 func (t *judging) retriesUsed(r *timeline.TaskRun) []Link {
 	o := t.Now().Get("TaskRun", r.Namespace, r.Name)
-	if o == nil || len(r.Pods) < 2 {
+	if o == nil {
 		return nil
 	}
 	retries, _ := o.Field("spec", "retries").(float64)
@@ -143,19 +137,23 @@ func (t *judging) claimsOf(p *timeline.Pod) []string {
 // resultsLost says that Tekton could not read a task's results from its sidecar's log,
 // by the Event that it leaves, so that a later task finds them missing.
 func (t *judging) resultsLost(run *timeline.Run) []Link {
-	var first *timeline.Event
-	var of *timeline.TaskRun
+	type said struct {
+		timeline.Event
+		of *timeline.TaskRun
+	}
+	var all []said
 	for _, r := range run.TaskRuns {
 		for _, e := range t.EventsAbout("TaskRun", r.Namespace, r.Name) {
-			if e.Reason == "InternalError" && (first == nil || e.Seq < first.Seq) {
-				first, of = &e, r
+			if e.Reason == "InternalError" {
+				all = append(all, said{e, r})
 			}
 		}
 	}
-	if first == nil {
+	if len(all) == 0 {
 		return nil
 	}
-	return []Link{logUnreadable.link(of.Object(), fmt.Sprintf("Event InternalError at %.0f s: %s", first.T, clip(first.Message)), of.Task)}
+	first := slices.MinFunc(all, func(a, b said) int { return cmp.Compare(a.Seq, b.Seq) })
+	return []Link{logUnreadable.link(first.of.Object(), fmt.Sprintf("Event InternalError at %.0f s: %s", first.T, clip(first.Message)), first.of.Task)}
 }
 
 // killed is the exit code of what SIGKILL ended.
@@ -165,7 +163,7 @@ const killed = 137
 // wait for a file that nobody writes; nil if none was.
 func (t *judging) stepsWait(p *timeline.Pod) []Link {
 	for _, c := range p.Containers {
-		if c.Data.Step == "" || c.Data.ExitCode != killed || p.StopSeq != 0 && c.Seq > p.StopSeq {
+		if c.Data.Step == "" || c.Data.ExitCode != killed || past(p.StopSeq, c.Seq) {
 			continue
 		}
 		return []Link{stepWaits.link(p.Object(), fmt.Sprintf("Step %s: %s, at %.0f s", c.Data.Step, c.Data.Reason, c.T), t.Title(p), c.Data.Step)}
