@@ -193,10 +193,14 @@ func (t *judging) runTimeOut(run *timeline.Run) []Link {
 		evidence += "; " + strings.Join(parts, ", ")
 	}
 	value := took
-	if set := times.set(what); set == "" {
-		if what == "tasks" && times.Spec.Timeouts != nil && times.Spec.Timeouts.Pipeline != "" {
+	if times.set(what) == "" {
+		// A part that nobody set is what the other one leaves of the whole.
+		switch what {
+		case "tasks":
 			value += ", timeouts.pipeline less timeouts.finally"
-		} else {
+		case "finally":
+			value += ", timeouts.pipeline less timeouts.tasks"
+		default:
 			value += ", by default"
 		}
 	}
