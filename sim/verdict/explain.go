@@ -944,10 +944,7 @@ func owners(o *history.Object) string {
 
 // repelled explains a pod by others that will not have it beside them.
 func (x *explainer) repelled(id int64, p *timeline.Pod, spec *corev1.Pod, nodes []history.NodeRefusal) {
-	evidence := ""
-	if a := spec.Spec.Affinity; a != nil && a.PodAntiAffinity != nil {
-		evidence = compact(a.PodAntiAffinity.RequiredDuringSchedulingIgnoredDuringExecution)
-	}
+	own := awayFrom(spec)
 	refusing := map[string]bool{}
 	for _, n := range nodes {
 		refusing[n.Node] = true
@@ -956,6 +953,20 @@ func (x *explainer) repelled(id int64, p *timeline.Pod, spec *corev1.Pod, nodes 
 	for _, a := range x.matching(p.Namespace, &metav1.LabelSelector{MatchLabels: map[string]string{wellknown.ComponentLabel: wellknown.AffinityAssistant}}) {
 		if !x.past(a.BoundSeq) || !refusing[a.Node] && !refusing[""] {
 			continue
+		}
+		there, ok := timeline.Decode[corev1.Pod](x.s, "Pod", a.Namespace, a.Name)
+		if !ok {
+			continue
+		}
+		evidence := compact(own)
+		if !selects(own, there.Labels) {
+			// It is the assistant that will not have the pod beside it, or neither is
+			// in the other's way.
+			theirs := awayFrom(there)
+			if !selects(theirs, spec.Labels) {
+				continue
+			}
+			evidence = a.Object() + ": " + compact(theirs)
 		}
 		found = true
 		aid, fresh := x.node(a.Object())
