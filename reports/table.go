@@ -59,6 +59,7 @@ func renderTable(r verdict.RunResult, width int, s style) string {
 		b.WriteString("\n")
 	}
 	list("Manifests and fields without effect here", Inert(r.Cells))
+	list("Made up, as the manifests do not have it", MadeUp(r.Cells))
 	list("Interventions without effect", Ineffective(r.Cells))
 	list("Tekton's controller follows its own writes without end", Busy(r.Cells))
 	list("Never end", NeverEnd(r.Cells))
@@ -78,6 +79,19 @@ func renderTable(r verdict.RunResult, width int, s style) string {
 	}
 	fmt.Fprintf(&b, "%s\n", summary(r, s))
 	return b.String()
+}
+
+// MadeUp lists the objects of all cells that stand for missing ones, each once.
+func MadeUp(cells []verdict.Cell) []string {
+	var out []string
+	for _, c := range cells {
+		for _, line := range c.MadeUp {
+			if !slices.Contains(out, line) {
+				out = append(out, line)
+			}
+		}
+	}
+	return out
 }
 
 // Inert lists the manifests of all cells that had no effect, or whose fields had none,

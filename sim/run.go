@@ -370,6 +370,7 @@ func newResult(cell *scenario.Cell) verdict.Cell {
 		Values:   cell.Values,
 		Axes:     cell.Axes,
 		Repeat:   cell.Repeat,
+		MadeUp:   cell.MadeUp,
 	}
 }
 

@@ -38,6 +38,9 @@ func (b *builder) summarize() {
 	for _, line := range reports.Inert(result.Cells) {
 		r.Simulated = append(r.Simulated, "Without effect here: "+line+".")
 	}
+	for _, line := range reports.MadeUp(result.Cells) {
+		r.Simulated = append(r.Simulated, "Made up, as the manifests do not have it: "+line+".")
+	}
 	for _, line := range reports.Busy(result.Cells) {
 		r.Simulated = append(r.Simulated, "Tekton's controller follows its own writes without end, and was kept from it here: "+line+".")
 	}

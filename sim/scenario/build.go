@@ -10,6 +10,7 @@ import (
 
 	"simctl.dev/simctl/sim/internal/resolver"
 	"simctl.dev/simctl/sim/internal/tree"
+	"simctl.dev/simctl/sim/stub"
 	"simctl.dev/simctl/sim/wellknown"
 )
 
@@ -104,6 +105,9 @@ func (f *File) build(spec *Scenario) ([]json.RawMessage, []issue) {
 	}
 	claimed := w.claimNames()
 	w.override()
+	if spec.Workload.StubMissing {
+		w.stubs()
+	}
 	w.duplicates()
 	w.references()
 	w.settings(claimed)
@@ -507,7 +511,8 @@ func (w *world) tasks() taskNames {
 				}
 				task := tree.Get(t, "taskSpec")
 				if name := local(tree.Get(t, "taskRef")); name != "" {
-					if o := w.find("Task", namespace, name); o != nil {
+					// Of one that was made up, no more is known than of a remote one.
+					if o := w.find("Task", namespace, name); o != nil && !stub.Made(o.data) {
 						task = tree.Get(o.data, "spec")
 					}
 				}
@@ -519,7 +524,11 @@ func (w *world) tasks() taskNames {
 	for _, o := range w.objects {
 		switch {
 		case o.tekton("Task"), o.tekton("ClusterTask"):
-			out.specs[o.name()] = append(out.specs[o.name()], tree.Get(o.data, "spec"))
+			spec := tree.Get(o.data, "spec")
+			if stub.Made(o.data) {
+				spec = nil
+			}
+			out.specs[o.name()] = append(out.specs[o.name()], spec)
 		case o.tekton("Pipeline"):
 			pipeline(o.namespace(), tree.Get(o.data, "spec"))
 		case o.tekton("PipelineRun"):

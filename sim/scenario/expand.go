@@ -180,7 +180,7 @@ func (f *File) Cells(opts Options) ([]Cell, error) {
 			cells = append(cells, Cell{
 				Scenario: f.Scenario.Metadata.Name, File: f.Path,
 				Values: values, Axes: names(dims), Repeat: r,
-				Spec: *spec, Expected: f.expected(values), Objects: objects,
+				Spec: *spec, Expected: f.expected(values), Objects: objects, MadeUp: madeUp(objects),
 			})
 		}
 	}

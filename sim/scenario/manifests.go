@@ -88,13 +88,21 @@ func suggestFile(name string) string {
 	return ""
 }
 
+// kustomizationOf is the file of a folder's kustomization; "" if it has none.
+func kustomizationOf(folder string) string {
+	for _, k := range kustomizationNames {
+		if _, err := os.Stat(filepath.Join(folder, k)); err == nil {
+			return filepath.Join(folder, k)
+		}
+	}
+	return ""
+}
+
 // folder reads a folder's kustomization or, if it has none, its YAML and JSON
 // files and its folders. Scenario files among them are left out.
 func (r *reader) folder(name string) error {
-	for _, k := range kustomizationNames {
-		if _, err := os.Stat(filepath.Join(name, k)); err == nil {
-			return r.kustomization(filepath.Join(name, k))
-		}
+	if k := kustomizationOf(name); k != "" {
+		return r.kustomization(k)
 	}
 	entries, err := os.ReadDir(name)
 	if err != nil {
@@ -128,6 +136,11 @@ func (r *reader) file(name string, skipScenarios bool) error {
 		return fmt.Errorf("cannot read %s: %w", name, plainError(err))
 	}
 	r.inputs.add(name, content)
+	return r.documents(name, content, skipScenarios)
+}
+
+// documents reads what is in a file.
+func (r *reader) documents(name string, content []byte, skipScenarios bool) error {
 	for _, doc := range splitDocuments(content) {
 		var root yaml.Node
 		if err := yaml.Unmarshal(doc, &root); err != nil {

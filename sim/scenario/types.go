@@ -261,6 +261,9 @@ type Workload struct {
 	Tasks map[string]TaskModel `json:"tasks,omitempty"`
 	// Overrides change the manifests; they are what the axes' shorthands set.
 	Overrides Overrides `json:"overrides,omitzero"`
+	// StubMissing makes up the Tasks, StepActions, Pipelines, ServiceAccounts, Secrets,
+	// ConfigMaps and claims that the runs need and the manifests do not have.
+	StubMissing bool `json:"stubMissing,omitempty"`
 	// Volumes are the contents of claims before the run, by the claim's name or
 	// NAMESPACE/NAME.
 	Volumes map[string]VolumeModel `json:"volumes,omitempty"`
@@ -572,6 +575,9 @@ type Cell struct {
 	// Objects are the workload's manifests with the overrides applied, in the
 	// order in which they are to be created.
 	Objects []json.RawMessage `json:"objects"`
+	// MadeUp are the objects among them that stand for missing ones, each with who
+	// refers to it: "Task scan, for task scan of Pipeline ci".
+	MadeUp []string `json:"madeUp,omitempty"`
 	// Linger is for how long, in virtual time, the cell goes on after its runs have
 	// ended. No scenario says so: it is for who wants to see what becomes of what is
 	// left.

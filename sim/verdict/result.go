@@ -206,6 +206,9 @@ type Cell struct {
 	Expected string `json:"expected"`
 	// Judgement says whether that is what came out.
 	Judgement Judgement `json:"asExpected"`
+	// MadeUp are the objects that stand for ones that the manifests do not have, each
+	// with who refers to it.
+	MadeUp []string `json:"madeUp,omitempty"`
 	// WallSeconds is real time.
 	WallSeconds float64 `json:"wallSeconds"`
 	// History is the cell's history file, relative to the run's folder.

@@ -96,6 +96,31 @@ func TestInit(t *testing.T) {
 	simctl(t, e, "init", "notes.txt").want(t, StatusError, "write simctl init notes.txt.yaml")
 }
 
+// TestInitFrom makes scenarios of manifests, beside them and among them.
+func TestInitFrom(t *testing.T) {
+	place(t)
+	e := &fakeEngine{}
+	if err := os.MkdirAll("own", 0o777); err != nil {
+		t.Fatal(err)
+	}
+	pipeline := `apiVersion: tekton.dev/v1
+kind: Pipeline
+metadata: {name: ci}
+spec:
+  params: [{name: url}]
+  tasks: [{name: fetch, taskRef: {name: fetch}, params: [{name: url, value: $(params.url)}]}]
+`
+	if err := os.WriteFile("own/ci.yaml", []byte(pipeline), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	for _, to := range []string{"ci", "own/ci"} {
+		simctl(t, e, "init", "--from", "own", "--to", to, "--param", "url=https://example.com").want(t, StatusOK, "made up: Task fetch, for task fetch of Pipeline ci")
+		simctl(t, e, "validate", to+"/scenario.yaml").want(t, StatusOK)
+	}
+	simctl(t, e, "init", "--from", "own/ci.yaml", "--to", "ci").want(t, StatusError, "not empty")
+	simctl(t, e, "init", "--from", "own/ci.yaml", "--to", "other", "--param", "nope=1").want(t, StatusError, `no Pipeline has a parameter "nope"`)
+}
+
 func TestDoctor(t *testing.T) {
 	place(t)
 	cache := t.TempDir()

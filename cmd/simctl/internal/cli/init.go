@@ -20,14 +20,32 @@ var (
 )
 
 func (a *App) initCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:   "init [FILE]",
-		Short: "Write a scenario to start from",
+	cmd := &cobra.Command{
+		Use:   "init [FILE | --from PATH...]",
+		Short: "Write a scenario to start from, or one of your own manifests",
 		Long: `Write a commented scenario to start from, and a small pipeline beside it. FILE is
-scenario.yaml if it is not named. Nothing that is there is overwritten.`,
-		Example: "  simctl init\n  simctl init scenarios/mine.yaml",
-		Args:    cobra.MaximumNArgs(1),
-		RunE: func(_ *cobra.Command, args []string) error {
+scenario.yaml if it is not named.
+
+With --from, make a scenario of manifests of yours: files, folders, kustomizations,
+or - for standard input. A Pipeline without a run gets one. What the runs refer to
+and the manifests do not have (Tasks, StepActions, ServiceAccounts, Secrets,
+ConfigMaps, claims) is made up from what the references use, in stubs.yaml, and
+marked. The cluster gets the nodes, classes and OpenShift that the manifests demand.
+Manifests in files stay where they are; those of standard input are kept.
+
+Nothing that is there is overwritten.`,
+		Example: "  simctl init\n  simctl init scenarios/mine.yaml\n  simctl init --from tekton/ --param image-url=quay.io/me/app\n  kustomize build overlays/prod | simctl init --from -",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := newConfig(cmd)
+			if err != nil {
+				return err
+			}
+			if from := c.list("from"); len(from) > 0 {
+				return a.initFrom(c, append(from, args...), cmd.InOrStdin())
+			}
+			if len(args) > 1 {
+				return fmt.Errorf("init writes one scenario, and there are %d names; for manifests of yours write --from %s", len(args), strings.Join(args, " "))
+			}
 			file := "scenario.yaml"
 			if len(args) > 0 {
 				file = args[0]
@@ -35,6 +53,11 @@ scenario.yaml if it is not named. Nothing that is there is overwritten.`,
 			return a.init(file)
 		},
 	}
+	f := cmd.Flags()
+	f.StringArray("from", nil, "make a scenario of the manifests at this `path`, - for standard input; further arguments are paths as well")
+	f.StringArray("param", nil, "`name=value` of a parameter of a Pipeline without a run (repeatable; of an array, values with commas)")
+	f.String("to", "", "`folder` to write with --from (default named after the pipeline)")
+	return cmd
 }
 
 // init writes a scenario and its pipeline, or neither.

@@ -1,0 +1,77 @@
+package draft_test
+
+import (
+	"flag"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"simctl.dev/simctl/sim/draft"
+	"simctl.dev/simctl/sim/scenario"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+// TestMake makes a draft of each testdata/NAME/manifests.yaml, compares it with
+// testdata/NAME/want, and has it checked as simctl validate does.
+func TestMake(t *testing.T) {
+	inputs, err := filepath.Glob("testdata/*/manifests.yaml")
+	if err != nil || len(inputs) == 0 {
+		t.Fatal("no data", err)
+	}
+	for _, input := range inputs {
+		folder := filepath.Dir(input)
+		t.Run(filepath.Base(folder), func(t *testing.T) {
+			m, err := scenario.ReadManifests([]string{input}, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			d, err := draft.Make(m.Objects, draft.Options{Version: "1.15.0", Manifests: []string{"../manifests.yaml"}})
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := filepath.Join(folder, "want")
+			if *update {
+				if err := os.MkdirAll(want, 0o777); err != nil {
+					t.Fatal(err)
+				}
+				for name, content := range d.Files {
+					if err := os.WriteFile(filepath.Join(want, name), content, 0o666); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			entries, err := os.ReadDir(want)
+			if err != nil {
+				t.Fatal(err)
+			}
+			have, got := map[string]string{}, map[string]string{}
+			for _, e := range entries {
+				content, err := os.ReadFile(filepath.Join(want, e.Name()))
+				if err != nil {
+					t.Fatal(err)
+				}
+				have[e.Name()] = string(content)
+			}
+			for name, content := range d.Files {
+				got[name] = string(content)
+			}
+			if diff := cmp.Diff(have, got); diff != "" {
+				t.Errorf("the files differ (-want +got); -update rewrites them:\n%s", diff)
+			}
+			f, err := scenario.Load(filepath.Join(want, "scenario.yaml"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			cells, err := f.Cells(scenario.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(cells[0].MadeUp) == 0 {
+				t.Error("nothing is said to be made up")
+			}
+		})
+	}
+}

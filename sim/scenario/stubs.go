@@ -1,0 +1,50 @@
+package scenario
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"fmt"
+
+	"simctl.dev/simctl/sim/demand"
+	"simctl.dev/simctl/sim/internal/tree"
+	"simctl.dev/simctl/sim/stub"
+)
+
+// stubs adds what the runs need and the manifests do not have.
+func (w *world) stubs() {
+	for _, s := range stub.Of(w.demands().References, w.hasPipelineAccount()) {
+		w.objects = append(w.objects, &object{data: s.Object})
+	}
+}
+
+// demands are what the objects, as they are now, ask of others.
+func (w *world) demands() *demand.Demands {
+	data := make([]map[string]any, len(w.objects))
+	for i, o := range w.objects {
+		data[i] = o.data
+	}
+	return demand.Of(data, DefaultNamespace)
+}
+
+// hasPipelineAccount says whether every namespace has a ServiceAccount `pipeline`.
+func (w *world) hasPipelineAccount() bool {
+	o := w.spec.Cluster.OpenShift
+	return o.Enabled && (o.PipelinesSCC == nil || *o.PipelinesSCC)
+}
+
+// madeUp names the stubs among a cell's objects, whoever made them.
+func madeUp(objects []json.RawMessage) []string {
+	var out []string
+	for _, raw := range objects {
+		if !bytes.Contains(raw, []byte(stub.Annotation)) {
+			continue
+		}
+		if o, err := decodeObject(raw); err == nil && stub.Made(o) {
+			out = append(out, fmt.Sprintf("%s %s, %s", tree.Text(o, "kind"),
+				cmp.Or(tree.Text(o, "metadata", "name"), tree.Text(o, "metadata", "generateName")),
+				tree.Text(o, "metadata", "annotations", stub.Annotation)))
+		}
+	}
+	return out
+}
