@@ -32,7 +32,7 @@ ARGS      ?=
 FUZZTIME ?= 2m
 FUZZ     ?= FuzzRead FuzzJudge FuzzLoad FuzzImport
 
-.PHONY: help build dist run example test test-fast fuzz conformance conformance-test lint mutants bench generate fmt clean
+.PHONY: help build dist image run example test test-fast fuzz conformance conformance-test lint mutants bench generate fmt clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -137,6 +137,15 @@ ARCHES ?= amd64,arm64
 
 dist: ## make dist/: archives, SBOMs, checksums, with completions and man pages
 	$(GO) run ./cmd/simctl/internal/dist -version '$(VERSION)' -epoch "$$(git log -1 --format=%ct)" -ldflags '$(LDFLAGS)' -arch '$(ARCHES)'
+
+# Which builds the image has besides Tekton's built-in release and the SCC engine: make
+# image RELEASES='1.3.1 osp-1.19'. Others have to be mounted, or built by a Go in the image.
+RELEASES ?= 1.15.0
+
+image: build ## make dist/simctl_VERSION_linux_ARCH_image.tar, for docker or podman load
+	$(SIMCTL) pack $(RELEASES) --output $(BIN)/image-pack.tar.gz
+	$(GO) run ./cmd/simctl/internal/dist -image -pack $(BIN)/image-pack.tar.gz -version '$(VERSION)' \
+	  -epoch "$$(git log -1 --format=%ct)" -ldflags '$(LDFLAGS)' -arch "$$($(GO) env GOARCH)"
 
 bench: ## run the benchmarks
 	$(GO) test -run '^$$' -bench . -benchtime 3x -timeout 40m ./...

@@ -39,12 +39,24 @@ func main() {
 	flag.StringVar(&o.ldflags, "ldflags", "", "flags for the linker")
 	flag.StringVar(&arches, "arch", "amd64,arm64", "the architectures")
 	flag.StringVar(&o.out, "out", "dist", "the folder to write to")
+	image := flag.Bool("image", false, "make an image for the first architecture, and nothing else")
+	pack := flag.String("pack", "", "a pack of simctl, whose builds the image is to have")
 	flag.Parse()
 	o.arches = strings.Split(arches, ",")
 	if o.version == "" || o.epoch == 0 {
 		log.Fatal("which version, and of when? Call make dist")
 	}
-	if err := o.make(); err != nil {
+	work := o.make
+	if *image {
+		work = func() error {
+			program, err := o.build(o.arches[0])
+			if err != nil {
+				return err
+			}
+			return o.image(o.arches[0], program, *pack)
+		}
+	}
+	if err := work(); err != nil {
 		log.Fatal(err)
 	}
 }
