@@ -203,22 +203,6 @@ func (d delta) words(moves []Move) string {
 	return strings.Join(parts, ", ")
 }
 
-// short is words with the fields of objects by the ends of their paths alone, for
-// a sentence.
-func (d delta) short(moves []Move) string {
-	if len(d.flags)+len(d.defaults) > 0 || d.version != nil || d.cluster != nil || len(d.objects) != 1 {
-		return d.words(moves)
-	}
-	o := d.objects[0]
-	all := leaves(o.before, o.after, o.patch, "")
-	if len(all) != 1 {
-		return d.words(moves)
-	}
-	path, rest, _ := strings.Cut(all[0], " ")
-	parts := strings.Split(path, ".")
-	return o.kind + " " + strings.Join(parts[max(len(parts)-2, 0):], ".") + " " + rest
-}
-
 func shown(v string) string {
 	if v == "" {
 		return notSet

@@ -89,10 +89,11 @@ func (b *builder) summarize() {
 	case main == nil:
 		s.Verdict = fmt.Sprintf("Every run did its work, but in %s with trouble on the way: %s. %s came out without.",
 			count(held, "cell", "cells"), lower(strings.TrimSuffix(r.Causes[0].Root.What, ".")), count(good, "cell", "cells"))
-		s.Severity, s.Why, s.Act = "low", "the runs finish, but lose time", "nobody at once"
+		s.Severity, s.Why = r.Causes[0].severity()
+		s.Act = "nobody at once"
 		change := r.changeOf(r.Causes[0])
 		if change != nil {
-			s.Verdict += fmt.Sprintf(" What takes it away with the least reach is %s.", change.Short)
+			s.Verdict += fmt.Sprintf(" What takes it away with the least reach: %s.", change.Short)
 		}
 		b.message(r.Causes[0], change)
 		return
@@ -106,18 +107,15 @@ func (b *builder) summarize() {
 	second := "No cell of that scenario came out well, so the matrix proves no change."
 	s.Act = "whoever owns the scenario: add an axis with the change you have in mind"
 	if change != nil {
-		second = fmt.Sprintf("What mends it with the least reach is %s", change.Short)
+		second = fmt.Sprintf("What mends it with the least reach: %s", change.Short)
 		if len(main.RuledOut) > 0 {
-			second += fmt.Sprintf("; %s makes no difference", main.RuledOut[0].What)
+			second += fmt.Sprintf("; %s=%s instead of %s makes no difference", main.RuledOut[0].Axis, main.RuledOut[0].To, main.RuledOut[0].From)
 		}
 		second += "."
 		s.Act = change.Scope
 	}
 	s.Verdict = first + " " + second
-	s.Severity, s.Why = "high", "such a run never finishes, whatever its time-outs, and starting it again does not help"
-	if !main.Outcome.Info().Lasting {
-		s.Severity, s.Why = "medium", "the run ends without having done its work"
-	}
+	s.Severity, s.Why = main.severity()
 	if deviates > 0 {
 		s.Why += fmt.Sprintf("; %s not as the scenario expects", count(deviates, "cell is", "cells are"))
 	}
