@@ -7,6 +7,8 @@ import (
 	"maps"
 	"slices"
 
+	"k8s.io/apimachinery/pkg/util/version"
+
 	"simctl.dev/simctl/sim/impact"
 	"simctl.dev/simctl/sim/releases"
 	"simctl.dev/simctl/sim/scenario"
@@ -57,6 +59,44 @@ func Path(named []string) ([]string, error) {
 		out = append(out, v)
 	}
 	return out, nil
+}
+
+// Between returns the exact versions from one release to another, with every known
+// release between them. Where both are releases of OpenShift Pipelines, these are its
+// releases. To an older release the way is the same, backwards.
+func Between(from, to string) ([]string, error) {
+	ends, err := Path([]string{from, to})
+	if err != nil {
+		return nil, err
+	}
+	_, one := releases.OpenShift(from)
+	_, other := releases.OpenShift(to)
+	first, err := version.ParseSemantic(ends[0])
+	if err != nil {
+		return nil, fmt.Errorf("reading the version %s: %w", ends[0], err)
+	}
+	last, err := version.ParseSemantic(ends[1])
+	if err != nil {
+		return nil, fmt.Errorf("reading the version %s: %w", ends[1], err)
+	}
+	back := last.LessThan(first)
+	if back {
+		first, last = last, first
+	}
+	var between []string
+	for _, r := range releases.Known() {
+		v, err := version.ParseSemantic(r.Version)
+		if err != nil {
+			return nil, fmt.Errorf("reading the version %s: %w", r.Version, err)
+		}
+		if first.LessThan(v) && v.LessThan(last) && (!one || !other || r.OpenShiftPipelines != "") {
+			between = append(between, r.Version)
+		}
+	}
+	if back {
+		slices.Reverse(between)
+	}
+	return append(append(ends[:1:1], between...), ends[1]), nil
 }
 
 // Make makes the review. With an error it returns what was known by then: it has no

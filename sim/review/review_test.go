@@ -228,3 +228,18 @@ func TestPath(t *testing.T) {
 		}
 	}
 }
+
+func TestBetween(t *testing.T) {
+	for _, tt := range []struct{ from, to, want string }{
+		{"osp-1.18", "osp-1.20", "0.68.1 1.0.0 1.3.1"},
+		{"osp-1.20", "osp-1.18", "1.3.1 1.0.0 0.68.1"},
+		{"0.68.1", "1.3.1", "0.68.1 0.70.0 1.0.0 1.1.0 1.3.1"},
+		{"1.3.0", "1.6.0", "1.3.0 1.3.1 1.6.0"},
+		{"1.6.0", "1.6.1", "1.6.0 1.6.1"},
+	} {
+		got, err := Between(tt.from, tt.to)
+		if err != nil || strings.Join(got, " ") != tt.want {
+			t.Errorf("%s to %s: %v, %v, want %s", tt.from, tt.to, got, err, tt.want)
+		}
+	}
+}

@@ -38,7 +38,7 @@ axes:
 		}
 		return r
 	}}
-	o := simctl(t, e, "upgrade", "--from", "0.68.1", "--to", "1.3.1", "--mid-run", "-o", "json", "releases.yaml")
+	o := simctl(t, e, "upgrade", "--direct", "--from", "0.68.1", "--to", "1.3.1", "--mid-run", "-o", "json", "releases.yaml")
 	o.want(t, StatusDeviates)
 	var r impact.Review
 	if err := json.Unmarshal([]byte(o.stdout), &r); err != nil {
@@ -75,7 +75,7 @@ axes:
 	if err := os.WriteFile("pinned.yaml", []byte(file), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	o := simctl(t, held(), "upgrade", "--from", "0.68.1", "--to", "1.3.1", "-o", "json", "pinned.yaml")
+	o := simctl(t, held(), "upgrade", "--direct", "--from", "0.68.1", "--to", "1.3.1", "-o", "json", "pinned.yaml")
 	o.want(t, StatusDeviates)
 	var r impact.Review
 	if err := json.Unmarshal([]byte(o.stdout), &r); err != nil {
@@ -100,7 +100,7 @@ axes:
 	if !slices.Equal(tried, []string{"tekton-1.6.1", "tekton-1.15.0"}) {
 		t.Errorf("releases tried: %q", tried)
 	}
-	text := simctl(t, held(), "upgrade", "--from", "0.68.1", "--to", "1.3.1", "--no-remedies", "pinned.yaml")
+	text := simctl(t, held(), "upgrade", "--direct", "--from", "0.68.1", "--to", "1.3.1", "--no-remedies", "pinned.yaml")
 	if !strings.Contains(text.stdout, "left out: pinned change=newer, which only chooses release 1.6.1") {
 		t.Errorf("output %s", text.stdout)
 	}

@@ -29,6 +29,7 @@ changes from one to the next, worst first: outcomes with their causes, flags tha
 die, timing. For a cell that no longer does its work, the changes that may mend it
 are run as well, and reported with what came of them.
 
+--from and --to run every known release between them as well, --direct these two alone.
 A release is a version of Tekton or of OpenShift Pipelines (osp-1.20). Axis values
 of a scenario that only choose a release are left out: the path chooses it.
 
@@ -47,6 +48,7 @@ do its work.`,
 	f.String("from", "", "the `release` that runs now")
 	f.String("to", "", "the `release` to go to")
 	f.StringSlice("path", nil, "all `releases` on the way, instead of --from and --to")
+	f.Bool("direct", false, "from --from straight to --to, without the known releases between them")
 	f.Bool("mid-run", false, "also put the bump at each phase of each task of a run")
 	f.Bool("no-remedies", false, "do not look for what mends a cell")
 	outputFlag(cmd, "review", reviewFormats()...)
@@ -61,12 +63,21 @@ do its work.`,
 
 // releasePath reads the flags that name the releases.
 func releasePath(c *config) ([]string, error) {
+	direct, err := c.bool("direct")
+	if err != nil {
+		return nil, err
+	}
 	named := c.list("path")
 	from, to := c.string("from"), c.string("to")
 	switch {
 	case len(named) > 0 && (from != "" || to != ""):
 		return nil, errors.New("--path names every release: leave --from and --to out")
+	case len(named) > 0 && direct:
+		return nil, errors.New("--path names every release: leave --direct out")
 	case len(named) == 0 && from != "" && to != "":
+		if !direct {
+			return review.Between(from, to)
+		}
 		named = []string{from, to}
 	case len(named) < 2:
 		return nil, errors.New("name two releases at least: --from osp-1.18 --to osp-1.20, or --path osp-1.18,osp-1.19,osp-1.20")
@@ -203,7 +214,7 @@ func (a *App) playKept(ctx context.Context, store *runstore.Run, in *inputs, s s
 // Its cells are those of the scenarios on each release of the path.
 func (a *App) openReview(c *config, s *settings, started time.Time) (store *runstore.Run, in *inputs, err error) {
 	if s.resume != "" {
-		for _, name := range []string{"from", "to", "path", "mid-run", "no-remedies"} {
+		for _, name := range []string{"from", "to", "path", "direct", "mid-run", "no-remedies"} {
 			if c.given(name) {
 				return nil, nil, fmt.Errorf("a review goes on as it was begun: leave --%s out, or begin another one", name)
 			}

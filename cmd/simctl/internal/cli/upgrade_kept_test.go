@@ -34,7 +34,7 @@ func keptReview(t *testing.T, dir string) (impact.Review, verdict.RunResult) {
 // as well, for simctl explain.
 func TestUpgradeIsKept(t *testing.T) {
 	place(t)
-	simctl(t, held(), "upgrade", "--from", "0.68.1", "--to", "1.3.1", "--out", "kept", "scenarios/demo.yaml").want(t, StatusDeviates)
+	simctl(t, held(), "upgrade", "--direct", "--from", "0.68.1", "--to", "1.3.1", "--out", "kept", "scenarios/demo.yaml").want(t, StatusDeviates)
 	review, result := keptReview(t, "kept")
 	if len(review.Steps) != 1 || len(review.Steps[0].Changes) == 0 {
 		t.Fatalf("review %+v", review)
@@ -63,7 +63,7 @@ func TestUpgradeRemedyNotRun(t *testing.T) {
 		}
 		return plain(c)
 	}
-	o := simctl(t, e, "upgrade", "--from", "0.68.1", "--to", "1.3.1", "-o", "json", "scenarios/other.yaml")
+	o := simctl(t, e, "upgrade", "--direct", "--from", "0.68.1", "--to", "1.3.1", "-o", "json", "scenarios/other.yaml")
 	o.want(t, StatusDeviates, "remedy tekton-1.15.0 was not tried: no disk is left")
 	var r impact.Review
 	if err := json.Unmarshal([]byte(o.stdout), &r); err != nil {
@@ -101,7 +101,7 @@ func heldUntilRemedies(t *testing.T) (context.Context, *fakeEngine) {
 func TestUpgradeInterrupted(t *testing.T) {
 	place(t)
 	ctx, e := heldUntilRemedies(t)
-	o := simctlContext(ctx, e, "upgrade", "--from", "0.68.1", "--to", "1.3.1", "--out", "kept", "scenarios/other.yaml")
+	o := simctlContext(ctx, e, "upgrade", "--direct", "--from", "0.68.1", "--to", "1.3.1", "--out", "kept", "scenarios/other.yaml")
 	o.want(t, StatusError, "the review is not complete", "kept in kept")
 	if !strings.Contains(o.stdout, "success → deadlock") {
 		t.Errorf("output %s", o.stdout)
@@ -116,7 +116,7 @@ func TestUpgradeInterrupted(t *testing.T) {
 // and no finished cell is run again.
 func TestUpgradeResume(t *testing.T) {
 	place(t)
-	flags := []string{"upgrade", "--from", "0.68.1", "--to", "1.3.1", "--mid-run", "-o", "json", "scenarios/other.yaml"}
+	flags := []string{"upgrade", "--direct", "--from", "0.68.1", "--to", "1.3.1", "--mid-run", "-o", "json", "scenarios/other.yaml"}
 	whole := held()
 	first := simctl(t, whole, append(flags, "--out", "whole")...)
 	first.want(t, StatusDeviates)
@@ -149,7 +149,7 @@ func TestUpgradePathAlone(t *testing.T) {
 		}
 		return plain(c)
 	}
-	simctl(t, e, "upgrade", "--from", "0.68.1", "--to", "1.3.1", "--no-remedies", "scenarios/other.yaml").want(t, StatusDeviates)
+	simctl(t, e, "upgrade", "--direct", "--from", "0.68.1", "--to", "1.3.1", "--no-remedies", "scenarios/other.yaml").want(t, StatusDeviates)
 }
 
 // TestUpgradeCannotRun: without the cells of both sides there is nothing to show.
@@ -158,7 +158,7 @@ func TestUpgradeCannotRun(t *testing.T) {
 	e := &fakeEngine{outcome: func(scenario.Cell) verdict.Cell {
 		return verdict.Cell{Finding: verdict.Finding{Outcome: verdict.Error}, Error: "no disk is left"}
 	}}
-	o := simctl(t, e, "upgrade", "--from", "0.68.1", "--to", "1.3.1", "--out", "kept", "scenarios/other.yaml")
+	o := simctl(t, e, "upgrade", "--direct", "--from", "0.68.1", "--to", "1.3.1", "--out", "kept", "scenarios/other.yaml")
 	o.want(t, StatusError, "could not be run: no disk is left", "kept in kept")
 	if o.stdout != "" {
 		t.Errorf("output %s", o.stdout)

@@ -56,7 +56,7 @@ func TestUpgrade(t *testing.T) {
 func TestUpgradeUnchanged(t *testing.T) {
 	place(t)
 	e := &fakeEngine{}
-	o := simctl(t, e, "upgrade", "--from", "v0.68.1", "--to", "v1.3.1", "scenarios/")
+	o := simctl(t, e, "upgrade", "--direct", "--from", "v0.68.1", "--to", "v1.3.1", "scenarios/")
 	o.want(t, StatusOK)
 	for _, id := range e.ran {
 		if strings.Contains(id, "remedy") {
@@ -127,7 +127,7 @@ func TestMidRun(t *testing.T) {
 		}
 		return r
 	}}
-	o := simctl(t, e, "upgrade", "--from", "0.68.1", "--to", "1.3.1", "--mid-run", "-o", "json", "scenarios/other.yaml")
+	o := simctl(t, e, "upgrade", "--direct", "--from", "0.68.1", "--to", "1.3.1", "--mid-run", "-o", "json", "scenarios/other.yaml")
 	o.want(t, StatusDeviates)
 	var r impact.Review
 	if err := json.Unmarshal([]byte(o.stdout), &r); err != nil {
