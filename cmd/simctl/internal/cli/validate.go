@@ -13,7 +13,9 @@ func (a *App) validateCommand() *cobra.Command {
 		Use:   "validate PATH...",
 		Short: "Check scenario files and count their cells",
 		Long: `Load scenario files and the manifests they name, expand their axes, and say how
-many cells each has. No control plane is started.`,
+many cells each has. What the runs will not find - Secrets, ConfigMaps, their keys,
+claims, storage classes, nodes that take their pods - is a warning, since a scenario
+may mean to show that. No control plane is started.`,
 		Args: needPaths,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := newConfig(cmd)
@@ -33,6 +35,18 @@ many cells each has. No control plane is started.`,
 				cells[c.File]++
 			}
 			for _, f := range in.files {
+				warned := map[string]bool{}
+				for _, c := range in.cells {
+					if c.File != f.Path || c.Repeat > 0 {
+						continue
+					}
+					for _, w := range c.Warnings() {
+						if !warned[w] {
+							fmt.Fprintf(a.Stderr, "%s: warning: %s\n", f.Path, w)
+						}
+						warned[w] = true
+					}
+				}
 				fmt.Fprintf(a.Stdout, "%s: scenario %s: %s\n", f.Path, f.Scenario.Metadata.Name, cellCount(cells[f.Path]))
 			}
 			if len(in.files) > 1 {
