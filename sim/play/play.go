@@ -42,8 +42,8 @@ type Stage struct {
 type Result struct {
 	// Entries are the cell's history.
 	Entries []history.Entry
-	// Meddled says that the cell wrote to what is the control plane's own: no other cell
-	// is to be played on the stage.
+	// Meddled says that the cell wrote to what is the control plane's own, or to what the
+	// API server remembers by real time: no other cell is to be played on the stage.
 	Meddled bool
 }
 
@@ -102,12 +102,12 @@ func (s Stage) Run(ctx context.Context, cell *scenario.Cell, builds map[string]*
 		// What the cell left is removed even if it failed half-way; a failure
 		// to do so fails the cell, since the next one would not begin afresh.
 		c.close()
-		res.Meddled = c.user.Meddled()
+		res.Meddled = c.user.Meddled() || c.remembered()
 		if c.ctx.Err() == nil {
 			err = errors.Join(err, c.clean())
 			s.Plane.Record(nil)
 			lap("clean")
-			if s.Check != nil && !res.Meddled {
+			if s.Check != nil && !c.user.Meddled() {
 				err = errors.Join(err, s.Check.End(c.ctx))
 			}
 			lap("check")
@@ -279,5 +279,15 @@ func policiesFirst(objects []*unstructured.Unstructured) {
 			return 1
 		}
 		return 0
+	})
+}
+
+// remembered says whether the cell had objects that the API server's admission goes by for
+// up to half a minute of real time after they are gone: where its informers have not heard
+// of any in a namespace yet, its plug-ins LimitRanger and ResourceQuota ask for them and keep
+// the answer (liveLookupCache).
+func (c *play) remembered() bool {
+	return slices.ContainsFunc(c.log.Entries(), func(e history.Entry) bool {
+		return e.Kind == history.KindObject && (e.Object.Kind == "LimitRange" || e.Object.Kind == "ResourceQuota")
 	})
 }
