@@ -16,7 +16,13 @@ import (
 // Each manifest is decoded JSON; one without a namespace counts as being in the given
 // one.
 func Of(objects []map[string]any, namespace string) *Demands {
-	w := &walker{objects: objects, namespace: namespace, out: &Demands{}, open: map[string]bool{}, accounts: map[string]bool{}}
+	return OfFiles(objects, make([]string, len(objects)), namespace)
+}
+
+// OfFiles is [Of] manifests of which it is known in which file each stands, which is what
+// some resolvers ask for.
+func OfFiles(objects []map[string]any, files []string, namespace string) *Demands {
+	w := &walker{objects: objects, files: files, namespace: namespace, out: &Demands{}, open: map[string]bool{}, accounts: map[string]bool{}}
 	for i, o := range objects {
 		switch {
 		case is(o, "PipelineRun"):
@@ -30,6 +36,7 @@ func Of(objects []map[string]any, namespace string) *Demands {
 
 type walker struct {
 	objects   []map[string]any
+	files     []string
 	namespace string
 	out       *Demands
 	// open are the Pipelines that are being walked through, for circles.
@@ -364,13 +371,24 @@ func (w *walker) target(s scope, ref any, kind string) (int, Reference) {
 	if t.Namespace != "" {
 		r.Namespace = t.Namespace
 	}
+	var of []int
+	var candidates []resolver.Candidate
 	for i, o := range w.objects {
-		if is(o, kind) && t.Matches(kind, w.namespaceOf(o), tree.Text(o, "metadata", "name")) {
-			r.Given = true
-			return i, r
+		if is(o, kind) {
+			c := resolver.CandidateOf(w.files[i], o)
+			c.Namespace = w.namespaceOf(o)
+			of, candidates = append(of, i), append(candidates, c)
 		}
 	}
-	return -1, r
+	i, err := t.Choose(candidates)
+	if err != nil {
+		return -1, Reference{} // several are given: nothing is missing
+	}
+	if i < 0 {
+		return -1, r
+	}
+	r.Given = true
+	return of[i], r
 }
 
 func (w *walker) pipelineRef(s scope, ref any, given map[string]any, bound []string, use Use) {

@@ -91,7 +91,7 @@ func (s Stage) Run(ctx context.Context, cell *scenario.Cell, builds map[string]*
 	c.user = user.New(user.Options{Plane: s.Plane, Install: s.Install, Estate: s.Estate, History: c.history, Logger: s.Logger})
 	c.interventions = intervention.New(c.ctx, intervention.Options{Cell: cell, Builds: builds, Plane: s.Plane, Install: s.Install,
 		User: c.user, History: c.history, Record: c.record, After: c.after, Logger: s.Logger})
-	c.resolvers = resolvers.New(resolvers.Options{Plane: s.Plane, Objects: cell.Objects, Log: log, After: c.after})
+	c.resolvers = resolvers.New(resolvers.Options{Plane: s.Plane, Remotes: cell.Remotes, Log: log, After: c.after})
 	// Without its servers a cell would wait for ever.
 	gone := context.AfterFunc(s.Plane.Context(), func() { c.cancel(context.Cause(s.Plane.Context())) })
 	defer gone()

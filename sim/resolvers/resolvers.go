@@ -19,6 +19,7 @@ import (
 	"simctl.dev/simctl/sim/history"
 	"simctl.dev/simctl/sim/internal/resolver"
 	"simctl.dev/simctl/sim/plane"
+	"simctl.dev/simctl/sim/scenario"
 )
 
 // resolveTime is how long a resolver takes for an answer.
@@ -36,8 +37,8 @@ type Resolvers struct {
 // Options are what Resolvers are made of.
 type Options struct {
 	Plane *plane.Plane
-	// Objects are the cell's manifests.
-	Objects []json.RawMessage
+	// Remotes are the manifests that stand for elsewhere.
+	Remotes []scenario.Remote
 	// Log takes what the resolvers log.
 	Log history.Recorder
 	// After has something done after a time, unless the cell has ended by then.
@@ -155,14 +156,20 @@ func (r *Resolvers) fetch(ctx context.Context, name string, t resolver.Target) (
 		u.SetManagedFields(nil)
 		return yaml.Marshal(u.Object)
 	}
-	for _, raw := range r.Objects {
-		u := &unstructured.Unstructured{}
-		if err := json.Unmarshal(raw, u); err != nil {
+	candidates := make([]resolver.Candidate, 0, len(r.Remotes))
+	for _, remote := range r.Remotes {
+		var o map[string]any
+		if err := json.Unmarshal(remote.Object, &o); err != nil {
 			return nil, fmt.Errorf("reading a manifest: %w", err)
 		}
-		if u.GroupVersionKind().Group == "tekton.dev" && t.Matches(u.GetKind(), u.GetNamespace(), u.GetName()) {
-			return yaml.JSONToYAML(raw)
-		}
+		candidates = append(candidates, resolver.CandidateOf(remote.File, o))
 	}
-	return nil, errNotGiven
+	i, err := t.Choose(candidates)
+	if err != nil {
+		return nil, err
+	}
+	if i < 0 {
+		return nil, errNotGiven
+	}
+	return yaml.JSONToYAML(r.Remotes[i].Object)
 }

@@ -2,7 +2,6 @@ package resolvers
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"slices"
 	"strings"
@@ -11,6 +10,7 @@ import (
 
 	"simctl.dev/simctl/sim/history"
 	"simctl.dev/simctl/sim/internal/resolver"
+	"simctl.dev/simctl/sim/scenario"
 )
 
 // TestTake: each request to a resolver of Tekton's is taken up once, and again when it is
@@ -52,17 +52,28 @@ func TestTake(t *testing.T) {
 	}
 }
 
-// TestFetch: manifests stand for what is elsewhere.
+// TestFetch: manifests stand for what is elsewhere, by the file asked for or else by name.
 func TestFetch(t *testing.T) {
-	r := New(Options{Objects: []json.RawMessage{
-		[]byte(`{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"build"}}`),
-		[]byte(`{"apiVersion":"tekton.dev/v1","kind":"Task","metadata":{"name":"build"},"spec":{"description":"it"}}`),
+	r := New(Options{Remotes: []scenario.Remote{
+		{File: "catalog/0.1/build.yaml", Object: []byte(`{"apiVersion":"tekton.dev/v1","kind":"Task","metadata":{"name":"builder"},"spec":{"description":"first"}}`)},
+		{File: "catalog/0.2/build.yaml", Object: []byte(`{"apiVersion":"tekton.dev/v1","kind":"Task","metadata":{"name":"builder"},"spec":{"description":"second"}}`)},
 	}})
-	data, err := r.fetch(context.Background(), "git", resolver.Target{Name: "build"})
-	if err != nil || !strings.Contains(string(data), "description: it\n") {
+	fetch := func(of string, params map[string]string) (string, error) {
+		target, err := resolver.Of(of, params)
+		if err != nil {
+			t.Fatal(err)
+		}
+		data, err := r.fetch(context.Background(), of, target)
+		return string(data), err
+	}
+	data, err := fetch("git", map[string]string{"pathInRepo": "task/0.2/build.yaml"})
+	if err != nil || !strings.Contains(data, "description: second\n") {
 		t.Errorf("%v\n%s", err, data)
 	}
-	if _, err := r.fetch(context.Background(), "git", resolver.Target{Kind: "Pipeline", Name: "build"}); !errors.Is(err, errNotGiven) {
+	if _, err := fetch("hub", map[string]string{"kind": "pipeline", "name": "builder"}); !errors.Is(err, errNotGiven) {
+		t.Errorf("got %v", err)
+	}
+	if _, err := fetch("bundles", map[string]string{"name": "builder"}); !errors.Is(err, resolver.ErrAmbiguous) {
 		t.Errorf("got %v", err)
 	}
 }

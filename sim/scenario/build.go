@@ -1,6 +1,7 @@
 package scenario
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/json"
 	"fmt"
@@ -83,16 +84,25 @@ type world struct {
 	spec    *Scenario
 	objects []*object
 	issues  []issue
+	// remote are those that resolvers can be asked for, some of which are not created.
+	remote     []*object
+	candidates []resolver.Candidate
+}
+
+// built is what a cell's manifests come to.
+type built struct {
+	objects []json.RawMessage
+	remotes []Remote
 }
 
 func (w *world) problem(p *Problem) { w.issues = append(w.issues, issue{at: p}) }
 
 // build returns the objects of a spec, ready to be created, and what is wrong
 // with them.
-func (f *File) build(spec *Scenario) ([]json.RawMessage, []issue) {
+func (f *File) build(spec *Scenario) (built, []issue) {
 	read := f.read("workload.manifests", spec.Workload.Manifests)
 	if len(read.issues) > 0 {
-		return nil, read.issues
+		return built{}, read.issues
 	}
 	w := &world{spec: spec}
 	for _, o := range read.objects {
@@ -106,8 +116,9 @@ func (f *File) build(spec *Scenario) ([]json.RawMessage, []issue) {
 	claimed := w.claimNames()
 	w.override()
 	if spec.Workload.StubMissing {
-		w.stubs()
+		w.stubs(filepath.Dir(f.Path))
 	}
+	w.elsewhere(filepath.Dir(f.Path))
 	w.duplicates()
 	w.references()
 	w.settings(claimed)
@@ -118,16 +129,41 @@ func (f *File) build(spec *Scenario) ([]json.RawMessage, []issue) {
 	slices.SortStableFunc(w.objects, func(a, b *object) int {
 		return cmp.Compare(creationRank(a.kind()), creationRank(b.kind()))
 	})
-	out := make([]json.RawMessage, 0, len(w.objects))
+	out := built{objects: make([]json.RawMessage, 0, len(w.objects))}
 	for _, o := range w.objects {
 		data, err := json.Marshal(o.data)
 		if err != nil {
 			w.problem(o.problem(nil, "%s cannot be written as JSON: %v", o, err))
 			continue
 		}
-		out = append(out, data)
+		out.objects = append(out.objects, data)
+	}
+	if !asksResolvers(spec, out.objects) {
+		return out, w.issues
+	}
+	for i, o := range w.remote {
+		if data, err := json.Marshal(o.data); err == nil { // else reported
+			out.remotes = append(out.remotes, Remote{File: w.candidates[i].File, Object: data})
+		}
 	}
 	return out, w.issues
+}
+
+// asksResolvers reports whether a resolver may be asked for something: by a reference
+// anywhere in the objects, by Tekton's default, or by what comes in the middle of the runs.
+func asksResolvers(spec *Scenario, objects []json.RawMessage) bool {
+	const word = "resolver"
+	if slices.ContainsFunc(objects, func(o json.RawMessage) bool { return bytes.Contains(o, []byte(word)) }) {
+		return true
+	}
+	if slices.ContainsFunc(spec.Interventions, func(v Intervention) bool {
+		return v.Apply != nil && len(v.Apply.Files) > 0
+	}) {
+		return true
+	}
+	// The error is of writing what was read as JSON.
+	rest, _ := json.Marshal([]any{spec.Interventions, spec.Tekton.Defaults})
+	return bytes.Contains(rest, []byte(word))
 }
 
 // find returns the object of a kind; nil if there is none.
@@ -151,21 +187,74 @@ func (w *world) names(kind, namespace string) []string {
 	return names
 }
 
+// duplicates finds what is given twice. What only resolvers fetch may be, in files of
+// its own: no cluster has to have both.
 func (w *world) duplicates() {
 	first := map[string]*object{}
+	again := map[string][]*object{}
 	for _, o := range w.objects {
 		name := tree.Text(o.data, "metadata", "name")
 		if name == "" {
 			continue // generateName: each gets a name of its own
 		}
 		id := strings.Join([]string{o.group(), o.kind(), o.namespace(), name}, "/")
-		if f, ok := first[id]; ok {
-			at := f.problem(nil, "")
-			w.problem(o.problem(nil, "%s is given twice, first in %s:%d; remove one", o, at.File, at.Line))
+		if first[id] != nil {
+			again[id] = append(again[id], o)
+		} else {
+			first[id] = o
+		}
+	}
+	for _, id := range sortedKeys(again) {
+		f, more := first[id], again[id]
+		if slices.Contains(w.remote, f) && !slices.ContainsFunc(more, func(o *object) bool { return o.file == f.file }) && !w.named(f) {
+			w.objects = slices.DeleteFunc(w.objects, func(o *object) bool { return o == f || slices.Contains(more, o) })
 			continue
 		}
-		first[id] = o
+		at := f.problem(nil, "")
+		for _, o := range more {
+			w.problem(o.problem(nil, "%s is given twice, first in %s:%d; remove one", o, at.File, at.Line))
+		}
 	}
+}
+
+// elsewhere lists what resolvers can be asked for. Files are named from the folder of
+// the scenario, so that where it stands makes no difference.
+func (w *world) elsewhere(folder string) {
+	for _, o := range w.objects {
+		if o.group() != "tekton.dev" || !slices.Contains(resolver.Kinds, o.kind()) {
+			continue
+		}
+		w.remote = append(w.remote, o)
+		w.candidates = append(w.candidates, resolver.CandidateOf(o.fileFrom(folder), o.data))
+	}
+}
+
+// named says whether anything names the object in the cluster.
+func (w *world) named(o *object) bool {
+	var in func(v any) bool
+	in = func(v any) bool {
+		switch v := v.(type) {
+		case []any:
+			return slices.ContainsFunc(v, in)
+		case map[string]any:
+			for key, e := range v {
+				if slices.Contains([]string{"taskRef", "pipelineRef", "ref"}, key) {
+					name := local(e)
+					if tree.Text(e, "resolver") == resolver.Cluster {
+						name = paramsOf(e)["name"]
+					}
+					if name == o.name() {
+						return true
+					}
+				}
+				if in(e) {
+					return true
+				}
+			}
+		}
+		return false
+	}
+	return slices.ContainsFunc(w.objects, func(other *object) bool { return in(other.data["spec"]) })
 }
 
 // namespaces makes up the Namespace objects that the manifests do not have.
@@ -230,22 +319,30 @@ func (w *world) byResolver(from *object, ref any, at []any, kinds ...string) *ob
 	if !resolver.Known(name) {
 		return nil
 	}
-	params := map[string]string{}
-	for _, p := range tree.List(ref, "params") {
-		value := tree.Text(p, "value")
+	params := paramsOf(ref)
+	for _, value := range params {
 		if strings.Contains(value, "$(") {
 			return nil
 		}
-		params[tree.Text(p, "name")] = value
 	}
 	target, err := resolver.Of(name, params)
 	if err != nil {
 		return nil // Tekton says so
 	}
-	for _, o := range w.objects {
-		if strings.HasPrefix(o.apiVersion(), "tekton.dev/") && slices.Contains(kinds, o.kind()) && target.Matches(o.kind(), o.namespace(), o.name()) {
-			return o
+	var of []*object
+	var candidates []resolver.Candidate
+	for i, o := range w.remote {
+		if slices.Contains(kinds, o.kind()) && (name != resolver.Cluster || slices.Contains(w.objects, o)) {
+			of, candidates = append(of, o), append(candidates, w.candidates[i])
 		}
+	}
+	i, err := target.Choose(candidates)
+	if err != nil {
+		w.problem(from.problem(append(at, "resolver"), "%s takes by resolver %s what is given more than once: %v", from, name, err))
+		return nil
+	}
+	if i >= 0 {
+		return of[i]
 	}
 	if target.Kind == "" {
 		target.Kind = kinds[0]
@@ -253,6 +350,15 @@ func (w *world) byResolver(from *object, ref any, at []any, kinds ...string) *ob
 	w.problem(from.problem(append(at, "resolver"), "%s, which %s takes by resolver %s, is not among the manifests; add it to workload.manifests: they stand for what resolvers fetch",
 		target, from, name))
 	return nil
+}
+
+// paramsOf are the parameters of a reference by a resolver.
+func paramsOf(ref any) map[string]string {
+	params := map[string]string{}
+	for _, p := range tree.List(ref, "params") {
+		params[tree.Text(p, "name")] = tree.Text(p, "value")
+	}
+	return params
 }
 
 func (w *world) pipelineRef(from *object, namespace string, ref any, at []any, seen map[string]bool) {
@@ -521,7 +627,13 @@ func (w *world) tasks() taskNames {
 			}
 		}
 	}
-	for _, o := range w.objects {
+	objects := slices.Clone(w.objects)
+	for _, o := range w.remote {
+		if !slices.Contains(objects, o) {
+			objects = append(objects, o)
+		}
+	}
+	for _, o := range objects {
 		switch {
 		case o.tekton("Task"), o.tekton("ClusterTask"):
 			spec := tree.Get(o.data, "spec")

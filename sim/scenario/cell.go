@@ -58,12 +58,12 @@ func slug(text string) string {
 // long simctl may take over it.
 func (c Cell) Fingerprint() string {
 	h := sha256.New()
-	_, _ = fmt.Fprintf(h, "%s\n%d", contentOf(&c.Spec, c.Objects), c.Repeat)
+	_, _ = fmt.Fprintf(h, "%s\n%d", contentOf(&c.Spec, built{c.Objects, c.Remotes}), c.Repeat)
 	return hex.EncodeToString(h.Sum(nil))
 }
 
-// contentOf returns what a spec and its objects come to, as a hash.
-func contentOf(spec *Scenario, objects []json.RawMessage) string {
+// contentOf returns what a spec and its manifests come to, as a hash.
+func contentOf(spec *Scenario, b built) string {
 	s := *spec
 	s.Description, s.Repeats, s.Limits.RealTime = "", 0, ""
 	// These do what they do to the objects.
@@ -73,6 +73,7 @@ func contentOf(spec *Scenario, objects []json.RawMessage) string {
 	_ = json.NewEncoder(h).Encode(struct {
 		Spec    *Scenario
 		Objects []json.RawMessage
-	}{&s, objects})
+		Remotes []Remote `json:",omitempty"`
+	}{&s, b.objects, b.remotes})
 	return hex.EncodeToString(h.Sum(nil))
 }

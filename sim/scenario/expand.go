@@ -169,7 +169,7 @@ func (f *File) Cells(opts Options) ([]Cell, error) {
 		if len(issues) == 0 && !f.wanted(values) {
 			continue
 		}
-		objects, more := f.evaluate(spec)
+		b, more := f.evaluate(spec)
 		if issues = append(issues, more...); len(issues) > 0 {
 			problems = append(problems, f.attribute(c, issues)...)
 			continue
@@ -180,7 +180,7 @@ func (f *File) Cells(opts Options) ([]Cell, error) {
 			cells = append(cells, Cell{
 				Scenario: f.Scenario.Metadata.Name, File: f.Path,
 				Values: values, Axes: names(dims), Repeat: r,
-				Spec: *spec, Expected: f.expected(values), Objects: objects, MadeUp: madeUp(objects),
+				Spec: *spec, Expected: f.expected(values), Objects: b.objects, Remotes: b.remotes, MadeUp: madeUp(b.objects),
 			})
 		}
 	}
@@ -463,11 +463,11 @@ func apply(s *Scenario, c *choice) (*Scenario, []issue) {
 }
 
 // evaluate returns a spec's objects and what is wrong with the spec or them.
-func (f *File) evaluate(spec *Scenario) ([]json.RawMessage, []issue) {
+func (f *File) evaluate(spec *Scenario) (built, []issue) {
 	c := &checker{}
 	c.spec(spec)
-	objects, issues := f.build(spec)
-	return objects, append(c.issues, issues...)
+	b, issues := f.build(spec)
+	return b, append(c.issues, issues...)
 }
 
 // attribute gives the issues of a combination their places: in the scenario as

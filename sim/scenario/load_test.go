@@ -173,6 +173,9 @@ func describe(t *testing.T, cells []Cell) string {
 			o := &object{data: data}
 			write(o.String(), data)
 		}
+		for _, r := range c.Remotes {
+			write(r.File, r.Object)
+		}
 	}
 	return b.String()
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
+	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -47,6 +48,18 @@ func (o *object) tekton(kind string) bool {
 
 // String names the object in messages.
 func (o *object) String() string { return o.kind() + " " + o.name() }
+
+// fileFrom names the object's file from a folder, with slashes; "" if it has none.
+func (o *object) fileFrom(folder string) string {
+	if o.file == "" {
+		return ""
+	}
+	file := o.file
+	if rel, err := filepath.Rel(folder, file); err == nil {
+		file = rel
+	}
+	return filepath.ToSlash(file)
+}
 
 // copy returns an independent copy.
 func (o *object) copy() *object {

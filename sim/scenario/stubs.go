@@ -12,19 +12,20 @@ import (
 )
 
 // stubs adds what the runs need and the manifests do not have.
-func (w *world) stubs() {
-	for _, s := range stub.Of(w.demands().References, w.hasPipelineAccount()) {
+func (w *world) stubs(folder string) {
+	for _, s := range stub.Of(w.demands(folder).References, w.hasPipelineAccount()) {
 		w.objects = append(w.objects, &object{data: s.Object})
 	}
 }
 
-// demands are what the objects, as they are now, ask of others.
-func (w *world) demands() *demand.Demands {
-	data := make([]map[string]any, len(w.objects))
+// demands are what the objects, as they are now, ask of others. Files are named from the
+// folder of the scenario.
+func (w *world) demands(folder string) *demand.Demands {
+	data, files := make([]map[string]any, len(w.objects)), make([]string, len(w.objects))
 	for i, o := range w.objects {
-		data[i] = o.data
+		data[i], files[i] = o.data, o.fileFrom(folder)
 	}
-	return demand.Of(data, DefaultNamespace)
+	return demand.OfFiles(data, files, DefaultNamespace)
 }
 
 // hasPipelineAccount says whether every namespace has a ServiceAccount `pipeline`.

@@ -578,8 +578,17 @@ type Cell struct {
 	// MadeUp are the objects among them that stand for missing ones, each with who
 	// refers to it: "Task scan, for task scan of Pipeline ci".
 	MadeUp []string `json:"madeUp,omitempty"`
+	// Remotes are what resolvers fetch from elsewhere; none if none is asked.
+	Remotes []Remote `json:"remotes,omitempty"`
 	// Linger is for how long, in virtual time, the cell goes on after its runs have
 	// ended. No scenario says so: it is for who wants to see what becomes of what is
 	// left.
 	Linger time.Duration `json:"linger,omitempty"`
+}
+
+// Remote is an object that stands for one elsewhere.
+type Remote struct {
+	// File is the one in which it stands, with slashes, from the scenario's folder.
+	File   string          `json:"file"`
+	Object json.RawMessage `json:"object"`
 }

@@ -1,6 +1,8 @@
 package scenario
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strings"
@@ -17,12 +19,22 @@ import (
 // there.
 func (c Cell) Warnings() []string {
 	var objects []map[string]any
-	for _, raw := range c.Objects {
+	var files []string
+	take := func(file string, raw json.RawMessage) {
 		if o, err := decodeObject(raw); err == nil {
-			objects = append(objects, o)
+			objects, files = append(objects, o), append(files, file)
 		}
 	}
-	d := demand.Of(objects, DefaultNamespace)
+	for _, raw := range c.Objects {
+		// What can be fetched comes with its file.
+		if !slices.ContainsFunc(c.Remotes, func(r Remote) bool { return bytes.Equal(r.Object, raw) }) {
+			take("", raw)
+		}
+	}
+	for _, r := range c.Remotes {
+		take(r.File, r.Object)
+	}
+	d := demand.OfFiles(objects, files, DefaultNamespace)
 	var out []string
 	add := func(format string, args ...any) {
 		if line := fmt.Sprintf(format, args...); !slices.Contains(out, line) {
