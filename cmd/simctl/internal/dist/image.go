@@ -47,6 +47,8 @@ func writeImage(to string, program []byte, pack io.Reader, tag, arch string, dat
 		}
 		for _, f := range []file{
 			{"etc/group", 0o644, fmt.Appendf(nil, "simctl:x:%d:\n", nobody)},
+			// The servers are asked for by this name; a container engine may bring its own.
+			{"etc/hosts", 0o644, []byte("127.0.0.1 localhost\n")},
 			{"etc/passwd", 0o644, fmt.Appendf(nil, "simctl:x:%d:%d::%s:\n", nobody, nobody, home)},
 			{"usr/bin/simctl", 0o755, program},
 		} {

@@ -91,6 +91,9 @@ func TestImage(t *testing.T) {
 				t.Fatal(err)
 			}
 			unpack(t, mutate.Extract(image), root)
+			if hosts, err := os.ReadFile(filepath.Join(root, "etc", "hosts")); err != nil || string(hosts) != "127.0.0.1 localhost\n" {
+				t.Errorf("localhost is %q (%v)", hosts, err)
+			}
 			cmd := exec.CommandContext(t.Context(), c.Entrypoint[0], c.WorkingDir)
 			cmd.Env, cmd.Dir = c.Env, c.WorkingDir
 			cmd.SysProcAttr = &syscall.SysProcAttr{Chroot: root, Credential: &syscall.Credential{Uid: nobody, Gid: nobody}}
