@@ -156,7 +156,7 @@ func TestTellLast(t *testing.T) {
 		defer cancel()
 		watch := func(actor string) (news *io.PipeWriter, got *bytes.Buffer) {
 			server := pipes{}
-			resp, err := tap.Wrap(actor)(server).RoundTrip(request(http.MethodGet, runs+"?watch=true", "").WithContext(ctx))
+			resp, err := tap.Wrap(actor)(server).RoundTrip(request(http.MethodGet, runs+"?watch=true", "").WithContext(ctx)) //nolint:bodyclose // the goroutine closes it
 			if err != nil {
 				t.Fatal(err)
 			}

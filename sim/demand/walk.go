@@ -89,8 +89,6 @@ type run struct {
 	account    string
 	// tasks are the settings of single pipeline tasks.
 	tasks []any
-	// optional are the workspaces of the current pipeline that may not be there.
-	optional map[string]bool
 }
 
 func (s scope) below(path ...any) scope {

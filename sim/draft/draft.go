@@ -46,7 +46,6 @@ type drafter struct {
 	o         Options
 	objects   []map[string]any
 	d         *Draft
-	namespace string
 	openshift bool
 	demands   *demand.Demands
 }

@@ -93,11 +93,11 @@ func (e *ears) answered(path string, code int, watch bool) (news <-chan struct{}
 		r = &ear{}
 		e.resources[path] = r
 	}
-	switch {
-	case code == http.StatusNotFound:
+	switch code {
+	case http.StatusNotFound:
 		r.absent = true
 		return e.news
-	case code == http.StatusOK:
+	case http.StatusOK:
 		r.absent = false
 		if watch {
 			r.watches++

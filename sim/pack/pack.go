@@ -13,7 +13,7 @@ import (
 	"simctl.dev/simctl/sim/tekton"
 )
 
-// ErrOtherSimctl: a pack has nothing in it that this simctl can use.
+// ErrOtherSimctl says that a pack has nothing in it that this simctl can use.
 var ErrOtherSimctl = errors.New("the pack was made by another simctl: pack anew with this one")
 
 // Options say where builds are kept, and who is told of progress, in lines.

@@ -25,7 +25,7 @@ type Packed struct {
 	Name   Name
 }
 
-// ErrNotAPack: what was read is no pack, or a damaged one.
+// ErrNotAPack says that what was read is no pack, or a damaged one.
 var ErrNotAPack = errors.New("not a pack of simctl, or a damaged one")
 
 // WritePack writes entries as one archive (tar, gzip), each after its description. The

@@ -46,11 +46,11 @@ func TestCompletion(t *testing.T) {
 // A variable that looks like a setting and is none is told of, and of each other nothing.
 func TestMisspeltVariable(t *testing.T) {
 	place(t)
-	t.Setenv("SIMCTL_PARALEL", "2")
+	t.Setenv("SIMCTL_PARALLELL", "2")
 	t.Setenv("SIMCTL_CACHE", "x")
 	t.Setenv("SIMCTL_CHECK_HISTORIES", "true")
 	got := simctl(t, &fakeEngine{}, "run", "scenarios/demo.yaml")
-	got.want(t, StatusOK, `simctl: SIMCTL_PARALEL is no setting; did you mean "SIMCTL_PARALLEL"?`, "simctl: SIMCTL_CACHE is no setting")
+	got.want(t, StatusOK, `simctl: SIMCTL_PARALLELL is no setting; did you mean "SIMCTL_PARALLEL"?`, "simctl: SIMCTL_CACHE is no setting")
 	if strings.Contains(got.stderr, "SIMCTL_CHECK_HISTORIES") {
 		t.Errorf("a setting of run is not known:\n%s", got.stderr)
 	}
