@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"simctl.dev/simctl/sim/verdict"
+	"simctl.dev/simctl/sim/wellknown"
 )
 
 // severity is a word for what a cause means for who waits for the run, and a clause that
@@ -51,7 +52,7 @@ func (d delta) short(moves []Move) string {
 		}
 	}
 	add("the feature flag", d.flags)
-	add("config-defaults", d.defaults)
+	add(wellknown.ConfigDefaults, d.defaults)
 	if d.version != nil {
 		parts = append(parts, fmt.Sprintf("go from %s to %s", release(d.version[0]), release(d.version[1])))
 	}
