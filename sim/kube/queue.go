@@ -74,8 +74,10 @@ func (q *retryQueue) fail(key string) time.Duration {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	f, now := q.failed[key], q.clock.Now()
-	if last := q.backoff(f.n - 1); f.n > 0 && f.at.Equal(now) && last >= shortest {
-		return last
+	if f.n > 0 && f.at.Equal(now) {
+		if last := q.backoff(f.n - 1); last >= shortest {
+			return last
+		}
 	}
 	q.failed[key] = failures{f.n + 1, now}
 	return q.backoff(f.n)
@@ -85,7 +87,7 @@ func (q *retryQueue) fail(key string) time.Duration {
 // client-go's ItemExponentialFailureRateLimiter.
 func (q *retryQueue) backoff(earlier int) time.Duration {
 	const base, enough = 5 * time.Millisecond, 30 // doublings: over a thousand hours
-	return min(base<<max(min(earlier, enough), 0), q.longest)
+	return min(base<<min(earlier, enough), q.longest)
 }
 
 // Forget implements workqueue.TypedRateLimitingInterface.
@@ -167,15 +169,15 @@ func (q *retryQueue) nudge() int {
 	return len(keys)
 }
 
-// reset forgets the keys that wait and their failures.
+// reset forgets the keys that wait, and all failures.
 func (q *retryQueue) reset() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	for key, w := range q.waiting {
 		w.event.Cancel()
-		delete(q.failed, key)
 		delete(q.waiting, key)
 	}
+	clear(q.failed)
 }
 
 // pending is the number of keys that back off.

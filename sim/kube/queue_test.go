@@ -104,9 +104,10 @@ func TestRetryQueue(t *testing.T) {
 		t.Errorf("nudged %d", n)
 	}
 	q.AddRateLimited("sick")
+	q.fail("being worked on")
 	c.Restart()
 	q.reset()
-	if q.pending() != 0 || q.NumRequeues("sick") != 0 || c.Step() {
+	if q.pending() != 0 || q.NumRequeues("sick") != 0 || q.NumRequeues("being worked on") != 0 || c.Step() {
 		t.Error("something is left after reset")
 	}
 	// A restart of the clock alone must not swallow a key either.
