@@ -9,8 +9,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -76,7 +74,6 @@ func (l *logReader) words() string {
 
 // empty says whether every line that was printed has been taken.
 func (l *logReader) empty() bool {
-	const fionread = 0x541b
 	if l.busy.Load() {
 		return false
 	}
@@ -84,10 +81,8 @@ func (l *logReader) empty() bool {
 	if err != nil {
 		return true // closed
 	}
-	var n int32
-	err = raw.Control(func(fd uintptr) {
-		_, _, _ = syscall.Syscall(syscall.SYS_IOCTL, fd, fionread, uintptr(unsafe.Pointer(&n)))
-	})
+	var n int // bytes in the pipe; 0 if they cannot be counted
+	err = raw.Control(func(fd uintptr) { n, _ = unix.IoctlGetInt(int(fd), unix.TIOCINQ) })
 	return err != nil || n == 0 && !l.busy.Load()
 }
 
