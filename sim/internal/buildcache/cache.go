@@ -83,39 +83,65 @@ func (c *Cache) Path(n Name) string { return filepath.Join(c.Dir, n.String()) }
 // on the way; the latter goes away with the call. A line for progress says when
 // another process is waited for, and when a damaged entry is thrown away.
 func (c *Cache) Get(ctx context.Context, n Name, progress func(line string), fill func(ctx context.Context, out, work string) error) (string, error) {
+	_, err := c.get(ctx, n, progress, "building it again", func(out, work string) (entry, error) {
+		began := time.Now()
+		if err := fill(ctx, out, work); err != nil {
+			return entry{}, err
+		}
+		took := time.Since(began)
+		if err := ctx.Err(); err != nil {
+			return entry{}, err
+		}
+		e, err := describe(out)
+		if err != nil {
+			return e, fmt.Errorf("describing the build: %w", err)
+		}
+		e.Seconds = took.Seconds()
+		return e, nil
+	})
+	if err != nil {
+		return "", err
+	}
+	return c.Path(n), nil
+}
+
+// get has an entry made, unless it is there and whole: fill puts its files into a folder
+// and returns its description. It says whether fill was called; again are the words for
+// what is done about a damaged entry.
+func (c *Cache) get(ctx context.Context, n Name, progress func(line string), again string, fill func(out, work string) (entry, error)) (made bool, err error) {
 	dir := c.Path(n)
 	if c.verify(dir) == nil {
 		c.used(dir)
-		return dir, nil
+		return false, nil
 	}
 	if err := os.MkdirAll(c.Dir, 0o755); err != nil {
-		return "", NoSpace(c.Dir, fmt.Errorf("making the cache directory: %w", err))
+		return false, NoSpace(c.Dir, fmt.Errorf("making the cache directory: %w", err))
 	}
 	unlock, err := c.lock(ctx, n.Subject, progress)
 	if err != nil {
-		return "", err
+		return false, err
 	}
 	defer unlock()
 	err = c.verify(dir)
 	if err == nil { // somebody else has built it
 		c.used(dir)
-		return dir, nil
+		return false, nil
 	}
 	if errors.Is(err, ErrBroken) {
-		progress(err.Error() + ": building it again")
+		progress(err.Error() + ": " + again)
 	}
-	err = c.fill(ctx, n, fill)
+	err = c.put(n, fill)
 	if err != nil {
 		if ctx.Err() != nil {
-			return "", ctx.Err()
+			return true, ctx.Err()
 		}
-		return "", NoSpace(c.Dir, err)
+		return true, NoSpace(c.Dir, err)
 	}
-	return dir, nil
+	return true, nil
 }
 
-// fill makes the entry. The subject's lock is held.
-func (c *Cache) fill(ctx context.Context, n Name, fill func(ctx context.Context, out, work string) error) error {
+// put makes the entry. The subject's lock is held.
+func (c *Cache) put(n Name, fill func(out, work string) (entry, error)) error {
 	for _, left := range c.leftovers(n.Subject) {
 		_ = os.RemoveAll(left)
 	}
@@ -132,19 +158,10 @@ func (c *Cache) fill(ctx context.Context, n Name, fill func(ctx context.Context,
 			return err
 		}
 	}
-	began := time.Now()
-	if err := fill(ctx, out, work); err != nil {
-		return err
-	}
-	took := time.Since(began)
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	e, err := describe(out)
+	e, err := fill(out, work)
 	if err != nil {
-		return fmt.Errorf("describing the build: %w", err)
+		return err
 	}
-	e.Seconds = took.Seconds()
 	raw, err := json.MarshalIndent(e, "", " ")
 	if err != nil {
 		return err

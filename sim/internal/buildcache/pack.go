@@ -162,45 +162,24 @@ func (p Packed) read(ctx context.Context, in *packReader, progress func(string))
 	if err := json.NewDecoder(in.tar).Decode(&want); err != nil {
 		return fmt.Errorf("%w: the description of %s: %w", ErrNotAPack, p.Name, err)
 	}
-	c, dir := p.Cache, p.Cache.Path(p.Name)
-	if c.verify(dir) == nil {
+	made, err := p.Cache.get(ctx, p.Name, progress, "taking that of the pack", func(out, _ string) (entry, error) {
+		if err := in.extract(ctx, out); err != nil {
+			return want, fmt.Errorf("unpacking %s: %w", p.Name, err)
+		}
+		got, err := describe(out)
+		if err != nil || !maps.Equal(got.Files, want.Files) {
+			return want, fmt.Errorf("unpacking %s: %w: its files are not those that were packed", p.Name, ErrBroken)
+		}
+		return want, nil
+	})
+	switch {
+	case err != nil:
+		return err
+	case made:
+		progress(p.Name.String() + " unpacked")
+	default:
 		progress(p.Name.String() + " is there already")
-		return nil
 	}
-	if err := os.MkdirAll(c.Dir, 0o755); err != nil {
-		return NoSpace(c.Dir, fmt.Errorf("making the cache directory: %w", err))
-	}
-	unlock, err := c.lock(ctx, p.Name.Subject, progress)
-	if err != nil {
-		return err
-	}
-	defer unlock()
-	for _, left := range c.leftovers(p.Name.Subject) {
-		_ = os.RemoveAll(left)
-	}
-	tmp := filepath.Join(c.Dir, p.Name.Subject+tmpMark+"unpack")
-	defer func() { _ = os.RemoveAll(tmp) }()
-	if err := in.extract(ctx, tmp); err != nil {
-		return NoSpace(c.Dir, fmt.Errorf("unpacking %s: %w", p.Name, err))
-	}
-	got, err := describe(tmp)
-	if err != nil || !maps.Equal(got.Files, want.Files) {
-		return fmt.Errorf("unpacking %s: %w: its files are not those that were packed", p.Name, ErrBroken)
-	}
-	raw, err := json.MarshalIndent(want, "", " ")
-	if err != nil {
-		return err
-	}
-	if err := os.WriteFile(filepath.Join(tmp, entryName), raw, 0o644); err != nil {
-		return NoSpace(c.Dir, err)
-	}
-	if err := os.RemoveAll(dir); err != nil { // a damaged one
-		return err
-	}
-	if err := os.Rename(tmp, dir); err != nil {
-		return err
-	}
-	progress(p.Name.String() + " unpacked")
 	return nil
 }
 
