@@ -18,12 +18,27 @@ func wants(n int, question, example string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
 		switch {
 		case len(args) < n:
-			return fmt.Errorf("%s, as in: %s %s", question, cmd.CommandPath(), example)
+			return asks(cmd, question, example)
 		case len(args) > n:
 			return fmt.Errorf("%q is one argument too many: see %s --help", args[n], cmd.CommandPath())
 		}
 		return nil
 	}
+}
+
+// some makes the check of a verb that takes one argument or more.
+func some(question, example string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return asks(cmd, question, example)
+		}
+		return nil
+	}
+}
+
+// asks is the error of a verb to which an argument is missing.
+func asks(cmd *cobra.Command, question, example string) error {
+	return fmt.Errorf("%s, as in: %s %s", question, cmd.CommandPath(), example)
 }
 
 // noArgs is the check of a verb that takes no arguments; those of a command with verbs

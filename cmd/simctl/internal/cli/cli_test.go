@@ -286,6 +286,7 @@ func TestBadInput(t *testing.T) {
 		{name: "nothing to resume", args: []string{"run", "--resume"}, want: "there is no run in .simctl/runs to go on with"},
 		{name: "no such run", args: []string{"run", "--resume=20250101-000000-0000"}, want: "there is no run in .simctl/runs/20250101-000000-0000"},
 		{name: "no release to pack", args: []string{"pack"}, want: "as in: simctl pack 1.3.1"},
+		{name: "no releases to pack", args: []string{"pack", "latest", "1.3.1", "newest"}, want: `"latest" names no release, "newest" names no release`},
 		{name: "no pack", args: []string{"unpack"}, want: "which pack? Name its file, as in: simctl unpack simctl-pack.tar.gz"},
 		{name: "no such pack", args: []string{"unpack", "none"}, want: "reading the pack: open none: no such file or directory"},
 		{name: "no release to build", args: []string{"tekton", "build"}, want: "simctl tekton build 1.3.1"},

@@ -1,11 +1,9 @@
 package cli
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"sync"
 
 	"github.com/spf13/cobra"
@@ -24,38 +22,17 @@ machine, where neither Go nor a network is needed then: the same simctl for the 
 kind of processor. What the built-in release needs is always in it.`,
 		Example: `  simctl pack 1.3.1 osp-1.19
   simctl pack osp-1.18 osp-1.20 --output bump.tar.gz`,
-		Args: func(_ *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return errors.New("which releases? Name at least one, as in: simctl pack 1.3.1")
-			}
-			return nil
-		},
+		Args:              releaseArgs,
 		ValidArgsFunction: completeRelease,
-		RunE: func(cmd *cobra.Command, args []string) (err error) {
+		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := newConfig(cmd)
 			if err != nil {
 				return err
 			}
 			to, _ := cmd.Flags().GetString("output")
-			f, err := os.CreateTemp(filepath.Dir(to), ".simctl-pack-*")
-			if err != nil {
-				return fmt.Errorf("writing the pack: %w", err)
-			}
-			defer func() {
-				if err != nil {
-					_ = os.Remove(f.Name())
-				}
-			}()
-			err = a.Engine.Pack(cmd.Context(), c.string("cache-dir"), args, f, a.lines())
-			if err == nil {
-				err = f.Chmod(0o644)
-			}
-			if cerr := f.Close(); err == nil {
-				err = cerr
-			}
-			if err == nil {
-				err = os.Rename(f.Name(), to)
-			}
+			err = writeWhole(to, func(w io.Writer) error {
+				return a.Engine.Pack(cmd.Context(), c.string("cache-dir"), args, w, a.lines())
+			})
 			if err != nil {
 				return err
 			}

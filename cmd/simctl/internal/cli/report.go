@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
@@ -149,22 +147,8 @@ func (a *App) writeReport(t reportTarget, in evidence.Input, report *evidence.Re
 	if t.file == "" {
 		return render(a.Stdout)
 	}
-	f, err := os.CreateTemp(filepath.Dir(t.file), ".simctl-report-*")
-	if err != nil {
-		return fmt.Errorf("writing the report: %w", err)
-	}
-	err = render(f)
-	if err == nil {
-		err = f.Chmod(0o644)
-	}
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
-	if err == nil {
-		err = os.Rename(f.Name(), t.file)
-	}
-	if err != nil {
-		return errors.Join(fmt.Errorf("writing the report %s: %w", t.file, err), os.Remove(f.Name()))
+	if err := writeWhole(t.file, render); err != nil {
+		return fmt.Errorf("writing the report %s: %w", t.file, err)
 	}
 	fmt.Fprintf(a.Stderr, "report in %s\n", t.file)
 	return nil

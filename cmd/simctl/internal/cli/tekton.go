@@ -76,6 +76,16 @@ every release by its OpenShift Pipelines name, as in osp-1.20.`,
 	}
 }
 
+// releaseArgs is the check of a verb that builds the releases that it is given.
+func releaseArgs(cmd *cobra.Command, args []string) error {
+	if err := some("which releases? Name at least one", "1.3.1")(cmd, args); err != nil {
+		return err
+	}
+	// One name that is none is told before the others are built for minutes.
+	_, err := releases.ParseAll(args)
+	return err
+}
+
 func (a *App) tektonBuildCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "build VERSION...",
@@ -83,14 +93,7 @@ func (a *App) tektonBuildCommand() *cobra.Command {
 		Long: `Build Tekton releases ahead of their use: on a small host one after another,
 on a large one some side by side. What is built is kept; a build that was damaged
 since is made again.`,
-		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return errors.New("which releases? Name at least one, as in: simctl tekton build 1.3.1")
-			}
-			// One name that is none is told before the others are built for minutes.
-			_, err := releases.ParseAll(args)
-			return err
-		},
+		Args: releaseArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := newConfig(cmd)
 			if err != nil {

@@ -60,10 +60,7 @@ may mean to show that. No control plane is started.`,
 }
 
 func needPaths(cmd *cobra.Command, args []string) error {
-	if len(args) == 0 {
-		return fmt.Errorf("which scenarios? Name files or folders, as in: %s scenarios/", cmd.CommandPath())
-	}
-	return nil
+	return some("which scenarios? Name files or folders", "scenarios/")(cmd, args)
 }
 
 func cellCount(n int) string {
