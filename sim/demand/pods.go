@@ -10,6 +10,7 @@ import (
 
 	"k8s.io/apimachinery/pkg/api/resource"
 
+	"simctl.dev/simctl/sim/internal/resolver"
 	"simctl.dev/simctl/sim/internal/resultref"
 	"simctl.dev/simctl/sim/internal/tree"
 )
@@ -19,7 +20,7 @@ func (w *walker) taskRef(s scope, ref any, given map[string]any, name string, pi
 	r.Use = use
 	w.refer(r)
 	if i < 0 {
-		if custom(ref) == "" {
+		if resolver.Custom(ref) == "" {
 			w.pod(s, nil, name, pipelineTask)
 		}
 		return
@@ -27,7 +28,7 @@ func (w *walker) taskRef(s scope, ref any, given map[string]any, name string, pi
 	// A Task that is referred to sees its own parameters alone.
 	s.params = nil
 	s.at = Place{Object: i, Path: []any{"spec"}}
-	s.by = "Task " + nameOf(w.objects[i])
+	s.by = "Task " + tree.Name(w.objects[i])
 	w.task(s, tree.Get(w.objects[i], "spec"), given, name, pipelineTask)
 }
 
@@ -38,11 +39,7 @@ func (w *walker) task(s scope, spec any, given map[string]any, name string, pipe
 	for i, v := range tree.List(spec, "volumes") {
 		here := s.below("volumes", i)
 		here.by = "volume " + tree.Text(v, "name") + " of " + owner
-		w.volume(here, v, "secretName", false)
-		if c := tree.Map(v, "persistentVolumeClaim"); c != nil {
-			claim, _ := s.fill(tree.Text(c, "claimName"))
-			w.claimNamed(here.below("persistentVolumeClaim", "claimName"), claim)
-		}
+		w.volume(here, v)
 	}
 	w.environment(s.below("stepTemplate"), tree.Get(spec, "stepTemplate"))
 	for i, step := range tree.List(spec, "steps") {
@@ -73,13 +70,7 @@ func (w *walker) stepAction(s scope, ref, step, task any) {
 			if f.Task != name || !strings.Contains(text, "$(steps.") {
 				continue
 			}
-			use := Result{Name: f.Result, Type: "string"}
-			if _, err := strconv.Atoi(f.Part); err == nil || f.Part == "*" {
-				use.Type = "array"
-			} else if f.Part != "" {
-				use.Type, use.Properties = "object", []string{f.Part}
-			}
-			r.Use.Results = addResult(r.Use.Results, use)
+			r.Use.Results = addResult(r.Use.Results, used(f))
 		}
 	})
 	w.refer(r)
@@ -87,7 +78,7 @@ func (w *walker) stepAction(s scope, ref, step, task any) {
 		return
 	}
 	s.at = Place{Object: i, Path: []any{"spec"}}
-	s.by = "StepAction " + nameOf(w.objects[i])
+	s.by = "StepAction " + tree.Name(w.objects[i])
 	given := map[string]any{}
 	for _, p := range tree.List(step, "params") {
 		if v := s.fillAll(tree.Get(p, "value")); v != nil {

@@ -64,6 +64,8 @@ type Param struct {
 	Type string
 	// Properties are the keys of an object.
 	Properties []string
+	// Optional says that not all that use the object pass it.
+	Optional bool
 }
 
 // Workspace is a workspace that is passed.
@@ -149,10 +151,10 @@ func (t Toleration) Matches(key, value, effect string) bool {
 	return t.Operator == "Exists" || t.Value == value
 }
 
-// Join puts what several references use of one object together. Of what only some
-// pass, it says which: a parameter or workspace that not all pass.
-func Join(uses []Use) (all Use, partly map[string]bool) {
-	partly = map[string]bool{}
+// Join puts what several references use of one object together. A parameter or workspace
+// that not all pass is optional.
+func Join(uses []Use) Use {
+	var all Use
 	params, workspaces := map[string]int{}, map[string]int{}
 	for _, u := range uses {
 		for _, p := range u.Params {
@@ -180,15 +182,15 @@ func Join(uses []Use) (all Use, partly map[string]bool) {
 			all.SecretType = u.SecretType
 		}
 	}
-	for _, p := range all.Params {
-		partly["param "+p.Name] = params[p.Name] < len(uses)
+	for i, p := range all.Params {
+		all.Params[i].Optional = params[p.Name] < len(uses)
 	}
 	for i, w := range all.Workspaces {
 		if workspaces[w.Name] < len(uses) {
 			all.Workspaces[i].Optional = true
 		}
 	}
-	return all, partly
+	return all
 }
 
 // addResult adds a use of a result to those that are known: an element or a key says
@@ -199,8 +201,7 @@ func addResult(results []Result, r Result) []Result {
 		return append(results, r)
 	}
 	had := results[i]
-	switch {
-	case r.Type == "object" || had.Type == "string":
+	if r.Type == "object" || had.Type == "string" {
 		had.Type = r.Type
 	}
 	had.Properties = union(had.Properties, r.Properties)

@@ -25,9 +25,9 @@ func OfFiles(objects []map[string]any, files []string, namespace string) *Demand
 	w := &walker{objects: objects, files: files, namespace: namespace, out: &Demands{}, open: map[string]bool{}, accounts: map[string]bool{}}
 	for i, o := range objects {
 		switch {
-		case is(o, "PipelineRun"):
+		case tree.Tekton(o, "PipelineRun"):
 			w.pipelineRun(i)
-		case is(o, "TaskRun"):
+		case tree.Tekton(o, "TaskRun"):
 			w.taskRun(i)
 		}
 	}
@@ -43,14 +43,6 @@ type walker struct {
 	open map[string]bool
 	// accounts are the ServiceAccounts that have been looked at.
 	accounts map[string]bool
-}
-
-func is(o map[string]any, kind string) bool {
-	return tree.Text(o, "kind") == kind && strings.HasPrefix(tree.Text(o, "apiVersion"), "tekton.dev/")
-}
-
-func nameOf(o map[string]any) string {
-	return cmp.Or(tree.Text(o, "metadata", "name"), tree.Text(o, "metadata", "generateName"))
 }
 
 func (w *walker) namespaceOf(o map[string]any) string {
@@ -107,7 +99,7 @@ func (w *walker) refer(r Reference) {
 func (w *walker) pipelineRun(i int) {
 	o := w.objects[i]
 	spec := tree.Map(o, "spec")
-	name := "PipelineRun " + nameOf(o)
+	name := "PipelineRun " + tree.Name(o)
 	s := scope{namespace: w.namespaceOf(o), by: name, at: Place{Object: i}, params: map[string]any{}}
 	r := &run{place: Place{Object: i}, name: name, account: tree.Text(spec, "serviceAccountName"), tasks: tree.List(spec, "taskRunSpecs")}
 	at := s.below("spec")
@@ -132,17 +124,8 @@ func (w *walker) pipelineRun(i int) {
 			w.podTemplate(here, tree.Get(t, field), here.below(field).at)
 		}
 	}
-	var use Use
+	given, bound, use := w.passed(at)
 	use.Tasks = settings
-	given := map[string]any{}
-	for _, p := range tree.List(spec, "params") {
-		given[tree.Text(p, "name")] = tree.Get(p, "value")
-		use.Params = append(use.Params, w.param(p, s, nil))
-	}
-	bound := w.workspaces(at, tree.List(spec, "workspaces"))
-	for _, name := range bound {
-		use.Workspaces = append(use.Workspaces, Workspace{Name: name})
-	}
 	s.params = given
 	if inline := tree.Get(spec, "pipelineSpec"); inline != nil {
 		w.pipeline(s.below("spec", "pipelineSpec"), inline, given, bound)
@@ -155,7 +138,7 @@ func (w *walker) pipelineRun(i int) {
 func (w *walker) taskRun(i int) {
 	o := w.objects[i]
 	spec := tree.Map(o, "spec")
-	name := "TaskRun " + nameOf(o)
+	name := "TaskRun " + tree.Name(o)
 	s := scope{namespace: w.namespaceOf(o), by: name, at: Place{Object: i}, params: map[string]any{}}
 	r := &run{place: Place{Object: i}, name: name, account: tree.Text(spec, "serviceAccountName"), template: tree.Get(spec, "podTemplate")}
 	at := s.below("spec")
@@ -163,21 +146,29 @@ func (w *walker) taskRun(i int) {
 	s.run, at.run = r, r
 	w.account(at.below("serviceAccountName"), r.account)
 	w.podTemplate(at, r.template, r.templateAt)
-	given := map[string]any{}
-	var use Use
-	for _, p := range tree.List(spec, "params") {
-		given[tree.Text(p, "name")] = tree.Get(p, "value")
-		use.Params = append(use.Params, w.param(p, s, nil))
-	}
-	for _, name := range w.workspaces(at, tree.List(spec, "workspaces")) {
-		use.Workspaces = append(use.Workspaces, Workspace{Name: name})
-	}
+	given, _, use := w.passed(at)
 	if inline := tree.Get(spec, "taskSpec"); inline != nil {
 		w.task(s.below("spec", "taskSpec"), inline, given, name, nil)
 	}
 	if ref := tree.Get(spec, "taskRef"); ref != nil {
 		w.taskRef(s.below("spec", "taskRef"), ref, given, name, nil, use)
 	}
+}
+
+// passed returns what a run, in whose spec the walk is, passes on: the values of its
+// parameters and the names of its workspaces, and both as what is used of others.
+func (w *walker) passed(s scope) (given map[string]any, bound []string, use Use) {
+	spec := tree.Map(w.objects[s.at.Object], "spec")
+	given = map[string]any{}
+	for _, p := range tree.List(spec, "params") {
+		given[tree.Text(p, "name")] = tree.Get(p, "value")
+		use.Params = append(use.Params, w.param(p, s, nil))
+	}
+	bound = w.workspaces(s, tree.List(spec, "workspaces"))
+	for _, name := range bound {
+		use.Workspaces = append(use.Workspaces, Workspace{Name: name})
+	}
+	return given, bound, use
 }
 
 // account has a ServiceAccount referred to. `default` is in every namespace; of
@@ -219,10 +210,7 @@ func (w *walker) workspaces(s scope, list []any) []string {
 			w.claim(tree.Get(t, "spec"), "", by, here.below("volumeClaimTemplate").at)
 		}
 		here.by = by
-		w.volume(here, ws, "secretName", false)
-		if c := tree.Map(ws, "persistentVolumeClaim"); c != nil {
-			w.claimNamed(here.below("persistentVolumeClaim", "claimName"), tree.Text(c, "claimName"))
-		}
+		w.volume(here, ws)
 	}
 	return names
 }
@@ -245,9 +233,9 @@ func (w *walker) claim(spec any, name, by string, at Place) {
 	w.out.Claims = append(w.out.Claims, c)
 }
 
-// volume looks at what a volume or workspace is of: secret, configMap, projected. The
-// Secret's name is in the field secretKey.
-func (w *walker) volume(s scope, v any, secretKey string, optional bool) {
+// volume looks at what a volume or workspace is of: secret, configMap, projected,
+// persistentVolumeClaim.
+func (w *walker) volume(s scope, v any) {
 	source := func(here scope, kind string, m any, nameKey string) {
 		name, _ := s.fill(tree.Text(m, nameKey))
 		use := Use{}
@@ -256,12 +244,12 @@ func (w *walker) volume(s scope, v any, secretKey string, optional bool) {
 				use.Keys = union(use.Keys, []string{key})
 			}
 		}
-		isOptional, _ := tree.Get(m, "optional").(bool)
+		optional, _ := tree.Get(m, "optional").(bool)
 		w.refer(Reference{Kind: kind, Namespace: s.namespace, Name: name, At: here.below(nameKey).at, By: s.by,
-			Optional: optional || isOptional, Use: use})
+			Optional: optional, Use: use})
 	}
 	if m := tree.Map(v, "secret"); m != nil {
-		source(s.below("secret"), "Secret", m, secretKey)
+		source(s.below("secret"), "Secret", m, "secretName")
 	}
 	if m := tree.Map(v, "configMap"); m != nil {
 		source(s.below("configMap"), "ConfigMap", m, "name")
@@ -274,6 +262,10 @@ func (w *walker) volume(s scope, v any, secretKey string, optional bool) {
 		if m := tree.Map(p, "configMap"); m != nil {
 			source(here.below("configMap"), "ConfigMap", m, "name")
 		}
+	}
+	if m := tree.Map(v, "persistentVolumeClaim"); m != nil {
+		name, _ := s.fill(tree.Text(m, "claimName"))
+		w.claimNamed(s.below("persistentVolumeClaim", "claimName"), name)
 	}
 }
 
@@ -308,11 +300,7 @@ func (w *walker) environment(s scope, c any) {
 func (w *walker) podTemplate(s scope, t any, at Place) {
 	s.at = at
 	for i, v := range tree.List(t, "volumes") {
-		here := s.below("volumes", i)
-		w.volume(here, v, "secretName", false)
-		if c := tree.Map(v, "persistentVolumeClaim"); c != nil {
-			w.claimNamed(here.below("persistentVolumeClaim", "claimName"), tree.Text(c, "claimName"))
-		}
+		w.volume(s.below("volumes", i), v)
 	}
 	for i, r := range tree.List(t, "imagePullSecrets") {
 		w.pullSecret(s.namespace, s.by, r, s.below("imagePullSecrets", i).at)
@@ -320,23 +308,11 @@ func (w *walker) podTemplate(s scope, t any, at Place) {
 	w.environment(s, t)
 }
 
-// local is the name of a reference that the cluster answers; "" for one of a bundle or a
-// custom task.
-func local(ref any) string {
-	if tree.Text(ref, "resolver") != "" || tree.Text(ref, "bundle") != "" {
-		return ""
-	}
-	if v := tree.Text(ref, "apiVersion"); v != "" && !strings.HasPrefix(v, "tekton.dev/") {
-		return ""
-	}
-	return tree.Text(ref, "name")
-}
-
 // target is the object that a reference means: its index, or -1 with the reference to it.
 // The name is empty if only Tekton can tell.
 func (w *walker) target(s scope, ref any, kind string) (int, Reference) {
 	r := Reference{Kind: kind, Namespace: s.namespace, By: s.by}
-	if name := local(ref); name != "" {
+	if name := resolver.Local(ref); name != "" {
 		if k := tree.Text(ref, "kind"); k == "ClusterTask" {
 			r.Kind, r.Namespace = k, ""
 		} else if k != "" && k != kind {
@@ -372,7 +348,7 @@ func (w *walker) target(s scope, ref any, kind string) (int, Reference) {
 	var of []int
 	var candidates []resolver.Candidate
 	for i, o := range w.objects {
-		if is(o, kind) {
+		if tree.Tekton(o, kind) {
 			c := resolver.CandidateOf(w.files[i], o)
 			c.Namespace = w.namespaceOf(o)
 			of, candidates = append(of, i), append(candidates, c)
@@ -456,7 +432,7 @@ func (w *walker) pipelineTask(s scope, pipeline, t any, results map[string][]Res
 	if ref := tree.Get(t, "taskRef"); ref != nil {
 		w.taskRef(s.below("taskRef"), ref, given, name, t, use)
 	}
-	if inline := tree.Get(t, "taskSpec"); inline != nil && custom(inline) == "" {
+	if inline := tree.Get(t, "taskSpec"); inline != nil && resolver.Custom(inline) == "" {
 		// The pipeline's parameters are those of a task within it.
 		here := s.below("taskSpec")
 		w.task(here, inline, given, name, t)
@@ -467,15 +443,6 @@ func (w *walker) pipelineTask(s scope, pipeline, t any, results map[string][]Res
 	if inline := tree.Get(t, "pipelineSpec"); inline != nil {
 		w.pipeline(s.below("pipelineSpec"), inline, given, bound)
 	}
-}
-
-// custom is the apiVersion of an inline custom task.
-func custom(spec any) string {
-	v := tree.Text(spec, "apiVersion")
-	if strings.HasPrefix(v, "tekton.dev/") {
-		return ""
-	}
-	return v
 }
 
 func matrixParams(t any) []any {
@@ -539,20 +506,25 @@ func resultsUsed(spec any) map[string][]Result {
 	out := map[string][]Result{}
 	texts(spec, func(text string) {
 		for _, r := range resultref.Find(text) {
-			use := Result{Name: r.Result, Type: "string"}
-			switch n, err := strconv.Atoi(r.Part); {
-			case r.Part == "":
-			case r.Part == "*":
-				use.Type = "array"
-			case err == nil:
-				use.Type, use.Length = "array", n+1
-			default:
-				use.Type, use.Properties = "object", []string{r.Part}
-			}
-			out[r.Task] = addResult(out[r.Task], use)
+			out[r.Task] = addResult(out[r.Task], used(r))
 		}
 	})
 	return out
+}
+
+// used says what a reference to a result uses of it.
+func used(r resultref.Ref) Result {
+	use := Result{Name: r.Result, Type: "string"}
+	switch n, err := strconv.Atoi(r.Part); {
+	case r.Part == "":
+	case r.Part == "*":
+		use.Type = "array"
+	case err == nil:
+		use.Type, use.Length = "array", n+1
+	default:
+		use.Type, use.Properties = "object", []string{r.Part}
+	}
+	return use
 }
 
 // texts calls f with every text below v, in order of keys.

@@ -11,6 +11,7 @@ import (
 
 	"simctl.dev/simctl/sim/demand"
 	"simctl.dev/simctl/sim/internal/tree"
+	"simctl.dev/simctl/sim/stub"
 )
 
 // scenario writes the scenario.
@@ -102,7 +103,7 @@ func (m *drafter) pools(b *strings.Builder) {
 		n := "worker"
 		if id != "" {
 			n = fmt.Sprintf("special-%d", i)
-			fmt.Fprintf(b, "    # %s, as wanted by %s.\n", id, by(p.by))
+			fmt.Fprintf(b, "    # %s, as wanted by %s.\n", id, stub.Who(p.by))
 		}
 		fmt.Fprintf(b, "    - name: %s\n      count: %d\n", n, 3)
 		var zones []string
@@ -141,13 +142,6 @@ func (m *drafter) pools(b *strings.Builder) {
 			}
 		}
 	}
-}
-
-func by(names []string) string {
-	if len(names) > 2 {
-		return fmt.Sprintf("%s and %d others", names[0], len(names)-1)
-	}
-	return strings.Join(names, " and ")
 }
 
 // wanted are labels with which a node is what a pod asks for.

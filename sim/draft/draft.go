@@ -86,7 +86,7 @@ func name(wanted string, objects []map[string]any) string {
 	}
 	for _, kind := range []string{"Pipeline", "PipelineRun"} {
 		for _, o := range objects {
-			if n := cmp.Or(tree.Text(o, "metadata", "name"), tree.Text(o, "metadata", "generateName")); tekton(o, kind) && n != "" {
+			if n := tree.Name(o); tree.Tekton(o, kind) && n != "" {
 				return strings.Trim(n, "-")
 			}
 		}
@@ -94,21 +94,17 @@ func name(wanted string, objects []map[string]any) string {
 	return "pipeline"
 }
 
-func tekton(o map[string]any, kind string) bool {
-	return tree.Text(o, "kind") == kind && strings.HasPrefix(tree.Text(o, "apiVersion"), "tekton.dev/")
-}
-
 // runs writes a run of each Pipeline, if there is no run at all.
 func (m *drafter) runs() ([]byte, error) {
 	var pipelines []map[string]any
 	for _, o := range m.objects {
 		switch {
-		case tekton(o, "PipelineRun"):
+		case tree.Tekton(o, "PipelineRun"):
 			if len(m.o.Params) > 0 {
 				return nil, fmt.Errorf("parameters are given, and the manifests have a run with its own, %s: edit that, or leave --param out", name("", []map[string]any{o}))
 			}
 			return nil, nil
-		case tekton(o, "Pipeline"):
+		case tree.Tekton(o, "Pipeline"):
 			pipelines = append(pipelines, o)
 		}
 	}

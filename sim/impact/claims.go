@@ -2,7 +2,6 @@ package impact
 
 import (
 	"bytes"
-	"cmp"
 	"encoding/json"
 	"maps"
 	"path"
@@ -27,7 +26,7 @@ func OneWorkspacePerClaim(cell scenario.Cell) (Candidate, bool) {
 	objects := decodeAll(cell.Objects)
 	m := merging{patches: slices.Clone(overrides.Patches), pipelines: map[string]map[string]joined{}, named: map[string]map[string]any{}}
 	for _, o := range objects {
-		if isTekton(o, "PipelineRun") && !m.run(o, objects) {
+		if tree.Tekton(o, "PipelineRun") && !m.run(o, objects) {
 			return Candidate{}, false
 		}
 	}
@@ -75,7 +74,7 @@ func (m *merging) run(o map[string]any, objects []map[string]any) bool {
 			return false
 		}
 		m.pipelines[name] = to
-		i := slices.IndexFunc(objects, func(p map[string]any) bool { return isTekton(p, "Pipeline") && nameOf(p) == name })
+		i := slices.IndexFunc(objects, func(p map[string]any) bool { return tree.Tekton(p, "Pipeline") && tree.Name(p) == name })
 		if len(to) > 0 && i < 0 {
 			return false // fetched from somewhere else
 		}
@@ -87,7 +86,7 @@ func (m *merging) run(o map[string]any, objects []map[string]any) bool {
 		}
 	}
 	if len(to) == 0 {
-		return m.keep("PipelineRun", nameOf(o))
+		return m.keep("PipelineRun", tree.Name(o))
 	}
 	for _, gone := range slices.Sorted(maps.Keys(to)) {
 		if j := to[gone]; j.workspace != gone {
@@ -96,7 +95,7 @@ func (m *merging) run(o map[string]any, objects []map[string]any) bool {
 			}
 		}
 	}
-	return m.add("PipelineRun", nameOf(o), spec)
+	return m.add("PipelineRun", tree.Name(o), spec)
 }
 
 // add puts a patch of a spec on the list, once. False if that name has another.
@@ -221,15 +220,6 @@ func decodeAll(raw []json.RawMessage) []map[string]any {
 		}
 	}
 	return out
-}
-
-func isTekton(o map[string]any, kind string) bool {
-	return tree.Text(o, "kind") == kind && strings.HasPrefix(tree.Text(o, "apiVersion"), "tekton.dev/")
-}
-
-// nameOf is an object's name or what it begins with, as patches name it.
-func nameOf(o map[string]any) string {
-	return cmp.Or(tree.Text(o, "metadata", "name"), tree.Text(o, "metadata", "generateName"))
 }
 
 func items(o map[string]any, path ...string) []map[string]any {

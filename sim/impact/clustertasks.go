@@ -28,9 +28,9 @@ func TasksForClusterTasks(cell scenario.Cell) (Candidate, bool) {
 	}
 	names := slices.Sorted(maps.Keys(m.names))
 	for _, name := range names {
-		i := slices.IndexFunc(objects, func(o map[string]any) bool { return isTekton(o, "ClusterTask") && nameOf(o) == name })
+		i := slices.IndexFunc(objects, func(o map[string]any) bool { return tree.Tekton(o, "ClusterTask") && tree.Name(o) == name })
 		taken := slices.ContainsFunc(objects, func(o map[string]any) bool {
-			return isTekton(o, "Task") && nameOf(o) == name && tree.Text(o, "metadata", "namespace") == m.namespace
+			return tree.Tekton(o, "Task") && tree.Name(o) == name && tree.Text(o, "metadata", "namespace") == m.namespace
 		})
 		if i < 0 || taken || !m.add(objects[i], map[string]any{"kind": "Task", "metadata": map[string]any{"namespace": m.namespace}}) {
 			return Candidate{}, false
@@ -68,7 +68,7 @@ func (m *moving) in(namespace string) bool {
 // add puts a patch of an object on the list.
 func (m *moving) add(o, patch map[string]any) bool {
 	raw, err := json.Marshal(patch)
-	m.patches = append(m.patches, scenario.ManifestPatch{Kind: tree.Text(o, "kind"), Name: nameOf(o), Patch: raw})
+	m.patches = append(m.patches, scenario.ManifestPatch{Kind: tree.Text(o, "kind"), Name: tree.Name(o), Patch: raw})
 	return err == nil
 }
 

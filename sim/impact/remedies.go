@@ -64,11 +64,11 @@ func ofCell(cell scenario.Cell) []Candidate {
 		put := func(list *[]scenario.ManifestPatch, patch map[string]any) {
 			raw, err := json.Marshal(patch)
 			if err == nil {
-				*list = append(*list, scenario.ManifestPatch{Kind: tree.Text(o, "kind"), Name: nameOf(o), Patch: raw})
+				*list = append(*list, scenario.ManifestPatch{Kind: tree.Text(o, "kind"), Name: tree.Name(o), Patch: raw})
 			}
 		}
 		switch {
-		case isTekton(o, "PipelineRun"):
+		case tree.Tekton(o, "PipelineRun"):
 			of := func(part string) time.Duration { return length(tree.Text(spec, "timeouts", part)) }
 			tasks, finally, pipeline := of("tasks"), of("finally"), of("pipeline")
 			if tasks > 0 {
@@ -100,7 +100,7 @@ func ofCell(cell scenario.Cell) []Candidate {
 			if tasks := oneMoreTry(tree.List(spec, "pipelineSpec", "tasks")); tasks != nil {
 				put(&retries, inSpec("pipelineSpec", map[string]any{"tasks": tasks}))
 			}
-		case isTekton(o, "Pipeline"):
+		case tree.Tekton(o, "Pipeline"):
 			if tasks := oneMoreTry(tree.List(spec, "tasks")); tasks != nil {
 				put(&retries, inSpec("tasks", tasks))
 			}
@@ -168,7 +168,7 @@ func highestPriority(objects []map[string]any) string {
 		}
 		n, _ := tree.Get(o, "value").(json.Number)
 		if value, err := n.Int64(); err == nil && (name == "" || value > highest) {
-			name, highest = nameOf(o), value
+			name, highest = tree.Name(o), value
 		}
 	}
 	return name

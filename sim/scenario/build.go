@@ -302,12 +302,9 @@ func (w *world) references() {
 // local returns the name of a reference that the cluster itself must resolve;
 // "" for one that a resolver, a bundle or a parameter supplies.
 func local(ref any) string {
-	name := tree.Text(ref, "name")
-	if tree.Text(ref, "resolver") != "" || tree.Text(ref, "bundle") != "" || strings.Contains(name, "$(") {
+	name := resolver.Local(ref)
+	if strings.Contains(name, "$(") {
 		return ""
-	}
-	if v := tree.Text(ref, "apiVersion"); v != "" && !strings.HasPrefix(v, "tekton.dev/") {
-		return "" // a custom task
 	}
 	return name
 }

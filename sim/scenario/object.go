@@ -26,12 +26,7 @@ func (o *object) apiVersion() string { return tree.Text(o.data, "apiVersion") }
 func (o *object) namespace() string  { return tree.Text(o.data, "metadata", "namespace") }
 
 // name is the object's name or, with generateName, what it begins with.
-func (o *object) name() string {
-	if n := tree.Text(o.data, "metadata", "name"); n != "" {
-		return n
-	}
-	return tree.Text(o.data, "metadata", "generateName")
-}
+func (o *object) name() string { return tree.Name(o.data) }
 
 func (o *object) group() string {
 	group, _, ok := strings.Cut(o.apiVersion(), "/")

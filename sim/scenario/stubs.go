@@ -2,7 +2,6 @@ package scenario
 
 import (
 	"bytes"
-	"cmp"
 	"encoding/json"
 	"fmt"
 
@@ -43,8 +42,7 @@ func madeUp(objects []json.RawMessage) []string {
 		}
 		if o, err := decodeObject(raw); err == nil && stub.Made(o) {
 			out = append(out, fmt.Sprintf("%s %s, %s", tree.Text(o, "kind"),
-				cmp.Or(tree.Text(o, "metadata", "name"), tree.Text(o, "metadata", "generateName")),
-				tree.Text(o, "metadata", "annotations", stub.Annotation)))
+				tree.Name(o), tree.Text(o, "metadata", "annotations", stub.Annotation)))
 		}
 	}
 	return out

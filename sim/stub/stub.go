@@ -84,17 +84,16 @@ func Of(references []demand.Reference, hasPipelineAccount bool) []Stub {
 				s.Resolver = r.Resolver
 			}
 		}
-		use, partly := demand.Join(uses)
-		s.Object = object(&s, use, partly)
+		s.Object = object(&s, demand.Join(uses))
 		out = append(out, s)
 	}
 	return out
 }
 
-func object(s *Stub, use demand.Use, partly map[string]bool) map[string]any {
+func object(s *Stub, use demand.Use) map[string]any {
 	meta := map[string]any{
 		"name":        s.Name,
-		"annotations": map[string]any{Annotation: "for " + s.who()},
+		"annotations": map[string]any{Annotation: "for " + Who(s.By)},
 	}
 	if s.Namespace != "" {
 		meta["namespace"] = s.Namespace
@@ -106,53 +105,42 @@ func object(s *Stub, use demand.Use, partly map[string]bool) map[string]any {
 		if use.SecretType != "" {
 			o["type"] = use.SecretType
 		}
-		data := map[string]any{}
-		for _, k := range use.Keys {
-			data[k] = content(k)
-		}
-		if len(data) > 0 {
-			o["stringData"] = data
+		if len(use.Keys) > 0 {
+			o["stringData"] = contents(use.Keys)
 		}
 	case "ConfigMap":
-		data := map[string]any{}
-		for _, k := range use.Keys {
-			data[k] = content(k)
-		}
-		if len(data) > 0 {
-			o["data"] = data
+		if len(use.Keys) > 0 {
+			o["data"] = contents(use.Keys)
 		}
 	case "PersistentVolumeClaim":
 		o["spec"] = ClaimSpec()
 	case "StepAction":
 		o["apiVersion"] = "tekton.dev/v1beta1"
 		spec := map[string]any{"image": Image, "script": script(s, use.Results, "step.results")}
-		inputs(spec, use, partly)
+		inputs(spec, use)
 		o["spec"] = spec
 	case "Task", "ClusterTask":
 		o["apiVersion"] = "tekton.dev/v1"
 		if s.Kind == "ClusterTask" {
 			o["apiVersion"] = "tekton.dev/v1beta1"
 		}
-		spec := map[string]any{"steps": []any{map[string]any{"name": "stub", "image": Image, "script": script(s, use.Results, "results")}}}
-		inputs(spec, use, partly)
+		spec := body(s, use.Results)
+		inputs(spec, use)
 		workspaces(spec, use)
 		o["spec"] = spec
 	case "Pipeline":
 		o["apiVersion"] = "tekton.dev/v1"
-		o["spec"] = pipeline(s, use, partly)
+		o["spec"] = pipeline(s, use)
 	}
 	return o
 }
 
-// who names those that refer to a stub, the first of them in words.
-func (s *Stub) who() string {
-	switch len(s.By) {
-	case 1:
-		return s.By[0]
-	case 2:
-		return s.By[0] + " and " + s.By[1]
+// Who names those of a list, the first of them where there are more than two.
+func Who(names []string) string {
+	if len(names) > 2 {
+		return fmt.Sprintf("%s and %d others", names[0], len(names)-1)
 	}
-	return fmt.Sprintf("%s and %d others", s.By[0], len(s.By)-1)
+	return strings.Join(names, " and ")
 }
 
 // ClaimSpec is that of a claim of which nothing is known.
@@ -175,11 +163,20 @@ func content(key string) string {
 	return Value
 }
 
+// contents is what a made-up Secret or ConfigMap holds under some keys.
+func contents(keys []string) map[string]any {
+	out := map[string]any{}
+	for _, k := range keys {
+		out[k] = content(k)
+	}
+	return out
+}
+
 // inputs writes the parameters and results of a Task or StepAction.
-func inputs(spec map[string]any, use demand.Use, partly map[string]bool) {
+func inputs(spec map[string]any, use demand.Use) {
 	var params []any
 	for _, p := range use.Params {
-		params = append(params, param(p, partly["param "+p.Name]))
+		params = append(params, param(p))
 	}
 	if params != nil {
 		spec["params"] = params
@@ -198,12 +195,12 @@ func inputs(spec map[string]any, use demand.Use, partly map[string]bool) {
 }
 
 // param declares a parameter. Where not all pass it, it has a default.
-func param(p demand.Param, partly bool) map[string]any {
+func param(p demand.Param) map[string]any {
 	one := map[string]any{"name": p.Name, "type": p.Type}
 	if p.Type == "object" {
 		one["properties"] = properties(p.Properties)
 	}
-	if partly {
+	if p.Optional {
 		switch p.Type {
 		case "array":
 			one["default"] = []any{}
@@ -242,6 +239,11 @@ func workspaces(spec map[string]any, use demand.Use) {
 	}
 }
 
+// body is the spec of a Task with one step, which writes the results.
+func body(s *Stub, results []demand.Result) map[string]any {
+	return map[string]any{"steps": []any{map[string]any{"name": "stub", "image": Image, "script": script(s, results, "results")}}}
+}
+
 // script does what others can see of the step: it writes the results.
 func script(s *Stub, results []demand.Result, variable string) string {
 	lines := []string{"#!/bin/sh", "# Made up: the " + s.Kind + " " + s.Name + " was not given.", "set -e"}
@@ -263,10 +265,9 @@ func script(s *Stub, results []demand.Result, variable string) string {
 }
 
 // pipeline is one task for each that the run has settings for, or one.
-func pipeline(s *Stub, use demand.Use, partly map[string]bool) map[string]any {
+func pipeline(s *Stub, use demand.Use) map[string]any {
 	spec := map[string]any{}
-	own := demand.Use{Params: use.Params}
-	inputs(spec, own, partly)
+	inputs(spec, demand.Use{Params: use.Params})
 	workspaces(spec, use)
 	names := use.Tasks
 	if len(names) == 0 {
@@ -274,23 +275,22 @@ func pipeline(s *Stub, use demand.Use, partly map[string]bool) map[string]any {
 	}
 	var tasks []any
 	for _, name := range names {
-		body := map[string]any{"steps": []any{map[string]any{"name": "stub", "image": Image}}}
-		results := demand.Use{}
+		var results []demand.Result
 		if name == names[0] {
-			results.Results = use.Results
+			results = use.Results
 		}
-		body["steps"].([]any)[0].(map[string]any)["script"] = script(s, results.Results, "results")
-		inputs(body, results, nil)
-		task := map[string]any{"name": name, "taskSpec": body}
+		task := body(s, results)
+		inputs(task, demand.Use{Results: results})
+		one := map[string]any{"name": name, "taskSpec": task}
 		var bound []any
 		for _, w := range use.Workspaces {
 			bound = append(bound, map[string]any{"name": w.Name, "workspace": w.Name})
 		}
 		if bound != nil {
-			workspaces(body, use)
-			task["workspaces"] = bound
+			workspaces(task, use)
+			one["workspaces"] = bound
 		}
-		tasks = append(tasks, task)
+		tasks = append(tasks, one)
 	}
 	spec["tasks"] = tasks
 	var results []any

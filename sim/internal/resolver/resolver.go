@@ -44,6 +44,25 @@ func CandidateOf(file string, o map[string]any) Candidate {
 	}
 }
 
+// Local returns the name of a reference that the cluster answers without a resolver; "" for
+// one of a resolver or a bundle, or of a custom task.
+func Local(ref any) string {
+	if tree.Text(ref, "resolver") != "" || tree.Text(ref, "bundle") != "" || Custom(ref) != "" {
+		return ""
+	}
+	return tree.Text(ref, "name")
+}
+
+// Custom returns the apiVersion of a custom task, by a reference to it or in its place; ""
+// for a task of Tekton's own.
+func Custom(ref any) string {
+	v := tree.Text(ref, "apiVersion")
+	if strings.HasPrefix(v, "tekton.dev/") {
+		return ""
+	}
+	return v
+}
+
 // Kinds are those that can be referred to.
 var Kinds = []string{"Task", "Pipeline", "StepAction"}
 

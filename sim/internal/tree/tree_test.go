@@ -34,3 +34,16 @@ func TestTree(t *testing.T) {
 		t.Error("something below nothing")
 	}
 }
+
+func TestObject(t *testing.T) {
+	var o any
+	if err := json.Unmarshal([]byte(`{"apiVersion":"tekton.dev/v1beta1","kind":"Task","metadata":{"generateName":"t-"}}`), &o); err != nil {
+		t.Fatal(err)
+	}
+	if !tree.Tekton(o, "Task") || tree.Tekton(o, "Pipeline") || tree.Name(o) != "t-" {
+		t.Errorf("a Task is %v, a Pipeline %v, and named %q", tree.Tekton(o, "Task"), tree.Tekton(o, "Pipeline"), tree.Name(o))
+	}
+	if tree.Tekton(map[string]any{"apiVersion": "v1", "kind": "Task"}, "Task") || tree.Name(nil) != "" {
+		t.Error("another API's kind is Tekton's, or nothing has a name")
+	}
+}
