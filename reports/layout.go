@@ -2,7 +2,6 @@ package reports
 
 import (
 	"maps"
-	"slices"
 	"sort"
 	"strings"
 
@@ -113,14 +112,7 @@ func (g *group) arrange() {
 // axisNames are the axes that the scenario's cells are on; a result that names
 // none has its values'. An upgrade review plays some cells with an axis more.
 func axisNames(cells []verdict.Cell) []string {
-	var names []string
-	for _, c := range cells {
-		for _, a := range c.Axes {
-			if !slices.Contains(names, a) {
-				names = append(names, a)
-			}
-		}
-	}
+	names := once(cells, func(c *verdict.Cell) []string { return c.Axes })
 	if len(names) > 0 {
 		return names
 	}

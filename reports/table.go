@@ -83,23 +83,20 @@ func renderTable(r verdict.RunResult, width int, s style) string {
 
 // MadeUp lists the objects of all cells that stand for missing ones, each once.
 func MadeUp(cells []verdict.Cell) []string {
-	var out []string
-	for _, c := range cells {
-		for _, line := range c.MadeUp {
-			if !slices.Contains(out, line) {
-				out = append(out, line)
-			}
-		}
-	}
-	return out
+	return once(cells, func(c *verdict.Cell) []string { return c.MadeUp })
 }
 
 // Inert lists the manifests of all cells that had no effect, or whose fields had none,
 // each with the reason, once.
 func Inert(cells []verdict.Cell) []string {
+	return once(cells, func(c *verdict.Cell) []string { return c.Inert })
+}
+
+// once returns the lines of all cells in their order, each once.
+func once(cells []verdict.Cell, lines func(*verdict.Cell) []string) []string {
 	var out []string
-	for _, c := range cells {
-		for _, line := range c.Inert {
+	for i := range cells {
+		for _, line := range lines(&cells[i]) {
 			if !slices.Contains(out, line) {
 				out = append(out, line)
 			}

@@ -191,13 +191,19 @@ func (d delta) words(moves []Move) string {
 	if d.cluster != nil {
 		parts = append(parts, "the cluster's settings")
 	}
+	return few(parts, "more", moves, "")
+}
+
+// few joins the first of the parts that a change has, and says how many there are more. One
+// that has none is that of the axes, each of which follows a word.
+func few(parts []string, more string, moves []Move, before string) string {
 	const most = 3
 	if len(parts) > most {
-		parts = append(parts[:most], fmt.Sprintf("%d more", len(parts)-most))
+		parts = append(parts[:most], fmt.Sprintf("%d %s", len(parts)-most, more))
 	}
 	if len(parts) == 0 {
 		for _, m := range moves {
-			parts = append(parts, fmt.Sprintf("%s from %s to %s", m.Axis, m.From, m.To))
+			parts = append(parts, fmt.Sprintf("%s%s from %s to %s", before, m.Axis, m.From, m.To))
 		}
 	}
 	return strings.Join(parts, ", ")

@@ -62,16 +62,7 @@ func (d delta) short(moves []Move) string {
 	if d.cluster != nil {
 		parts = append(parts, "change the cluster's settings")
 	}
-	const most = 3
-	if len(parts) > most {
-		parts = append(parts[:most], fmt.Sprintf("%d more changes", len(parts)-most))
-	}
-	if len(parts) == 0 {
-		for _, m := range moves {
-			parts = append(parts, fmt.Sprintf("change %s from %s to %s", m.Axis, m.From, m.To))
-		}
-	}
-	return strings.Join(parts, ", ")
+	return few(parts, "more changes", moves, "change ")
 }
 
 // orders says what to do with an object, field by field.
