@@ -61,8 +61,8 @@ example: build ## make docs/examples anew from scenarios/incident.yaml
 
 # What decides, what it is shown with and the commands, without what starts a process: no
 # control plane, no Tekton, no browser. CONTRIBUTING.md says what is in which package.
-FAST := ./cmd/simctl/internal/cli ./docs ./hack/... ./reports/... ./sim/clock ./sim/history \
-        ./sim/impact ./sim/importer ./sim/internal/... ./sim/recording ./sim/releases \
+FAST := ./cmd/simctl/internal/cli ./docs ./hack/... ./reports/... ./sim/clock ./sim/demand \
+        ./sim/draft ./sim/history ./sim/impact ./sim/importer ./sim/internal/... ./sim/recording ./sim/releases \
         ./sim/review ./sim/runstore ./sim/scenario ./sim/stepper ./sim/timeline ./sim/verdict
 
 test-fast: ## run the tests that need no control plane, in seconds once they are compiled
