@@ -119,6 +119,22 @@ spec:
 	}
 	simctl(t, e, "init", "--from", "own/ci.yaml", "--to", "ci").want(t, StatusError, "not empty")
 	simctl(t, e, "init", "--from", "own/ci.yaml", "--to", "other", "--param", "nope=1").want(t, StatusError, `no Pipeline has a parameter "nope"`)
+
+	// What is read from standard input is kept beside the scenario.
+	stdin, err := os.Open("own/ci.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	terminal := os.Stdin
+	os.Stdin = stdin
+	got := simctl(t, e, "init", "--from", "-", "--to", "piped", "--param", "url=https://example.com")
+	os.Stdin = terminal
+	_ = stdin.Close()
+	got.want(t, StatusOK, "made up: Task fetch, for task fetch of Pipeline ci")
+	if kept, err := os.ReadFile("piped/manifests.yaml"); err != nil || string(kept) != pipeline {
+		t.Errorf("kept %q (%v)", kept, err)
+	}
+	simctl(t, e, "validate", "piped").want(t, StatusOK)
 }
 
 func TestDoctor(t *testing.T) {
