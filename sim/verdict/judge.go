@@ -87,6 +87,8 @@ type ruling struct {
 	blockedSince *float64
 	// asOf is the entry up to which the objects were looked at; 0 is the last one.
 	asOf int
+	// stalled says that nothing could happen any more then.
+	stalled bool
 }
 
 func (t *judging) rulings() []ruling {
@@ -302,9 +304,9 @@ func (t *judging) judgeRun(run *timeline.Run) ruling {
 		}
 	}
 	best.cause = append(best.cause, t.neverEnded(run)...)
-	// Time was lost by it, and nothing else: a task that fails by itself, or finds no
-	// place, would have done so without.
-	if best.outcome == Timeout {
+	// Time was lost by it, and nothing else: a task that fails by itself, finds no place,
+	// or stands still for what will never come, would have done so without.
+	if best.outcome == Timeout && !best.stalled {
 		if held, asOf := t.heldOnce(run); held != nil {
 			// Both may come of one thing, which is said where it stands first.
 			said := slices.Clone(best.cause)
@@ -690,7 +692,7 @@ func (t *judging) judgeWaiting(run *timeline.Run, r *timeline.TaskRun, p *timeli
 		return out, true
 	}
 	x := newExplainer(t, run, r, before, stalled)
-	out := ruling{outcome: Timeout, asOf: x.s.AsOf()}
+	out := ruling{outcome: Timeout, asOf: x.s.AsOf(), stalled: stalled}
 	if found, ok := x.explain(); ok {
 		out.outcome, out.cause = found.outcome, found.links
 		if found.outcome == Timeout {
