@@ -160,7 +160,10 @@ func (p *Pod) add(s scope, r any) {
 		requests[k] = v
 	}
 	for name, v := range requests {
-		text, ok := s.fill(fmt.Sprint(v))
+		text, ok := word(v)
+		if ok {
+			text, ok = s.fill(text)
+		}
 		if !ok {
 			continue
 		}
@@ -174,12 +177,24 @@ func (p *Pod) add(s scope, r any) {
 	}
 }
 
+// word is a plain value as it is written: text, a number, true or false. Mappings and
+// lists are none.
+func word(v any) (string, bool) {
+	switch v.(type) {
+	case nil, map[string]any, []any:
+		return "", false
+	}
+	return fmt.Sprint(v), true
+}
+
 // placement takes what a pod template says of nodes, and its security context.
 func placement(p *Pod, t any, at Place, by string) {
 	if m := tree.Map(t, "nodeSelector"); m != nil {
 		p.NodeSelector = map[string]string{}
 		for k, v := range m {
-			p.NodeSelector[k] = fmt.Sprint(v)
+			if text, ok := word(v); ok {
+				p.NodeSelector[k] = text
+			}
 		}
 	}
 	if l := tree.List(t, "tolerations"); l != nil {
@@ -197,7 +212,9 @@ func placement(p *Pod, t any, at Place, by string) {
 			for _, e := range tree.List(term, "matchExpressions") {
 				x := Expression{Key: tree.Text(e, "key"), Operator: tree.Text(e, "operator")}
 				for _, v := range tree.List(e, "values") {
-					x.Values = append(x.Values, fmt.Sprint(v))
+					if text, ok := word(v); ok {
+						x.Values = append(x.Values, text)
+					}
 				}
 				one = append(one, x)
 			}

@@ -103,6 +103,8 @@ func TestReadFiles(t *testing.T) {
 		"b.yaml":       "apiVersion: v1\nkind: Node\nmetadata: {name: one}\n---\n\n---\napiVersion: v1\nkind: Node\nmetadata: {name: two}\n",
 		"notes.txt":    "apiVersion: v1\nkind: Node\nmetadata: {name: not-read}\n",
 		"broken.yaml":  "apiVersion: v1\nkind: [\n",
+		"braces.yaml":  "apiVersion: v1\nkind: Node\nmetadata: {name: {{ name }}}\n",
+		"merged.yaml":  "apiVersion: v1\nkind: Node\nmetadata: &three {name: three}\nspec: {<<: *three, name: x}\n",
 		"version.json": `{"major":"1"}`,
 		"other.yaml":   "- not an object\n",
 	} {
@@ -121,11 +123,13 @@ func TestReadFiles(t *testing.T) {
 			t.Errorf("%s has its values", u.GetName())
 		}
 	}
-	if diff := cmp.Diff([]string{"Secret s", "Node one", "Node two"}, names); diff != "" {
+	if diff := cmp.Diff([]string{"Secret s", "Node one", "Node two", "Node three"}, names); diff != "" {
 		t.Error(diff)
 	}
-	if len(d.Gaps) != 1 || !strings.HasSuffix(d.Gaps[0].What, "broken.yaml") {
+	if len(d.Gaps) != 2 || !strings.HasSuffix(d.Gaps[0].What, "braces.yaml") || !strings.HasSuffix(d.Gaps[1].What, "broken.yaml") {
 		t.Errorf("gaps: %v", d.Gaps)
+	} else if want := "line 3: a key must be plain text; if a text begins with {{, put it in quotes"; d.Gaps[0].Why != want {
+		t.Errorf("a template is not read for %q, want %q", d.Gaps[0].Why, want)
 	}
 	if _, err := importer.ReadFiles([]string{filepath.Join(dir, "notes.txt"), filepath.Join(dir, "nope")}); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("a path that is not there: %v", err)

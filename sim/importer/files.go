@@ -15,6 +15,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/yaml"
 
 	"simctl.dev/simctl/sim/internal/tree"
+	"simctl.dev/simctl/sim/scenario"
 )
 
 // tooLarge is the size in bytes beyond which a file is no dump of objects.
@@ -88,12 +89,21 @@ func (d *Dump) file(name string) {
 		} else if err != nil {
 			// must-gathers have other JSON and YAML as well.
 			if bytes.Contains(raw, []byte("apiVersion")) {
-				d.gap(name, err)
+				d.gap(name, inWords(raw, err))
 			}
 			return
 		}
 		d.add(o)
 	}
+}
+
+// inWords is why a stream cannot be read as the reader of manifests puts it.
+func inWords(raw []byte, err error) error {
+	_, read := scenario.ReadManifests(nil, map[string][]byte{"": raw})
+	if problems := scenario.Problems(read); len(problems) > 0 {
+		return fmt.Errorf("line %d: %s", problems[0].Line, problems[0].Message)
+	}
+	return err
 }
 
 // add takes an object or the items of a List.

@@ -2,12 +2,14 @@ package scenario
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -156,9 +158,13 @@ func (r *reader) documents(name string, content []byte, skipScenarios bool) erro
 			r.fail(name, node, "not a Kubernetes manifest; it should be a mapping with apiVersion, kind and metadata")
 			continue
 		}
-		// What the values are is decided as kubectl decides it, which differs
-		// from YAML 1.2 in words such as yes and on.
-		asJSON, err := sigsyaml.YAMLToJSONStrict(doc)
+		if at, message := badKey(node); at != nil {
+			r.fail(name, at, "%s", message)
+			continue
+		}
+		// What the values are is decided as kubectl decides it, which differs from YAML
+		// 1.2 in words such as yes and on, and in which of a key and a merged one counts.
+		asJSON, err := sigsyaml.YAMLToJSON(doc)
 		if err != nil {
 			p := yamlProblem(name, content, errors.New(strings.TrimPrefix(err.Error(), "error converting YAML to JSON: ")))
 			if p.Line == 0 {
@@ -182,6 +188,12 @@ func (r *reader) documents(name string, content []byte, skipScenarios bool) erro
 
 // add takes an object or the items of a List.
 func (r *reader) add(o *object) {
+	for _, field := range [][]string{{"apiVersion"}, {"kind"}, {"metadata", "name"}, {"metadata", "generateName"}, {"metadata", "namespace"}} {
+		if at, message := o.noText(field); message != "" {
+			r.problems = append(r.problems, o.problem(at, "%s", message))
+			return
+		}
+	}
 	if o.kind() == "" || o.apiVersion() == "" {
 		r.fail(o.file, o.node, "not a Kubernetes manifest: it has no apiVersion or no kind")
 		return
@@ -210,6 +222,92 @@ func (r *reader) add(o *object) {
 		return
 	}
 	r.objects = append(r.objects, o)
+}
+
+// badKey finds a key that comes twice in a mapping, or that is no plain text, and says so.
+// A key that is merged (<<) may be given again. Aliases are not followed: what they stand
+// for is looked at where it is written.
+func badKey(n *yaml.Node) (*yaml.Node, string) {
+	if n.Kind == yaml.MappingNode {
+		first := map[string]*yaml.Node{}
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			key := n.Content[i]
+			switch {
+			case key.ShortTag() == "!!merge":
+				if !merges(n.Content[i+1]) {
+					return key, "what << merges should be a mapping, or a list of mappings"
+				}
+				continue
+			case key.Kind == yaml.AliasNode:
+				continue
+			case key.Kind == yaml.MappingNode && key.Style&yaml.FlowStyle != 0:
+				return key, "a key must be plain text; if a text begins with {{, put it in quotes"
+			case key.Kind != yaml.ScalarNode:
+				return key, "a key must be plain text"
+			}
+			if had := first[key.Value]; had != nil && had.ShortTag() == key.ShortTag() {
+				return key, fmt.Sprintf("%q is given twice, first on line %d; remove one", key.Value, had.Line)
+			}
+			first[key.Value] = key
+		}
+	}
+	for _, c := range n.Content {
+		if at, message := badKey(c); at != nil {
+			return at, message
+		}
+	}
+	return nil, ""
+}
+
+// merges says whether a node can be merged into a mapping.
+func merges(n *yaml.Node) bool {
+	if n.Kind == yaml.SequenceNode {
+		return !slices.ContainsFunc(n.Content, func(c *yaml.Node) bool { return c.Kind == yaml.SequenceNode || !merges(c) })
+	}
+	if n.Kind == yaml.AliasNode {
+		n = n.Alias
+	}
+	return n.Kind == yaml.MappingNode
+}
+
+// noText says what a field is that should be text, with where that is; nothing if it is
+// text or not there.
+func (o *object) noText(field []string) (at []any, message string) {
+	var v any = o.data
+	for i, key := range field {
+		m, ok := v.(map[string]any)
+		if !ok {
+			return at, fmt.Sprintf("%s is %s and should be a mapping", strings.Join(field[:i], "."), what(v))
+		}
+		at = append(at, key)
+		if v = m[key]; v == nil {
+			return nil, ""
+		}
+	}
+	if _, ok := v.(string); ok {
+		return nil, ""
+	}
+	message = fmt.Sprintf("%s is %s and should be text", strings.Join(field, "."), what(v))
+	switch v.(type) {
+	case bool, json.Number:
+		message += "; put it in quotes"
+	}
+	return at, message
+}
+
+// what names the kind of a decoded value.
+func what(v any) string {
+	switch v := v.(type) {
+	case map[string]any:
+		return "a mapping"
+	case []any:
+		return "a list"
+	case json.Number:
+		return "the number " + v.String()
+	case bool:
+		return strconv.FormatBool(v)
+	}
+	return "text"
 }
 
 // splitDocuments cuts a YAML stream into its documents. Each is led by as many

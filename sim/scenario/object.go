@@ -104,14 +104,26 @@ func (o *object) problem(path []any, format string, args ...any) *Problem {
 	return p
 }
 
-// child returns an element of a mapping or list, and the node to point at.
+// child returns an element of a mapping or list, and the node to point at. A key that
+// the mapping itself does not have may be merged into it.
 func child(n *yaml.Node, e any) (value, at *yaml.Node) {
 	switch e := e.(type) {
 	case string:
-		if n.Kind == yaml.MappingNode {
-			for i := 0; i+1 < len(n.Content); i += 2 {
-				if n.Content[i].Value == e {
-					return n.Content[i+1], n.Content[i]
+		if n.Kind != yaml.MappingNode {
+			break
+		}
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			if n.Content[i].Value == e {
+				return n.Content[i+1], n.Content[i]
+			}
+		}
+		for i := 0; i+1 < len(n.Content); i += 2 {
+			if n.Content[i].ShortTag() != "!!merge" {
+				continue
+			}
+			for _, from := range mergeSources(n.Content[i+1]) {
+				if value, at = child(from, e); value != nil {
+					return value, at
 				}
 			}
 		}
