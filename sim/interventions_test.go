@@ -12,6 +12,7 @@ import (
 	"simctl.dev/simctl/sim/history"
 	"simctl.dev/simctl/sim/scenario"
 	"simctl.dev/simctl/sim/tekton"
+	"simctl.dev/simctl/sim/timeline"
 	"simctl.dev/simctl/sim/verdict"
 )
 
@@ -50,7 +51,7 @@ func TestInterventions(t *testing.T) {
 				t.Errorf("%s %v: missed %t: %s", r.Scenario, r.Values, v.Missed, v.What)
 			}
 			switch name {
-			case "nothing-there", "started-twice", "flags-refused-at-the-next-start":
+			case "nothing-there", "started-twice", "too-early", "flags-refused-at-the-next-start":
 			default:
 				if v.Failure != "" {
 					t.Errorf("%s %v: %s had no effect: %s", r.Scenario, r.Values, v.What, v.Failure)
@@ -71,6 +72,12 @@ func TestInterventions(t *testing.T) {
 			if !strings.Contains(first.Failure, `pods "nobody" not found`) {
 				t.Errorf("deleting what is not there: %q", first.Failure)
 			}
+		case "too-early":
+			if !strings.Contains(first.Failure, "there has been no pod of task flaky") {
+				t.Errorf("deleting what is not there yet: %q", first.Failure)
+			}
+		case "claim-labelled", "other-claim-labelled", "pod-labelled", "first-pod-labelled", "pod-deleted":
+			whose(t, r, readHistory(t, filepath.Join(out, r.History)))
 		case "started-twice":
 			if first.Failure == "" || starts != 0 {
 				t.Errorf("starting a controller that runs: %q, %d starts", first.Failure, starts)
@@ -94,6 +101,47 @@ func TestInterventions(t *testing.T) {
 		if r.Scenario == "swap" && r.Outcome == verdict.Deadlock && !strings.Contains(chain(r), "Tekton 0.68.1 -> 1.3.1") {
 			t.Errorf("the cause does not name the swap:\n%s", chain(r))
 		}
+	}
+}
+
+// whose holds the object that an intervention came to against what it should be: the
+// claim that the task mounts, the task's pod of that attempt.
+func whose(t *testing.T, r verdict.Cell, entries []history.Entry) {
+	t.Helper()
+	tl, err := timeline.Read(entries)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var mounted = map[string][]string{} // by task, a pod's claims
+	var pods = map[string][]string{}
+	for _, tr := range tl.TaskRuns {
+		for _, p := range tr.Pods {
+			pods[tr.Task] = append(pods[tr.Task], p.Namespace+"/"+p.Name)
+			for _, claim := range timeline.ClaimsOf(tl.Now().Get("Pod", p.Namespace, p.Name)) {
+				mounted[tr.Task] = append(mounted[tr.Task], p.Namespace+"/"+claim)
+			}
+		}
+	}
+	if len(mounted["build"]) == 0 || len(pods["build"]) == 0 || r.Values["what"] != "pod-deleted" && (len(mounted["flaky"]) < 2 || len(pods["flaky"]) != 2) {
+		t.Fatalf("%v: claims %v, pods %v", r.Values, mounted, pods)
+	}
+	want := map[string]func() string{
+		"claim-labelled":       func() string { return mounted["build"][0] },
+		"other-claim-labelled": func() string { return mounted["flaky"][0] },
+		"pod-labelled":         func() string { return pods["flaky"][1] },
+		"first-pod-labelled":   func() string { return pods["flaky"][0] },
+		"pod-deleted":          func() string { return pods["build"][0] },
+	}[r.Values["what"]]()
+	if got := r.Interventions[0].Object; got != want {
+		t.Errorf("%v: %s, want %s", r.Values, got, want)
+	}
+	kind := "Pod"
+	if strings.Contains(r.Values["what"], "claim") {
+		kind = "PersistentVolumeClaim"
+	}
+	ns, name, _ := strings.Cut(want, "/")
+	if o := tl.Now().Get(kind, ns, name); o.Text("metadata", "labels", "seen") != "yes" && r.Values["what"] != "pod-deleted" {
+		t.Errorf("%v: %s is not labelled", r.Values, want)
 	}
 }
 

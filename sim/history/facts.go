@@ -217,6 +217,9 @@ type Intervention struct {
 	Release       string `json:"release,omitempty"`
 	FormerRelease string `json:"formerRelease,omitempty"`
 	Controller    string `json:"controller,omitempty"`
+	// Object is what was patched or deleted, NAMESPACE/NAME, where the scenario says whose
+	// it is and not its name.
+	Object string `json:"object,omitempty"`
 	// Failure is why it had no effect, in the words of the API server or of the
 	// controller that did not start.
 	Failure string `json:"failure,omitempty"`

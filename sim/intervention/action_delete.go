@@ -8,9 +8,9 @@ import (
 	"simctl.dev/simctl/sim/scenario"
 )
 
-func remove(all *Interventions, v *scenario.Intervention, _ *history.Intervention) error {
+func remove(all *Interventions, v *scenario.Intervention, f *history.Intervention) error {
 	d := v.Delete
-	objects, err := all.named(d.Ref())
+	objects, err := all.named(d.Ref(), f)
 	if err != nil {
 		return err
 	}

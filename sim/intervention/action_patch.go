@@ -11,9 +11,9 @@ import (
 	"simctl.dev/simctl/sim/scenario"
 )
 
-func patch(all *Interventions, v *scenario.Intervention, _ *history.Intervention) error {
+func patch(all *Interventions, v *scenario.Intervention, f *history.Intervention) error {
 	p := v.Patch
-	objects, err := all.named(p.Ref())
+	objects, err := all.named(p.Ref(), f)
 	if err != nil {
 		return err
 	}

@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/dynamic"
 
+	"simctl.dev/simctl/sim/history"
 	"simctl.dev/simctl/sim/scenario"
 )
 
@@ -23,8 +24,15 @@ func noKind(err error) error {
 	return err
 }
 
-// named gives the objects that a reference means, by name.
-func (all *Interventions) named(ref scenario.ObjectRef) ([]*unstructured.Unstructured, error) {
+// named gives the objects that a reference means, by name. What is named by whose it is
+// is recorded.
+func (all *Interventions) named(ref scenario.ObjectRef, f *history.Intervention) ([]*unstructured.Unstructured, error) {
+	if err := all.whose(&ref); err != nil {
+		return nil, err
+	}
+	if ref.ClaimOf != nil || ref.PodOf != nil {
+		f.Object = ref.Namespace + "/" + ref.Name
+	}
 	gvk, err := all.kindOf(ref)
 	if err != nil {
 		return nil, noKind(err)

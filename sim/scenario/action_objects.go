@@ -71,6 +71,7 @@ func patchAction() action {
 			c.ref(at, v.Patch.Ref())
 			c.objectPatch(at+".patch", v.Patch.Patch)
 		},
+		fits: func(f fitting, at string, v *Intervention) { f.object(at, v.Patch.Ref()) },
 	}
 }
 
@@ -91,5 +92,6 @@ func deleteAction() action {
 				c.add(at+".gracePeriodSeconds", "%s.gracePeriodSeconds is %d; it cannot be negative", at, *s)
 			}
 		},
+		fits: func(f fitting, at string, v *Intervention) { f.object(at, v.Delete.Ref()) },
 	}
 }

@@ -38,10 +38,15 @@ var (
 	stringListType   = reflect.TypeFor[StringList]()
 	nodeRefType      = reflect.TypeFor[NodeRef]()
 	nodeDrainType    = reflect.TypeFor[NodeDrain]()
+	claimOfType      = reflect.TypeFor[ClaimOf]()
+	podOfType        = reflect.TypeFor[PodOf]()
 	scenarioType     = reflect.TypeFor[Scenario]()
 	axisType         = reflect.TypeFor[Axis]()
 	valueType        = reflect.TypeFor[Value]()
 )
+
+// scalarForms are the types that plain text stands for too.
+var scalarForms = []reflect.Type{distributionType, nodeRefType, nodeDrainType, claimOfType, podOfType}
 
 // parseScenario reads the text of a scenario file. The problems are in the
 // document; the Scenario has what could be read.
@@ -199,7 +204,7 @@ func (d *document) convert(n *yaml.Node, t reflect.Type, path string, partial bo
 	switch {
 	case t == rawType:
 		return d.generic(n, path)
-	case (t == distributionType || t == nodeRefType || t == nodeDrainType) && n.Kind == yaml.ScalarNode:
+	case slices.Contains(scalarForms, t) && n.Kind == yaml.ScalarNode:
 		return n.Value, true
 	case t == stringListType && n.Kind == yaml.ScalarNode:
 		return []any{n.Value}, true

@@ -80,19 +80,36 @@ func (v *Intervention) What() string {
 
 // Ref names what is patched.
 func (p *ObjectPatch) Ref() ObjectRef {
-	return ObjectRef{APIVersion: p.APIVersion, Kind: p.Kind, Namespace: p.Namespace, Name: p.Name, Labels: p.Labels}
+	return owned(ObjectRef{APIVersion: p.APIVersion, Kind: p.Kind, Namespace: p.Namespace, Name: p.Name, Labels: p.Labels, ClaimOf: p.ClaimOf, PodOf: p.PodOf})
 }
 
 // Ref names what is deleted.
 func (d *ObjectDeletion) Ref() ObjectRef {
-	return ObjectRef{APIVersion: d.APIVersion, Kind: d.Kind, Namespace: d.Namespace, Name: d.Name, Labels: d.Labels}
+	return owned(ObjectRef{APIVersion: d.APIVersion, Kind: d.Kind, Namespace: d.Namespace, Name: d.Name, Labels: d.Labels, ClaimOf: d.ClaimOf, PodOf: d.PodOf})
+}
+
+// owned puts the kind into a reference by whose the object is.
+func owned(r ObjectRef) ObjectRef {
+	switch {
+	case r.ClaimOf != nil:
+		r.Kind = cmp.Or(r.Kind, claimKind)
+	case r.PodOf != nil:
+		r.Kind = cmp.Or(r.Kind, podKind)
+	}
+	return r
 }
 
 // Ref names the node.
 func (d *NodeDrain) Ref() NodeRef { return NodeRef{Name: d.Name, NodeOf: d.NodeOf} }
 
-// String returns "Kind namespace/name", or the labels in place of the name.
+// String returns "Kind namespace/name", the labels in place of the name, or whose it is.
 func (r ObjectRef) String() string {
+	switch {
+	case r.ClaimOf != nil:
+		return r.ClaimOf.String()
+	case r.PodOf != nil:
+		return r.PodOf.String()
+	}
 	name := r.Name
 	if name == "" {
 		var labels []string
@@ -105,6 +122,27 @@ func (r ObjectRef) String() string {
 		name = r.Namespace + "/" + name
 	}
 	return r.Kind + " " + name
+}
+
+// String returns whose claim it is.
+func (c ClaimOf) String() string {
+	s := "the claim of workspace " + c.Workspace
+	if c.Run != "" {
+		s += " of PipelineRun " + c.Run
+	}
+	return s
+}
+
+// String returns whose pod it is.
+func (p PodOf) String() string {
+	s := "the pod of task " + p.Task
+	if p.Run != "" {
+		s += " of PipelineRun " + p.Run
+	}
+	if p.Attempt > 0 {
+		s += fmt.Sprintf(", attempt %d", p.Attempt)
+	}
+	return s
 }
 
 // String returns the node's name, or whose node it is.
@@ -193,14 +231,50 @@ func (c *checker) span(at, text string) {
 }
 
 func (c *checker) ref(at string, r ObjectRef) {
+	if r.ClaimOf != nil || r.PodOf != nil {
+		c.owned(at, r)
+		return
+	}
 	if r.Kind == "" {
 		c.add(at+".kind", "%s has no kind", at)
 	}
 	switch {
 	case r.Name == "" && len(r.Labels) == 0:
-		c.add(at+".name", "%s has no name; give it one, or labels", at)
+		c.add(at+".name", "%s has no name; give it one, or labels, or say whose it is (claimOf, podOf)", at)
 	case r.Name != "" && len(r.Labels) > 0:
 		c.add(at+".labels", "%s has both a name and labels; remove one", at)
+	}
+}
+
+// owned checks a reference by whose the object is.
+func (c *checker) owned(at string, r ObjectRef) {
+	field, kind := "claimOf", claimKind
+	if r.ClaimOf == nil {
+		field, kind = "podOf", podKind
+	}
+	if r.ClaimOf != nil && r.PodOf != nil {
+		c.add(at+".podOf", "%s has both claimOf and podOf; remove one", at)
+	}
+	if r.Kind != kind {
+		c.add(at+".kind", "%s.kind is %q, and %s means a %s; remove one", at, r.Kind, field, kind)
+	}
+	if r.Name != "" || len(r.Labels) > 0 {
+		what := "name"
+		if r.Name == "" {
+			what = "labels"
+		}
+		c.add(at+"."+what, "%s has both %s and %s; remove one", at, what, field)
+	}
+	if r.ClaimOf != nil && r.ClaimOf.Workspace == "" {
+		c.add(at+".claimOf", "%s.claimOf has no workspace", at)
+	}
+	if r.PodOf != nil {
+		if r.PodOf.Task == "" {
+			c.add(at+".podOf", "%s.podOf has no task", at)
+		}
+		if r.PodOf.Attempt < 0 {
+			c.add(at+".podOf.attempt", "%s.podOf.attempt is %d and counts from 1; leave it out for the last", at, r.PodOf.Attempt)
+		}
 	}
 }
 
@@ -311,27 +385,33 @@ type pipelineTaskNames struct {
 
 func (w *world) pipelineTasks() pipelineTaskNames {
 	out := pipelineTaskNames{open: w.tasks().open}
-	var pipeline func(spec any)
-	pipeline = func(spec any) {
-		for _, section := range []string{"tasks", "finally"} {
-			for _, t := range tree.List(spec, section) {
-				if name := tree.Text(t, "name"); name != "" && !slices.Contains(out.names, name) {
-					out.names = append(out.names, name)
-				}
-				out.open = out.open || tree.Get(t, "pipelineRef") != nil && local(tree.Get(t, "pipelineRef")) == ""
-				pipeline(tree.Get(t, "pipelineSpec"))
-			}
-		}
-	}
 	for _, o := range w.objects {
 		switch {
 		case o.tekton("Pipeline"):
-			pipeline(tree.Get(o.data, "spec"))
+			out.take(tree.Get(o.data, "spec"), nil)
 		case o.tekton("PipelineRun"):
-			pipeline(tree.Get(o.data, "spec", "pipelineSpec"))
+			out.take(tree.Get(o.data, "spec", "pipelineSpec"), nil)
 		}
 	}
 	return out
+}
+
+// take takes the tasks of a pipeline; refer is called with what refers to another one.
+func (p *pipelineTaskNames) take(spec any, refer func(ref any)) {
+	for _, section := range []string{"tasks", "finally"} {
+		for _, t := range tree.List(spec, section) {
+			if name := tree.Text(t, "name"); name != "" && !slices.Contains(p.names, name) {
+				p.names = append(p.names, name)
+			}
+			if ref := tree.Get(t, "pipelineRef"); ref != nil {
+				p.open = p.open || local(ref) == ""
+				if refer != nil {
+					refer(ref)
+				}
+			}
+			p.take(tree.Get(t, "pipelineSpec"), refer)
+		}
+	}
 }
 
 // finishIntervention puts the defaults into an intervention of a cell, and the

@@ -72,6 +72,7 @@ func makeSchema(t *testing.T) []byte {
 	choice("Overrides", "claim", claims)
 	choice("Value", "claim", claims)
 	field("Scenario", "repeats").Minimum = "0"
+	field("PodOf", "attempt").Minimum = "0"
 	field("NodePool", "count").Minimum = "0"
 
 	scalar := func() *jsonschema.Schema {
@@ -121,6 +122,8 @@ func makeSchema(t *testing.T) []byte {
 	also("Value", scalar())
 	also("NodeRef", &jsonschema.Schema{Type: "string"})
 	also("NodeDrain", &jsonschema.Schema{Type: "string"})
+	also("ClaimOf", &jsonschema.Schema{Type: "string"})
+	also("PodOf", &jsonschema.Schema{Type: "string"})
 	field("ObjectDeletion", "gracePeriodSeconds").Minimum = "0"
 	manifests := field("Apply", "manifests")
 	manifests.Items = &jsonschema.Schema{Type: "object"}

@@ -413,25 +413,51 @@ type Apply struct {
 	Files     []string          `json:"files,omitempty"`
 }
 
-// ObjectRef names the objects of a kind, by name or by labels.
+// ObjectRef names the objects of a kind, by name, by labels or by whose they are.
 type ObjectRef struct {
 	// APIVersion may be left out where the kind alone says it.
 	APIVersion string `json:"apiVersion,omitempty"`
 	Kind       string `json:"kind"`
-	// Namespace is that of the workload if it is left out.
+	// Namespace is that of the workload if it is left out; with ClaimOf and PodOf that of
+	// the run.
 	Namespace string `json:"namespace,omitempty"`
 	Name      string `json:"name,omitempty"`
 	// Labels are those that the objects have: for names that Tekton makes up.
 	Labels map[string]string `json:"labels,omitempty"`
+	// ClaimOf and PodOf name a PersistentVolumeClaim and a Pod by whose they are.
+	ClaimOf *ClaimOf `json:"claimOf,omitempty"`
+	PodOf   *PodOf   `json:"podOf,omitempty"`
+}
+
+// ClaimOf is the PersistentVolumeClaim that Tekton, or the affinity assistant, makes of a
+// run's volumeClaimTemplate. In a file a plain string is Workspace.
+type ClaimOf struct {
+	// Run is the name or generateName of a PipelineRun, of several with it the one that was
+	// made last; default the last run with such a workspace.
+	Run string `json:"run,omitempty"`
+	// Workspace is the run's.
+	Workspace string `json:"workspace"`
+}
+
+// PodOf is the pod of a pipeline task that was made last. In a file a plain string is Task.
+type PodOf struct {
+	// Run is the name or generateName of a PipelineRun; default all.
+	Run  string `json:"run,omitempty"`
+	Task string `json:"task"`
+	// Attempt is the task's try, from 1; default the last.
+	Attempt int `json:"attempt,omitempty"`
 }
 
 // ObjectDeletion is the deletion of the objects that it names.
 type ObjectDeletion struct {
 	APIVersion string            `json:"apiVersion,omitempty"`
-	Kind       string            `json:"kind"`
+	Kind       string            `json:"kind,omitempty"`
 	Namespace  string            `json:"namespace,omitempty"`
 	Name       string            `json:"name,omitempty"`
 	Labels     map[string]string `json:"labels,omitempty"`
+	// ClaimOf and PodOf take the place of kind and name.
+	ClaimOf *ClaimOf `json:"claimOf,omitempty"`
+	PodOf   *PodOf   `json:"podOf,omitempty"`
 	// GracePeriodSeconds is how long a pod may take to end; the default is the
 	// pod's own terminationGracePeriodSeconds. 0 takes the object away at once
 	// and asks nobody, as `kubectl delete --grace-period=0 --force` does.
@@ -441,10 +467,13 @@ type ObjectDeletion struct {
 // ObjectPatch is a change of the objects that it names.
 type ObjectPatch struct {
 	APIVersion string            `json:"apiVersion,omitempty"`
-	Kind       string            `json:"kind"`
+	Kind       string            `json:"kind,omitempty"`
 	Namespace  string            `json:"namespace,omitempty"`
 	Name       string            `json:"name,omitempty"`
 	Labels     map[string]string `json:"labels,omitempty"`
+	// ClaimOf and PodOf take the place of kind and name.
+	ClaimOf *ClaimOf `json:"claimOf,omitempty"`
+	PodOf   *PodOf   `json:"podOf,omitempty"`
 	// Patch is a merge patch (RFC 7386) if it is a mapping, a JSON patch
 	// (RFC 6902) if it is a list.
 	Patch json.RawMessage `json:"patch"`

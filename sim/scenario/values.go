@@ -98,6 +98,26 @@ func (d *NodeDrain) UnmarshalJSON(data []byte) error {
 	return json.Unmarshal(data, (*plain)(d))
 }
 
+// UnmarshalJSON takes a plain string as the workspace.
+func (c *ClaimOf) UnmarshalJSON(data []byte) error {
+	if len(data) > 0 && data[0] == '"' {
+		*c = ClaimOf{}
+		return json.Unmarshal(data, &c.Workspace)
+	}
+	type plain ClaimOf
+	return json.Unmarshal(data, (*plain)(c))
+}
+
+// UnmarshalJSON takes a plain string as the task.
+func (p *PodOf) UnmarshalJSON(data []byte) error {
+	if len(data) > 0 && data[0] == '"' {
+		*p = PodOf{}
+		return json.Unmarshal(data, &p.Task)
+	}
+	type plain PodOf
+	return json.Unmarshal(data, (*plain)(p))
+}
+
 // UnmarshalJSON takes a plain string as a constant.
 func (d *Distribution) UnmarshalJSON(data []byte) error {
 	if len(data) > 0 && data[0] == '"' {

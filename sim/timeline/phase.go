@@ -105,3 +105,39 @@ func (t *Timeline) NodeOfTask(task string) string {
 	}
 	return node
 }
+
+// PodOfTask is the pod of a pipeline's task that was made last, whether it is still there
+// or not: of the TaskRuns that whose takes, and of one attempt, from 1, unless that is 0.
+// Nil without one.
+func (t *Timeline) PodOfTask(task string, attempt int, whose func(*TaskRun) bool) *Pod {
+	var last *Pod
+	for _, r := range t.index.ofTask[task] {
+		if !whose(r) {
+			continue
+		}
+		for _, p := range r.Pods {
+			if (attempt == 0 || p.Attempt == attempt) && (last == nil || p.CreatedSeq > last.CreatedSeq) {
+				last = p
+			}
+		}
+	}
+	return last
+}
+
+// IsNamed says whether a PipelineRun has a name, as itself or as its generateName, or is
+// made for a run that has it: a pipeline within a pipeline has a run of its own.
+func (t *Timeline) IsNamed(namespace, run, as string) bool {
+	v, seen := t.Now(), map[string]bool{}
+	for run != "" && !seen[run] {
+		seen[run] = true
+		o := v.Get("PipelineRun", namespace, run)
+		if run == as || o != nil && o.Text("metadata", "generateName") == as {
+			return true
+		}
+		if o == nil {
+			return false
+		}
+		run = MetaOf(o).OwnedBy("PipelineRun", "")
+	}
+	return false
+}

@@ -132,3 +132,49 @@ func TestNodeOfTask(t *testing.T) {
 	pod("b-3", "b", "")
 	expect("four")
 }
+
+// The pod of a task is the one made last: of all its TaskRuns, of a run by either name, of
+// an attempt, and of the run of a pipeline within the run.
+func TestPodOfTask(t *testing.T) {
+	tl := New()
+	seq := 0
+	add := func(e history.Entry) {
+		seq++
+		e.Seq = seq
+		if err := tl.Add(e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	add(create("PipelineRun", "ns", "ci-x7abc", `{"metadata":{"generateName":"ci-"}}`))
+	add(create("PipelineRun", "ns", "ci-x7abc-sub", `{"metadata":{"ownerReferences":[{"kind":"PipelineRun","name":"ci-x7abc"}]}}`))
+	add(create("PipelineRun", "ns", "other", `{}`))
+	for _, r := range []struct{ run, of string }{{"a", "ci-x7abc"}, {"b", "ci-x7abc-sub"}, {"c", "other"}} {
+		add(create("TaskRun", "ns", r.run, `{"metadata":{"labels":{"tekton.dev/pipelineTask":"build","tekton.dev/pipelineRun":"`+r.of+`"}}}`))
+	}
+	pod := func(name, run string) {
+		add(create("Pod", "ns", name, `{"metadata":{"labels":{"tekton.dev/taskRun":"`+run+`"}}}`))
+	}
+	pod("b-1", "b")
+	pod("a-1", "a")
+	add(update("TaskRun", "ns", "a", `{"status":{"retriesStatus":[{}]}}`))
+	pod("a-2", "a")
+	pod("c-1", "c")
+	for _, c := range []struct {
+		run     string
+		attempt int
+		want    string
+	}{
+		{"", 0, "c-1"}, {"", 2, "a-2"}, {"", 3, ""}, {"ci-", 0, "a-2"}, {"ci-", 1, "a-1"}, {"ci-x7abc", 1, "a-1"},
+		{"ci-x7abc-sub", 0, "b-1"}, {"other", 0, "c-1"}, {"other", 2, ""}, {"x", 0, ""},
+	} {
+		got := ""
+		if p := tl.PodOfTask("build", c.attempt, func(r *TaskRun) bool {
+			return c.run == "" || tl.IsNamed(r.Namespace, r.PipelineRun, c.run)
+		}); p != nil {
+			got = p.Name
+		}
+		if got != c.want {
+			t.Errorf("attempt %d of run %q: %q, want %q", c.attempt, c.run, got, c.want)
+		}
+	}
+}

@@ -152,7 +152,7 @@ func (t *Timeline) podWritten(e history.Entry, before, o *history.Object) {
 		}
 		if r := t.TaskRun(p.Namespace, p.TaskRun); r != nil {
 			r.Pods = append(r.Pods, p)
-			p.PipelineRun = r.PipelineRun
+			p.PipelineRun, p.Attempt = r.PipelineRun, len(r.Attempts)
 		}
 		t.Pods = append(t.Pods, p)
 		t.index.pod(p, m, o)

@@ -92,8 +92,10 @@ type Pod struct {
 	// TaskRun and PipelineRun are whose it is; Assistant is the affinity assistant's
 	// StatefulSet if it is that one's.
 	TaskRun, PipelineRun, Assistant string
-	Created                         float64
-	CreatedSeq                      int
+	// Attempt is its TaskRun's try that it was made for, from 1; 0 without a TaskRun.
+	Attempt    int
+	Created    float64
+	CreatedSeq int
 	// Node is where it was bound to, at BoundT with entry BoundSeq.
 	Node     string
 	BoundT   float64
