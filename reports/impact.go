@@ -104,6 +104,9 @@ func reviewText(r impact.Review, w writing) string {
 		path = append(path, p.String())
 	}
 	b.WriteString(w.title("Upgrade review: " + strings.Join(path, " → ")))
+	for _, text := range r.Incomplete {
+		b.WriteString(w.item("not complete: " + text))
+	}
 	b.WriteString(w.table([]string{"step", "worse", "better", "other", "same", "flags", "timing"}, overview(r)))
 	for _, l := range r.LeftOut {
 		b.WriteString(w.item(fmt.Sprintf("left out: %s, which only chooses release %s", cellName(l.Scenario, []string{l.Axis}, map[string]string{l.Axis: l.Value}), l.Version)))

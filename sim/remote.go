@@ -69,10 +69,10 @@ func workerMain() {
 }
 
 func serveWorker(in io.Reader, out io.Writer) error {
-	// A Ctrl-C reaches the whole process group; the parent closes the input. If it is
+	// What ends the parent may reach this process too; the parent closes the input. If it is
 	// gone there is nobody to answer, which must not end this process before it has
 	// tidied up.
-	signal.Ignore(syscall.SIGINT, syscall.SIGPIPE)
+	signal.Ignore(syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGPIPE)
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	lines := make(chan []byte)

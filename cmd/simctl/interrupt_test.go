@@ -33,7 +33,7 @@ func program(tmp string, stderr *bytes.Buffer, args ...string) *exec.Cmd {
 }
 
 // TestInterrupt presses Ctrl-C at random moments of a run, most of them while its
-// control planes start: simctl ends with its status for that, leaves neither process
+// control planes start, or sends the group another signal that ends a run: simctl ends with its status for that, leaves neither process
 // nor file behind, and goes on from there with --resume.
 func TestInterrupt(t *testing.T) {
 	const first, last = 100 * time.Millisecond, 8 * time.Second
@@ -56,7 +56,8 @@ func TestInterrupt(t *testing.T) {
 					t.Fatal(err)
 				}
 				time.Sleep(after)
-				if err := syscall.Kill(-cmd.Process.Pid, syscall.SIGINT); err != nil {
+				sent := []syscall.Signal{syscall.SIGINT, syscall.SIGHUP, syscall.SIGTERM}[n%3]
+				if err := syscall.Kill(-cmd.Process.Pid, sent); err != nil {
 					t.Fatal(err)
 				}
 				err := cmd.Wait()
@@ -72,9 +73,9 @@ func TestInterrupt(t *testing.T) {
 					// On a loaded host, before its main began.
 					t.Logf("after %s: %v", after, err)
 				case !errors.As(err, &exit) || exit.ExitCode() != cli.StatusError:
-					t.Errorf("after %s: simctl ended with %v, want exit status %d:\n%s", after, err, cli.StatusError, stderr.String())
+					t.Errorf("%s after %s: simctl ended with %v, want exit status %d:\n%s", sent, after, err, cli.StatusError, stderr.String())
 				default:
-					t.Logf("after %s: %s", after, lastLine(stderr.String()))
+					t.Logf("%s after %s: %s", sent, after, lastLine(stderr.String()))
 				}
 				if t.Failed() {
 					return

@@ -27,9 +27,14 @@ func main() {
 }
 
 func run() int {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ends := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	// The terminal goes away; nohup has that ignored.
+	if !signal.Ignored(syscall.SIGHUP) {
+		ends = append(ends, syscall.SIGHUP)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), ends...)
 	defer stop()
-	// A second Ctrl-C ends simctl at once.
+	// A second signal ends simctl at once.
 	context.AfterFunc(ctx, stop)
 	app := &cli.App{
 		Engine: engine{},

@@ -68,8 +68,9 @@ func childSetup() {
 	parent := os.Getppid()
 	term := make(chan os.Signal, 1)
 	signal.Notify(term, syscall.SIGTERM)
-	// A Ctrl-C reaches the whole process group; the parent decides what it means.
-	signal.Ignore(syscall.SIGINT)
+	// A Ctrl-C or a terminal that goes away reaches the whole process group; the parent
+	// decides what it means.
+	signal.Ignore(syscall.SIGINT, syscall.SIGHUP)
 	go func() {
 		tick := time.NewTicker(500 * time.Millisecond)
 		defer tick.Stop()

@@ -20,6 +20,9 @@ type Review struct {
 	Steps      []Step    `json:"steps"`
 	// LeftOut are values of axes that were not played.
 	LeftOut []LeftOut `json:"leftOut,omitempty"`
+	// Incomplete says what is not known of a review that was ended before its time, a
+	// sentence each.
+	Incomplete []string `json:"incomplete,omitempty"`
 	// Run is the folder of the run that holds every cell's history.
 	Run string `json:"run,omitempty"`
 }
@@ -68,6 +71,9 @@ type Step struct {
 	// nil if that was not asked.
 	MidRun []MidRun `json:"midRun,omitempty"`
 }
+
+// Compared is how many cells, repeats apart, were set against each other.
+func (s Step) Compared() int { return s.Unchanged + len(s.Changes) }
 
 // MidRun is a cell that was played with the bump at each phase of each task.
 type MidRun struct {

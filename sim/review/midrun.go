@@ -51,9 +51,8 @@ func (r *making) midRun(ctx context.Context) error {
 			plays = append(plays, p)
 		}
 	}
-	if err := r.playAll(ctx, all.cells); err != nil {
-		return err
-	}
+	err := r.playAll(ctx, all.cells)
+	known, asked := 0, 0
 	for _, p := range plays {
 		m := impact.MidRun{Scenario: p.cell.Scenario, Values: map[string]string{}}
 		for _, a := range p.cell.Axes {
@@ -62,11 +61,21 @@ func (r *making) midRun(ctx context.Context) error {
 			}
 		}
 		for _, at := range p.moments {
+			asked++
+			if !r.allKnown(at.ids) {
+				continue
+			}
+			known++
 			m.Places = append(m.Places, impact.At(at.task, at.phase, r.of(at.ids)))
 		}
-		r.out.Steps[p.step].MidRun = append(r.out.Steps[p.step].MidRun, m)
+		if len(m.Places) > 0 {
+			r.out.Steps[p.step].MidRun = append(r.out.Steps[p.step].MidRun, m)
+		}
 	}
-	return nil
+	if err != nil {
+		r.incomplete(known, asked, "moments for a bump in the middle of a run")
+	}
+	return err
 }
 
 // bumped returns a cell's repeats with the bump at a phase of a task. The axes that

@@ -39,21 +39,24 @@ func (r *making) remedies(ctx context.Context) error {
 			trials = append(trials, ts...)
 		}
 	}
-	if err := r.try(ctx, all.cells); err != nil {
-		return err
-	}
+	err := r.try(ctx, all.cells)
 	tried := map[place][]impact.Candidate{}
 	runs := map[place][][]impact.Run{}
+	known := 0
 	for _, t := range trials {
-		if r.untried(t) {
+		if r.untried(t) || !r.allKnown(t.ids) {
 			continue
 		}
+		known++
 		tried[t.place], runs[t.place] = append(tried[t.place], t.candidate), append(runs[t.place], r.of(t.ids))
 	}
 	for p := range tried {
 		r.out.Steps[p.step].Changes[p.change].Tried(tried[p], runs[p])
 	}
-	return nil
+	if err != nil {
+		r.incomplete(known, len(trials), "changes that may mend a cell")
+	}
+	return err
 }
 
 // untried says whether one of a trial's cells could not be run, and tells it: nothing
@@ -84,7 +87,7 @@ func (r *making) candidates(p place, all *cellSet) ([]trial, error) {
 	}
 	broken := r.Cells[i]
 	var out []trial
-	for _, cand := range impact.Fitting(r.known(f, broken, r.Path[p.step+2:]), broken, c.Chain) {
+	for _, cand := range impact.Fitting(r.candidatesOf(f, broken, r.Path[p.step+2:]), broken, c.Chain) {
 		version, value := on, cand.Value
 		if value.Version != "" {
 			// The versions of the options are put upon any value's.
@@ -105,10 +108,10 @@ func (r *making) candidates(p place, all *cellSet) ([]trial, error) {
 	return out, nil
 }
 
-// known returns the candidates that there are for a cell: the releases after the one it
+// candidatesOf returns the candidates that there are for a cell: the releases after the one it
 // is broken on are the rest of the path, the newest and those that the scenario's axes
 // name.
-func (r *making) known(f *scenario.File, broken scenario.Cell, path []string) []impact.Candidate {
+func (r *making) candidatesOf(f *scenario.File, broken scenario.Cell, path []string) []impact.Candidate {
 	later := append(slices.Clone(path), releases.BuiltIn)
 	for _, l := range impact.LeftOutOf(f.Scenario, r.Cells) {
 		later = append(later, l.Version)

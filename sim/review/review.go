@@ -17,7 +17,8 @@ import (
 
 // Player plays cells and returns what is known of each, in their order. A cell that
 // could not be run has the outcome [verdict.Error] and says why. An error ends the
-// review: then there need not be a run for any cell.
+// review, which is made of what is known by then: the run of a cell that was not played
+// has no outcome.
 type Player func(ctx context.Context, cells []scenario.Cell) ([]impact.Run, error)
 
 // Plan is what a review plays.
@@ -99,8 +100,8 @@ func Between(from, to string) ([]string, error) {
 	return append(append(ends[:1:1], between...), ends[1]), nil
 }
 
-// Make makes the review. With an error it returns what was known by then: it has no
-// steps if the releases could not be compared.
+// Make makes the review. With an error it returns what was known by then, and says in
+// [impact.Review.Incomplete] what is missing: it has no steps if no cell could be compared.
 func (p Plan) Make(ctx context.Context, play Player) (impact.Review, error) {
 	r := &making{Plan: p, play: play, files: map[string]*scenario.File{}, runs: map[string]impact.Run{},
 		out: impact.Review{APIVersion: impact.APIVersion, Kind: impact.Kind}}
@@ -128,14 +129,16 @@ type making struct {
 }
 
 // compare plays the cells on every release and sets neighbours on the path against
-// each other.
+// each other. With an error it does so with the cells that are known.
 func (r *making) compare(ctx context.Context) error {
-	if err := r.playAll(ctx, r.Cells); err != nil {
-		return err
-	}
+	err := r.playAll(ctx, r.Cells)
 	on := map[string][]impact.Run{}
+	known := 0
 	for _, c := range r.Cells {
-		on[c.Spec.Tekton.Version] = append(on[c.Spec.Tekton.Version], r.runs[c.ID()])
+		if run := r.runs[c.ID()]; r.known(c.ID()) {
+			known++
+			on[c.Spec.Tekton.Version] = append(on[c.Spec.Tekton.Version], run)
+		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(r.files)) {
 		r.out.LeftOut = append(r.out.LeftOut, impact.LeftOutOf(r.files[name].Scenario, r.Cells)...)
@@ -146,7 +149,38 @@ func (r *making) compare(ctx context.Context) error {
 			r.out.Steps = append(r.out.Steps, impact.Compare(on[r.Path[i-1]], on[v], r.out.Path[i-1], r.out.Path[i]))
 		}
 	}
-	return nil
+	if err == nil {
+		return nil
+	}
+	r.incomplete(known, len(r.Cells), "cells on the releases")
+	compared := false
+	for i := range r.out.Steps {
+		// The count says it: hundreds of cells may have one side only.
+		r.out.Steps[i].Missing = nil
+		compared = compared || r.out.Steps[i].Compared() > 0
+	}
+	if !compared {
+		r.out.Steps = nil
+	}
+	return err
+}
+
+// incomplete notes how much of something is known, if that is not all.
+func (r *making) incomplete(known, all int, of string) {
+	if known < all {
+		r.out.Incomplete = append(r.out.Incomplete, fmt.Sprintf("%d of %d %s are known", known, all, of))
+	}
+}
+
+// known says that a cell was played and simctl could run it.
+func (r *making) known(id string) bool {
+	o := r.runs[id].Cell.Outcome
+	return o != "" && o != verdict.Error
+}
+
+// allKnown says so of some cells.
+func (r *making) allKnown(ids []string) bool {
+	return !slices.ContainsFunc(ids, func(id string) bool { return !r.known(id) })
 }
 
 // playAll plays cells of which each has to be known afterwards.
@@ -168,16 +202,13 @@ func (r *making) try(ctx context.Context, cells []scenario.Cell) error {
 		return nil
 	}
 	runs, err := r.play(ctx, cells)
-	if err != nil {
-		return err
-	}
-	if len(runs) != len(cells) {
+	if err == nil && len(runs) != len(cells) {
 		return fmt.Errorf("%d cells were played of %d", len(runs), len(cells))
 	}
-	for i, c := range cells {
-		r.runs[c.ID()] = runs[i]
+	for i, run := range runs {
+		r.runs[cells[i].ID()] = run
 	}
-	return nil
+	return err
 }
 
 // failed says why simctl could not run a cell that was played.

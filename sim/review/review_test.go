@@ -26,8 +26,9 @@ func TestMake(t *testing.T) {
 		path             []string
 		remedies, midRun bool
 		play             func(scenario.Cell) verdict.Cell
-		// stops is the turn that ends with an error; 0 is none.
-		stops int
+		// stops is the turn that ends with an error, 0 is none; knows are the cells of
+		// this turn that are known all the same, the first ones.
+		stops, knows int
 	}{
 		{name: "nothing-changes", file: "plain", remedies: true, play: always(success)},
 		{name: "broken-before", file: "plain", remedies: true, play: always(deadlock)},
@@ -55,6 +56,17 @@ func TestMake(t *testing.T) {
 		{name: "cannot-run", file: "plain", remedies: true, midRun: true, play: always(failed)},
 		{name: "stopped-at-once", file: "plain", remedies: true, play: hangs, stops: 1},
 		{name: "stopped-at-remedies", file: "plain", remedies: true, midRun: true, play: hangs, stops: 2},
+		// What is known by then is said, and how much is not.
+		{name: "stopped-at-second-release", file: "axes", remedies: true, play: hangs, stops: 1, knows: 5},
+		{name: "stopped-before-a-pair", file: "plain", remedies: true, play: hangs, stops: 1, knows: 1},
+		{name: "stopped-in-remedies", file: "plain", remedies: true, play: hangs, stops: 2, knows: 2},
+		{name: "stopped-mid-run", file: "axes", midRun: true, play: lostWhileRunning, stops: 2, knows: 5},
+		{name: "one-cell-not-run", file: "axes", play: func(c scenario.Cell) verdict.Cell {
+			if c.Spec.Tekton.Version == "1.3.1" && c.Values["mode"] == "as-is" {
+				return failed(c)
+			}
+			return hangs(c)
+		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			if tt.path == nil {
@@ -73,11 +85,15 @@ func TestMake(t *testing.T) {
 			player := func(_ context.Context, cells []scenario.Cell) ([]impact.Run, error) {
 				turn++
 				fmt.Fprintf(&b, "turn %d\n", turn)
-				if turn == tt.stops {
-					return nil, errors.New("stopped")
-				}
 				var runs []impact.Run
-				for _, c := range cells {
+				for i, c := range cells {
+					if turn == tt.stops && i >= tt.knows {
+						if i == 0 {
+							return nil, errors.New("stopped")
+						}
+						runs = append(runs, impact.Run{})
+						continue
+					}
 					if c.Expected != nil {
 						t.Errorf("%s is expected to end as %v", c.ID(), c.Expected)
 					}
@@ -85,6 +101,9 @@ func TestMake(t *testing.T) {
 					r.Scenario, r.Values, r.Axes, r.Repeat = c.Scenario, c.Values, c.Axes, c.Repeat
 					fmt.Fprintf(&b, "  %s: %s\n", nameOf(c), r.Outcome)
 					runs = append(runs, impact.Run{Cell: r, Flags: c.Spec.Tekton.Flags})
+				}
+				if turn == tt.stops {
+					return runs, errors.New("stopped")
 				}
 				return runs, nil
 			}
@@ -125,6 +144,9 @@ func nameOf(c scenario.Cell) string {
 func show(b *strings.Builder, r impact.Review) {
 	for _, l := range r.LeftOut {
 		fmt.Fprintf(b, "left out: %s %s=%s (%s)\n", l.Scenario, l.Axis, l.Value, l.Version)
+	}
+	for _, text := range r.Incomplete {
+		fmt.Fprintf(b, "not complete: %s\n", text)
 	}
 	for _, s := range r.Steps {
 		fmt.Fprintf(b, "%s to %s, %d unchanged\n", s.From.Version, s.To.Version, s.Unchanged)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -132,11 +133,18 @@ func (a *App) upgrade(cmd *cobra.Command, args []string) (err error) {
 		return a.playKept(ctx, store, turn, s, log)
 	})
 	out.Run = store.Dir()
-	err = errors.Join(err, store.WriteResult(a.result(store, &asked, started)), keepReview(store.Dir(), out))
+	result := a.result(store, &asked, started)
+	err = errors.Join(err, store.WriteResult(result), keepReview(store.Dir(), out))
 	if err != nil {
 		err = fmt.Errorf("%w: go on with: %s", err, resumeCommand("upgrade", s, store.Info().ID))
 	}
 	if err != nil && len(out.Steps) == 0 {
+		// No release can be compared with another, but the cells of one may be known.
+		known := slices.ContainsFunc(result.Cells, func(c verdict.Cell) bool { return c.Outcome != verdict.Error })
+		if known && format == reports.ReviewFormat(reports.Table) {
+			width, live := a.Terminal(a.Stdout)
+			err = errors.Join(reports.Render(a.Stdout, reports.Table, result, reports.Options{Width: width, Color: a.color(s, live)}), err)
+		}
 		fmt.Fprintf(a.Stderr, "kept in %s\n", store.Dir())
 		return err
 	}
@@ -182,18 +190,21 @@ func (a *App) showReview(out impact.Review, format reports.ReviewFormat, s setti
 }
 
 // playKept runs cells, keeps them in a run's folder, and reads what their histories show.
+// With an error it does so for the cells that have a result.
 func (a *App) playKept(ctx context.Context, store *runstore.Run, in *inputs, s settings, log logr.Logger) ([]impact.Run, error) {
-	if err := a.runCells(ctx, store, in, s, log); err != nil {
-		return nil, err
-	}
-	if err := ctx.Err(); err != nil {
-		return nil, fmt.Errorf("interrupted: %w", err)
+	stopped := a.runCells(ctx, store, in, s, log)
+	if ctx.Err() != nil {
+		stopped = errors.New("interrupted")
 	}
 	var runs []impact.Run
 	for i, c := range in.cells {
 		res, ok := kept(store, in.ids[i], c)
 		if !ok {
-			return nil, fmt.Errorf("%s has no result", in.ids[i])
+			if stopped == nil {
+				return nil, fmt.Errorf("%s has no result", in.ids[i])
+			}
+			runs = append(runs, impact.Run{})
+			continue
 		}
 		if res.Outcome == verdict.Error {
 			res.Error = oneLine(res.Error)
@@ -207,7 +218,7 @@ func (a *App) playKept(ctx context.Context, store *runstore.Run, in *inputs, s s
 		run.Flags = c.Spec.Tekton.Flags
 		runs = append(runs, run)
 	}
-	return runs, nil
+	return runs, stopped
 }
 
 // openReview makes the folder of a review, or opens that of the one to go on with.

@@ -112,6 +112,45 @@ func TestUpgradeInterrupted(t *testing.T) {
 	}
 }
 
+// TestUpgradeInterruptedEarly ends while the releases are compared: the cells that are
+// known on both sides are.
+func TestUpgradeInterruptedEarly(t *testing.T) {
+	for _, tt := range []struct {
+		name  string
+		cells int
+		shown string
+	}{
+		{"before any", 0, ""},
+		{"one side", 2, "2 cells: 2 of which nothing is expected"},
+		{"a pair", 3, "not complete: 3 of 4 cells on the releases are known"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			place(t)
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			e := held()
+			plain, n := e.outcome, 0
+			e.outcome = func(c scenario.Cell) verdict.Cell {
+				if n++; n == tt.cells {
+					cancel()
+				}
+				return plain(c)
+			}
+			if tt.cells == 0 {
+				cancel()
+			}
+			o := simctlContext(ctx, e, "upgrade", "--direct", "--from", "0.68.1", "--to", "1.3.1", "--out", "kept", "scenarios/other.yaml")
+			o.want(t, StatusError, "interrupted", "go on with: simctl upgrade --resume --out kept")
+			if tt.shown == "" && o.stdout != "" || !strings.Contains(o.stdout, tt.shown) {
+				t.Errorf("output %s, want %s", o.stdout, tt.shown)
+			}
+			if tt.cells > 2 && !strings.Contains(o.stdout, "success → deadlock") {
+				t.Errorf("what is worse is not shown: %s", o.stdout)
+			}
+		})
+	}
+}
+
 // TestUpgradeResume: an interrupted review ends as one in a single go would have,
 // and no finished cell is run again.
 func TestUpgradeResume(t *testing.T) {

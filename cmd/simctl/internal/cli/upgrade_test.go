@@ -3,6 +3,7 @@ package cli
 import (
 	"encoding/json"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -65,6 +66,50 @@ func TestUpgradeUnchanged(t *testing.T) {
 	}
 }
 
+// TestUpgradePath: --from and --to name the ends of a path, --direct is these alone.
+func TestUpgradePath(t *testing.T) {
+	for _, tt := range []struct {
+		name, want string
+		args       []string
+	}{
+		{"between", "0.68.1 0.70.0 1.0.0 1.1.0 1.3.1", []string{"--from", "0.68.1", "--to", "1.3.1"}},
+		{"direct", "0.68.1 1.3.1", []string{"--direct", "--from", "0.68.1", "--to", "1.3.1"}},
+		{"between of OpenShift Pipelines", "0.68.1 1.0.0 1.3.1", []string{"--from", "osp-1.18", "--to", "osp-1.20"}},
+		{"direct of OpenShift Pipelines", "0.68.1 1.3.1", []string{"--direct", "--from", "osp-1.18", "--to", "osp-1.20"}},
+		{"direct, backwards", "1.3.1 0.68.1", []string{"--direct", "--from", "1.3.1", "--to", "0.68.1"}},
+		{"named", "0.68.1 1.1.0 1.3.1", []string{"--path", "0.68.1,1.1.0,1.3.1"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			place(t)
+			var ran []string
+			e := &fakeEngine{outcome: func(c scenario.Cell) verdict.Cell {
+				if v := c.Spec.Tekton.Version; !slices.Contains(ran, v) {
+					ran = append(ran, v)
+				}
+				return success(c)
+			}}
+			o := simctl(t, e, append([]string{"upgrade", "-o", "json", "scenarios/other.yaml"}, tt.args...)...)
+			o.want(t, StatusOK)
+			var r impact.Review
+			if err := json.Unmarshal([]byte(o.stdout), &r); err != nil {
+				t.Fatal(err)
+			}
+			var path []string
+			for _, p := range r.Path {
+				path = append(path, p.Version)
+			}
+			if got := strings.Join(path, " "); got != tt.want {
+				t.Errorf("the path is %s, want %s", got, tt.want)
+			}
+			slices.Sort(ran)
+			slices.Sort(path)
+			if !slices.Equal(ran, path) {
+				t.Errorf("cells were played on %v, the path is %v", ran, path)
+			}
+		})
+	}
+}
+
 func TestUpgradeBadInput(t *testing.T) {
 	for _, tt := range []struct {
 		name string
@@ -74,6 +119,8 @@ func TestUpgradeBadInput(t *testing.T) {
 		{"no releases", []string{"scenarios/"}, "name two releases at least"},
 		{"one release", []string{"--path", "1.3.1", "scenarios/"}, "name two releases at least"},
 		{"both ways", []string{"--path", "1.3.1,1.15.0", "--from", "1.3.1", "scenarios/"}, "leave --from and --to out"},
+		{"direct on a path", []string{"--path", "1.3.1,1.15.0", "--direct", "scenarios/"}, "leave --direct out"},
+		{"direct to nowhere", []string{"--from", "1.3.1", "--direct", "scenarios/"}, "name two releases at least"},
 		{"no such OpenShift Pipelines", []string{"--from", "osp-9.9", "--to", "1.3.1", "scenarios/"}, `"osp-9.9" is no OpenShift Pipelines`},
 		{"twice", []string{"--path", "1.3.1,osp-1.20", "scenarios/"}, "on the path twice"},
 		{"format", []string{"--from", "1.3.1", "--to", "1.15.0", "-o", "xml", "scenarios/"}, "unknown output format"},
