@@ -96,8 +96,8 @@ func TestGood(t *testing.T) {
 // and of interventions.
 func TestInputs(t *testing.T) {
 	for _, c := range []struct{ scenario, want string }{
-		{"kustomize", "good/kustomize/scenario.yaml kustomize/base/kustomization.yaml kustomize/base/rbac.yaml " +
-			"kustomize/tasks/kustomization.yaml manifests/claim.yaml manifests/pipeline.yaml manifests/run.yaml"},
+		{"kustomize", "good/kustomize/scenario.yaml kustomize/base/claim.yaml kustomize/base/kustomization.yaml kustomize/base/rbac.yaml " +
+			"kustomize/base/run.yaml kustomize/tasks/kustomization.yaml kustomize/tasks/pipeline.yaml"},
 		{"interventions", "good/interventions/scenario.yaml good/interventions/quota.yaml manifests/account.yaml " +
 			"manifests/claim.yaml manifests/pipeline.yaml manifests/run.yaml"},
 	} {

@@ -15,6 +15,7 @@ import (
 	"go.yaml.in/yaml/v3"
 	sigsyaml "sigs.k8s.io/yaml"
 
+	"simctl.dev/simctl/sim/internal/kustomize"
 	"simctl.dev/simctl/sim/internal/tree"
 )
 
@@ -27,8 +28,6 @@ type reader struct {
 	// open are the kustomizations being read, to find circles.
 	open []string
 }
-
-var kustomizationNames = []string{"kustomization.yaml", "kustomization.yml", "Kustomization"}
 
 func (r *reader) fail(file string, at *yaml.Node, format string, args ...any) {
 	p := &Problem{File: file, Message: fmt.Sprintf(format, args...)}
@@ -58,7 +57,7 @@ func (r *reader) path(name string) error {
 		}
 		return nil
 	}
-	if slices.Contains(kustomizationNames, filepath.Base(name)) {
+	if slices.Contains(kustomize.FileNames(), filepath.Base(name)) {
 		return r.kustomization(name)
 	}
 	return r.file(name, false)
@@ -86,16 +85,6 @@ func suggestFile(name string) string {
 	}
 	if near := nearest(filepath.Base(name), names); near != "" {
 		return "; did you mean " + quoted(near) + "?"
-	}
-	return ""
-}
-
-// kustomizationOf is the file of a folder's kustomization; "" if it has none.
-func kustomizationOf(folder string) string {
-	for _, k := range kustomizationNames {
-		if _, err := os.Stat(filepath.Join(folder, k)); err == nil {
-			return filepath.Join(folder, k)
-		}
 	}
 	return ""
 }
@@ -342,98 +331,6 @@ func splitDocuments(content []byte) [][]byte {
 	return docs
 }
 
-// kustomization reads the resources that a kustomization lists and puts them
-// into its namespace. Everything else a kustomization can do changes manifests
-// in ways that simctl does not carry out, so it is an error.
-func (r *reader) kustomization(name string) error {
-	name = filepath.Clean(name)
-	if i := slices.Index(r.open, name); i >= 0 {
-		return fmt.Errorf("%s lists itself, by way of %s", name, strings.Join(r.open[i:], ", "))
-	}
-	r.open = append(r.open, name)
-	defer func() { r.open = r.open[:len(r.open)-1] }()
-
-	content, err := os.ReadFile(name)
-	if err != nil {
-		return fmt.Errorf("cannot read %s: %w", name, plainError(err))
-	}
-	r.inputs.add(name, content)
-	var root yaml.Node
-	if err := yaml.Unmarshal(content, &root); err != nil {
-		r.problems = append(r.problems, yamlProblem(name, content, err))
-		return nil
-	}
-	if len(root.Content) == 0 || root.Content[0].Kind != yaml.MappingNode {
-		r.fail(name, nil, "the kustomization is empty; it should list resources")
-		return nil
-	}
-	first := len(r.objects)
-	var namespace *yaml.Node
-	n := root.Content[0]
-	for i := 0; i+1 < len(n.Content); i += 2 {
-		key, value := n.Content[i], n.Content[i+1]
-		switch key.Value {
-		case "apiVersion", "metadata":
-		case "kind":
-			if value.Value != "Kustomization" {
-				r.fail(name, value, "kind %s is not read; only Kustomization is", value.Value)
-			}
-		case "namespace":
-			namespace = value
-		case "resources":
-			if value.Kind != yaml.SequenceNode && !isNull(value) {
-				r.fail(name, value, "resources should be a list of files and folders")
-				continue
-			}
-			for _, entry := range value.Content {
-				r.resource(name, entry)
-			}
-		default:
-			if len(value.Content) == 0 && (value.Kind != yaml.ScalarNode || isNull(value)) {
-				continue // an empty list or mapping changes nothing
-			}
-			r.fail(name, key, "kustomization field %q is not carried out, only resources and namespace are; "+
-				"run `kustomize build` and name its output in workload.manifests", key.Value)
-		}
-	}
-	if namespace != nil && namespace.Value != "" {
-		moveTo(namespace.Value, r.objects[first:])
-	}
-	return nil
-}
-
-func (r *reader) resource(kustomization string, entry *yaml.Node) {
-	if entry.Kind != yaml.ScalarNode || entry.Value == "" {
-		r.fail(kustomization, entry, "a resource should be the name of a file or folder")
-		return
-	}
-	if strings.Contains(entry.Value, "://") || strings.Contains(entry.Value, "?ref=") || strings.HasPrefix(entry.Value, "git@") {
-		r.fail(kustomization, entry, "%s is remote; download it and name the local copy", entry.Value)
-		return
-	}
-	full := filepath.Join(filepath.Dir(kustomization), entry.Value)
-	info, err := os.Stat(full)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		r.fail(kustomization, entry, "%s does not exist%s", entry.Value, suggestFile(full))
-		return
-	case err == nil && info.IsDir():
-		if !slices.ContainsFunc(kustomizationNames, func(k string) bool {
-			_, err := os.Stat(filepath.Join(full, k))
-			return err == nil
-		}) {
-			r.fail(kustomization, entry, "folder %s has no kustomization.yaml; list its files or give it one", entry.Value)
-			return
-		}
-		err = r.folder(full)
-	case err == nil:
-		err = r.file(full, false)
-	}
-	if err != nil {
-		r.fail(kustomization, entry, "%v", err)
-	}
-}
-
 // clusterScoped are the kinds that have no namespace.
 var clusterScoped = []string{
 	"Namespace", "Node", "PersistentVolume", "StorageClass", "PriorityClass", "RuntimeClass",
@@ -445,31 +342,3 @@ var clusterScoped = []string{
 }
 
 func (o *object) namespaced() bool { return !slices.Contains(clusterScoped, o.kind()) }
-
-// moveTo does what kustomize's namespace field does: every namespaced object
-// gets the namespace, a Namespace its name, and the ServiceAccounts that role
-// bindings name follow if they are among the objects or called default.
-func moveTo(namespace string, objects []*object) {
-	accounts := map[string]bool{"default": true}
-	for _, o := range objects {
-		if o.kind() == "ServiceAccount" {
-			accounts[o.name()] = true
-		}
-	}
-	for _, o := range objects {
-		switch {
-		case o.kind() == "Namespace":
-			set(o.data, namespace, "metadata", "name")
-		case o.namespaced():
-			set(o.data, namespace, "metadata", "namespace")
-		}
-		if o.kind() != "RoleBinding" && o.kind() != "ClusterRoleBinding" {
-			continue
-		}
-		for _, s := range tree.List(o.data, "subjects") {
-			if m, ok := s.(map[string]any); ok && tree.Text(m, "kind") == "ServiceAccount" && accounts[tree.Text(m, "name")] {
-				m["namespace"] = namespace
-			}
-		}
-	}
-}
