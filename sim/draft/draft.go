@@ -45,6 +45,7 @@ type Draft struct {
 type drafter struct {
 	o         Options
 	objects   []map[string]any
+	files     []string
 	d         *Draft
 	openshift bool
 	demands   *demand.Demands
@@ -52,9 +53,10 @@ type drafter struct {
 
 const namespace = "default"
 
-// Make makes a draft of manifests, which are decoded JSON. The error says what is missing.
-func Make(objects []map[string]any, o Options) (*Draft, error) {
-	m := &drafter{o: o, objects: slices.Clone(objects), d: &Draft{Files: map[string][]byte{}}}
+// Make makes a draft of manifests, which are decoded JSON and stand in some files. The
+// error says what is missing.
+func Make(objects []map[string]any, files []string, o Options) (*Draft, error) {
+	m := &drafter{o: o, objects: slices.Clone(objects), files: slices.Clone(files), d: &Draft{Files: map[string][]byte{}}}
 	m.d.Name = name(o.Name, objects)
 	runs, err := m.runs()
 	if err != nil {
@@ -65,7 +67,7 @@ func Make(objects []map[string]any, o Options) (*Draft, error) {
 		m.d.Files["run.yaml"] = runs
 		manifests = append(manifests, "run.yaml")
 	}
-	m.demands = demand.Of(m.objects, namespace)
+	m.demands = demand.OfFiles(m.objects, m.files, namespace)
 	m.openshift = openshift(m.objects, m.demands)
 	if stubs := stub.Of(m.demands.References, m.openshift); len(stubs) > 0 {
 		content, err := m.stubs(stubs)
@@ -123,7 +125,7 @@ func (m *drafter) runs() ([]byte, error) {
 		if err := sigsyaml.Unmarshal([]byte(text), &o); err != nil {
 			return nil, fmt.Errorf("reading the run that was made up: %w", err)
 		}
-		m.objects = append(m.objects, o)
+		m.objects, m.files = append(m.objects, o), append(m.files, "run.yaml")
 	}
 	for _, n := range slices.Sorted(maps.Keys(m.o.Params)) {
 		if !known[n] {

@@ -28,7 +28,7 @@ func TestMake(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			d, err := draft.Make(m.Objects, draft.Options{Version: "1.15.0", Manifests: []string{"../manifests.yaml"}})
+			d, err := draft.Make(m.Objects, m.In, draft.Options{Version: "1.15.0", Manifests: []string{"../manifests.yaml"}})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -73,5 +73,24 @@ func TestMake(t *testing.T) {
 				t.Error("nothing is said to be made up")
 			}
 		})
+	}
+}
+
+// TestFile: what a resolver fetches is found by its file, as when the scenario is played.
+func TestFile(t *testing.T) {
+	m, err := scenario.ReadManifests(nil, map[string][]byte{
+		"run.yaml": []byte("apiVersion: tekton.dev/v1\nkind: PipelineRun\nmetadata: {name: r}\nspec:\n  pipelineSpec:\n    tasks:\n" +
+			"      - name: a\n        taskRef: {resolver: git, params: [{name: url, value: u}, {name: pathInRepo, value: tasks/build.yaml}]}\n"),
+		"repo/tasks/build.yaml": []byte("apiVersion: tekton.dev/v1\nkind: Task\nmetadata: {name: builder-of-images}\nspec: {steps: [{image: i}]}\n"),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := draft.Make(m.Objects, m.In, draft.Options{Version: "1.15.0"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(d.MadeUp) > 0 {
+		t.Errorf("made up: %q", d.MadeUp)
 	}
 }

@@ -6,6 +6,8 @@ import "path/filepath"
 type Manifests struct {
 	// Objects are the manifests, as decoded JSON.
 	Objects []map[string]any
+	// In are the files that the objects stand in.
+	In []string
 	// Files are the files that they were read from.
 	Files []string
 }
@@ -31,7 +33,7 @@ func ReadManifests(paths []string, streams map[string][]byte) (*Manifests, error
 	}
 	out := &Manifests{}
 	for _, o := range r.objects {
-		out.Objects = append(out.Objects, o.data)
+		out.Objects, out.In = append(out.Objects, o.data), append(out.In, filepath.ToSlash(o.file))
 	}
 	for _, i := range *read {
 		out.Files = append(out.Files, i.Path)

@@ -46,7 +46,7 @@ func (a *App) initFrom(c *config, from []string, stdin io.Reader) error {
 		return fmt.Errorf("no manifests in %s", strings.Join(from, ", "))
 	}
 	// The name decides where, and where decides how the manifests are named.
-	d, err := draft.Make(m.Objects, o)
+	d, err := draft.Make(m.Objects, m.In, o)
 	if err != nil {
 		return err
 	}
@@ -64,7 +64,7 @@ func (a *App) initFrom(c *config, from []string, stdin io.Reader) error {
 	if len(streams) > 0 {
 		o.Manifests = append(o.Manifests, stdinName)
 	}
-	if d, err = draft.Make(m.Objects, o); err != nil {
+	if d, err = draft.Make(m.Objects, m.In, o); err != nil {
 		return err
 	}
 	for name, content := range streams {
