@@ -247,16 +247,13 @@ func (c Conduct) Sentences() []string {
 	return out
 }
 
-// actorUser is under whose name the scenario's own objects are written.
-const actorUser = "user"
-
 // refusedManifests are the user's objects that were not taken as they were written.
 // A conflict or what is not there is no word about the object.
 func (t *judging) refusedManifests() []Refused {
 	var out []Refused
 	said := map[[2]string]bool{}
 	for _, e := range t.Refused {
-		if e.Actor != actorUser || e.Verb != history.VerbCreate && e.Verb != history.VerbUpdate || e.Code != 400 && e.Code != 403 && e.Code != 422 {
+		if e.Actor != wellknown.User || e.Verb != history.VerbCreate && e.Verb != history.VerbUpdate || e.Code != 400 && e.Code != 403 && e.Code != 422 {
 			continue
 		}
 		r := Refused{T: e.T, Object: e.Object.String(), Message: clip(e.Message)}
@@ -604,7 +601,7 @@ func (t *judging) conduct() Conduct {
 // was.
 func (t *judging) absentRoot(cause []Link, asOf int) []Link {
 	for _, e := range t.Refused {
-		if e.Actor != actorUser || e.Verb != history.VerbCreate || e.Code != 400 && e.Code != 403 && e.Code != 422 {
+		if e.Actor != wellknown.User || e.Verb != history.VerbCreate || e.Code != 400 && e.Code != 403 && e.Code != 422 {
 			continue
 		}
 		if slices.ContainsFunc(cause, func(l Link) bool { return l.Evidence == clip(e.Message) }) {

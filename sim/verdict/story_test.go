@@ -468,7 +468,7 @@ func merged(parts []fields) (json.RawMessage, error) {
 
 func (h *teller) tellNode(w *words) error {
 	name := w.next()
-	return h.write(actorUser, history.VerbCreate, refOf("Node", name), fields{
+	return h.write(wellknown.User, history.VerbCreate, refOf("Node", name), fields{
 		"metadata": fields{"labels": fields{"kubernetes.io/hostname": name}},
 		"status":   fields{"allocatable": fields{"cpu": "4", "memory": "16Gi"}},
 	}, w.yaml)
@@ -488,7 +488,7 @@ func (h *teller) tellClaim(w *words) error {
 	} else if err := h.write("csi", history.VerbCreate, refOf("PersistentVolume", "pv-"+name), fields{"spec": fields{"claimRef": fields{"name": name}}}); err != nil {
 		return err
 	}
-	return h.write(actorUser, history.VerbCreate, refOf("PersistentVolumeClaim", name), claim, bound, w.yaml)
+	return h.write(wellknown.User, history.VerbCreate, refOf("PersistentVolumeClaim", name), claim, bound, w.yaml)
 }
 
 // config writes a ConfigMap of Tekton's: KEY=VALUE, or YAML.
@@ -502,7 +502,7 @@ func (h *teller) config(name string) func(w *words) error {
 		for key, value := range w.yaml {
 			data[key] = value
 		}
-		return h.write(actorUser, h.createOrUpdate(refOf("ConfigMap", name)), refOf("ConfigMap", name), fields{"data": data})
+		return h.write(wellknown.User, h.createOrUpdate(refOf("ConfigMap", name)), refOf("ConfigMap", name), fields{"data": data})
 	}
 }
 
@@ -521,7 +521,7 @@ func succeededIs(status, reason, message string) fields {
 func (h *teller) tellRun(w *words) error {
 	ref := refOf("PipelineRun", w.next())
 	fresh := w.has("new")
-	if err := h.write(actorUser, history.VerbCreate, ref, fields{"spec": fields{"pipelineRef": fields{"name": "build"}}}, w.yaml); err != nil || fresh {
+	if err := h.write(wellknown.User, history.VerbCreate, ref, fields{"spec": fields{"pipelineRef": fields{"name": "build"}}}, w.yaml); err != nil || fresh {
 		return err
 	}
 	return h.write(tektonActor, history.VerbUpdate, ref, succeededIs("Unknown", "Running", "Tasks Completed: 0"))
@@ -567,7 +567,7 @@ func owner(kind, name string) []fields {
 func (h *teller) tellPod(w *words) error {
 	name, of, with, beside := w.next(), w.after("of"), w.after("with"), w.after("beside")
 	run, task, _ := strings.Cut(of, "/")
-	actor, pod := actorUser, fields{"spec": fields{"containers": []fields{{"name": "main", "image": "main"}}}, "status": fields{"phase": "Pending"}}
+	actor, pod := wellknown.User, fields{"spec": fields{"containers": []fields{{"name": "main", "image": "main"}}}, "status": fields{"phase": "Pending"}}
 	parts := []fields{pod}
 	if of != "" {
 		actor = tektonActor
