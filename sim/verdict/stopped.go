@@ -10,6 +10,7 @@ import (
 
 	"simctl.dev/simctl/sim/history"
 	"simctl.dev/simctl/sim/timeline"
+	"simctl.dev/simctl/sim/wellknown"
 )
 
 // stopped says who had a pod's containers stopped before they ended: a taint and who
@@ -77,13 +78,9 @@ func (t *judging) retriesUsed(r *timeline.TaskRun) []Link {
 	return []Link{taskRetriesUsed.link(r.Object(), clip(strings.Join(said, "\n")), r.Task, len(r.Pods), int(retries))}
 }
 
-// reasonOOMKilled is what a container runtime says of a container that was killed for want
-// of memory.
-const reasonOOMKilled = "OOMKilled"
-
 // oomKilled says how much memory a container was allowed that was killed for more.
 func (t *judging) oomKilled(p *timeline.Pod, c *timeline.Fact[history.Container]) []Link {
-	if c.Data.Reason != reasonOOMKilled {
+	if c.Data.Reason != wellknown.OOMKilled {
 		return nil
 	}
 	limit := "it has no limit"
@@ -94,7 +91,7 @@ func (t *judging) oomKilled(p *timeline.Pod, c *timeline.Fact[history.Container]
 			}
 		}
 	}
-	return []Link{containerOOM.link(p.Object(), reasonOOMKilled, c.Data.Name, limit)}
+	return []Link{containerOOM.link(p.Object(), wellknown.OOMKilled, c.Data.Name, limit)}
 }
 
 // takenAway says of a step that did not find a file which task took it away, and

@@ -39,3 +39,7 @@ const (
 	VolumeBinder     = "persistent-volume-binder"
 	AttachDetach     = "attachdetach-controller"
 )
+
+// OOMKilled is the word of container runtimes for a container that was killed for want of
+// memory.
+const OOMKilled = "OOMKilled"

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strconv"
 	"time"
+
+	"simctl.dev/simctl/sim/wellknown"
 )
 
 // What a container ends with whose entrypoint was sent SIGTERM.
@@ -30,7 +32,6 @@ const (
 const (
 	reasonCompleted = "Completed"
 	reasonError     = "Error"
-	reasonOOMKilled = "OOMKilled"
 )
 
 // Turn is what becomes of a step's program.
@@ -68,7 +69,7 @@ func (t *Turn) Fail(exit int32, log string) {
 // KillForMemory has the kernel kill the program for want of memory: all that runs in the
 // container's cgroup, the entrypoint too, or the one process that asked for too much.
 func (t *Turn) KillForMemory(exit int32, alone bool) {
-	t.Exit, t.Reason, t.Killed = exit, reasonOOMKilled, !alone
+	t.Exit, t.Reason, t.Killed = exit, wellknown.OOMKilled, !alone
 	if alone {
 		t.Exit = -1
 	}
@@ -104,7 +105,7 @@ func (a Args) End(t Turn, began time.Time, results []Result) Ending {
 	if e.Failed && a.OnError == "continue" && t.word == "" {
 		own = append(own, internal("ExitCode", strconv.Itoa(int(t.Exit))))
 		e.Failed, e.Exit = false, 0
-		if e.Reason != reasonOOMKilled {
+		if e.Reason != wellknown.OOMKilled {
 			e.Reason = reasonCompleted
 		}
 	}
