@@ -173,13 +173,14 @@ func sccReason(field, text, groups, uids string) string {
 		group, err := strconv.ParseInt(m[1], 10, 64)
 		first, size, ok := parseRange(groups)
 		switch {
-		case err != nil || !ok:
-			return fmt.Sprintf("%s %s is not allowed", short, m[1])
-		case group < first || group >= first+size:
+		case err == nil && ok && (group < first || group >= first+size):
 			return fmt.Sprintf("%s %d is outside %s", short, group, groups)
-		default:
-			// MustRunAs for fsGroup allows the first of the range alone.
+		case err == nil && ok && group > first && short == "fsGroup":
+			// MustRunAs allows the first of the range alone.
 			return fmt.Sprintf("%s %d is not %d, the first of %s and the only one allowed,", short, group, first, groups)
+		default:
+			// The provider has a range of its own.
+			return fmt.Sprintf("%s %s is not allowed", short, m[1])
 		}
 	}
 	if m := sccRange.FindStringSubmatch(text); m != nil {
@@ -203,10 +204,10 @@ func parseRange(s string) (first, size int64, ok bool) {
 		size, err2 := strconv.ParseInt(b, 10, 64)
 		return first, size, err1 == nil && err2 == nil
 	}
-	a, b, found := strings.Cut(s, "-")
+	a, b, _ := strings.Cut(s, "-")
 	first, err1 := strconv.ParseInt(a, 10, 64)
 	last, err2 := strconv.ParseInt(b, 10, 64)
-	return first, last - first + 1, found && err1 == nil && err2 == nil
+	return first, last - first + 1, err1 == nil && err2 == nil
 }
 
 func podSecurityCause(s *timeline.View, namespace, message string) Link {

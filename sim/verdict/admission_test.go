@@ -13,6 +13,11 @@ import (
 
 func stateOf(t *testing.T, objects ...string) *timeline.View {
 	t.Helper()
+	return timelineOf(t, objects...).Now()
+}
+
+func timelineOf(t *testing.T, objects ...string) *timeline.Timeline {
+	t.Helper()
 	tl := timeline.New()
 	for i, raw := range objects {
 		var o struct {
@@ -31,7 +36,7 @@ func stateOf(t *testing.T, objects ...string) *timeline.View {
 			t.Fatal(err)
 		}
 	}
-	return tl.Now()
+	return tl
 }
 
 const rangedNamespace = `{"kind":"Namespace","metadata":{"name":"ns","annotations":{` +
@@ -48,8 +53,12 @@ func TestRefusalCause(t *testing.T) {
 		message string
 		objects []string
 		account string
+		noPod   bool
+		context *corev1.PodSecurityContext
 		want    string
 		object  string
+		// evidence is compared where a test has it.
+		evidence string
 	}{
 		{
 			name:    "policy",
@@ -98,6 +107,59 @@ func TestRefusalCause(t *testing.T) {
 			object: "LimitRange ns/small",
 		},
 		{
+			name:     "an SCC with groups of its own takes not even the namespace's first",
+			message:  scc + `provider own: .spec.securityContext.fsGroup: Invalid value: []int64{1000970000}: 1000970000 is not an allowed group`,
+			objects:  []string{rangedNamespace},
+			want:     "fsGroup 1000970000 is not allowed and ServiceAccount default may use own only",
+			object:   "ServiceAccount ns/default",
+			evidence: "serviceAccountName: default\nopenshift.io/sa.scc.supplemental-groups: 1000970000/10000\nopenshift.io/sa.scc.uid-range: 1000970000/10000",
+		},
+		{
+			name:    "an SCC with groups of its own does not take a supplemental group of the namespace's",
+			message: scc + `provider own: .spec.securityContext.supplementalGroups: Invalid value: []int64{1000970005}: 1000970005 is not an allowed group`,
+			objects: []string{rangedNamespace},
+			want:    "supplementalGroups 1000970005 is not allowed and ServiceAccount default may use own only",
+			object:  "ServiceAccount ns/default",
+		},
+		{
+			name:    "fsGroup is the first behind the range",
+			message: scc + `provider restricted-v2: .spec.securityContext.fsGroup: Invalid value: []int64{1000980000}: 1000980000 is not an allowed group`,
+			objects: []string{rangedNamespace},
+			want:    "fsGroup 1000980000 is outside 1000970000/10000 and ServiceAccount default may use restricted-v2 only",
+			object:  "ServiceAccount ns/default",
+		},
+		{
+			name:     "groups have a range of their own, and the pod says nothing",
+			message:  scc + `provider restricted-v2: .spec.securityContext.fsGroup: Invalid value: []int64{1000}: 1000 is not an allowed group`,
+			objects:  []string{`{"kind":"Namespace","metadata":{"name":"ns","annotations":{"openshift.io/sa.scc.uid-range":"1000/10","openshift.io/sa.scc.supplemental-groups":"5000/10"}}}`},
+			context:  &corev1.PodSecurityContext{},
+			want:     "fsGroup 1000 is outside 5000/10 and ServiceAccount default may use restricted-v2 only",
+			object:   "ServiceAccount ns/default",
+			evidence: "serviceAccountName: default\nopenshift.io/sa.scc.supplemental-groups: 5000/10\nopenshift.io/sa.scc.uid-range: 1000/10",
+		},
+		{
+			name:    "groups have the range of the uids",
+			message: scc + `provider restricted-v2: .spec.securityContext.fsGroup: Invalid value: []int64{2000}: 2000 is not an allowed group`,
+			objects: []string{`{"kind":"Namespace","metadata":{"name":"ns","annotations":{"openshift.io/sa.scc.uid-range":"1000/10"}}}`},
+			want:    "fsGroup 2000 is outside 1000/10 and ServiceAccount default may use restricted-v2 only",
+			object:  "ServiceAccount ns/default",
+		},
+		{
+			name:     "neither the pod nor the namespace is known",
+			message:  scc + `provider restricted-v2: .spec.securityContext.fsGroup: Invalid value: []int64{2000}: 2000 is not an allowed group`,
+			noPod:    true,
+			want:     "fsGroup 2000 is not allowed and ServiceAccount default may use restricted-v2 only",
+			object:   "ServiceAccount ns/default",
+			evidence: "serviceAccountName: default",
+		},
+		{
+			name:    "a group that is no number",
+			message: scc + `provider restricted-v2: .spec.securityContext.fsGroup: Invalid value: []int64{}: 99999999999999999999 is not an allowed group`,
+			objects: []string{rangedNamespace},
+			want:    "fsGroup 99999999999999999999 is not allowed and ServiceAccount default may use restricted-v2 only",
+			object:  "ServiceAccount ns/default",
+		},
+		{
 			name:    "the namespace is not known",
 			message: scc + `provider restricted-v2: .containers[0].runAsUser: Invalid value: 0: must be in the ranges: [1000970000, 1000979999]`,
 			want:    "runAsUser 0 is outside 1000970000-1000979999 and ServiceAccount default may use restricted-v2 only",
@@ -138,8 +200,10 @@ func TestRefusalCause(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			pod := &corev1.Pod{}
-			pod.Spec.ServiceAccountName = test.account
+			pod := &corev1.Pod{Spec: corev1.PodSpec{ServiceAccountName: test.account, SecurityContext: test.context}}
+			if test.noPod {
+				pod = nil
+			}
 			links := refusalCause(stateOf(t, test.objects...), "ns", test.message, pod)
 			if len(links) != 1 {
 				t.Fatalf("%d links", len(links))
@@ -151,8 +215,8 @@ func TestRefusalCause(t *testing.T) {
 			if l.Object != test.object {
 				t.Errorf("object %s, want %s", l.Object, test.object)
 			}
-			if l.Evidence == "" {
-				t.Error("no evidence")
+			if l.Evidence == "" || test.evidence != "" && l.Evidence != test.evidence {
+				t.Errorf("evidence %q, want %q", l.Evidence, test.evidence)
 			}
 		})
 	}
@@ -160,9 +224,35 @@ func TestRefusalCause(t *testing.T) {
 		t.Errorf("an unknown refusal is explained: %v", links)
 	}
 	// The author's own limit, whatever the defaults are.
-	own := `Pod "a" is invalid: spec.containers[0].resources.requests: Invalid value: "2": must be less than or equal to cpu limit of 500m`
-	if links := refusalCause(stateOf(t, `{"kind":"LimitRange","metadata":{"name":"l","namespace":"ns"},"spec":{"limits":[{"type":"Container","default":{"cpu":"1"}}]}}`), "ns", own, nil); links != nil {
-		t.Errorf("a limit that is no default is said to be one: %v", links)
+	for limit, limits := range map[string]string{
+		"500m": `{"type":"Container","default":{"cpu":"1"}},{"type":"openshift.io/Image","default":{"cpu":"500m"}}`,
+		"0":    `{"type":"Container","default":{"memory":"1Gi"}}`,
+	} {
+		own := `Pod "a" is invalid: spec.containers[0].resources.requests: Invalid value: "2": must be less than or equal to cpu limit of ` + limit
+		if links := refusalCause(stateOf(t, `{"kind":"LimitRange","metadata":{"name":"l","namespace":"ns"},"spec":{"limits":[`+limits+`]}}`), "ns", own, nil); links != nil {
+			t.Errorf("a limit of %s that is no default is said to be one: %v", limit, links)
+		}
+	}
+}
+
+// A quota of a namespace is not taken up by what was left in another one.
+func TestClaimsLeftOfTheNamespace(t *testing.T) {
+	objects := func(namespace string) []string {
+		return []string{
+			`{"kind":"StatefulSet","metadata":{"name":"s","namespace":"` + namespace + `","labels":{"app.kubernetes.io/component":"affinity-assistant","tekton.dev/pipelineRun":"r"}},"spec":{"volumeClaimTemplates":[{"metadata":{"name":"c"}}]}}`,
+			`{"kind":"PersistentVolumeClaim","metadata":{"name":"c-s-0","namespace":"` + namespace + `"}}`,
+			`{"kind":"PipelineRun","metadata":{"name":"r","namespace":"` + namespace + `"}}`,
+		}
+	}
+	for namespace, want := range map[string]int{"ns": 1, "other": 0} {
+		tl := timelineOf(t, objects(namespace)...)
+		if err := tl.Add(history.Entry{Seq: 4, Kind: history.KindObject, Verb: history.VerbDelete, Object: history.Ref{Kind: "PipelineRun", Namespace: namespace, Name: "r"}}); err != nil {
+			t.Fatal(err)
+		}
+		links := claimsLeft(tl.Now(), "ns", `exceeded quota: q, requested: persistentvolumeclaims=1, used: persistentvolumeclaims=1, limited: persistentvolumeclaims=1`)
+		if len(links) != want {
+			t.Errorf("of namespace %s: %v", namespace, links)
+		}
 	}
 }
 
@@ -172,7 +262,11 @@ func TestParseRange(t *testing.T) {
 		{"1-100", "1 100 true"},
 		{"5/2,100/3", "5 2 true"},
 		{"", "0 1 false"},
-		{"a/b", "0 0 false"},
+		{"7", "7 -6 false"},
+		{"a-5", "0 6 false"},
+		{"5-a", "5 -4 false"},
+		{"a/5", "0 5 false"},
+		{"5/a", "5 0 false"},
 	}
 	for _, test := range tests {
 		first, size, ok := parseRange(test.in)
