@@ -528,7 +528,7 @@ func (t *judging) leftAttached(by Left, o *history.Object, p *timeline.Pod, s *t
 	var out []Left
 	for _, name := range timeline.ClaimsOf(o) {
 		claim := s.Live("PersistentVolumeClaim", p.Namespace, name)
-		if claim == nil || claim.Text("spec", "volumeName") == "" {
+		if claim == nil {
 			continue
 		}
 		for _, a := range s.Attachments(claim.Text("spec", "volumeName")) {
@@ -583,7 +583,7 @@ type image struct {
 // known only of a history that has an end.
 func (t *judging) conduct() Conduct {
 	s := t.Now()
-	if t.Finished != nil && t.Finished.Seq+1 < t.End() {
+	if t.Finished != nil {
 		s = t.Before(t.Finished.Seq + 1)
 	}
 	c := Conduct{Refused: t.refusedManifests(), MadeAgain: t.madeAgain(), Retried: t.retried(s)}

@@ -535,13 +535,9 @@ func (x *explainer) matching(namespace string, selector *metav1.LabelSelector) [
 	return slices.DeleteFunc(x.s.PodsSelected(namespace, selector), func(p *timeline.Pod) bool { return x.past(p.OverSeq) })
 }
 
-// affinity explains a pod that has to run beside another one; refusing are the
-// nodes that do not take it for reasons of their own.
-func (x *explainer) affinity(id int64, p *timeline.Pod, spec *corev1.Pod, refusing []history.NodeRefusal) {
-	term, assistant := assistantTerm(spec)
-	if term == nil {
-		return
-	}
+// affinity explains a pod that has to run beside an assistant, by a term of its affinity;
+// refusing are the nodes that do not take it for reasons of their own.
+func (x *explainer) affinity(id int64, p *timeline.Pod, spec *corev1.Pod, term *corev1.PodAffinityTerm, assistant string, refusing []history.NodeRefusal) {
 	link := besideAssistant.link(p.Object(), compact(term), p.Object(), assistant)
 	found := x.matching(p.Namespace, term.LabelSelector)
 	if len(found) == 0 {

@@ -68,8 +68,7 @@ func (t *judging) deniedCause(s *timeline.View, r *timeline.TaskRun, p *timeline
 func readOnly(s *timeline.View, r *timeline.TaskRun, p *timeline.Pod, f history.File) (Link, bool) {
 	claim := s.Get("PersistentVolumeClaim", p.Namespace, f.Claim)
 	if claim != nil {
-		modes, _ := claim.Field("spec", "accessModes").([]any)
-		if len(modes) > 0 && !slices.ContainsFunc(modes, func(m any) bool { return m != string(corev1.ReadOnlyMany) }) {
+		if modes, _ := claim.Field("spec", "accessModes").([]any); len(modes) == 1 && modes[0] == string(corev1.ReadOnlyMany) {
 			return claimReadOnlyMany.link(claim.Ref.String(), "spec.accessModes: "+claim.JSON("spec", "accessModes"), r.Task, f.Path, f.Claim), true
 		}
 	}

@@ -21,9 +21,6 @@ func (t *judging) nodeRemoved(node string, before int) []Link {
 
 // lostNode says that a pod failed since its node was gone; nil if it was not so.
 func (t *judging) lostNode(p *timeline.Pod) []Link {
-	if p.Node == "" || p.OverSeq == 0 {
-		return nil
-	}
 	removed := t.nodeRemoved(p.Node, p.OverSeq)
 	if removed == nil {
 		return nil

@@ -190,7 +190,7 @@ func (x *explainer) places(p *timeline.Pod, spec *corev1.Pod, nodes []string) []
 	var links, origin []Link
 	for _, name := range claimNames(spec) {
 		pvc, ok := timeline.Decode[corev1.PersistentVolumeClaim](x.s, "PersistentVolumeClaim", p.Namespace, name)
-		if !ok || pvc.Spec.VolumeName == "" {
+		if !ok {
 			continue
 		}
 		pv, ok := timeline.Decode[corev1.PersistentVolume](x.s, "PersistentVolume", "", pvc.Spec.VolumeName)

@@ -106,8 +106,8 @@ func unplacedReasons() []reason {
 			return true
 		}},
 		{besideAssistant, func(x *explainer, w *waiting) bool {
-			if term, _ := assistantTerm(w.spec); term != nil && len(w.byAffinity) > 0 {
-				x.affinity(w.id, w.pod, w.spec, w.byNode)
+			if term, assistant := assistantTerm(w.spec); term != nil && len(w.byAffinity) > 0 {
+				x.affinity(w.id, w.pod, w.spec, term, assistant, w.byNode)
 			}
 			return false
 		}},
