@@ -40,9 +40,12 @@ func TestResolve(t *testing.T) {
 		{name: "no reason", edges: []string{"run>pod", "pod>claim"}},
 		{name: "the shorter way", edges: []string{"run>pod", "pod>a", "a>set", "pod>set"}, roots: map[string]Outcome{"set": Deadlock}, want: Deadlock, chain: "run>pod pod>set set!", ok: true},
 		{name: "of two roots the one with precedence", edges: []string{"run>pod", "pod>a", "pod>b", "b>c"}, roots: map[string]Outcome{"a": Unschedulable, "c": Deadlock}, want: Deadlock, chain: "run>pod pod>b b>c c!", ok: true},
+		{name: "of two roots of one outcome the first", edges: []string{"run>pod", "pod>b", "pod>a"}, roots: map[string]Outcome{"a": Deadlock, "b": Deadlock}, want: Deadlock, chain: "run>pod pod>b b!", ok: true},
 		{name: "a circle from the start", edges: []string{"run>pod", "pod>claim", "claim>run"}, want: Deadlock, chain: "circle[run>pod pod>claim claim>run]", ok: true},
 		{name: "a circle behind", edges: []string{"run>pod", "pod>claim", "claim>other", "other>claim"}, want: Deadlock, chain: "run>pod pod>claim circle[claim>other other>claim]", ok: true},
 		{name: "a root goes before a circle", edges: []string{"run>pod", "pod>run", "pod>node"}, roots: map[string]Outcome{"node": Unschedulable}, want: Unschedulable, chain: "run>pod pod>node node!", ok: true},
+		{name: "of two circles the first", edges: []string{"run>a", "a>b", "b>a", "run>c", "c>d", "d>c"}, want: Deadlock, chain: "run>a circle[a>b b>a]", ok: true},
+		{name: "of two circles the first, behind another", edges: []string{"run>x", "x>y", "y>z", "z>y", "z>run", "x>a", "a>b", "b>a"}, want: Deadlock, chain: "circle[run>x x>y y>z z>run]", ok: true},
 		{name: "a circle elsewhere", edges: []string{"run>pod", "x>y", "y>x"}},
 		{name: "held", edges: []string{"run>pod", "pod>volume", "volume>other"}, held: "pod", want: MultiAttach, chain: "run>pod pod>volume volume>other", ok: true},
 		{name: "held in a circle", edges: []string{"run>pod", "pod>volume", "volume>run"}, held: "pod", want: MultiAttach, chain: "run>pod circle[pod>volume volume>run run>pod]", ok: true},
@@ -87,6 +90,17 @@ func TestCircleIsNamedByTheEdgeThatClosesIt(t *testing.T) {
 	}
 	if behind := whats(got.links[1].Behind); behind != "pod>claim claim>run" {
 		t.Errorf("behind the circle stands %s", behind)
+	}
+}
+
+// A circle of what is seen alone is a circle still: its last link names it.
+func TestCircleOfSymptoms(t *testing.T) {
+	w := graphOf("run>pod", "pod>run")
+	w.edges[[2]int64{0, 1}].link.Rule = podPending.ID
+	w.edges[[2]int64{1, 0}].link.Rule = podOnNode.ID
+	got, ok := w.resolve(0)
+	if chain := whats(got.links); !ok || chain != "run>pod pod>run" {
+		t.Fatalf("chain %s", chain)
 	}
 }
 
