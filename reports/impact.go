@@ -21,18 +21,11 @@ type ReviewFormat string
 const Markdown ReviewFormat = "markdown"
 
 // ReviewFormats lists the formats of reviews, the default first.
-var ReviewFormats = []ReviewFormat{ReviewFormat(Table), Markdown, ReviewFormat(JSON), ReviewFormat(YAML)}
+var ReviewFormats = []ReviewFormat{ReviewFormat(Table), Markdown, ReviewFormat(JSON), ReviewFormat(YAML), ReviewFormat(CSV)}
 
 // ParseReviewFormat returns the format of that name, or an error that lists them.
 func ParseReviewFormat(name string) (ReviewFormat, error) {
-	var names []string
-	for _, f := range ReviewFormats {
-		if string(f) == name {
-			return f, nil
-		}
-		names = append(names, string(f))
-	}
-	return "", fmt.Errorf("unknown output format %q: use one of %s", name, strings.Join(names, ", "))
+	return parse("output format", name, ReviewFormats)
 }
 
 // RenderReview writes r to w in format f.
@@ -49,6 +42,10 @@ func RenderReview(w io.Writer, f ReviewFormat, r impact.Review, o Options) error
 		}
 	case ReviewFormat(YAML):
 		out, err = yaml.Marshal(r)
+	case ReviewFormat(CSV):
+		var text string
+		text, err = reviewCSV(r)
+		out = []byte(text)
 	case Markdown:
 		out = []byte(reviewText(r, markdown{}))
 	case ReviewFormat(Table):

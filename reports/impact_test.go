@@ -55,6 +55,7 @@ func TestRenderReview(t *testing.T) {
 		ReviewFormat(Table): "review.txt",
 		Markdown:            "review.md",
 		ReviewFormat(YAML):  "review.yaml",
+		ReviewFormat(CSV):   "review.csv",
 	} {
 		t.Run(file, func(t *testing.T) {
 			var got bytes.Buffer

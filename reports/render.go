@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"strings"
 
 	"sigs.k8s.io/yaml"
 
@@ -26,30 +25,29 @@ const (
 	Wide  Format = "wide"
 	JSON  Format = "json"
 	YAML  Format = "yaml"
+	Name  Format = "name" // the IDs of the cells
+	CSV   Format = "csv"
 )
 
 // Formats are all formats, the default first.
-var Formats = []Format{Table, Wide, JSON, YAML}
+var Formats = []Format{Table, Wide, JSON, YAML, Name, CSV}
 
 // ParseFormat returns the format of that name, or an error that lists them.
 func ParseFormat(name string) (Format, error) {
-	names := make([]string, len(Formats))
-	for i, f := range Formats {
-		if string(f) == name {
-			return f, nil
-		}
-		names[i] = string(f)
-	}
-	return "", fmt.Errorf("unknown output format %q: use one of %s", name, strings.Join(names, ", "))
+	return parse("output format", name, Formats)
 }
 
-// Options say how a table may look. JSON and YAML take none of them.
+// Options say how a table may look; the other formats take none of them.
 type Options struct {
 	// Width is the number of columns to stay within where that is possible;
 	// 0 is 120. The wide format ignores it.
 	Width int
 	// Color allows ANSI colours.
 	Color bool
+	// Fold says whether a matrix shows only the axes that matter; empty is [FoldLarge].
+	Fold Fold
+	// Selected says that the result has some of a run's cells only ([Select]).
+	Selected bool
 }
 
 const defaultWidth = 120
@@ -74,10 +72,18 @@ func Render(w io.Writer, f Format, r verdict.RunResult, o Options) error {
 			return fmt.Errorf("rendering the result as YAML: %w", err)
 		}
 		out = raw
+	case Name:
+		out = []byte(renderNames(r.Cells))
+	case CSV:
+		text, err := renderCSV(r.Cells)
+		if err != nil {
+			return fmt.Errorf("rendering the result as CSV: %w", err)
+		}
+		out = []byte(text)
 	case Wide:
 		out = []byte(renderWide(r, style{color: o.Color}))
 	case Table:
-		out = []byte(renderTable(r, o.Width, style{color: o.Color}))
+		out = []byte(renderTable(r, o, style{color: o.Color}))
 	default:
 		_, err := ParseFormat(string(f))
 		return err

@@ -10,14 +10,13 @@ import (
 
 // renderTable is the default format: the matrix of each scenario, then what
 // deviates and why, then timing.
-func renderTable(r verdict.RunResult, width int, s style) string {
+func renderTable(r verdict.RunResult, o Options, s style) string {
 	var b strings.Builder
+	width := o.Width
 	groups := layout(r.Cells)
 	chains, numbers := causes(r.Cells)
 
-	for _, g := range groups {
-		fmt.Fprintf(&b, "%s\n%s\n\n", g.title(s), indent(g.matrix(width-2, numbers, s), 2))
-	}
+	b.WriteString(matrices(groups, r, o, numbers, s))
 	if l := legend(r.Cells, s); l != "" {
 		fmt.Fprintf(&b, "%s\n\n", l)
 	}

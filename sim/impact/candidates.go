@@ -180,9 +180,9 @@ func (c Change) sameEnd() bool {
 	return c.From.Outcome == c.To.Outcome && c.From.Recovered == c.To.Recovered
 }
 
-// effect is what a change is for the user: the outcome decides, and of those that are
+// Effect is what a change is for the user: the outcome decides, and of those that are
 // as bad the conduct.
-func (c Change) effect() Effect {
+func (c Change) Effect() Effect {
 	switch before, after := severity(c.From), severity(c.To); {
 	case after > before:
 		return Worse
@@ -211,4 +211,4 @@ func (e Ended) Text() string {
 }
 
 // Improvement says that a cell ends better than before.
-func (c Change) Improvement() bool { return c.effect() == Better }
+func (c Change) Improvement() bool { return c.Effect() == Better }

@@ -162,7 +162,7 @@ func change(x, y group, before, after Release, conduct []Difference) Change {
 		Scenario: x[0].Cell.Scenario, Values: without(x[0].Cell.Values, tektonAxis), Axes: axes(x[0].Cell),
 		From: ex, To: ey, Conduct: conduct,
 	}
-	c.Regression = c.effect() == Worse
+	c.Regression = c.Effect() == Worse
 	if c.sameEnd() {
 		// What brought about the end is no news.
 		c.Reasons, c.Chain = []Reason{}, []verdict.Link{}

@@ -44,7 +44,7 @@ func (a *App) compare(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
-	format, err := reports.ParseReviewFormat(formatName(c.string("output")))
+	shown, err := parseReviewOutput(c.string("output"))
 	if err != nil {
 		return err
 	}
@@ -61,7 +61,7 @@ func (a *App) compare(cmd *cobra.Command, args []string) error {
 	}
 	out := impact.Review{APIVersion: impact.APIVersion, Kind: impact.Kind, Path: named[:],
 		Steps: []impact.Step{impact.Compare(sides[0], sides[1], named[0], named[1])}}
-	return a.showReview(out, format, s, "")
+	return a.showReview(out, shown, s, "")
 }
 
 // readSide reads a stored run. Its release is the one that all its cells were run

@@ -1,11 +1,14 @@
 package cli
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
 	"strings"
+	"text/tabwriter"
 
+	"github.com/jedib0t/go-pretty/v6/text"
 	"github.com/spf13/cobra"
 
 	"simctl.dev/simctl/reports"
@@ -23,7 +26,8 @@ func (a *App) explainCommand() *cobra.Command {
 link with its evidence, and what went on in virtual time.
 
 ` + runHelp + `
-CELL is a cell's ID, the beginning of it, or axis=value pairs joined by commas.`,
+CELL is a cell's ID, the beginning of it, or axis=value pairs joined by commas, of
+which scenario and repeat may be two. Where that are several, they are listed.`,
 		Example:           "  simctl explain latest change=as-reported\n  simctl explain latest incident_tekton",
 		Args:              wants(2, "which run, and which of its cells? Name both", "latest change=as-reported"),
 		ValidArgsFunction: completeCells,
@@ -36,17 +40,53 @@ CELL is a cell's ID, the beginning of it, or axis=value pairs joined by commas.`
 			if err != nil {
 				return err
 			}
-			for n, i := range cells {
-				if n > 0 {
-					fmt.Fprintln(a.Stdout)
-				}
-				if err := r.explain(a.Stdout, i); err != nil {
-					return err
-				}
+			if len(cells) == 1 {
+				return r.explain(a.Stdout, cells[0])
 			}
-			return nil
+			width, _ := a.Terminal(a.Stdout)
+			return r.list(a.Stdout, cells, args, width)
 		},
 	}
+}
+
+// list has a line for each of several cells: its ID, what became of it, and the root of
+// why. A line is cut at width unless that is 0.
+func (r *keptRun) list(w io.Writer, cells []int, args []string, width int) error {
+	var table strings.Builder
+	t := tabwriter.NewWriter(&table, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(t, "CELL\tOUTCOME\tWHY")
+	for _, i := range cells {
+		c := r.result.Cells[i]
+		outcome := string(c.Outcome)
+		if c.Recovered {
+			outcome += " (finished)"
+		}
+		if reports.Deviates(c) && c.Outcome != verdict.Error {
+			outcome += ", not as expected"
+		}
+		why := c.Error
+		if root := c.Root(); root.What != "" {
+			why = root.What
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\n", r.ids[i], outcome, cmp.Or(oneLine(why), "-"))
+	}
+	if err := t.Flush(); err != nil {
+		return fmt.Errorf("listing the cells: %w", err)
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s are %s. Name one by its ID, the beginning of it or more values:\n  simctl explain %s %s\n\n",
+		cellCount(len(cells)), args[1], args[0], r.ids[cells[0]])
+	for line := range strings.Lines(table.String()) {
+		line = strings.TrimRight(line, "\n ")
+		if width > 0 {
+			line = text.Snip(line, width, "…")
+		}
+		b.WriteString(line + "\n")
+	}
+	if _, err := io.WriteString(w, b.String()); err != nil {
+		return fmt.Errorf("listing the cells: %w", err)
+	}
+	return nil
 }
 
 // explain writes all that is to be said of a cell.
@@ -78,8 +118,8 @@ func (r *keptRun) explain(w io.Writer, i int) error {
 	if len(c.Busy) > 0 {
 		fmt.Fprintf(&b, "Busy      Tekton's controller follows its own writes without end: %s\n", strings.Join(c.Busy, ", "))
 	}
-	for _, text := range c.Conduct.Sentences() {
-		fmt.Fprintf(&b, "Besides   %s\n", oneLine(text))
+	for _, said := range c.Conduct.Sentences() {
+		fmt.Fprintf(&b, "Besides   %s\n", oneLine(said))
 	}
 	if len(c.NeverEnd) > 0 {
 		fmt.Fprintf(&b, "Never ends %s\n", strings.Join(c.NeverEnd, ", "))

@@ -48,6 +48,7 @@ its work.`,
 	}
 	f := cmd.Flags()
 	outputFlag(cmd, "result", resultFormats()...)
+	foldFlag(cmd)
 	f.StringArray("report", nil, "write the evidence report to this `file` as well, its ending says how: .html, .md, .json, .xml (JUnit), .sarif (repeatable)")
 	resumeFlag(cmd, "run")
 	f.Bool("fail-fast", false, "stop at the first cell that is not as expected or, if nothing is expected of it, did not do its work")
@@ -75,7 +76,8 @@ func pathsOrResume(cmd *cobra.Command, args []string) error {
 
 // settings are what `run` was told.
 type settings struct {
-	format                     reports.Format
+	output                     resultOutput
+	fold                       reports.Fold
 	out, resume, cacheDir      string
 	parallel                   int
 	failFast, noColor, verbose bool
@@ -95,8 +97,11 @@ func (c *config) settings(args []string) (settings, error) {
 	s.verbose, errs[3] = c.bool("verbose")
 	s.checkCells, errs[4] = c.bool("check-cells")
 	s.checkHistories, errs[5] = c.bool("check-histories")
-	format, err := reports.ParseFormat(formatName(c.string("output")))
-	s.format = format
+	var foldErr error
+	s.fold, foldErr = reports.ParseFold(c.string("fold"))
+	o, err := parseResultOutput(c.string("output"))
+	s.output = o
+	err = errors.Join(err, foldErr)
 	if files := c.list("report"); len(files) > 0 {
 		var rerr error
 		s.reports, rerr = reportTargets(nil, files)
@@ -379,8 +384,8 @@ func (a *App) report(ctx context.Context, store *runstore.Run, in *inputs, s set
 		problems = append(problems, err)
 	}
 	width, live := a.Terminal(a.Stdout)
-	if len(r.Cells) > 0 || s.format == reports.JSON || s.format == reports.YAML {
-		if err := reports.Render(a.Stdout, s.format, r, reports.Options{Width: width, Color: a.color(s, live)}); err != nil {
+	if len(r.Cells) > 0 || s.output.document() {
+		if err := s.output.render(a.Stdout, r, reports.Options{Width: width, Color: a.color(s, live), Fold: s.fold}); err != nil {
 			problems = append(problems, err)
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -180,8 +181,11 @@ func (r *keptRun) selectCells(selector string) ([]int, error) {
 			match := true
 			for axis, value := range want {
 				v := c.Values[axis]
-				if axis == "scenario" {
+				switch axis {
+				case "scenario":
 					v = c.Scenario
+				case "repeat":
+					v = strconv.Itoa(c.Repeat)
 				}
 				match = match && v == value
 			}

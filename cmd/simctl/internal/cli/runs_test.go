@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"encoding/csv"
 	"strings"
 	"testing"
 
@@ -82,6 +83,113 @@ func TestSummaryOf(t *testing.T) {
 	} {
 		if got := summaryOf(verdict.RunResult{Cells: tt.cells}); got != tt.want {
 			t.Errorf("%d cells: %q, want %q", len(tt.cells), got, tt.want)
+		}
+	}
+}
+
+// TestShowSome shows some cells, and in formats for scripts.
+func TestShowSome(t *testing.T) {
+	place(t)
+	simctl(t, held(), "run", "scenarios/other.yaml", "--tekton", "0.68.1,1.3.1,1.15.0", "--out", "kept").want(t, StatusDeviates)
+	r, err := openRun("kept")
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := func(args ...string) string {
+		t.Helper()
+		o := simctl(t, held(), append([]string{"show", "kept", "-o", "name"}, args...)...)
+		o.want(t, StatusOK)
+		return o.stdout
+	}
+	if got := names(); got != strings.Join(r.ids, "\n")+"\n" {
+		t.Errorf("the names are\n%swant\n%v", got, r.ids)
+	}
+	failing := names("--only", "failing")
+	if strings.Count(failing, "\n") != 2 || strings.Contains(failing, "1.15.0") {
+		t.Errorf("failing are\n%s", failing)
+	}
+	if got := names("--only", "changed"); strings.Count(got, "\n") != len(r.ids) {
+		t.Errorf("changed are\n%s", got)
+	}
+	simctl(t, held(), "show", "kept", "--only", "unexpected").want(t, StatusOK, "none of the run's 6 cells is unexpected")
+
+	o := simctl(t, held(), "show", "kept", "--only", "failing", "-o", "jsonpath={range .cells[*]}{.values.tekton} {.repeat} {.outcome}{\"\\n\"}{end}")
+	o.want(t, StatusOK)
+	if o.stdout != "1.3.1 0 deadlock\n1.3.1 1 deadlock\n" {
+		t.Errorf("the template gives\n%s", o.stdout)
+	}
+	o = simctl(t, held(), "show", "kept", "-o", "csv", "--only", "failing")
+	rows, err := csv.NewReader(strings.NewReader(o.stdout)).ReadAll()
+	if err != nil || len(rows) != 3 || rows[0][2] != "values.tekton" || rows[1][2] != "1.3.1" || rows[1][0] != strings.Fields(failing)[0] {
+		t.Errorf("rows %q, %v", rows, err)
+	}
+
+	for _, tt := range []struct{ args, want string }{
+		{"--only odd", "failing, changed, unexpected"},
+		{"--fold=odd", "large, always, never"},
+		{"-o jsonpath", "jsonpath wants a template"},
+		{"-o jsonpath=", "jsonpath wants a template"},
+		{"-o jsonpath={.cells[}", "reading the template"},
+		{"-o odd", "csv or jsonpath=TEMPLATE"},
+	} {
+		simctl(t, held(), append([]string{"show", "kept"}, strings.Fields(tt.args)...)...).want(t, StatusError, tt.want)
+	}
+	for prefix, want := range map[string]string{"": "csv", "jsonp": "jsonpath=\n"} {
+		if o := simctl(t, held(), "__complete", "show", "kept", "-o", prefix); !strings.Contains(o.stdout, want) {
+			t.Errorf("%q is completed to %s", prefix, o.stdout)
+		}
+	}
+}
+
+// TestTemplates: a template is read before anything is run, and of reviews too.
+func TestTemplates(t *testing.T) {
+	place(t)
+	e := held()
+	simctl(t, e, "run", "scenarios/other.yaml", "-o", "jsonpath={").want(t, StatusError, "reading the template")
+	simctl(t, e, "upgrade", "--direct", "--from", "0.68.1", "--to", "1.3.1", "scenarios/other.yaml", "-o", "jsonpath={").want(t, StatusError, "reading the template")
+	if len(e.ran) > 0 {
+		t.Errorf("%v were run", e.ran)
+	}
+	o := simctl(t, e, "upgrade", "--direct", "--from", "0.68.1", "--to", "1.3.1", "--no-remedies", "--out", "kept", "scenarios/other.yaml",
+		"-o", "jsonpath={.steps[*].changes[*].to.outcome}")
+	o.want(t, StatusDeviates)
+	if o.stdout != "deadlock" {
+		t.Errorf("the template gives %s", o.stdout)
+	}
+	o = simctl(t, e, "compare", "kept", "kept", "-o", "csv")
+	o.want(t, StatusOK)
+	if o.stdout != "from,to,change,scenario,before,after,rule,cause,mends\n" {
+		t.Errorf("no change is told as %s", o.stdout)
+	}
+}
+
+// TestExplainSeveral lists the cells that a selector names.
+func TestExplainSeveral(t *testing.T) {
+	place(t)
+	simctl(t, held(), "run", "scenarios/other.yaml", "--tekton", "0.68.1,1.3.1", "--out", "kept").want(t, StatusDeviates)
+	r, err := openRun("kept")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for selector, want := range map[string]int{"scenario=other": 4, "tekton=1.3.1": 2, "other": 4, "tekton=1.3.1,repeat=1": 1} {
+		o := simctl(t, held(), "explain", "kept", selector)
+		o.want(t, StatusOK)
+		listed := 0
+		for _, id := range r.ids {
+			for line := range strings.Lines(o.stdout) {
+				if strings.HasPrefix(line, id) {
+					listed++
+				}
+			}
+		}
+		if want > 1 && listed != want || want == 1 && !strings.Contains(o.stdout, "Time line") {
+			t.Errorf("%s lists %d cells, want %d:\n%s", selector, listed, want, o.stdout)
+		}
+		if want > 1 && (!strings.Contains(o.stdout, "Name one by its ID") || strings.Contains(o.stdout, "Time line")) {
+			t.Errorf("%s gives\n%s", selector, o.stdout)
+		}
+		if strings.Contains(selector, "1.3.1") && !strings.Contains(o.stdout, "The pod waits for itself.") {
+			t.Errorf("it is not told why:\n%s", o.stdout)
 		}
 	}
 }

@@ -91,11 +91,11 @@ func (a *App) upgrade(cmd *cobra.Command, args []string) (err error) {
 	if err != nil {
 		return err
 	}
-	format, err := reports.ParseReviewFormat(formatName(c.string("output")))
+	shown, err := parseReviewOutput(c.string("output"))
 	if err != nil {
 		return err
 	}
-	s := settings{format: reports.Table, out: c.string("out"), resume: c.string("resume"), cacheDir: c.string("cache-dir"), paths: args}
+	s := settings{out: c.string("out"), resume: c.string("resume"), cacheDir: c.string("cache-dir"), paths: args}
 	var errs [4]error
 	s.parallel, errs[0] = c.count("parallel")
 	s.noColor, errs[1] = c.bool("no-color")
@@ -141,7 +141,7 @@ func (a *App) upgrade(cmd *cobra.Command, args []string) (err error) {
 	if err != nil && len(out.Steps) == 0 {
 		// No release can be compared with another, but the cells of one may be known.
 		known := slices.ContainsFunc(result.Cells, func(c verdict.Cell) bool { return c.Outcome != verdict.Error })
-		if known && format == reports.ReviewFormat(reports.Table) {
+		if known && shown.format == reports.ReviewFormat(reports.Table) {
 			width, live := a.Terminal(a.Stdout)
 			err = errors.Join(reports.Render(a.Stdout, reports.Table, result, reports.Options{Width: width, Color: a.color(s, live)}), err)
 		}
@@ -149,11 +149,11 @@ func (a *App) upgrade(cmd *cobra.Command, args []string) (err error) {
 		return err
 	}
 	// What is known by now is worth as much as before.
-	shown := a.showReview(out, format, s, store.Dir())
+	shownErr := a.showReview(out, shown, s, store.Dir())
 	if err != nil {
 		return fmt.Errorf("the review is not complete: %w", err)
 	}
-	return shown
+	return shownErr
 }
 
 // reviewFile is the review in a run's folder.
@@ -175,9 +175,9 @@ func keepReview(dir string, out impact.Review) error {
 }
 
 // showReview prints a review and makes the exit status of it.
-func (a *App) showReview(out impact.Review, format reports.ReviewFormat, s settings, dir string) error {
+func (a *App) showReview(out impact.Review, o reviewOutput, s settings, dir string) error {
 	width, live := a.Terminal(a.Stdout)
-	if err := reports.RenderReview(a.Stdout, format, out, reports.Options{Width: width, Color: a.color(s, live)}); err != nil {
+	if err := o.render(a.Stdout, out, reports.Options{Width: width, Color: a.color(s, live)}); err != nil {
 		return err
 	}
 	if dir != "" {
