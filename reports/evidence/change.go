@@ -3,7 +3,6 @@ package evidence
 import (
 	"cmp"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -71,7 +70,7 @@ func (b *builder) findChanges(s *Scenario, cause *Cause) {
 				}
 			case done && (cause.Fatal || other.cell.Result.Outcome == verdict.Success):
 				c := &Change{Cause: cause, Moves: other.moves, Base: base, Proof: other.cell,
-					What: d.words(other.moves), Short: d.short(other.moves), Scope: d.scope()}
+					What: d.words(other.moves), Scope: d.scope()}
 				b.pairs(s, c)
 				b.patches(c, d)
 				b.consequences(c, d)
@@ -163,86 +162,12 @@ func (d delta) scope() string {
 	switch {
 	case d.version != nil:
 		return scopeOperator
-	case len(d.flags) > 0 || len(d.defaults) > 0 || d.cluster != nil:
+	case len(d.flags) > 0 || len(d.defaults) > 0 || !d.cluster.same():
 		return scopeCluster
 	case len(d.objects) > 0:
 		return scopeRun
 	}
 	return scopeMatrix
-}
-
-// words says in a sentence what a change is.
-func (d delta) words(moves []Move) string {
-	var parts []string
-	for _, k := range slices.Sorted(maps.Keys(d.flags)) {
-		parts = append(parts, fmt.Sprintf("feature flag %s from %s to %s", k, shown(d.flags[k][0]), shown(d.flags[k][1])))
-	}
-	for _, k := range slices.Sorted(maps.Keys(d.defaults)) {
-		parts = append(parts, fmt.Sprintf("config-defaults %s from %s to %s", k, shown(d.defaults[k][0]), shown(d.defaults[k][1])))
-	}
-	if d.version != nil {
-		parts = append(parts, fmt.Sprintf("%s to %s", strings.Replace(release(d.version[0]), "Tekton", "Tekton from", 1), strings.TrimPrefix(release(d.version[1]), "Tekton ")))
-	}
-	for _, o := range d.objects {
-		for _, leaf := range leaves(o.before, o.after, o.patch, "") {
-			parts = append(parts, o.kind+" "+leaf)
-		}
-	}
-	if d.cluster != nil {
-		parts = append(parts, "the cluster's settings")
-	}
-	return few(parts, "more", moves, "")
-}
-
-// few joins the first of the parts that a change has, and says how many there are more. One
-// that has none is that of the axes, each of which follows a word.
-func few(parts []string, more string, moves []Move, before string) string {
-	const most = 3
-	if len(parts) > most {
-		parts = append(parts[:most], fmt.Sprintf("%d %s", len(parts)-most, more))
-	}
-	if len(parts) == 0 {
-		for _, m := range moves {
-			parts = append(parts, fmt.Sprintf("%s%s from %s to %s", before, m.Axis, m.From, m.To))
-		}
-	}
-	return strings.Join(parts, ", ")
-}
-
-func shown(v string) string {
-	if v == "" {
-		return notSet
-	}
-	return `"` + v + `"`
-}
-
-// leaves names the fields that a patch changes.
-func leaves(before, after, patch map[string]any, path string) []string {
-	var out []string
-	for _, k := range slices.Sorted(maps.Keys(patch)) {
-		at := strings.TrimPrefix(path+"."+k, ".")
-		if below, ok := patch[k].(map[string]any); ok {
-			x, _ := before[k].(map[string]any)
-			y, _ := after[k].(map[string]any)
-			if x != nil {
-				out = append(out, leaves(x, y, below, at)...)
-				continue
-			}
-		}
-		word := func(o map[string]any) string {
-			v, ok := o[k]
-			if !ok {
-				return notSet
-			}
-			s := asJSON(v)
-			if len(s) > 80 {
-				s = s[:77] + "..."
-			}
-			return s
-		}
-		out = append(out, fmt.Sprintf("%s from %s to %s", at, word(before), word(after)))
-	}
-	return out
 }
 
 func (b *builder) patches(c *Change, d delta) {
@@ -307,8 +232,8 @@ func (b *builder) patches(c *Change, d delta) {
 		}
 		c.Patches = append(c.Patches, p)
 	}
-	if d.cluster != nil {
-		c.Patches = append(c.Patches, Patch{Title: "The cluster, as the scenario describes it", Format: "yaml", Before: d.cluster[0], After: d.cluster[1]})
+	if before, after := d.cluster.pruned(); !d.cluster.same() {
+		c.Patches = append(c.Patches, Patch{Title: "The cluster, as the scenario describes it", Format: "yaml", Before: before, After: after})
 	}
 }
 
@@ -391,7 +316,10 @@ func (b *builder) consequences(c *Change, d delta) {
 			break
 		}
 	}
-	c.Takes = "It works on runs that are created afterwards; runs that hang now keep the pods they have, so cancel them and start them again."
+	c.Takes = "It works on runs that are created afterwards; those that have failed have to be started again."
+	if c.Cause.Outcome.Info().Severity == verdict.Waiting {
+		c.Takes = "It works on runs that are created afterwards; runs that hang now keep the pods they have, so cancel them and start them again."
+	}
 	if m := c.Proof.Result.MakespanSeconds; m != nil {
 		c.Takes += fmt.Sprintf(" The run then took %s in virtual time.", reports.Duration(*m))
 	}

@@ -36,9 +36,20 @@ type delta struct {
 	flags, defaults map[string][2]string
 	version         *[2]string
 	objects         []objectDelta
-	// cluster are paths of the scenario's cluster that differ.
-	cluster *[2]string
-	other   bool
+	// cluster, machines and events are those of the scenario: what there is, how long
+	// tasks take, what is done in the middle of the runs.
+	cluster, machines, events pairOf
+}
+
+// pairOf is a part of the scenario in both cells.
+type pairOf struct{ before, after map[string]any }
+
+func (p pairOf) same() bool { return reflect.DeepEqual(p.before, p.after) }
+
+// pruned is both as YAML, without the fields that are equal.
+func (p pairOf) pruned() (before, after string) {
+	d := history.MergePatch(p.before, p.after)
+	return asYAML(along(p.before, d)), asYAML(along(p.after, d))
 }
 
 type objectDelta struct {
@@ -51,7 +62,6 @@ type objectDelta struct {
 func compare(a, b *scenario.Cell) delta {
 	var d delta
 	if a == nil || b == nil {
-		d.other = true
 		return d
 	}
 	d.flags = differ(a.Spec.Tekton.Flags, b.Spec.Tekton.Flags)
@@ -59,10 +69,9 @@ func compare(a, b *scenario.Cell) delta {
 	if a.Spec.Tekton.Version != b.Spec.Tekton.Version {
 		d.version = &[2]string{a.Spec.Tekton.Version, b.Spec.Tekton.Version}
 	}
-	if before, after := a.Spec.Cluster, b.Spec.Cluster; !reflect.DeepEqual(before, after) {
-		x, y := prune(before, after)
-		d.cluster = &[2]string{x, y}
-	}
+	d.cluster = pairOf{asMap(a.Spec.Cluster), asMap(b.Spec.Cluster)}
+	d.machines = pairOf{asMap(a.Spec.Workload.Tasks), asMap(b.Spec.Workload.Tasks)}
+	d.events = pairOf{asMap(map[string]any{"interventions": a.Spec.Interventions}), asMap(map[string]any{"interventions": b.Spec.Interventions})}
 	theirs := objects(b)
 	mine := objects(a)
 	for _, k := range keys(mine, theirs) {
@@ -79,8 +88,6 @@ func compare(a, b *scenario.Cell) delta {
 		d.objects = append(d.objects, objectDelta{kind: kind, name: name, namespace: namespace,
 			patch: history.MergePatch(x, y), before: x, after: y})
 	}
-	d.other = !reflect.DeepEqual(a.Spec.Interventions, b.Spec.Interventions) ||
-		!reflect.DeepEqual(a.Spec.Workload.Tasks, b.Spec.Workload.Tasks)
 	return d
 }
 
@@ -165,13 +172,6 @@ func along(o, patch map[string]any) map[string]any {
 		out[k] = old
 	}
 	return out
-}
-
-// prune returns two values as YAML, without the fields that are equal in both.
-func prune(a, b any) (before, after string) {
-	x, y := asMap(a), asMap(b)
-	p := history.MergePatch(x, y)
-	return asYAML(along(x, p)), asYAML(along(y, p))
 }
 
 func asMap(v any) map[string]any {

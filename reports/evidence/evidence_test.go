@@ -219,7 +219,7 @@ func TestTogether(t *testing.T) {
 	if got, want := r.Changes[0].Alone(), "they differ in the axes a and b alone; no smaller change in the matrix mends it"; got != want {
 		t.Errorf("Alone() = %s, want %s", got, want)
 	}
-	if got, want := r.Changes[0].What, "a from bad to half, b from one to two"; got != want {
+	if got, want := r.Changes[0].What, "a=half instead of bad, b=two instead of one"; got != want {
 		t.Errorf("What = %s, want %s", got, want)
 	}
 	if ruled := r.Causes[0].RuledOut; len(ruled) != 3 {

@@ -38,7 +38,7 @@ var page = template.Must(template.New("report").Funcs(template.FuncMap{
 		return slices.DeleteFunc(slices.Clone(t.Marks), func(m Mark) bool { return m.Kind == "end" })
 	},
 	"place": func(t TimeLine, m Mark) int { return slices.Index(t.Marks, m) + 1 },
-	"own":   own,
+	"own":   own, "sentence": sentence,
 	"first": first,
 	"more":  more,
 }).Parse(pageText))

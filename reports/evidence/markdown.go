@@ -48,7 +48,7 @@ func (r *Report) Markdown() string {
 	p("%s\n\n**Verdict.** %s\n\n", md(r.Summary.Run), md(r.Summary.Verdict))
 	p("| | |\n|---|---|\n| Severity | %s: %s |\n| Who must act | %s |\n\n", md(r.Summary.Severity), md(r.Summary.Why), md(r.Summary.Act))
 
-	p("## Matrix\n\n✓ success, △ finished with trouble on the way, ✗ did not finish, ! not run\n\n")
+	p("## Matrix\n\n✓ success, △ finished with trouble on the way, ✗ did not do its work, ! not run\n\n")
 	for _, s := range r.Scenarios {
 		s.markdown(p)
 	}
@@ -161,7 +161,7 @@ func (c *Cause) markdown(p printf) {
 				p("- %d more.\n", len(c.RuledOut)-listed)
 				break
 			}
-			p("- %s. Proof: %s differs from %s in that alone.\n", md(r.What), ref(r.Proof), ref(r.Base))
+			p("- %s. Proof: %s differs from %s in that alone.\n", md(r.String()), ref(r.Proof), ref(r.Base))
 		}
 		p("\n")
 	}

@@ -117,11 +117,19 @@ type Cause struct {
 
 // RuledOut is something that was changed and made no difference.
 type RuledOut struct {
-	// Move is what was changed, What what that means.
+	// Move is what was changed, What what it consists of.
 	Move
 	What string
 	// Base is the cell without, Proof the cell with it.
 	Base, Proof *Cell
+}
+
+// String names what was changed by axis and values, and what that means where it says more.
+func (r RuledOut) String() string {
+	if move := r.Move.String(); r.What != move {
+		return move + " (" + r.What + ")"
+	}
+	return r.What
 }
 
 // Change is what makes a difference, proved by cells: one thing where one is enough,
@@ -129,9 +137,8 @@ type RuledOut struct {
 type Change struct {
 	Cause *Cause
 	Moves []Move
-	// What it is, in a sentence, Short the same in fewer words; Scope who has to
-	// do it.
-	What, Short, Scope string
+	// What is to be done, Scope by whom.
+	What, Scope string
 	// Base is the cell without, Proof a cell with it; Proofs are all pairs that
 	// show it.
 	Base, Proof *Cell

@@ -93,23 +93,23 @@ func (b *builder) summarize() {
 		s.Act = "nobody at once"
 		change := r.changeOf(r.Causes[0])
 		if change != nil {
-			s.Verdict += fmt.Sprintf(" What takes it away with the least reach: %s.", change.Short)
+			s.Verdict += fmt.Sprintf(" What takes it away with the least reach: %s.", change.What)
 		}
 		b.message(r.Causes[0], change)
 		return
 	}
 	change := r.changeOf(main)
 	why := lower(strings.TrimSuffix(main.Root.What, "."))
-	first := fmt.Sprintf("%s of %d stopped for good (%s), because %s.", count(len(main.Cells), "cell", "cells"), total, main.Outcome, why)
+	first := fmt.Sprintf("%s of %d %s (%s), because %s.", count(len(main.Cells), "cell", "cells"), total, main.did(), main.Outcome, why)
 	if fatal > len(main.Cells) {
 		first = fmt.Sprintf("%s of %d did not do their work; %d of them (%s), because %s.", count(fatal, "cell", "cells"), total, len(main.Cells), main.Outcome, why)
 	}
 	second := "No cell of that scenario came out well, so the matrix proves no change."
 	s.Act = "whoever owns the scenario: add an axis with the change you have in mind"
 	if change != nil {
-		second = fmt.Sprintf("What mends it with the least reach: %s", change.Short)
+		second = fmt.Sprintf("What mends it with the least reach: %s", change.What)
 		if len(main.RuledOut) > 0 {
-			second += fmt.Sprintf("; %s=%s instead of %s makes no difference", main.RuledOut[0].Axis, main.RuledOut[0].To, main.RuledOut[0].From)
+			second += fmt.Sprintf("; %s makes no difference", main.RuledOut[0].Move)
 		}
 		second += "."
 		s.Act = change.Scope
@@ -163,7 +163,7 @@ func (b *builder) message(cause *Cause, change *Change) {
 		line("")
 		line("What does not help (tried, same result for the same reason):")
 		for _, r := range cause.RuledOut {
-			line("  - %s", r.What)
+			line("  - %s", r)
 		}
 	}
 	if change != nil {

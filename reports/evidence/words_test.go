@@ -1,7 +1,6 @@
 package evidence
 
 import (
-	"slices"
 	"strings"
 	"testing"
 
@@ -34,26 +33,101 @@ func TestSeverityIsTheOutcomes(t *testing.T) {
 	}
 }
 
-func TestOrders(t *testing.T) {
-	run := func(spec map[string]any) map[string]any { return map[string]any{"kind": "PipelineRun", "spec": spec} }
-	security := func(v map[string]any) map[string]any {
-		return run(map[string]any{"podTemplate": map[string]any{"securityContext": v}})
+// What a cause does to a run is said by its outcome's table, wherever it is said.
+func TestVerdictIsTheOutcomes(t *testing.T) {
+	for _, o := range verdict.Outcomes() {
+		if o == verdict.Success {
+			continue
+		}
+		info := o.Info()
+		r := build(t, matrix([][]string{{"x", "y"}, {"z"}}, func(v []string) verdict.Finding {
+			if v[0] == "y" {
+				return finding(verdict.Success, "")
+			}
+			return finding(o, "the root")
+		}))
+		said := r.Summary.Verdict + r.Message + r.Markdown() + r.Changes[0].Takes
+		for text, want := range map[string]bool{
+			"stopped for good": info.Severity == verdict.Waiting && info.Lasting,
+			"runs that hang":   info.Severity == verdict.Waiting,
+			"did not finish":   false,
+		} {
+			if got := strings.Contains(said, text); got != want {
+				t.Errorf("%s: %q is said: %t, want %t", o, text, got, want)
+			}
+		}
 	}
-	group := security(map[string]any{"fsGroup": float64(1000970000)})
+}
+
+func TestWords(t *testing.T) {
+	type fields = map[string]any
+	list := func(e ...any) []any { return e }
+	run := func(spec fields) fields { return fields{"kind": "PipelineRun", "spec": spec} }
+	security := func(v fields) fields {
+		return run(fields{"podTemplate": fields{"securityContext": v}})
+	}
+	claim := func(modes ...any) fields {
+		return fields{"kind": "PersistentVolumeClaim", "metadata": fields{"name": "src"}, "spec": fields{"accessModes": modes}}
+	}
+	group := security(fields{"fsGroup": float64(1000970000)})
+	object := func(before, after fields) delta {
+		o := before
+		if o == nil {
+			o = after
+		}
+		kind, _ := o["kind"].(string)
+		name, _ := nameOf(o)
+		return delta{objects: []objectDelta{{kind: kind, name: name, before: before, after: after, patch: history.MergePatch(before, after)}}}
+	}
+	pool := func(v fields) fields {
+		v["name"] = "gpu"
+		return fields{"nodePools": list(v)}
+	}
+	taint := fields{"key": "nvidia.com/gpu", "value": "true", "effect": "NoSchedule"}
 	for name, tt := range map[string]struct {
-		before, after map[string]any
-		want          []string
+		d    delta
+		want string
 	}{
-		"a field goes with all that is around it": {group, run(map[string]any{}), []string{"remove fsGroup: 1000970000 from the run"}},
-		"a field alone goes":                      {group, security(map[string]any{}), []string{"remove fsGroup: 1000970000 from the run"}},
-		"a field comes with all around it":        {run(map[string]any{}), group, []string{"add fsGroup: 1000970000 to the run"}},
-		"a value is another":                      {group, security(map[string]any{"fsGroup": "x"}), []string{"set fsGroup: x in the run instead of 1000970000"}},
-		"a list":                                  {run(map[string]any{"l": []any{"a"}}), run(map[string]any{"l": []any{"b"}}), []string{"change l in the run"}},
-		"the object":                              {nil, run(map[string]any{}), []string{"create the run"}},
+		"a field goes with all that is around it": {object(group, run(fields{})), "remove fsGroup: 1000970000 from the run"},
+		"a field alone goes":                      {object(group, security(fields{})), "remove fsGroup: 1000970000 from the run"},
+		"a field comes with all around it":        {object(run(fields{}), group), "add fsGroup: 1000970000 to the run"},
+		"a value is another":                      {object(group, security(fields{"fsGroup": "x"})), "set fsGroup: x in the run instead of 1000970000"},
+		"a list of words":                         {object(claim("ReadWriteOnce"), claim("ReadWriteMany")), "set accessModes: [ReadWriteMany] in the PersistentVolumeClaim src instead of [ReadWriteOnce]"},
+		"an object comes":                         {object(nil, claim("ReadWriteOnce")), "create the PersistentVolumeClaim src"},
+		"an object goes":                          {object(claim("ReadWriteOnce"), nil), "delete the PersistentVolumeClaim src"},
+		"a run comes":                             {object(nil, run(fields{})), "create the run"},
+		"an element with a name": {object(run(fields{"params": list(fields{"name": "a", "value": "1"}, fields{"name": "b", "value": "2"})}),
+			run(fields{"params": list(fields{"name": "a", "value": "1"}, fields{"name": "b", "value": "3"})})), "set value: \"3\" in the param b of the run instead of \"2\""},
+		"elements without a name": {object(run(fields{"tolerations": list(fields{"key": "x", "operator": "Exists"})}), run(fields{"tolerations": list(fields{"key": "z", "operator": "Exists"})})),
+			"remove the toleration with key x, operator Exists from the run, add the toleration with key z, operator Exists to the run"},
+		"a workspace of another kind": {object(run(fields{"workspaces": list(fields{"name": "w", "emptyDir": fields{}})}),
+			run(fields{"workspaces": list(fields{"name": "w", "persistentVolumeClaim": fields{"claimName": "src"}})})),
+			"remove emptyDir from the workspace w of the run, add claimName: src to the workspace w of the run"},
+		"a field with much in it": {object(run(fields{}), run(fields{"template": fields{"name": "src", "size": "1Gi"}})), "add template to the run"},
+		"a script": {object(run(fields{"script": "a\nb"}), run(fields{"script": "a\nc"})), "change script in the run"},
+		"a taint":  {delta{cluster: pairOf{pool(fields{"taints": list(taint)}), pool(fields{})}}, "remove the taint nvidia.com/gpu=true:NoSchedule from the node pool gpu of the cluster"},
+		"a grant": {delta{cluster: pairOf{fields{"openshift": fields{"enabled": true}}, fields{"openshift": fields{"enabled": true, "grants": list(fields{"scc": "anyuid", "serviceAccount": "ci"})}}}},
+			"add the grant with scc anyuid, serviceAccount ci to the cluster"},
+		"an intervention": {delta{events: pairOf{fields{"interventions": nil}, fields{"interventions": list(fields{"at": "30s", "drain": fields{"node": "worker-0"}})}}},
+			"add the intervention with at 30s, drain (node worker-0) to the scenario"},
+		"a task's length": {delta{machines: pairOf{fields{"build": fields{"duration": "1m"}}, fields{"build": fields{"duration": "2m"}}}},
+			"set duration: 2m in the scenario instead of 1m"},
+		"a flag comes":          {delta{flags: map[string][2]string{"coschedule": {"", "disabled"}}}, "set the feature flag coschedule: disabled"},
+		"a flag goes":           {delta{flags: map[string][2]string{"coschedule": {"disabled", ""}}}, "remove the feature flag coschedule: disabled"},
+		"a flag is another":     {delta{flags: map[string][2]string{"coschedule": {"workspaces", "disabled"}}}, "set the feature flag coschedule: disabled instead of workspaces"},
+		"a default":             {delta{defaults: map[string][2]string{"default-service-account": {"", "ci"}}}, "set the default of config-defaults default-service-account: ci"},
+		"a release":             {delta{version: &[2]string{"0.1.0", "0.2.0"}}, "go from Tekton 0.1.0 to Tekton 0.2.0"},
+		"nothing that is known": {delta{}, "a=y instead of x"},
+		"the same in two runs": {delta{objects: append(object(group, run(fields{})).objects, object(group, run(fields{})).objects...)},
+			"remove fsGroup: 1000970000 from the run"},
+		"a great deal": {object(run(fields{}), run(fields{"a": 1, "b": 2, "c": 3, "d": 4, "e": 5})), "add a: 1 to the run, add b: 2 to the run, add c: 3 to the run, 2 more changes"},
 	} {
-		o := objectDelta{kind: "PipelineRun", name: "r", before: tt.before, after: tt.after, patch: history.MergePatch(tt.before, tt.after)}
-		if got := o.orders(); !slices.Equal(got, tt.want) {
-			t.Errorf("%s: %q, want %q", name, got, tt.want)
+		got := tt.d.words([]Move{{Axis: "a", From: "x", To: "y"}})
+		if got != tt.want {
+			t.Errorf("%s:\n%s, want\n%s", name, got, tt.want)
+		}
+		if strings.ContainsAny(got, "{}") {
+			t.Errorf("%s has JSON in it: %s", name, got)
 		}
 	}
 }
