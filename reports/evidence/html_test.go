@@ -99,7 +99,7 @@ func TestHTMLOfTheIncident(t *testing.T) {
 		"2000 is not an allowed group",
 		"fsGroup 2000 is outside 1000970000/10000 and ServiceAccount default may use restricted-v2 only",
 		// What does not help, what does, what to type.
-		"feature flag disable-affinity-assistant from \"true\" to \"false\"",
+		"disable-affinity-assistant: false instead of true",
 		"fsGroup: 1000970000",
 		`oc patch tektonconfig config --type merge -p '{"spec":{"pipeline":{"coschedule":"disabled"}}}'`,
 		// The evidence of the cells.
