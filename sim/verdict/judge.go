@@ -278,9 +278,13 @@ func (t *judging) judgeRun(run *timeline.Run) ruling {
 	var all []ruling
 	switch {
 	case !slices.Contains(invalidRun, run.Reason) || run.Status != "False":
-	case len(run.Refused) > 0 && policyWords.MatchString(run.Message):
+	case policyWords.MatchString(run.Message):
 		// What the run makes is as it should be, and admission does not want it.
-		all = append(all, t.runItself(run))
+		one := t.runItself(run)
+		if one.outcome != AdmissionDenied { // The write that was refused was not seen.
+			one.outcome, one.cause = AdmissionDenied, append(one.cause, refusalCause(t.Before(run.DoneSeq), run.Namespace, run.Message, nil)...)
+		}
+		all = append(all, one)
 	default:
 		all = append(all, ruling{outcome: InvalidPipeline, cause: append([]Link{t.runLink(run)}, append(t.unreadLog(run), t.resultsLost(run)...)...)})
 	}
