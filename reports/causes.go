@@ -3,6 +3,7 @@ package reports
 import (
 	"cmp"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -15,6 +16,8 @@ type cause struct {
 	outcome   verdict.Outcome
 	recovered bool
 	links     []verdict.Link
+	// also are the pods that a link is about in other cells, by the link's place.
+	also map[int][]string
 	// cells are places in the result.
 	cells []int
 	// judgement is the worst of its cells: not as expected, nothing expected, as
@@ -41,6 +44,7 @@ func causes(cells []verdict.Cell) ([]*cause, map[int]int) {
 			byKey[k] = &cause{outcome: c.Outcome, recovered: c.Recovered, links: links, judgement: verdict.AsExpected}
 			all = append(all, byKey[k])
 		}
+		byKey[k].join(links)
 		byKey[k].cells = append(byKey[k].cells, i)
 		byKey[k].worsen(c)
 	}
@@ -76,15 +80,55 @@ func (c *cause) worsen(cell verdict.Cell) {
 	}
 }
 
-// chainKey is equal for chains that say the same of objects whose generated
-// names differ.
+// join notes the pods that a chain of the same key is about and this one is not.
+func (c *cause) join(links []verdict.Link) {
+	for i, l := range links {
+		mine, its := verdict.Canonical(c.links[i].Object), verdict.Canonical(l.Object)
+		if mine == its || !strings.HasPrefix(l.Object, podKind) {
+			continue
+		}
+		if !slices.ContainsFunc(c.also[i], func(o string) bool { return verdict.Canonical(o) == its }) {
+			if c.also == nil {
+				c.also = map[int][]string{}
+			}
+			c.also[i] = append(c.also[i], l.Object)
+		}
+	}
+}
+
+// chainKey is equal for chains that say the same of objects whose generated names, or
+// whose pods, differ, at whatever time of the day.
 func chainKey(o verdict.Outcome, recovered bool, links []verdict.Link) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %t\n", o, recovered)
 	for _, l := range links {
 		fmt.Fprintf(&b, "%q %q %q\n", cmp.Or(l.Rule, l.What), l.Object, l.Evidence)
 	}
-	return verdict.Canonical(b.String())
+	return verdict.Canonical(timeOfDay.ReplaceAllString(withoutPods(b.String()), "*"))
+}
+
+// podKind begins the name of an object that is a pod.
+const podKind = "Pod "
+
+var (
+	// podNamed is a pod in a text: with its namespace, in quotes, or by a name that is no
+	// word.
+	podNamed = regexp.MustCompile(`\b[Pp]ods?(?:\(s\))? (?:[a-z0-9][-a-z0-9.]*/([a-z0-9][-a-z0-9.]*)|\\*"([a-z0-9][-a-z0-9.]*)\\*"|([a-z0-9.]+-[-a-z0-9.]*[a-z0-9]))`)
+	// objectName is what may be a name.
+	objectName = regexp.MustCompile(`[a-z0-9]([-a-z0-9.]*[a-z0-9])?`)
+	timeOfDay  = regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z`)
+)
+
+// withoutPods puts the number of its first mention in the place of each pod's name.
+func withoutPods(text string) string {
+	numbers := map[string]string{}
+	for _, m := range podNamed.FindAllStringSubmatch(text, -1) {
+		name := cmp.Or(m[1], m[2], m[3])
+		if numbers[name] == "" {
+			numbers[name] = fmt.Sprintf("pod#%d", len(numbers)+1)
+		}
+	}
+	return objectName.ReplaceAllStringFunc(text, func(name string) string { return cmp.Or(numbers[name], name) })
 }
 
 // render shows a chain: who has it, then the links from the symptom to the root.
@@ -159,7 +203,14 @@ func (c *cause) render(groups []*group, cells []verdict.Cell, width int, s style
 			}
 			b.WriteString(lead + line + "\n")
 		}
-		for _, text := range []string{l.Evidence, l.Stays()} {
+		also := ""
+		if others := c.also[i]; len(others) > 0 {
+			also = "in other cells " + strings.Join(others[:min(len(others), alsoNamed)], ", ")
+			if n := len(others) - alsoNamed; n > 0 {
+				also += fmt.Sprintf(" and %d more", n)
+			}
+		}
+		for _, text := range []string{l.Evidence, l.Stays(), also} {
 			if text == "" {
 				continue
 			}
@@ -170,6 +221,9 @@ func (c *cause) render(groups []*group, cells []verdict.Cell, width int, s style
 	}
 	return b.String()
 }
+
+// alsoNamed is how many pods of other cells are named.
+const alsoNamed = 3
 
 // since shows when the cells of a cause stopped for good.
 func (c *cause) since(cells []verdict.Cell) string {

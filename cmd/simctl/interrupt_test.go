@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -57,6 +58,10 @@ func TestInterrupt(t *testing.T) {
 				}
 				time.Sleep(after)
 				sent := []syscall.Signal{syscall.SIGINT, syscall.SIGHUP, syscall.SIGTERM}[n%3]
+				if sent == syscall.SIGHUP && signal.Ignored(sent) {
+					// By nohup, for the children too.
+					sent = syscall.SIGINT
+				}
 				if err := syscall.Kill(-cmd.Process.Pid, sent); err != nil {
 					t.Fatal(err)
 				}

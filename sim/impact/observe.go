@@ -57,7 +57,7 @@ func Observe(of *timeline.Timeline) Observed {
 			ServiceAccount:  cmp.Or(s.Text("spec", "template", "spec", "serviceAccountName"), "default"),
 		}
 		if e := of.LastEvent("StatefulSet", s.Ref.Namespace, s.Ref.Name, of.End(), func(e timeline.Event) bool { return e.Reason == "FailedCreate" }); e != nil {
-			a.Failed = e.Message
+			a.Failed = verdict.Brief(e.Message)
 		}
 		o.Assistants = append(o.Assistants, a)
 	}

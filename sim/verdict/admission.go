@@ -109,9 +109,10 @@ var (
 func sccCause(s *timeline.View, namespace, message string, pod *corev1.Pod) Link {
 	account := serviceAccount(pod)
 	evidence := []string{"serviceAccountName: " + account}
+	var spec []string
 	if pod != nil && pod.Spec.SecurityContext != nil {
 		if raw, err := json.Marshal(pod.Spec.SecurityContext); err == nil && string(raw) != "{}" {
-			evidence = append(evidence, "securityContext: "+string(raw))
+			spec = append(spec, "securityContext: "+string(raw))
 		}
 	}
 	ranges := map[string]string{}
@@ -119,7 +120,7 @@ func sccCause(s *timeline.View, namespace, message string, pod *corev1.Pod) Link
 		for _, key := range []string{"openshift.io/sa.scc.supplemental-groups", "openshift.io/sa.scc.uid-range"} {
 			if v := ns.Text("metadata", "annotations", key); v != "" {
 				ranges[key] = v
-				evidence = append(evidence, key+": "+v)
+				spec = append(spec, key+": "+v)
 			}
 		}
 	}
@@ -159,10 +160,83 @@ func sccCause(s *timeline.View, namespace, message string, pod *corev1.Pod) Link
 	if len(reasons) > 0 {
 		what = fmt.Sprintf("%s and ServiceAccount %s may use %s only", strings.Join(reasons, ", "), account, strings.Join(usable, ", "))
 	}
+	if len(usable) > 0 {
+		evidence = append(evidence, "usable by ServiceAccount "+account+": "+strings.Join(usable, ", "))
+	}
+	evidence = append(evidence, spec...)
 	if len(denied) > 0 {
-		evidence = append(evidence, "not usable by user or serviceaccount: "+strings.Join(denied, ", "))
+		evidence = append(evidence, notUsable(denied, len(usable) > 0)+" usable by ServiceAccount "+account)
 	}
 	return sccNone.link("ServiceAccount "+namespace+"/"+account, strings.Join(evidence, "\n"), what)
+}
+
+// namedUnusable is how many SCCs that cannot be used are named; more are a number.
+const namedUnusable = 2
+
+// notUsable begins a sentence on SCCs that cannot be used, besides some that can.
+func notUsable(providers []string, besides bool) string {
+	switch n := len(providers); {
+	case n == 1:
+		return providers[0] + " is not"
+	case n <= namedUnusable:
+		return strings.Join(providers, " and ") + " are not"
+	case besides:
+		return fmt.Sprintf("%d others are not", n)
+	default:
+		return fmt.Sprintf("%d are not", n)
+	}
+}
+
+// sccForbiddenItem is such a complaint, sccListBegins where several stand in a list.
+var (
+	sccForbiddenItem = regexp.MustCompile(sccForbidden.String() + `(?:, )?`)
+	sccListBegins    = saysSCC + ": ["
+)
+
+// Brief returns the words of a refusal without the many SCCs that cannot be used, which
+// are told by their number behind those that can. Other words stay as they are.
+func Brief(words string) string {
+	before, list, ok := strings.Cut(words, sccListBegins)
+	if !ok {
+		return words
+	}
+	// The list's end; its items have brackets too. Words that were cut have none.
+	end, depth := len(list), 1
+	for i, c := range list {
+		switch c {
+		case '[':
+			depth++
+		case ']':
+			depth--
+		}
+		if depth == 0 {
+			end = i
+			break
+		}
+	}
+	list, after := list[:end], list[end:]
+	var denied []string
+	for _, m := range sccForbiddenItem.FindAllStringSubmatch(list, -1) {
+		denied = append(denied, m[1])
+	}
+	if len(denied) <= namedUnusable {
+		return words
+	}
+	rest := strings.TrimSuffix(sccForbiddenItem.ReplaceAllString(list, ""), ", ")
+	others := notUsable(denied, rest != "") + " usable by user or serviceaccount"
+	if rest != "" {
+		rest += "; "
+	}
+	// One more refusal may follow.
+	return before + sccListBegins + rest + others + Brief(after)
+}
+
+// brief makes the evidence of links so.
+func brief(links []Link) {
+	for i := range links {
+		links[i].Evidence = Brief(links[i].Evidence)
+		brief(links[i].Behind)
+	}
 }
 
 // sccReason says in the terms of the namespace's ranges why a provider did not

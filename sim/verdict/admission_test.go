@@ -3,6 +3,7 @@ package verdict
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -112,7 +113,7 @@ func TestRefusalCause(t *testing.T) {
 			objects:  []string{rangedNamespace},
 			want:     "fsGroup 1000970000 is not allowed and ServiceAccount default may use own only",
 			object:   "ServiceAccount ns/default",
-			evidence: "serviceAccountName: default\nopenshift.io/sa.scc.supplemental-groups: 1000970000/10000\nopenshift.io/sa.scc.uid-range: 1000970000/10000",
+			evidence: "serviceAccountName: default\nusable by ServiceAccount default: own\nopenshift.io/sa.scc.supplemental-groups: 1000970000/10000\nopenshift.io/sa.scc.uid-range: 1000970000/10000",
 		},
 		{
 			name:    "an SCC with groups of its own does not take a supplemental group of the namespace's",
@@ -135,7 +136,7 @@ func TestRefusalCause(t *testing.T) {
 			context:  &corev1.PodSecurityContext{},
 			want:     "fsGroup 1000 is outside 5000/10 and ServiceAccount default may use restricted-v2 only",
 			object:   "ServiceAccount ns/default",
-			evidence: "serviceAccountName: default\nopenshift.io/sa.scc.supplemental-groups: 5000/10\nopenshift.io/sa.scc.uid-range: 1000/10",
+			evidence: "serviceAccountName: default\nusable by ServiceAccount default: restricted-v2\nopenshift.io/sa.scc.supplemental-groups: 5000/10\nopenshift.io/sa.scc.uid-range: 1000/10",
 		},
 		{
 			name:    "groups have the range of the uids",
@@ -150,7 +151,7 @@ func TestRefusalCause(t *testing.T) {
 			noPod:    true,
 			want:     "fsGroup 2000 is not allowed and ServiceAccount default may use restricted-v2 only",
 			object:   "ServiceAccount ns/default",
-			evidence: "serviceAccountName: default",
+			evidence: "serviceAccountName: default\nusable by ServiceAccount default: restricted-v2",
 		},
 		{
 			name:    "a group that is no number",
@@ -272,6 +273,36 @@ func TestParseRange(t *testing.T) {
 		first, size, ok := parseRange(test.in)
 		if got := fmt.Sprint(first, size, ok); got != test.want {
 			t.Errorf("parseRange(%q) is %s, want %s", test.in, got, test.want)
+		}
+	}
+}
+
+// TestBrief: of the SCCs in a refusal those that could be used are told first, the others
+// by their number.
+func TestBrief(t *testing.T) {
+	const (
+		begins = `pods "a" is forbidden: unable to validate against any security context constraint: `
+		no     = `Forbidden: not usable by user or serviceaccount`
+		group  = `provider restricted-v2: .spec.securityContext.fsGroup: Invalid value: []int64{2000}: 2000 is not an allowed group`
+		uid    = `provider restricted-v2: .containers[0].runAsUser: Invalid value: 0: must be in the ranges: [1000, 1999]`
+	)
+	for _, tt := range []struct{ name, words, want string }{
+		{"other words", "exceeded quota: [a, b]", "exceeded quota: [a, b]"},
+		{"one", begins + `provider "anyuid": ` + no, begins + `provider "anyuid": ` + no},
+		{"a few", begins + `[provider "anyuid": ` + no + `, ` + group + `]`, begins + `[provider "anyuid": ` + no + `, ` + group + `]`},
+		{"around one that could", begins + `[provider "a": ` + no + `, provider "b": ` + no + `, ` + group + `, provider "c": ` + no + `]`,
+			begins + `[` + group + `; 3 others are not usable by user or serviceaccount]`},
+		{"one that could at the end", begins + `[provider "a": ` + no + `, provider "b": ` + no + `, provider "c": ` + no + `, ` + group + `, ` + uid + `]. Maybe [x]`,
+			begins + `[` + group + `, ` + uid + `; 3 others are not usable by user or serviceaccount]. Maybe [x]`},
+		{"none that could", begins + `[provider "a": ` + no + `, provider "b": ` + no + `, provider "c": ` + no + `]`,
+			begins + `[3 are not usable by user or serviceaccount]`},
+		{"cut", begins + `[` + group + `, provider "a": ` + no + `, provider "b": ` + no + `, provider "c": ` + no + `, provider "d": Forb...`,
+			begins + `[` + group + `, provider "d": Forb...; 3 others are not usable by user or serviceaccount`},
+		{"twice", strings.Repeat(begins+`[provider "a": `+no+`, provider "b": `+no+`, provider "c": `+no+`] `, 2),
+			strings.Repeat(begins+`[3 are not usable by user or serviceaccount] `, 2)},
+	} {
+		if got := Brief(tt.words); got != tt.want {
+			t.Errorf("%s:\n%s\nwant\n%s", tt.name, got, tt.want)
 		}
 	}
 }

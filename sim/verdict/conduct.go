@@ -42,7 +42,7 @@ type Refused struct {
 }
 
 // String returns a sentence.
-func (r Refused) String() string { return fmt.Sprintf("%s is refused: %s", r.Object, r.Message) }
+func (r Refused) String() string { return fmt.Sprintf("%s is refused: %s", r.Object, Brief(r.Message)) }
 
 // OfTheEnd says whether the reason for which a task was not run is that its run stops,
 // was cancelled or has no time left, rather than the task's own (SkippingReason in

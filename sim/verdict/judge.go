@@ -55,6 +55,7 @@ func JudgeTimeline(of *timeline.Timeline) (Finding, error) {
 	f.Outcome, f.AsOf = worst.outcome, cmp.Or(worst.asOf, t.Now().AsOf())
 	if worst.cause != nil {
 		f.Cause = t.absentRoot(worst.cause, f.AsOf)
+		brief(f.Cause)
 	}
 	f.BlockedSinceSeconds = worst.blockedSince
 	if first, last, ok := t.span(); ok {
