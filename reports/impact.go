@@ -17,18 +17,22 @@ import (
 // ReviewFormat is a way to show an upgrade review.
 type ReviewFormat string
 
-// Markdown is a review for a ticket; the other formats are named as a result's.
-const Markdown ReviewFormat = "markdown"
+// Markdown is a review for a ticket, HTML a page, which package evidence writes; the other
+// formats are named as a result's.
+const (
+	Markdown ReviewFormat = "markdown"
+	HTML     ReviewFormat = "html"
+)
 
 // ReviewFormats lists the formats of reviews, the default first.
-var ReviewFormats = []ReviewFormat{ReviewFormat(Table), Markdown, ReviewFormat(JSON), ReviewFormat(YAML), ReviewFormat(CSV)}
+var ReviewFormats = []ReviewFormat{ReviewFormat(Table), Markdown, HTML, ReviewFormat(JSON), ReviewFormat(YAML), ReviewFormat(CSV)}
 
 // ParseReviewFormat returns the format of that name, or an error that lists them.
 func ParseReviewFormat(name string) (ReviewFormat, error) {
 	return parse("output format", name, ReviewFormats)
 }
 
-// RenderReview writes r to w in format f.
+// RenderReview writes r to w in format f, which is not [HTML].
 func RenderReview(w io.Writer, f ReviewFormat, r impact.Review, o Options) error {
 	if o.Width <= 0 {
 		o.Width = defaultWidth
@@ -105,6 +109,7 @@ func reviewText(r impact.Review, w writing) string {
 		b.WriteString(w.item("not complete: " + text))
 	}
 	b.WriteString(w.table([]string{"step", "worse", "better", "other", "same", "flags", "timing"}, overview(r)))
+	b.WriteString(rollUp(r, w))
 	for _, l := range r.LeftOut {
 		b.WriteString(w.item(fmt.Sprintf("left out: %s, which only chooses release %s", cellName(l.Scenario, []string{l.Axis}, map[string]string{l.Axis: l.Value}), l.Version)))
 	}

@@ -47,7 +47,7 @@ func review() impact.Review {
 		{Name: "rwx", What: "a claim of access mode ReadWriteMany", Cost: impact.CostStorage, Value: scenario.Value{Name: "rwx"}},
 	}
 	s.Changes[0].Tried(tried, [][]impact.Run{{cell("a", "1.0.0", verdict.Success, 1500)}, {cell("a", "1.0.0", verdict.Deadlock, 0)}})
-	return impact.Review{APIVersion: impact.APIVersion, Kind: impact.Kind, Path: []impact.Release{before, after}, Steps: []impact.Step{s}}
+	return impact.Review{APIVersion: impact.APIVersion, Kind: impact.Kind, Path: []impact.Release{before, after}, Steps: []impact.Step{s}, Rows: impact.Rows(from, to)}
 }
 
 func TestRenderReview(t *testing.T) {

@@ -28,14 +28,15 @@ func (f axisFinder) see(scenario string, axes []string, values map[string]string
 	f[scenario] = slices.DeleteFunc(f[scenario], func(a string) bool { return values[a] != values[tektonAxis] })
 }
 
-// withoutRelease takes those axes out of the cells of both sides, so that a cell
+// withoutRelease takes those axes out of the cells of all sides, so that a cell
 // has the same values on every release.
-func withoutRelease(from, to []Run) (a, b []Run) {
+func withoutRelease(sides ...[]Run) [][]Run {
 	f := axisFinder{}
-	for _, r := range slices.Concat(from, to) {
+	for _, r := range slices.Concat(sides...) {
 		f.see(r.Cell.Scenario, r.Cell.Axes, r.Cell.Values)
 	}
-	strip := func(runs []Run) []Run {
+	var all [][]Run
+	for _, runs := range sides {
 		out := slices.Clone(runs)
 		for i := range out {
 			c := &out[i].Cell
@@ -46,9 +47,9 @@ func withoutRelease(from, to []Run) (a, b []Run) {
 				delete(c.Values, a)
 			}
 		}
-		return out
+		all = append(all, out)
 	}
-	return strip(from), strip(to)
+	return all
 }
 
 // LeftOut is a value of an axis that a review does not play, since all it does is

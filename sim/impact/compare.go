@@ -44,7 +44,8 @@ func ReleaseOf(version string) Release {
 // Compare says what changes from one side to the other. Cells are matched by
 // scenario and values, the release aside.
 func Compare(from, to []Run, before, after Release) Step {
-	from, to = withoutRelease(from, to)
+	sides := withoutRelease(from, to)
+	from, to = sides[0], sides[1]
 	s := Step{From: before, To: after, Changes: []Change{}, Flags: []FlagChange{}, Timing: []TimingChange{}}
 	a, order := groups(from)
 	b, second := groups(to)

@@ -18,6 +18,8 @@ type Review struct {
 	Kind       string    `json:"kind"`
 	Path       []Release `json:"path"`
 	Steps      []Step    `json:"steps"`
+	// Rows are all cells on each release of the path.
+	Rows []Row `json:"rows,omitempty"`
 	// LeftOut are values of axes that were not played.
 	LeftOut []LeftOut `json:"leftOut,omitempty"`
 	// Incomplete says what is not known of a review that was ended before its time, a

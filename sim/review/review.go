@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"path/filepath"
 	"slices"
 
 	"k8s.io/apimachinery/pkg/util/version"
@@ -149,6 +150,7 @@ func (r *making) compare(ctx context.Context) error {
 			r.out.Steps = append(r.out.Steps, impact.Compare(on[r.Path[i-1]], on[v], r.out.Path[i-1], r.out.Path[i]))
 		}
 	}
+	r.rows(on)
 	if err == nil {
 		return nil
 	}
@@ -163,6 +165,25 @@ func (r *making) compare(ctx context.Context) error {
 		r.out.Steps = nil
 	}
 	return err
+}
+
+// rows sets the cells on all releases side by side. The folder of a scenario's file says
+// whose it is, if there are several.
+func (r *making) rows(on map[string][]impact.Run) {
+	var sides [][]impact.Run
+	for _, v := range r.Path {
+		sides = append(sides, on[v])
+	}
+	r.out.Rows = impact.Rows(sides...)
+	folders := map[string]bool{}
+	for _, f := range r.files {
+		folders[filepath.Dir(f.Path)] = true
+	}
+	for i, row := range r.out.Rows {
+		if f := r.files[row.Scenario]; f != nil && len(folders) > 1 {
+			r.out.Rows[i].Folder = filepath.Dir(f.Path)
+		}
+	}
 }
 
 // incomplete notes how much of something is known, if that is not all.

@@ -60,7 +60,7 @@ func (a *App) compare(cmd *cobra.Command, args []string) error {
 		}
 	}
 	out := impact.Review{APIVersion: impact.APIVersion, Kind: impact.Kind, Path: named[:],
-		Steps: []impact.Step{impact.Compare(sides[0], sides[1], named[0], named[1])}}
+		Steps: []impact.Step{impact.Compare(sides[0], sides[1], named[0], named[1])}, Rows: impact.Rows(sides[0], sides[1])}
 	return a.showReview(out, shown, s, "")
 }
 

@@ -13,6 +13,7 @@ import (
 	"k8s.io/client-go/util/jsonpath"
 
 	"simctl.dev/simctl/reports"
+	"simctl.dev/simctl/reports/evidence"
 	"simctl.dev/simctl/sim/impact"
 	"simctl.dev/simctl/sim/verdict"
 )
@@ -124,6 +125,9 @@ func parseReviewOutput(name string) (reviewOutput, error) {
 func (o reviewOutput) render(w io.Writer, r impact.Review, looks reports.Options) error {
 	if o.template != nil {
 		return fill(w, o.template, r)
+	}
+	if o.format == reports.HTML {
+		return evidence.ReviewHTML(w, r)
 	}
 	return reports.RenderReview(w, o.format, r, looks)
 }

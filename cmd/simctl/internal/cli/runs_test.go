@@ -193,3 +193,29 @@ func TestExplainSeveral(t *testing.T) {
 		}
 	}
 }
+
+// TestShowReview prints a kept review again, as a page too.
+func TestShowReview(t *testing.T) {
+	place(t)
+	first := simctl(t, held(), "upgrade", "--direct", "--from", "0.68.1", "--to", "1.3.1", "--out", "kept", "scenarios")
+	first.want(t, StatusDeviates)
+	again := simctl(t, held(), "show", "kept", "--review")
+	again.want(t, StatusOK)
+	if again.stdout != first.stdout {
+		t.Errorf("again it is\n%s\nit was\n%s", again.stdout, first.stdout)
+	}
+	page := simctl(t, held(), "show", "kept", "--review", "-o", "html")
+	page.want(t, StatusOK)
+	same := simctl(t, held(), "upgrade", "--resume", "--out", "kept", "-o", "html")
+	same.want(t, StatusDeviates)
+	if !strings.HasPrefix(page.stdout, "<!doctype html>") || page.stdout != same.stdout {
+		t.Errorf("the page is %d bytes, of upgrade %d", len(page.stdout), len(same.stdout))
+	}
+	simctl(t, held(), "run", "scenarios/other.yaml", "--out", "plain")
+	simctl(t, held(), "show", "plain", "--review").want(t, StatusError, "there is no review of plain")
+	simctl(t, held(), "show", "kept", "--review", "--only", "failing").want(t, StatusError, "--only is for results")
+	simctl(t, held(), "show", "kept", "--review", "-o", "wide").want(t, StatusError, "unknown output format", "html")
+	if o := simctl(t, held(), "compare", "kept", "plain", "-o", "html"); !strings.HasPrefix(o.stdout, "<!doctype html>") {
+		t.Errorf("compare prints %s", o.stdout)
+	}
+}
