@@ -295,6 +295,8 @@ func factData(fact string) any {
 		return &Space{}
 	case FactPodRefused:
 		return &Refusal{}
+	case FactNodeSilent, FactNodeBack:
+		return &NodeSilent{}
 	case FactVolumesReady:
 		return &VolumesReady{}
 	case FactOwnership:

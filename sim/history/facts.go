@@ -14,6 +14,8 @@ const (
 
 	// Kubelet. Object is the Pod.
 	FactPodAdmitted     = "PodAdmitted"     // [Volume] with Node only: the kubelet took the pod
+	FactNodeSilent      = "NodeSilent"      // [NodeSilent]: nothing is heard of a node any more
+	FactNodeBack        = "NodeBack"        // [NodeSilent]: its kubelet is there again
 	FactPodRefused      = "PodRefused"      // [Refusal]: the kubelet refused the pod
 	FactVolumesAttached = "VolumesAttached" // [Volume] with Node and Seconds: every volume that has to be attached is
 	FactVolumesReady    = "VolumesReady"    // [VolumesReady]: every volume attached and mounted
@@ -186,6 +188,13 @@ type Refusal struct {
 	Node    string `json:"node"`
 	Reason  string `json:"reason"`
 	Message string `json:"message"`
+}
+
+// NodeSilent is a node of which nothing is heard, or is again.
+type NodeSilent struct {
+	Node string `json:"node"`
+	// What has failed: kubelet, network or machine.
+	What string `json:"what"`
 }
 
 // Stalled says that nothing but the runs' own time-outs can happen any more.

@@ -23,6 +23,7 @@ func acts() map[string]act {
 		"drain":       drain,
 		"taint":       taint,
 		"untaint":     untaint,
+		"nodeSilent":  nodeSilent,
 		"apiErrors":   apiErrors,
 	}
 }

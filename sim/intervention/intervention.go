@@ -43,6 +43,8 @@ type Options struct {
 	// History is the cell's, Record takes a fact of it.
 	History *history.Follower
 	Record  func(fact string, data any)
+	// Machines returns the simulated nodes, which are there when interventions are made.
+	Machines func() Machines
 	// After has something done after a time, unless the cell has ended by then.
 	After  func(d time.Duration, key string, run func())
 	Logger logr.Logger

@@ -97,10 +97,12 @@ type Controllers struct {
 	claims  corelisters.PersistentVolumeClaimLister
 	gc      *garbagecollector.GarbageCollector
 	orphans *orphans
-	wg      sync.WaitGroup
-	ears    *ears
-	run     []func(context.Context)
-	ended   <-chan struct{} // closed when they are to end
+	// NodeHealth watches that kubelets give signs of life.
+	NodeHealth *NodeHealth
+	wg         sync.WaitGroup
+	ears       *ears
+	run        []func(context.Context)
+	ended      <-chan struct{} // closed when they are to end
 }
 
 // setFeatureGates sets those of this process that differ from upstream's defaults.
@@ -299,6 +301,7 @@ func (c *Controllers) Reset() {
 	}
 	c.passes.executor.reset()
 	c.orphans.reset()
+	c.NodeHealth.reset()
 }
 
 // queue puts a queue on virtual time into a controller.

@@ -45,7 +45,7 @@ const (
 //go:linkname collectPods k8s.io/kubernetes/pkg/controller/podgc.(*PodGCController).gc
 func collectPods(gc *podgc.PodGCController, ctx context.Context) //nolint:revive // the receiver comes first
 
-// orphans calls the pod garbage collector when a pod's node is missing. Its own
+// orphans calls the pod garbage collector when a pod's node is missing or out of service. Its own
 // loop looks around all the time, which in virtual time would never end.
 type orphans struct {
 	clock *clock.Clock
@@ -54,10 +54,10 @@ type orphans struct {
 	look  func()
 
 	mu sync.Mutex
-	// due says that a look is on the clock's queue; over is closed when the cell
-	// is over.
-	due  bool
-	over chan struct{}
+	// due says that a look for pods without a node is on the clock's queue, dueSoon one for
+	// pods that end on a node out of service; over is closed when the cell is over.
+	due, dueSoon bool
+	over         chan struct{}
 	// collecting are the pods that were set to Failed and are about to be deleted.
 	collecting map[types.NamespacedName]types.UID
 }
@@ -81,7 +81,14 @@ func (c *Controllers) podGC(ctx context.Context, f informers.SharedInformerFacto
 		return err
 	}
 	o.look = func() { c.wg.Go(func() { collectPods(gc, ctx) }) }
-	if _, err := core.Nodes().Informer().AddEventHandler(cache.ResourceEventHandlerFuncs{DeleteFunc: func(any) { o.nodeGone() }}); err != nil {
+	if _, err := core.Nodes().Informer().AddEventHandler(cache.ResourceEventHandlerFuncs{
+		DeleteFunc: func(any) { o.allSeen() },
+		UpdateFunc: func(_, obj any) {
+			if n, ok := obj.(*corev1.Node); ok && outOfService(n) {
+				o.allSeen()
+			}
+		},
+	}); err != nil {
 		return fmt.Errorf("watching nodes: %w", err)
 	}
 	if _, err := core.Pods().Informer().AddEventHandler(cache.ResourceEventHandlerFuncs{
@@ -96,18 +103,33 @@ func (c *Controllers) podGC(ctx context.Context, f informers.SharedInformerFacto
 	return nil
 }
 
-// podSeen sees to it that the collector looks at a pod without a node.
+// podSeen sees to it that the collector looks at a pod without a node, and at one that
+// ends on a node that somebody has declared out of service.
 func (o *orphans) podSeen(obj any) {
 	pod, ok := obj.(*corev1.Pod)
 	if !ok || pod.Spec.NodeName == "" {
 		return
 	}
-	if _, err := o.nodes.Get(pod.Spec.NodeName); err != nil {
-		o.schedule()
+	switch node, err := o.nodes.Get(pod.Spec.NodeName); {
+	case err != nil:
+		o.schedule(&o.due, podGCQuarantine)
+	case pod.DeletionTimestamp != nil && outOfService(node):
+		o.schedule(&o.dueSoon, 0)
 	}
 }
 
-func (o *orphans) nodeGone() {
+// outOfService says whether the collector takes the pods that end on a node away by force
+// (gcTerminating): the node is not ready, and somebody has said that it stays so.
+func outOfService(n *corev1.Node) bool {
+	for _, c := range n.Status.Conditions {
+		if c.Type == corev1.NodeReady && c.Status == corev1.ConditionTrue {
+			return false
+		}
+	}
+	return slices.ContainsFunc(n.Spec.Taints, func(t corev1.Taint) bool { return t.Key == corev1.TaintNodeOutOfService })
+}
+
+func (o *orphans) allSeen() {
 	pods, err := o.pods.List(labels.Everything())
 	if err != nil {
 		return // It reads from memory.
@@ -117,21 +139,21 @@ func (o *orphans) nodeGone() {
 	}
 }
 
-// schedule has the collector look around when its own loop would find the
-// quarantine over. A node that goes while another one's quarantine lasts is
-// looked at with that one. It is work: when a pod is gone, others may run.
-func (o *orphans) schedule() {
+// schedule has the collector look around when its own loop would, once a quarantine is
+// over. A node that goes while another one's quarantine lasts is looked at with that one.
+// It is work: when a pod is gone, others may run.
+func (o *orphans) schedule(due *bool, quarantine time.Duration) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.due {
+	if *due {
 		return
 	}
-	o.due = true
+	*due = true
 	sinceStart := time.Duration(o.clock.Elapsed() * float64(time.Second))
 	seen := sinceStart.Truncate(podGCPeriod) + podGCPeriod
-	o.clock.Schedule(seen-sinceStart+podGCQuarantine, clock.Work, PodGC, func() {
+	o.clock.Schedule(seen-sinceStart+quarantine, clock.Work, PodGC, func() {
 		o.mu.Lock()
-		o.due = false
+		*due = false
 		o.mu.Unlock()
 		o.look()
 	})
@@ -142,7 +164,7 @@ func (o *orphans) schedule() {
 func (o *orphans) reset() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	o.due = false
+	o.due, o.dueSoon = false, false
 	close(o.over)
 	o.over = make(chan struct{})
 	clear(o.collecting)

@@ -217,7 +217,7 @@ func (k *Kubelets) planDisk(ctx context.Context, m *machine) {
 		d.check = nil
 	}
 	s, ok := k.diskOf(m)
-	if !ok {
+	if !ok || m.isSilent() {
 		return
 	}
 	schedule := func(after time.Duration, what string, f func()) {

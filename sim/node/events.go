@@ -58,6 +58,9 @@ func (k *Kubelets) say(ctx context.Context, p *pod, s saying, args ...any) {
 
 // repeat writes what the node's kubelet has said of a pod at several moments.
 func (k *Kubelets) repeat(ctx context.Context, p *pod, s saying, moments []time.Time, args ...any) {
+	if p.m.isSilent() {
+		return
+	}
 	k.events.Repeat(ctx, source(p.m.name), p.about(), s.kind, s.reason, fmt.Sprintf(s.words, args...), moments...)
 }
 
@@ -75,6 +78,9 @@ func (k *Kubelets) warn(ctx context.Context, p *pod, reason, message string) {
 
 // event writes an event of a node's kubelet about an object.
 func (k *Kubelets) event(ctx context.Context, about corev1.ObjectReference, node, kind, reason, message string) {
+	if k.Silent(node) {
+		return
+	}
 	k.events.Say(ctx, source(node), about, kind, reason, message)
 }
 
@@ -142,7 +148,7 @@ func (k *Kubelets) planSchedulable(ctx context.Context, node string) {
 	at := k.o.Clock.Now().Add(wait)
 	k.o.Clock.Schedule(wait, clock.Housekeeping, "kubelet/"+node+"/schedulable", func() {
 		n, err := k.nodeLister.Get(node)
-		if ctx.Err() != nil || err != nil || !k.cordoned(n) {
+		if ctx.Err() != nil || err != nil || !k.cordoned(n) || k.Silent(node) {
 			return
 		}
 		k.mu.Lock()

@@ -107,6 +107,9 @@ type machine struct {
 	// podIPs counts the addresses given out, index is the node's.
 	podIPs, index int
 	disk          disk
+	// silent, if not nil, is why nothing is heard of the node; back is when that ended last.
+	silent *silence
+	back   time.Time
 }
 
 // New checks the models and makes the kubelets; nothing happens before Start.
@@ -342,6 +345,7 @@ func (k *Kubelets) lose(name string) {
 			e.Cancel()
 		}
 	}
+	m.silent, m.back = nil, time.Time{}
 	m.images, m.pullsUntil, m.volumes, m.inUse, m.disk = map[string]time.Time{}, time.Time{}, map[string]*volumeUse{}, nil, disk{}
 	m.status = nil
 	m.generation++
@@ -370,6 +374,8 @@ func (k *Kubelets) sync(ctx context.Context, keys []string) {
 				obj = nil
 			}
 			switch p := k.pods[uid]; {
+			case p != nil && p.m.isSilent(), p == nil && obj != nil && k.Silent(obj.Spec.NodeName):
+				// The kubelet looks at it when it can.
 			case p != nil:
 				p.obj = obj
 				touched[uid] = p
@@ -395,7 +401,9 @@ func (k *Kubelets) sync(ctx context.Context, keys []string) {
 		case "cordon":
 			k.planSchedulable(ctx, rest)
 		case "disk":
-			k.lookAtDisk(ctx, k.machine(rest))
+			if m := k.machine(rest); !m.isSilent() {
+				k.lookAtDisk(ctx, m)
+			}
 		case "rwop":
 			for uid, p := range k.pods {
 				if p.m.name == rest && p.stage == waitingForVolumes {
@@ -415,7 +423,9 @@ func (k *Kubelets) sync(ctx context.Context, keys []string) {
 		touched[obj.UID] = p
 	}
 	for _, p := range slices.SortedFunc(maps.Values(touched), byIdentity) {
-		k.syncPod(ctx, p)
+		if !p.m.isSilent() {
+			k.syncPod(ctx, p)
+		}
 	}
 }
 

@@ -101,6 +101,8 @@ type pod struct {
 	declared                                *declared
 	attachSeconds, mountSeconds, ownSeconds float64
 	sandbox                                 sandbox
+	// rebooted counts how often its containers went with their machine and were made anew.
+	rebooted int32
 }
 
 // sandbox is how far a pod's sandbox is.
@@ -187,6 +189,12 @@ func (k *Kubelets) takes(p *pod, d *scenario.Distribution, fallback time.Duratio
 
 // after schedules the one thing the pod does next.
 func (k *Kubelets) after(ctx context.Context, p *pod, d time.Duration, what string, f func()) {
+	k.passes(ctx, p, d, what, func() { k.does(p, f) })
+}
+
+// passes schedules the one thing that happens to the pod next, whether its kubelet is there
+// or not.
+func (k *Kubelets) passes(ctx context.Context, p *pod, d time.Duration, what string, f func()) {
 	p.next = k.o.Clock.Schedule(d, clock.Work, p.eventKey(what), func() {
 		p.next = nil
 		if ctx.Err() == nil {
@@ -256,7 +264,7 @@ func (k *Kubelets) admit(ctx context.Context, p *pod) {
 		p.deadline = k.o.Clock.Schedule(time.Duration(*s)*time.Second, clock.Timeout, p.eventKey("active-deadline"), func() {
 			p.deadline = nil
 			if ctx.Err() == nil {
-				k.deadlineExceeded(ctx, p)
+				k.does(p, func() { k.deadlineExceeded(ctx, p) })
 			}
 		})
 	}
@@ -422,11 +430,13 @@ func (k *Kubelets) start(ctx context.Context, p *pod, c *container, init bool) {
 		if p.endSync() {
 			return
 		}
-		k.after(ctx, p, k.takes(p, k.o.Kubelet.InitContainer, initContainerTime, "init", c.spec.Name), "init", func() {
+		k.passes(ctx, p, k.takes(p, k.o.Kubelet.InitContainer, initContainerTime, "init", c.spec.Name), "init", func() {
 			c.end(k.o.Clock.Now(), 0, "Completed", "")
-			k.writeStatus(ctx, p)
-			p.syncing = true
-			k.startNext(ctx, p)
+			k.does(p, func() {
+				k.writeStatus(ctx, p)
+				p.syncing = true
+				k.startNext(ctx, p)
+			})
 		})
 	})
 }
@@ -448,7 +458,7 @@ func (k *Kubelets) notMade(ctx context.Context, p *pod, c *container, message st
 	p.retry = k.o.Clock.Schedule(retryTime, clock.Work, p.eventKey("retry"), func() {
 		p.retry = nil
 		if ctx.Err() == nil {
-			k.tryAgain(ctx, p, true)
+			k.does(p, func() { k.tryAgain(ctx, p, true) })
 		}
 	})
 }
@@ -561,8 +571,10 @@ func (k *Kubelets) podUpdated(ctx context.Context, p *pod) {
 		p.downward = k.o.Clock.Schedule(k.takes(p, k.o.Kubelet.DownwardAPI, downwardTime, "downward"), clock.Work, p.eventKey("downward"), func() {
 			p.downward = nil
 			if ctx.Err() == nil {
-				p.visible = seen
-				k.listen(ctx, p)
+				k.does(p, func() {
+					p.visible = seen
+					k.listen(ctx, p)
+				})
 			}
 		})
 	}
@@ -604,7 +616,7 @@ func (k *Kubelets) restartChanged(ctx context.Context, p *pod) {
 			k.takes(p, k.o.Kubelet.ContainerStart, containerStartTime, "restart", c.spec.Name)
 		p.restarts = append(p.restarts, k.o.Clock.Schedule(took, clock.Work, p.eventKey("restart/"+c.spec.Name), func() {
 			if ctx.Err() == nil && c.runs() {
-				k.restarted(ctx, p, c, image)
+				k.does(p, func() { k.restarted(ctx, p, c, image) })
 			}
 		}))
 	}
@@ -721,6 +733,9 @@ func (k *Kubelets) release(ctx context.Context, p *pod) {
 func (k *Kubelets) deletePod(ctx context.Context, p *pod) {
 	if p.obj == nil {
 		delete(k.pods, p.uid)
+		return
+	}
+	if p.m.isSilent() {
 		return
 	}
 	work.Retry(ctx, k.o.Clock, k.o.Logger, p.eventKey("delete"), func() error {

@@ -89,6 +89,7 @@ func (p *pod) containerStatus(c *container, init bool) corev1.ContainerStatus {
 	if !c.started.IsZero() {
 		st.ContainerID = p.containerID(c)
 		st.ImageID = imageID(c.image)
+		st.RestartCount = p.rebooted
 		st.Resources, st.AllocatedResources = c.spec.Resources.DeepCopy(), c.spec.Resources.Requests
 	}
 	return st
@@ -166,14 +167,14 @@ func conditionOf(st *corev1.PodStatus, kind corev1.PodConditionType) *corev1.Pod
 // it reported last into what it reports now. So conditions of others stay, nothing
 // conflicts, and what is no longer said goes away (PatchPodStatus in pkg/util/pod).
 func (k *Kubelets) writeStatus(ctx context.Context, p *pod) {
-	if p.obj == nil {
-		return
+	if p.obj == nil || p.m.isSilent() {
+		return // A kubelet that is silent reports when it is not any more.
 	}
 	st := k.statusOf(p)
 	p.reports++
 	report := p.reports
 	work.Retry(ctx, k.o.Clock, k.o.Logger, p.eventKey("status"), func() error {
-		if p.reports != report || p.obj == nil {
+		if p.reports != report || p.obj == nil || p.m.isSilent() {
 			return nil // A later report went out, or there is nothing to report on.
 		}
 		before := mustJSON(corev1.Pod{Status: p.reported})

@@ -33,7 +33,7 @@ func (k *Kubelets) beginStep(ctx context.Context, p *pod, i int) bool {
 		return true
 	}
 	k.planDisk(ctx, p.m)
-	k.after(ctx, p, s.turn.Duration, "step-"+s.step, func() { k.endStep(ctx, p, i) })
+	k.passes(ctx, p, s.turn.Duration, "step-"+s.step, func() { k.endStep(ctx, p, i) })
 	return false
 }
 

@@ -42,13 +42,13 @@ func (k *Kubelets) stop(ctx context.Context, p *pod, then func()) {
 	if !running {
 		took = k.takes(p, k.o.Kubelet.Termination, terminationTime, "termination")
 	}
-	k.after(ctx, p, took, "stopped", func() {
+	k.passes(ctx, p, took, "stopped", func() {
 		for _, c := range p.all() {
 			if c.runs() {
 				k.endSignalled(p, c)
 			}
 		}
-		then()
+		k.does(p, then)
 	})
 }
 

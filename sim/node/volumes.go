@@ -72,7 +72,7 @@ func (k *Kubelets) claimsOf(p *pod) []*mount {
 // otherwise notes what the pod waits for. What the kubelet mounts one by one is
 // done here in one go once all of it can be.
 func (k *Kubelets) tryVolumes(ctx context.Context, p *pod) {
-	if p.stage != waitingForVolumes {
+	if p.stage != waitingForVolumes || p.m.isSilent() {
 		return
 	}
 	ready := k.objectsReady(ctx, p)
@@ -252,7 +252,7 @@ func (k *Kubelets) tried(ctx context.Context, p *pod, what string, problem sayin
 		try.next = k.o.Clock.Schedule(try.due.Sub(now), kind, p.eventKey("mount/"+what), func() {
 			try.next = nil
 			if ctx.Err() == nil {
-				k.tryVolumes(ctx, p)
+				k.does(p, func() { k.tryVolumes(ctx, p) })
 			}
 		})
 	}
@@ -508,6 +508,9 @@ func (k *Kubelets) inUse(m *machine) (names []corev1.UniqueVolumeName, unreporte
 // ten seconds (nodeStatusUpdateFrequency), each at moments of its own; what comes in
 // between waits.
 func (k *Kubelets) planNodeStatus(ctx context.Context, m *machine) {
+	if m.isSilent() {
+		return
+	}
 	names, unreported := k.inUse(m)
 	if !unreported && slices.Equal(names, m.inUse) {
 		if m.status != nil {

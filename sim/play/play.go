@@ -63,6 +63,7 @@ type play struct {
 	user          *user.User
 	interventions *intervention.Interventions
 	resolvers     *resolvers.Resolvers
+	kubelets      *node.Kubelets
 	overlap       overlap
 	restarts      int // of Tekton's controller
 	// pending is what the cell itself has put on the clock.
@@ -90,7 +91,7 @@ func (s Stage) Run(ctx context.Context, cell *scenario.Cell, builds map[string]*
 	c.ctx, c.cancel = context.WithCancelCause(ctx)
 	c.user = user.New(user.Options{Plane: s.Plane, Install: s.Install, Estate: s.Estate, History: c.history, Logger: s.Logger})
 	c.interventions = intervention.New(c.ctx, intervention.Options{Cell: cell, Builds: builds, Plane: s.Plane, Install: s.Install,
-		User: c.user, History: c.history, Record: c.record, After: c.after, Logger: s.Logger})
+		User: c.user, History: c.history, Record: c.record, Machines: func() intervention.Machines { return machines{c} }, After: c.after, Logger: s.Logger})
 	c.resolvers = resolvers.New(resolvers.Options{Plane: s.Plane, Remotes: cell.Remotes, Log: log, After: c.after})
 	// Without its servers a cell would wait for ever.
 	gone := context.AfterFunc(s.Plane.Context(), func() { c.cancel(context.Cause(s.Plane.Context())) })
@@ -153,6 +154,9 @@ func (c *play) close() {
 		e.Cancel()
 	}
 	c.pending = nil
+	if c.kubelets != nil {
+		c.kubelets.SpeakAgainAll(c.ctx) // else nobody would let the pods go
+	}
 }
 
 // after has something done after a time, if the cell has not ended by then.
@@ -176,7 +180,7 @@ func (c *play) prepare() error {
 	if err != nil {
 		return err
 	}
-	kubelets, err := node.New(node.Options{
+	c.kubelets, err = node.New(node.Options{
 		Client: c.Plane.Machines, Dynamic: c.Plane.Machines.Dynamic, Informers: c.Plane.Informers, Clock: c.Plane.Clock, Seed: c.seed,
 		Recorder: c.log, Storage: disks, Workload: spec.Workload, Registry: spec.Cluster.Registry,
 		Kubelet: spec.Cluster.Kubelet, Logger: c.Logger.WithName("node"),
@@ -189,10 +193,10 @@ func (c *play) prepare() error {
 	if err := disks.Start(c.ctx); err != nil {
 		return err
 	}
-	if err := kubelets.Start(c.ctx); err != nil {
+	if err := c.kubelets.Start(c.ctx); err != nil {
 		return err
 	}
-	c.Plane.ServeKubelets(kubelets.Handler())
+	c.Plane.ServeKubelets(c.kubelets.Handler())
 
 	objects, err := decode(c.cell.Objects)
 	if err != nil {

@@ -41,6 +41,9 @@ type Intervention struct {
 	// Taint puts a taint on a node, Untaint takes it away.
 	Taint   *NodeTaint `json:"taint,omitempty"`
 	Untaint *NodeTaint `json:"untaint,omitempty"`
+	// NodeSilent has nothing be heard of a node while its Node stays, for a while or for
+	// good.
+	NodeSilent *NodeSilence `json:"nodeSilent,omitempty"`
 	// APIErrors has the API server fail towards one client for a while.
 	APIErrors *APIErrors `json:"apiErrors,omitempty"`
 }
@@ -66,6 +69,6 @@ type action struct {
 func actions() []action {
 	return []action{
 		applyAction(), patchAction(), deleteAction(), setFlagsAction(), controllerAction(), swapReleaseAction(),
-		cordonAction(), uncordonAction(), drainAction(), removeNodeAction(), taintAction(), untaintAction(), apiErrorsAction(),
+		cordonAction(), uncordonAction(), drainAction(), removeNodeAction(), taintAction(), untaintAction(), nodeSilentAction(), apiErrorsAction(),
 	}
 }

@@ -40,13 +40,14 @@ var (
 	nodeDrainType    = reflect.TypeFor[NodeDrain]()
 	claimOfType      = reflect.TypeFor[ClaimOf]()
 	podOfType        = reflect.TypeFor[PodOf]()
+	nodeSilenceType  = reflect.TypeFor[NodeSilence]()
 	scenarioType     = reflect.TypeFor[Scenario]()
 	axisType         = reflect.TypeFor[Axis]()
 	valueType        = reflect.TypeFor[Value]()
 )
 
 // scalarForms are the types that plain text stands for too.
-var scalarForms = []reflect.Type{distributionType, nodeRefType, nodeDrainType, claimOfType, podOfType}
+var scalarForms = []reflect.Type{distributionType, nodeRefType, nodeDrainType, nodeSilenceType, claimOfType, podOfType}
 
 // parseScenario reads the text of a scenario file. The problems are in the
 // document; the Scenario has what could be read.

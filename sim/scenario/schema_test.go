@@ -124,6 +124,7 @@ func makeSchema(t *testing.T) []byte {
 	also("NodeDrain", &jsonschema.Schema{Type: "string"})
 	also("ClaimOf", &jsonschema.Schema{Type: "string"})
 	also("PodOf", &jsonschema.Schema{Type: "string"})
+	also("NodeSilence", &jsonschema.Schema{Type: "string"})
 	field("ObjectDeletion", "gracePeriodSeconds").Minimum = "0"
 	manifests := field("Apply", "manifests")
 	manifests.Items = &jsonschema.Schema{Type: "object"}

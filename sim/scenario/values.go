@@ -118,6 +118,16 @@ func (p *PodOf) UnmarshalJSON(data []byte) error {
 	return json.Unmarshal(data, (*plain)(p))
 }
 
+// UnmarshalJSON takes a plain string as the node's name.
+func (s *NodeSilence) UnmarshalJSON(data []byte) error {
+	if len(data) > 0 && data[0] == '"' {
+		*s = NodeSilence{}
+		return json.Unmarshal(data, &s.Name)
+	}
+	type plain NodeSilence
+	return json.Unmarshal(data, (*plain)(s))
+}
+
 // UnmarshalJSON takes a plain string as a constant.
 func (d *Distribution) UnmarshalJSON(data []byte) error {
 	if len(data) > 0 && data[0] == '"' {

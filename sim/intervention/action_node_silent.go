@@ -1,0 +1,45 @@
+package intervention
+
+import (
+	"fmt"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"simctl.dev/simctl/sim/history"
+	"simctl.dev/simctl/sim/scenario"
+)
+
+// Machines are the simulated nodes.
+type Machines interface {
+	// FallSilent has nothing be heard of a node any more; it reports whether that is news.
+	FallSilent(node, what string) bool
+	// SpeakAgain ends that.
+	SpeakAgain(node string)
+}
+
+// nodeSilent has nothing be heard of a node; what comes of it is the node lifecycle
+// controller's business.
+func nodeSilent(all *Interventions, v *scenario.Intervention, f *history.Intervention) error {
+	s := v.NodeSilent
+	name, err := all.nodeOf(s.Ref())
+	if err != nil {
+		return err
+	}
+	f.Node = name
+	if _, err := all.Plane.User.CoreV1().Nodes().Get(all.ctx, name, metav1.GetOptions{}); err != nil {
+		return fmt.Errorf("reading Node %s: %w", name, err)
+	}
+	if !all.Machines().FallSilent(name, s.What()) {
+		return ineffective("nothing is heard of Node %s already", name)
+	}
+	if s.For == "" {
+		return nil
+	}
+	d, err := time.ParseDuration(s.For)
+	if err != nil {
+		return fmt.Errorf("reading for how long: %w", err)
+	}
+	all.After(d, "node-back/"+name, func() { all.Machines().SpeakAgain(name) })
+	return nil
+}

@@ -1,0 +1,29 @@
+package play
+
+import "simctl.dev/simctl/sim/intervention"
+
+// machines are the cell's simulated nodes, together with who watches for their signs of life.
+type machines struct{ *play }
+
+var _ intervention.Machines = machines{}
+
+// FallSilent implements intervention.Machines.
+func (m machines) FallSilent(node, what string) bool {
+	if !m.kubelets.FallSilent(node, what) {
+		return false
+	}
+	m.watch()
+	return true
+}
+
+// SpeakAgain implements intervention.Machines.
+func (m machines) SpeakAgain(node string) {
+	m.kubelets.SpeakAgain(m.ctx, node)
+	m.watch()
+}
+
+func (m machines) watch() {
+	if err := m.Plane.Controllers.NodeHealth.Watch(m.kubelets); err != nil {
+		m.cancel(err)
+	}
+}
