@@ -190,10 +190,21 @@ type Refusal struct {
 	Message string `json:"message"`
 }
 
+// What can fail so that nothing is heard of a node.
+const (
+	// SilentMachine: the machine is dead, and its containers with it. When it comes back it
+	// has been booted.
+	SilentMachine = "machine"
+	// SilentKubelet: the kubelet is dead. Containers go on, no others are started.
+	SilentKubelet = "kubelet"
+	// SilentNetwork: the node is cut off from the API server. Kubelet and containers go on.
+	SilentNetwork = "network"
+)
+
 // NodeSilent is a node of which nothing is heard, or is again.
 type NodeSilent struct {
 	Node string `json:"node"`
-	// What has failed: kubelet, network or machine.
+	// What has failed: SilentMachine, SilentKubelet or SilentNetwork.
 	What string `json:"what"`
 }
 

@@ -18,7 +18,11 @@
 //     [Controllers.Nudge] serves all waiting keys now.
 //   - Evictions. A pod's tolerationSeconds are clock.Work.
 //   - Pod garbage collection. Upstream looks around every 20 seconds; here it does
-//     once a pod's node is missing, when that look would come ([orphans]).
+//     once a pod's node is missing or declared out of service, when that look would come
+//     ([orphans]).
+//   - Node lifecycle. Upstream looks at the kubelets' signs of life every five seconds; here
+//     it does from the moment at which one falls silent until another look would find the
+//     same ([NodeHealth]).
 //   - Attach/detach. Upstream's reconciler looks around ten times a second, and
 //     its CSI attacher twice a second; here the reconciler is run when there is
 //     something to see and the attacher is woken by the VolumeAttachment's own

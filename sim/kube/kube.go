@@ -56,11 +56,11 @@ const (
 	Namespace       = "namespace-controller"
 	ServiceAccount  = "service-account-controller"
 	// PodGC deletes the pods of nodes that are gone.
-	PodGC = "pod-garbage-collector"
+	PodGC = wellknown.PodGC
 	// Disruption says how many pods of a PodDisruptionBudget may be evicted.
 	Disruption = "disruption-controller"
 	// NodeController puts taints on nodes, and evicts pods by them, as upstream has it.
-	NodeController = "node-controller"
+	NodeController = wellknown.NodeController
 	// Manager is who the informers read as. It is no ServiceAccount: upstream's
 	// user is system:kube-controller-manager.
 	Manager = "kube-controller-manager"

@@ -1,12 +1,17 @@
 package kube
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"fmt"
+	"io"
 	"maps"
+	"net/http"
 	"reflect"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -20,9 +25,11 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/client-go/informers"
+	"k8s.io/client-go/kubernetes"
 	typedcorev1 "k8s.io/client-go/kubernetes/typed/core/v1"
 	coordinationlisters "k8s.io/client-go/listers/coordination/v1"
 	corelisters "k8s.io/client-go/listers/core/v1"
+	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/record"
 	"k8s.io/client-go/util/flowcontrol"
 	"k8s.io/client-go/util/workqueue"
@@ -114,9 +121,11 @@ func nodeLifecycleConfig() (nodelifecycleconfig.NodeLifecycleControllerConfigura
 // nodeLifecycle makes the controller that turns conditions of nodes into taints, and
 // whose looks at the kubelets' signs of life NodeHealth makes.
 func (c *Controllers) nodeLifecycle(ctx context.Context, f informers.SharedInformerFactory) error {
-	client, err := c.client(NodeController)
+	own := rest.CopyConfig(c.o.ConfigFor(NodeController))
+	own.Wrap(func(next http.RoundTripper) http.RoundTripper { return dated{next, c.o.Clock} })
+	client, err := kubernetes.NewForConfig(own)
 	if err != nil {
-		return err
+		return fmt.Errorf("making the client of %s: %w", NodeController, err)
 	}
 	config, err := nodeLifecycleConfig()
 	if err != nil {
@@ -347,10 +356,10 @@ func (h *NodeHealth) limit() bool {
 		if err != nil {
 			continue // Seen by a test.
 		}
-		qps := (*limiter).QPS()
-		if _, ours := (*limiter).(*turns); ours || qps <= 0 {
+		if _, ours := (*limiter).(*turns); ours || never(*limiter) {
 			continue
 		}
+		qps := (*limiter).QPS()
 		t := &turns{h: h, limiter: rate.NewLimiter(rate.Limit(qps), scheduler.EvictionRateLimiterBurst), qps: qps}
 		if !(*limiter).TryAccept() {
 			t.TryAccept()
@@ -358,6 +367,12 @@ func (h *NodeHealth) limit() bool {
 		*limiter = t
 	}
 	return waiting
+}
+
+// never says whether nobody has a turn before the rate is another one: while no node of the
+// whole cluster gives a sign of life, the controller takes that for a fault of its own.
+func never(limiter flowcontrol.RateLimiter) bool {
+	return reflect.TypeOf(limiter) == reflect.TypeOf(flowcontrol.NewFakeNeverRateLimiter())
 }
 
 // waits says whether a node of a zone waits to be tainted, and how long at least.
@@ -370,8 +385,8 @@ func waits(zone *scheduler.RateLimitedTimedQueue) (time.Duration, bool) {
 		return 0, false
 	}
 	limiter, err := field[flowcontrol.RateLimiter](zone, "limiter")
-	if err != nil || (*limiter).QPS() <= 0 {
-		return 0, false // Nobody has his turn before the rate is another one.
+	if err != nil || never(*limiter) {
+		return 0, false
 	}
 	if t, ok := (*limiter).(*turns); ok {
 		return max(t.wait(), scheduler.NodeEvictionPeriod), true
@@ -457,6 +472,38 @@ func (s leases) Get(name string) (*coordinationv1.Lease, error) {
 	}
 	return &coordinationv1.Lease{ObjectMeta: metav1.ObjectMeta{Namespace: corev1.NamespaceNodeLease, Name: name},
 		Spec: coordinationv1.LeaseSpec{HolderIdentity: &name, RenewTime: &at}}, nil
+}
+
+// dated puts the moments at which the controller puts taints on nodes into virtual time: it
+// takes them from the host's clock, and nothing goes by them.
+type dated struct {
+	http.RoundTripper
+	clock *clock.Clock
+}
+
+// timeAdded is where a patch says when a taint was put on a node.
+var timeAdded = regexp.MustCompile(`"timeAdded":"(\d{4})[^"]*"`)
+
+// RoundTrip implements http.RoundTripper.
+func (d dated) RoundTrip(req *http.Request) (*http.Response, error) {
+	if req.Method != http.MethodPatch || req.Body == nil {
+		return d.RoundTripper.RoundTrip(req)
+	}
+	sent, err := io.ReadAll(req.Body)
+	_ = req.Body.Close()
+	if err != nil {
+		return nil, fmt.Errorf("reading a patch of a node: %w", err)
+	}
+	now := `"timeAdded":"` + d.clock.Now().UTC().Format(time.RFC3339) + `"`
+	sent = timeAdded.ReplaceAllFunc(sent, func(said []byte) []byte {
+		if year, err := strconv.Atoi(string(timeAdded.FindSubmatch(said)[1])); err == nil && year >= clock.Epoch.Year() {
+			return said // of a taint that is there
+		}
+		return []byte(now)
+	})
+	out := req.Clone(req.Context())
+	out.Body, out.ContentLength = io.NopCloser(bytes.NewReader(sent)), int64(len(sent))
+	return d.RoundTripper.RoundTrip(out)
 }
 
 // inOrder lists nodes in the order of their names; the controller would go by that of a map.

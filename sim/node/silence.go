@@ -17,12 +17,12 @@ import (
 	"simctl.dev/simctl/sim/clock"
 	"simctl.dev/simctl/sim/history"
 	"simctl.dev/simctl/sim/internal/work"
-	"simctl.dev/simctl/sim/scenario"
+	"simctl.dev/simctl/sim/wellknown"
 )
 
 // silence is why nothing is heard of a node while its Node is there.
 type silence struct {
-	// what has failed: scenario.SilentKubelet, SilentNetwork or SilentMachine.
+	// what has failed: history.SilentKubelet, SilentNetwork or SilentMachine.
 	what  string
 	since time.Time
 	// held is what a kubelet that is not there would have done about its pods, in the order
@@ -35,13 +35,9 @@ type held struct {
 	do  func()
 }
 
-// What the container runtime says of containers that a machine has taken with it when it
-// comes back (unknownExitCode and unknownExitReason in internal/cri/store/container of
-// containerd).
-const (
-	exitRebooted   = 255
-	reasonRebooted = "Unknown"
-)
+// exitRebooted is what the container runtime says of containers that a machine has taken with
+// it when it comes back (unknownExitCode in internal/cri/store/container of containerd).
+const exitRebooted = 255
 
 // leasePeriod is how often a kubelet renews its lease: a quarter of its
 // NodeLeaseDurationSeconds (pkg/kubelet/kubelet.go, nodeLeaseRenewIntervalFraction).
@@ -82,7 +78,7 @@ func (k *Kubelets) FallSilent(node, what string) bool {
 		cancelEvent(e)
 	}
 	m.generation++
-	if what == scenario.SilentMachine {
+	if what == history.SilentMachine {
 		for _, p := range k.podsOf(m) {
 			p.cancelAll()
 		}
@@ -114,7 +110,7 @@ func (k *Kubelets) SpeakAgain(ctx context.Context, node string) {
 			p.takeReported()
 		}
 	}
-	if s.what == scenario.SilentMachine {
+	if s.what == history.SilentMachine {
 		m.images, m.pullsUntil = map[string]time.Time{}, time.Time{}
 		clear(m.volumes)
 		for _, p := range pods {
@@ -260,7 +256,10 @@ func (k *Kubelets) rebooted(ctx context.Context, p *pod, died time.Time) {
 	default:
 		for _, c := range p.all() {
 			if c.runs() {
-				c.end(died, exitRebooted, reasonRebooted, "")
+				c.end(died, exitRebooted, wellknown.ContainerUnknown, "")
+				if c.step != "" {
+					k.containerFact(p, c)
+				}
 			}
 		}
 		p.sandbox = sandboxEnded
@@ -274,7 +273,7 @@ func (m *machine) isSilent() bool { return m.silent != nil }
 
 // does has a kubelet do something about a pod: at once, or when it is there again.
 func (k *Kubelets) does(p *pod, do func()) {
-	if s := p.m.silent; s != nil && s.what == scenario.SilentKubelet {
+	if s := p.m.silent; s != nil && s.what == history.SilentKubelet {
 		s.held = append(s.held, held{p, do})
 		return
 	}
@@ -302,7 +301,7 @@ func (k *Kubelets) reportReady(ctx context.Context, m *machine, s *silence) {
 		return // There is no such machine any more.
 	}
 	now := metav1.NewTime(k.o.Clock.Now())
-	if s.what != scenario.SilentNetwork {
+	if s.what != history.SilentNetwork {
 		k.events.Say(ctx, source(m.name), corev1.ObjectReference{APIVersion: "v1", Kind: "Node", Name: m.name, UID: types.UID(m.name)},
 			corev1.EventTypeNormal, kubeletevents.StartingKubelet, "Starting kubelet.")
 	}

@@ -1,19 +1,13 @@
 package scenario
 
-import "cmp"
+import (
+	"cmp"
 
-// What can fail so that nothing is heard of a node.
-const (
-	// SilentMachine: the machine is dead, and its containers with it. When it comes back it
-	// has been booted.
-	SilentMachine = "machine"
-	// SilentKubelet: the kubelet is dead. Containers go on, no others are started.
-	SilentKubelet = "kubelet"
-	// SilentNetwork: the node is cut off from the API server. Kubelet and containers go on.
-	SilentNetwork = "network"
+	"simctl.dev/simctl/sim/history"
 )
 
-var silences = []string{SilentMachine, SilentKubelet, SilentNetwork}
+// silences are what can fail so that nothing is heard of a node.
+var silences = []string{history.SilentMachine, history.SilentKubelet, history.SilentNetwork}
 
 // NodeSilence is a node of which nothing is heard. In a file a plain string is Name.
 type NodeSilence struct {
@@ -31,7 +25,7 @@ type NodeSilence struct {
 func (s *NodeSilence) Ref() NodeRef { return NodeRef{Name: s.Name, NodeOf: s.NodeOf} }
 
 // What returns what fails, the machine by default.
-func (s *NodeSilence) What() string { return cmp.Or(s.Fails, SilentMachine) }
+func (s *NodeSilence) What() string { return cmp.Or(s.Fails, history.SilentMachine) }
 
 func nodeSilentAction() action {
 	return action{
@@ -40,7 +34,7 @@ func nodeSilentAction() action {
 		what: func(v *Intervention) string {
 			s := v.NodeSilent
 			what := map[string]string{
-				SilentMachine: "kill the machine of ", SilentKubelet: "kill the kubelet of ", SilentNetwork: "cut off the network of ",
+				history.SilentMachine: "kill the machine of ", history.SilentKubelet: "kill the kubelet of ", history.SilentNetwork: "cut off the network of ",
 			}[s.What()] + s.Ref().String()
 			if s.For != "" {
 				what += " for " + s.For

@@ -276,6 +276,18 @@ func (t *Timeline) fact(e history.Entry) error {
 		}
 	case history.FactIntervention:
 		return add(&t.Interventions, e)
+	case history.FactNodeSilent:
+		f, err := decoded[history.NodeSilent](e)
+		t.Silences = append(t.Silences, Silence{Began: f})
+		return err
+	case history.FactNodeBack:
+		for i := range t.Silences {
+			if s := &t.Silences[i]; s.Began.Data.Node == e.Object.Name && s.Ended == nil {
+				f, err := decoded[history.NodeSilent](e)
+				s.Ended = &f
+				return err
+			}
+		}
 	case history.FactBusy:
 		t.busyWith(e.Object)
 	case history.FactInert:

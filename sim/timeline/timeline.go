@@ -26,6 +26,8 @@ type Timeline struct {
 	Held, Taken []Fact[history.Lease]
 	// Interventions are what the scenario did in the middle of the runs.
 	Interventions []Fact[history.Intervention]
+	// Silences are the times in which nothing was heard of a node.
+	Silences []Silence
 	// Inert are the manifests that had no effect, with the reason; Busy the runs that a
 	// reconciler does not leave alone.
 	Inert, Busy []string

@@ -646,6 +646,9 @@ func (t *judging) failure(p *timeline.Pod) []Link {
 		evidence := strings.TrimSuffix(strings.TrimSpace(c.Data.Reason+": "+c.Data.Message), ":")
 		links := append([]Link{rule.link(p.Object(), evidence, name, t.Title(p), c.Data.ExitCode)}, t.oomKilled(p, c)...)
 		links = append(links, t.stopped(p)...)
+		if c.Data.Reason == wellknown.ContainerUnknown {
+			links = append(links, t.silent(p.Node, c.Seq)...)
+		}
 		return append(links, t.takenAway(p, c)...)
 	}
 	for _, f := range p.Refusals {
@@ -692,7 +695,7 @@ func (t *judging) judgeWaiting(run *timeline.Run, r *timeline.TaskRun, p *timeli
 	before, stalled := t.stallOrEnd(before, since)
 
 	if p != nil && past(p.StartedSeq, before) {
-		out := t.ranOut(run, r, p)
+		out := t.ranOut(run, r, p, before)
 		out.asOf = t.Before(before).AsOf()
 		return out, true
 	}
@@ -757,12 +760,16 @@ func (t *judging) ownProgress(r *timeline.TaskRun, before int) float64 {
 	return at
 }
 
-// ranOut judges a TaskRun whose steps ran until a time-out.
-func (t *judging) ranOut(run *timeline.Run, r *timeline.TaskRun, p *timeline.Pod) ruling {
+// ranOut judges a TaskRun whose steps ran until a time-out, as of an entry.
+func (t *judging) ranOut(run *timeline.Run, r *timeline.TaskRun, p *timeline.Pod, before int) ruling {
 	if outcome, links := t.failedPod(r, p); outcome != "" {
 		return ruling{outcome: outcome, cause: append([]Link{taskLink(r)}, links...)}
 	}
 	cause := []Link{t.runLink(run), taskLink(r), stepsRunning.link(p.Object(), "on node "+p.Node, t.Title(p))}
+	if lost := t.onSilentNode(p, before); lost != nil {
+		// More time would not help.
+		return ruling{outcome: Timeout, cause: append(append(cause[:2], t.timeOut(run, r)...), lost...)}
+	}
 	cause = append(cause, t.begunAgain(r)...)
 	cause = append(cause, t.admittedLate(r, p)...)
 	cause = append(cause, t.timeOut(run, r)...)

@@ -8,6 +8,7 @@ import (
 
 	"simctl.dev/simctl/sim/history"
 	"simctl.dev/simctl/sim/timeline"
+	"simctl.dev/simctl/sim/wellknown"
 )
 
 // nodeRemoved says who took a node away before an entry; nil if it is there.
@@ -21,11 +22,13 @@ func (t *judging) nodeRemoved(node string, before int) []Link {
 
 // lostNode says that a pod failed since its node was gone; nil if it was not so.
 func (t *judging) lostNode(p *timeline.Pod) []Link {
-	removed := t.nodeRemoved(p.Node, p.OverSeq)
-	if removed == nil {
-		return nil
+	rule, origin := podNodeGone, t.nodeRemoved(p.Node, p.OverSeq)
+	if origin == nil {
+		if rule, origin = podOutOfService, t.outOfService(p); origin == nil {
+			return nil
+		}
 	}
-	l := podNodeGone.link(p.Object(), "", t.Title(p), p.Node)
+	l := rule.link(p.Object(), "", t.Title(p), p.Node)
 	if spec, ok := timeline.Decode[corev1.Pod](t.Before(p.OverSeq+1), "Pod", p.Namespace, p.Name); ok {
 		for _, c := range spec.Status.Conditions {
 			if c.Type == corev1.DisruptionTarget && c.Status == corev1.ConditionTrue {
@@ -33,5 +36,55 @@ func (t *judging) lostNode(p *timeline.Pod) []Link {
 			}
 		}
 	}
-	return append([]Link{l}, removed...)
+	return append([]Link{l}, origin...)
+}
+
+// outOfService says who declared the node out of service from which the pod garbage
+// collector has taken a pod, and why; nil if it was not so.
+func (t *judging) outOfService(p *timeline.Pod) []Link {
+	over, found := t.Entry(p.OverSeq)
+	if !found || over.Actor != wellknown.PodGC {
+		return nil
+	}
+	e := t.LastChange(history.Ref{Kind: "Node", Name: p.Node}, p.OverSeq, "spec", "taints")
+	if e == nil {
+		return nil
+	}
+	links := []Link{nodeTainted.link("Node "+p.Node, writtenBy("taints", e), e.Actor, corev1.TaintNodeOutOfService, p.Node)}
+	return append(links, t.silent(p.Node, p.OverSeq)...)
+}
+
+// silent says why nothing was heard of a node, and from when to when; nil if something was,
+// or had been for long before an entry.
+func (t *judging) silent(node string, before int) []Link {
+	s := t.SilenceOf(node, before)
+	if s == nil {
+		return nil
+	}
+	how := map[string]string{
+		history.SilentMachine: "its machine is dead", history.SilentKubelet: "its kubelet is dead", history.SilentNetwork: "its network is cut off",
+	}[s.Began.Data.What]
+	when := fmt.Sprintf("from %s on", inWords(s.Began.T))
+	if s.Ended != nil {
+		when = fmt.Sprintf("from %s to %s", inWords(s.Began.T), inWords(s.Ended.T))
+	}
+	evidence := fmt.Sprintf("%s at %.0f s", history.FactNodeSilent, s.Began.T)
+	for _, v := range t.Interventions {
+		if v.Data.Node == node && v.Data.Action == "nodeSilent" && !v.Data.Missed && v.Data.Failure == "" && v.T <= s.Began.T {
+			evidence = "intervention: " + v.Data.What
+		}
+	}
+	return []Link{nodeSilent.link("Node "+node, evidence, node, when, how)}
+}
+
+// onSilentNode says that a pod stands where nothing is heard of its node; nil if it does not.
+func (t *judging) onSilentNode(p *timeline.Pod, before int) []Link {
+	if s := t.SilenceOf(p.Node, before); p.Node == "" || s == nil || !s.Lasts(before) {
+		return nil
+	}
+	evidence := "no sign of life is missed yet"
+	if e := t.LastEvent("Node", "", p.Node, before, func(e timeline.Event) bool { return e.Reason == "NodeNotReady" }); e != nil {
+		evidence = fmt.Sprintf("%s at %.0f s: %s", e.Reason, e.T, e.Message)
+	}
+	return append([]Link{podSilent.link(p.Object(), evidence, t.Title(p), p.Node)}, t.silent(p.Node, before)...)
 }

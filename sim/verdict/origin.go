@@ -146,6 +146,9 @@ func (x *explainer) nodeChanges(nodes []history.NodeRefusal) []Link {
 			links = append(links, nodeCordoned.link("Node "+list, evidence[c], list, c.actor))
 		} else {
 			links = append(links, nodeTainted.link("Node "+list, evidence[c], c.actor, c.taints, list))
+			if c.actor == wellknown.NodeController {
+				links = append(links, x.t.silent(names[c][0], x.before)...)
+			}
 		}
 	}
 	return links
@@ -179,7 +182,11 @@ func (t *judging) tainted(node, taints string, before int) []Link {
 	if e == nil {
 		return nil
 	}
-	return []Link{nodeTainted.link("Node "+node, writtenBy("taints", e), e.Actor, taints, node)}
+	links := []Link{nodeTainted.link("Node "+node, writtenBy("taints", e), e.Actor, taints, node)}
+	if e.Actor == wellknown.NodeController {
+		links = append(links, t.silent(node, before)...)
+	}
+	return links
 }
 
 // places says where the volumes of a pod may be used and that the nodes are elsewhere,

@@ -135,6 +135,13 @@ func unplacedReasons() []reason {
 // unstartedReasons are why a pod that has a node does not run there.
 func unstartedReasons() []reason {
 	return []reason{
+		{podSilent, func(x *explainer, w *waiting) bool {
+			lost := x.t.onSilentNode(w.pod, x.before)
+			if lost != nil {
+				x.end(w.id, Timeout, lost...)
+			}
+			return lost != nil
+		}},
 		{multiAttachError, func(x *explainer, w *waiting) bool {
 			h := x.holdOf(w.pod, w.spec)
 			if h != nil {

@@ -197,6 +197,18 @@ var (
 		Sentence: "Node %s was taken away, and what ran on it with it",
 		Meaning:  "A Node object was deleted undrained, as an autoscaler does.",
 		Remedies: []Remedy{ChangeRetries, ChangeNodes}})
+	nodeSilent = rules.add(Rule{ID: "fault/node-silent", Kind: "Node",
+		Sentence: "Nothing is heard of node %s %s: %s",
+		Meaning:  "The kubelet gives no sign of life, as it is dead, cut off or its machine is, and the Node object stays. The node lifecycle controller taints the node after a grace, and pods are evicted when their tolerationSeconds are over; but nobody confirms their end, so that they stay Terminating with their volumes and no StatefulSet makes another, until the kubelet speaks again or somebody puts the taint node.kubernetes.io/out-of-service there.",
+		Remedies: []Remedy{ChangeRetries, ChangeNodes}})
+	podSilent = rules.add(Rule{ID: "pod/on-silent-node", Kind: "Pod",
+		Sentence: "%s is on node %s, and nobody says what becomes of it there",
+		Meaning:  "What the API server has of a pod is what its kubelet has reported last. Tekton goes by that, and by its time-outs.",
+		Remedies: []Remedy{ChangeRetries, ChangeNodes}})
+	podOutOfService = rules.add(Rule{ID: "pod/out-of-service", Kind: "Pod",
+		Sentence: "%s was taken away by force from node %s, which somebody has declared out of service",
+		Meaning:  "The pod garbage collector sets pods that end on such a node to Failed and deletes them, and their volumes are detached at once.",
+		Remedies: []Remedy{ChangeRetries}})
 	podTaint = rules.add(Rule{ID: "pod/evicted-by-taint", Kind: "Pod",
 		Sentence: "%s was evicted from node %s for a taint that it does not tolerate",
 		Meaning:  "The taint-eviction controller deletes pods that do not tolerate a NoExecute taint; the kubelet gives the pod its final status first, which Tekton takes for the attempt's failure.",

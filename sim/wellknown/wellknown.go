@@ -38,8 +38,14 @@ const (
 	StatefulSets     = "statefulset-controller"
 	VolumeBinder     = "persistent-volume-binder"
 	AttachDetach     = "attachdetach-controller"
+	PodGC            = "pod-garbage-collector"
+	NodeController   = "node-controller"
 )
 
-// OOMKilled is the word of container runtimes for a container that was killed for want of
-// memory.
-const OOMKilled = "OOMKilled"
+// Words of container runtimes.
+const (
+	// OOMKilled is of a container that was killed for want of memory.
+	OOMKilled = "OOMKilled"
+	// ContainerUnknown is of one that ended while nobody looked, as with its machine.
+	ContainerUnknown = "Unknown"
+)
