@@ -88,6 +88,8 @@ func (engine) Prune(cacheDir string, o cli.PruneOptions) ([]cli.Pruned, error) {
 	return out, err
 }
 
+func (engine) Foresee(c *scenario.Cell) ([]*scenario.Problem, error) { return openshift.Foresee(c) }
+
 func (engine) StockSCCs() ([]*unstructured.Unstructured, error) { return openshift.StockSCCs() }
 
 func (engine) Builds(ctx context.Context, cacheDir string, versions []string, openShift bool) (cli.Builds, error) {

@@ -272,12 +272,24 @@ func (w *walker) security(p *Pod, s scope, spec any) {
 			}
 		}
 	}
-	container(s.below("stepTemplate"), tree.Get(spec, "stepTemplate"), "the stepTemplate of "+s.by)
+	everybody := slices.ContainsFunc(p.Security, func(s Privilege) bool { return s.Field == "runAsUser" })
+	template := tree.Get(spec, "stepTemplate")
+	container(s.below("stepTemplate"), template, "the stepTemplate of "+s.by)
+	p.ImageUser = spec == nil && !everybody
+	named := func(c any) bool { return everybody || tree.Get(c, "securityContext", "runAsUser") != nil }
 	for i, step := range tree.List(spec, "steps") {
-		container(s.below("steps", i), step, "step "+cmp.Or(tree.Text(step, "name"), strconv.Itoa(i))+" of "+s.by)
+		here, by := s.below("steps", i), "step "+cmp.Or(tree.Text(step, "name"), strconv.Itoa(i))+" of "+s.by
+		if ref := tree.Get(step, "ref"); ref != nil {
+			if j, _ := w.target(here.below("ref"), ref, "StepAction"); j >= 0 {
+				here.at, step = Place{Object: j, Path: []any{"spec"}}, tree.Get(w.objects[j], "spec")
+			}
+		}
+		container(here, step, by)
+		p.ImageUser = p.ImageUser || !named(step) && !named(template)
 	}
 	for i, c := range tree.List(spec, "sidecars") {
 		container(s.below("sidecars", i), c, "sidecar "+tree.Text(c, "name")+" of "+s.by)
+		p.ImageUser = p.ImageUser || !named(c)
 	}
 	for i, v := range tree.List(spec, "volumes") {
 		if path := tree.Text(v, "hostPath", "path"); path != "" {

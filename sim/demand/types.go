@@ -103,6 +103,9 @@ type Pod struct {
 	Requests map[string]resource.Quantity
 	// Security is what needs an SCC that allows it.
 	Security []Privilege
+	// ImageUser says that a container runs as the user that its image names, since neither
+	// it nor the pod names one.
+	ImageUser bool
 }
 
 // Expression is one of a term's matchExpressions.

@@ -11,6 +11,7 @@ import (
 
 	"simctl.dev/simctl/sim/demand"
 	"simctl.dev/simctl/sim/internal/tree"
+	"simctl.dev/simctl/sim/scenario"
 	"simctl.dev/simctl/sim/stub"
 )
 
@@ -36,9 +37,6 @@ func (m *drafter) scenario(manifests []string) []byte {
 	b.WriteString("  # How long tasks take, what they write and read: see simctl help scenario.\n  tasks:\n    \"*\": {duration: 1m}\nexpect:\n  - outcome: success\n")
 	return []byte(b.String())
 }
-
-// standard is what a node has that is asked for nothing.
-var standard = map[string]string{"cpu": "16", "memory": "64Gi", "ephemeral-storage": "200Gi", "pods": "110"}
 
 // pool is a pool of nodes that some pods want.
 type pool struct {
@@ -119,7 +117,7 @@ func (m *drafter) pools(b *strings.Builder) {
 		}
 		capacity := map[string]string{}
 		for r, q := range p.capacity {
-			have, ok := standard[r]
+			have, ok := scenario.DefaultCapacity()[r]
 			if !ok {
 				capacity[r] = q.String()
 			} else if h := resource.MustParse(have); q.Cmp(h) > 0 {

@@ -13,14 +13,6 @@ import (
 	"simctl.dev/simctl/sim/scenario"
 )
 
-// Defaults of a node's capacity.
-var defaultCapacity = map[corev1.ResourceName]string{
-	corev1.ResourceCPU:              "16",
-	corev1.ResourceMemory:           "64Gi",
-	corev1.ResourcePods:             "110",
-	corev1.ResourceEphemeralStorage: "200Gi",
-}
-
 // managedAttach lets the attach/detach controller look after a node; kubelets
 // put it on when they register.
 const managedAttach = "volumes.kubernetes.io/controller-managed-attach-detach"
@@ -115,9 +107,9 @@ func Complete(n *corev1.Node, index int) {
 	if st.Capacity == nil {
 		st.Capacity = corev1.ResourceList{}
 	}
-	for name, q := range defaultCapacity {
-		if _, ok := st.Capacity[name]; !ok {
-			st.Capacity[name] = resource.MustParse(q)
+	for name, q := range scenario.DefaultCapacity() {
+		if _, ok := st.Capacity[corev1.ResourceName(name)]; !ok {
+			st.Capacity[corev1.ResourceName(name)] = resource.MustParse(q)
 		}
 	}
 	if st.Allocatable == nil {

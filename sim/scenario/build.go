@@ -87,12 +87,18 @@ type world struct {
 	// remote are those that resolvers can be asked for, some of which are not created.
 	remote     []*object
 	candidates []resolver.Candidate
+	// all is what [world.every] gave.
+	all *world
 }
 
 // built is what a cell's manifests come to.
 type built struct {
 	objects []json.RawMessage
 	remotes []Remote
+	// sources and remoteSources are where they stand.
+	sources, remoteSources []source
+	// tasks are the names that models of the runs' tasks can go by.
+	tasks runTasks
 }
 
 func (w *world) problem(p *Problem) { w.issues = append(w.issues, issue{at: p}) }
@@ -121,7 +127,7 @@ func (f *File) build(spec *Scenario) (built, []issue) {
 	w.elsewhere(filepath.Dir(f.Path))
 	w.duplicates()
 	w.references()
-	w.settings(claimed)
+	w.settings(f, claimed)
 	for i := range spec.Interventions {
 		w.intervention(f, fmt.Sprintf("interventions[%d]", i), &spec.Interventions[i])
 	}
@@ -129,14 +135,14 @@ func (f *File) build(spec *Scenario) (built, []issue) {
 	slices.SortStableFunc(w.objects, func(a, b *object) int {
 		return cmp.Compare(creationRank(a.kind()), creationRank(b.kind()))
 	})
-	out := built{objects: make([]json.RawMessage, 0, len(w.objects))}
+	out := built{objects: make([]json.RawMessage, 0, len(w.objects)), tasks: w.every(f).runTasks()}
 	for _, o := range w.objects {
 		data, err := json.Marshal(o.data)
 		if err != nil {
 			w.problem(o.problem(nil, "%s cannot be written as JSON: %v", o, err))
 			continue
 		}
-		out.objects = append(out.objects, data)
+		out.objects, out.sources = append(out.objects, data), append(out.sources, source{o.file, o.node})
 	}
 	if !asksResolvers(spec, out.objects) {
 		return out, w.issues
@@ -144,6 +150,7 @@ func (f *File) build(spec *Scenario) (built, []issue) {
 	for i, o := range w.remote {
 		if data, err := json.Marshal(o.data); err == nil { // else reported
 			out.remotes = append(out.remotes, Remote{File: w.candidates[i].File, Object: data})
+			out.remoteSources = append(out.remoteSources, source{o.file, o.node})
 		}
 	}
 	return out, w.issues
@@ -463,7 +470,7 @@ func (w *world) claimNames() map[string]bool {
 }
 
 // settings checks what the scenario says against what the manifests have.
-func (w *world) settings(claimed map[string]bool) {
+func (w *world) settings(f *File, claimed map[string]bool) {
 	add := func(path, format string, args ...any) {
 		w.issues = append(w.issues, issuef(path, format, args...))
 	}
@@ -531,12 +538,11 @@ func (w *world) settings(claimed map[string]bool) {
 			add("workload.volumes."+name, "claim %q is not among the manifests%s", name, Suggest(name, known))
 		}
 	}
-	w.models(add)
+	w.models(w.every(f).tasks(), add)
 }
 
 // models checks the task models against the tasks they are for.
-func (w *world) models(add func(path, format string, args ...any)) {
-	tasks := w.tasks()
+func (w *world) models(tasks taskNames, add func(path, format string, args ...any)) {
 	names := append(sortedKeys(tasks.specs), "*")
 	for _, name := range sortedKeys(w.spec.Workload.Tasks) {
 		at := "workload.tasks." + name

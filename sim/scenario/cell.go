@@ -58,7 +58,7 @@ func slug(text string) string {
 // long simctl may take over it.
 func (c Cell) Fingerprint() string {
 	h := sha256.New()
-	_, _ = fmt.Fprintf(h, "%s\n%d", contentOf(&c.Spec, built{c.Objects, c.Remotes}), c.Repeat)
+	_, _ = fmt.Fprintf(h, "%s\n%d", contentOf(&c.Spec, built{objects: c.Objects, remotes: c.Remotes}), c.Repeat)
 	return hex.EncodeToString(h.Sum(nil))
 }
 

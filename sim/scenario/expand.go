@@ -176,12 +176,10 @@ func (f *File) Cells(opts Options) ([]Cell, error) {
 		}
 		f.finish(spec, opts.Seed)
 		spec.Repeats = repeats
+		cell := f.cell(dims, values, spec, b)
 		for r := range repeats {
-			cells = append(cells, Cell{
-				Scenario: f.Scenario.Metadata.Name, File: f.Path,
-				Values: values, Axes: names(dims), Repeat: r,
-				Spec: *spec, Expected: f.expected(values), Objects: b.objects, Remotes: b.remotes, MadeUp: madeUp(b.objects),
-			})
+			cell.Repeat = r
+			cells = append(cells, cell)
 		}
 	}
 	if len(problems) > 0 {
@@ -191,6 +189,15 @@ func (f *File) Cells(opts Options) ([]Cell, error) {
 		return nil, &Problem{File: f.Path, Message: "no cell is left: include, exclude and the values asked for leave none"}
 	}
 	return cells, nil
+}
+
+// cell is the first cell of a combination.
+func (f *File) cell(dims []dimension, values map[string]string, spec *Scenario, b built) Cell {
+	return Cell{
+		Scenario: f.Scenario.Metadata.Name, File: f.Path, Values: values, Axes: names(dims),
+		Spec: *spec, Expected: f.expected(values), Objects: b.objects, Remotes: b.remotes, MadeUp: madeUp(b.objects),
+		from: &origins{file: f.Path, doc: f.doc, objects: b.sources, remotes: b.remoteSources, tasks: b.tasks},
+	}
 }
 
 // finish puts the defaults into a cell's scenario that have one place only.

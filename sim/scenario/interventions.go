@@ -8,7 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"simctl.dev/simctl/sim/internal/tree"
 	"simctl.dev/simctl/sim/timeline"
 )
 
@@ -331,7 +330,7 @@ func (c *checker) objectPatch(at string, raw json.RawMessage) {
 // intervention checks an intervention against the cluster and the workload.
 func (w *world) intervention(f *File, at string, v *Intervention) {
 	add := func(path, format string, args ...any) { w.issues = append(w.issues, issuef(path, format, args...)) }
-	tasks := w.pipelineTasks()
+	tasks := w.every(f).runTasks()
 	task := func(path, name string) {
 		if name != "" && !tasks.open && !slices.Contains(tasks.names, name) {
 			add(path, "no pipeline task is named %q%s", name, Suggest(name, tasks.names))
@@ -374,44 +373,6 @@ func (w *world) nodes() []string {
 		}
 	}
 	return append(out, w.names("Node", "")...)
-}
-
-// pipelineTaskNames are the names of the pipelines' tasks; open says that there
-// may be others.
-type pipelineTaskNames struct {
-	names []string
-	open  bool
-}
-
-func (w *world) pipelineTasks() pipelineTaskNames {
-	out := pipelineTaskNames{open: w.tasks().open}
-	for _, o := range w.objects {
-		switch {
-		case o.tekton("Pipeline"):
-			out.take(tree.Get(o.data, "spec"), nil)
-		case o.tekton("PipelineRun"):
-			out.take(tree.Get(o.data, "spec", "pipelineSpec"), nil)
-		}
-	}
-	return out
-}
-
-// take takes the tasks of a pipeline; refer is called with what refers to another one.
-func (p *pipelineTaskNames) take(spec any, refer func(ref any)) {
-	for _, section := range []string{"tasks", "finally"} {
-		for _, t := range tree.List(spec, section) {
-			if name := tree.Text(t, "name"); name != "" && !slices.Contains(p.names, name) {
-				p.names = append(p.names, name)
-			}
-			if ref := tree.Get(t, "pipelineRef"); ref != nil {
-				p.open = p.open || local(ref) == ""
-				if refer != nil {
-					refer(ref)
-				}
-			}
-			p.take(tree.Get(t, "pipelineSpec"), refer)
-		}
-	}
 }
 
 // finishIntervention puts the defaults into an intervention of a cell, and the

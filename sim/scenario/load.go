@@ -100,7 +100,7 @@ func loadContent(path string, content []byte) (*File, error) {
 				-cmp.Compare(boolInt(a.File == path), boolInt(b.File == path)),
 				cmp.Compare(a.File, b.File), cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
 		})
-		return nil, join(doc.problems)
+		return nil, &loadError{[]error{join(doc.problems)}, f}
 	}
 	return f, nil
 }

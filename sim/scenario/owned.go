@@ -1,8 +1,6 @@
 package scenario
 
 import (
-	"cmp"
-	"fmt"
 	"slices"
 
 	"simctl.dev/simctl/sim/internal/tree"
@@ -28,7 +26,7 @@ func (f fitting) object(at string, r ObjectRef) {
 // that interventions make. What is wrong with the name is told, and the answer is nil.
 func (f fitting) runs(at, name, namespace string) []*object {
 	var all, named []*object
-	for _, o := range append(slices.Clone(f.world.objects), f.applied()...) {
+	for _, o := range f.world.every(f.file).objects {
 		if o.tekton("PipelineRun") && (namespace == "" || o.namespace() == namespace) {
 			all = append(all, o)
 		}
@@ -48,30 +46,6 @@ func (f fitting) runs(at, name, namespace string) []*object {
 		f.add(at+".run", "no PipelineRun is named %q%s", name, Suggest(name, slices.Compact(names)))
 	}
 	return named
-}
-
-// applied are the objects that interventions make.
-func (f fitting) applied() []*object {
-	var out []*object
-	for i := range f.world.spec.Interventions {
-		v := f.world.spec.Interventions[i].Apply
-		if v == nil {
-			continue
-		}
-		for _, raw := range v.Manifests {
-			if data, err := decodeObject(raw); err == nil { // else reported
-				out = append(out, &object{data: data})
-			}
-		}
-		out = append(out, f.file.read(fmt.Sprintf("interventions[%d].apply.files", i), v.Files).objects...)
-	}
-	for i, o := range out {
-		if o.namespaced() && o.namespace() == "" {
-			out[i] = o.copy()
-			set(out[i].data, cmp.Or(f.world.spec.Workload.Namespace, DefaultNamespace), "metadata", "namespace")
-		}
-	}
-	return out
 }
 
 // claimOf checks that a run makes a claim for its workspace.
@@ -129,34 +103,11 @@ func (f fitting) podOf(at string, r ObjectRef) {
 		f.task(at+".task", r.PodOf.Task)
 		return
 	}
-	var tasks pipelineTaskNames
+	var tasks runTasks
 	for _, run := range runs {
-		f.world.tasksOf(run, &tasks)
+		f.world.every(f.file).tasksOf(run, &tasks)
 	}
 	if task := r.PodOf.Task; len(runs) > 0 && task != "" && !tasks.open && !slices.Contains(tasks.names, task) {
 		f.add(at+".task", "PipelineRun %s has no task %q%s", r.PodOf.Run, task, Suggest(task, tasks.names))
 	}
-}
-
-// tasksOf takes the tasks of a run, those of pipelines within it too.
-func (w *world) tasksOf(run *object, out *pipelineTaskNames) {
-	seen := map[string]bool{}
-	var refer func(ref any)
-	refer = func(ref any) {
-		name := local(ref)
-		if seen[name] {
-			return
-		}
-		seen[name] = true
-		p := w.find("Pipeline", run.namespace(), name)
-		if name == "" || p == nil {
-			out.open = true
-			return
-		}
-		out.take(tree.Get(p.data, "spec"), refer)
-	}
-	if ref := tree.Get(run.data, "spec", "pipelineRef"); ref != nil {
-		refer(ref)
-	}
-	out.take(tree.Get(run.data, "spec", "pipelineSpec"), refer)
 }

@@ -18,7 +18,10 @@ type Problem struct {
 }
 
 // Error returns "file:line:column: message", leaving out what is unknown.
-func (p *Problem) Error() string {
+func (p *Problem) Error() string { return p.Place() + ": " + p.Message }
+
+// Place returns "file:line:column", leaving out what is unknown.
+func (p *Problem) Place() string {
 	var b strings.Builder
 	b.WriteString(p.File)
 	if p.Line > 0 {
@@ -27,8 +30,6 @@ func (p *Problem) Error() string {
 			fmt.Fprintf(&b, ":%d", p.Column)
 		}
 	}
-	b.WriteString(": ")
-	b.WriteString(p.Message)
 	return b.String()
 }
 

@@ -613,6 +613,10 @@ type Cell struct {
 	// ended. No scenario says so: it is for who wants to see what becomes of what is
 	// left.
 	Linger time.Duration `json:"linger,omitempty"`
+
+	// from is where what it has stands in files; nil for a cell that was read from its
+	// JSON.
+	from *origins
 }
 
 // Remote is an object that stands for one elsewhere.

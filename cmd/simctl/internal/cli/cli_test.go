@@ -28,10 +28,15 @@ type fakeEngine struct {
 	// cancel is called when after cells are done.
 	cancel func()
 
+	// foreseen is what Foresee says of every cell.
+	foreseen []*scenario.Problem
+
 	mu   sync.Mutex
 	ran  []string
 	last RunOptions
 }
+
+func (f *fakeEngine) Foresee(*scenario.Cell) ([]*scenario.Problem, error) { return f.foreseen, nil }
 
 func (f *fakeEngine) Run(ctx context.Context, cells []scenario.Cell, o RunOptions) ([]verdict.Cell, error) {
 	f.mu.Lock()
@@ -540,6 +545,66 @@ func TestValidate(t *testing.T) {
 	got = simctl(t, &fakeEngine{}, "validate", "scenarios", "--set", "coschedule=disabled", "--repeats=1")
 	if !strings.Contains(got.stdout, "demo: 2 cells") || !strings.Contains(got.stdout, "other: 1 cell\n") {
 		t.Errorf("with settings:\n%s%s", got.stdout, got.stderr)
+	}
+}
+
+// What is wrong and what is only missed are told at once, also of the files beside one that
+// is refused.
+func TestValidateAtOnce(t *testing.T) {
+	place(t)
+	const run = `apiVersion: tekton.dev/v1
+kind: PipelineRun
+metadata: {name: ci}
+spec:
+  pipelineSpec:
+    tasks:
+      - name: build
+        taskSpec: {steps: [{name: run, image: ubi, env: [{name: T, valueFrom: {secretKeyRef: {name: gone, key: token}}}]}]}
+---
+apiVersion: tekton.dev/v1
+kind: Task
+metadata: {name: unused}
+spec: {steps: [{name: run, image: ubi}]}
+`
+	const bad = `apiVersion: simctl.dev/v1alpha1
+kind: Scenario
+metadata: {name: NAME}
+cluster: {nodePools: [{name: worker, count: 1}]}
+tekton: {version: 1.15.0}
+workload:
+  manifests: [run.yaml]
+  tasks:
+    TASK: {duration: 1m}
+    unused: {duration: 1m}
+interventions: [{when: {task: build, phase: done}, cordon: worker-0}]
+expect: [{outcome: OUTCOME}]
+`
+	for name, content := range map[string]string{
+		"own/run.yaml":  run,
+		"own/bad.yaml":  strings.NewReplacer("NAME", "bad", "TASK", "biuld", "OUTCOME", "sucess").Replace(bad),
+		"own/good.yaml": strings.NewReplacer("NAME", "good", "TASK", "build", "OUTCOME", "failed").Replace(bad),
+	} {
+		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(name, []byte(content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	foresees := &fakeEngine{foreseen: []*scenario.Problem{{File: "own/run.yaml", Line: 5, Message: "refused"}}}
+	got := simctl(t, foresees, "validate", "own")
+	got.want(t, StatusError)
+	for _, want := range []string{
+		`own/bad.yaml:9:5: no pipeline task and no Task is named "biuld"; did you mean "build"?`,
+		`own/bad.yaml:12:11: unknown outcome "sucess"; did you mean "success"?`,
+		`own/run.yaml:8:95: warning: Secret "gone", which step run of task build of PipelineRun ci refers to, will not be found`,
+		`own/run.yaml:5: warning: refused`,
+		`own/bad.yaml:10:5: warning: no run has a task "unused": this model has no effect`,
+		`own/good.yaml:10:5: warning: no run has a task "unused"`,
+	} {
+		if strings.Count(got.stderr, want) != 1 {
+			t.Errorf("%q is not told once:\n%s", want, got.stderr)
+		}
 	}
 }
 

@@ -34,6 +34,9 @@ type Engine interface {
 	// Builds says which of the builds that releases, and OpenShift's admission,
 	// need are there.
 	Builds(ctx context.Context, cacheDir string, versions []string, openShift bool) (Builds, error)
+	// Foresee says which pods of a cell OpenShift's admission is likely to refuse, by what
+	// is known without playing it.
+	Foresee(c *scenario.Cell) ([]*scenario.Problem, error)
 	// StockSCCs are OpenShift's own security context constraints.
 	StockSCCs() ([]*unstructured.Unstructured, error)
 }

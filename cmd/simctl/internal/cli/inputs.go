@@ -75,7 +75,7 @@ func (c *config) expansion(base runstore.Options) (runstore.Options, error) {
 }
 
 // expand reads the scenarios at paths and returns their cells. The error has
-// every problem of every file, one a line.
+// every problem of every file, one a line; the files that are right come with it.
 func expand(paths []string, o runstore.Options) (*inputs, error) {
 	set, err := parseSet(o.Set)
 	if err != nil {
@@ -83,7 +83,7 @@ func expand(paths []string, o runstore.Options) (*inputs, error) {
 	}
 	in := &inputs{}
 	if in.files, err = scenario.LoadAll(paths); err != nil {
-		return nil, err
+		return in, err
 	}
 	in.cells, err = scenario.Expand(in.files, scenario.Options{Versions: o.Tekton, Set: set, Seed: o.Seed, Repeats: o.Repeats})
 	if err != nil {
@@ -91,6 +91,14 @@ func expand(paths []string, o runstore.Options) (*inputs, error) {
 	}
 	in.ids = inputsOf(in.cells).ids
 	return in, nil
+}
+
+// loaded are the files that are right; in may be nil.
+func (in *inputs) loaded() []*scenario.File {
+	if in == nil {
+		return nil
+	}
+	return in.files
 }
 
 // inputsOf are cells without the files that they are from.

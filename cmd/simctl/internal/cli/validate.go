@@ -1,11 +1,14 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/spf13/cobra"
 
 	"simctl.dev/simctl/sim/runstore"
+	"simctl.dev/simctl/sim/scenario"
 )
 
 func (a *App) validateCommand() *cobra.Command {
@@ -14,8 +17,9 @@ func (a *App) validateCommand() *cobra.Command {
 		Short: "Check scenario files and count their cells",
 		Long: `Load scenario files and the manifests they name, expand their axes, and say how
 many cells each has. What the runs will not find - Secrets, ConfigMaps, their keys,
-claims, storage classes, nodes that take their pods - is a warning, since a scenario
-may mean to show that. No control plane is started.`,
+claims, storage classes, nodes that take their pods, on OpenShift an SCC that does - is a
+warning, since a scenario may mean to show that; so is a task model for no task. No
+control plane is started.`,
 		Args: needPaths,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := newConfig(cmd)
@@ -28,6 +32,15 @@ may mean to show that. No control plane is started.`,
 			}
 			in, err := expand(args, o)
 			if err != nil {
+				// All is told at once, as far as it can be.
+				cells := scenario.Partial(err)
+				for _, f := range in.loaded() {
+					more, _ := f.Cells(scenario.Options{})
+					cells = append(cells, more...)
+				}
+				return errors.Join(a.warn(cells, scenario.Problems(err)), err)
+			}
+			if err := a.warn(in.cells, nil); err != nil {
 				return err
 			}
 			cells := map[string]int{}
@@ -35,18 +48,6 @@ may mean to show that. No control plane is started.`,
 				cells[c.File]++
 			}
 			for _, f := range in.files {
-				warned := map[string]bool{}
-				for _, c := range in.cells {
-					if c.File != f.Path || c.Repeat > 0 {
-						continue
-					}
-					for _, w := range c.Warnings() {
-						if !warned[w] {
-							fmt.Fprintf(a.Stderr, "%s: warning: %s\n", f.Path, w)
-						}
-						warned[w] = true
-					}
-				}
 				fmt.Fprintf(a.Stdout, "%s: scenario %s: %s\n", f.Path, f.Scenario.Metadata.Name, cellCount(cells[f.Path]))
 			}
 			if len(in.files) > 1 {
@@ -57,6 +58,36 @@ may mean to show that. No control plane is started.`,
 	}
 	expansionFlags(cmd)
 	return cmd
+}
+
+// warn tells what the cells' runs are likely to miss, a line each, but for what stands
+// where something is told to be wrong.
+func (a *App) warn(cells []scenario.Cell, wrong []*scenario.Problem) error {
+	told := map[string]bool{}
+	for _, p := range wrong {
+		told[p.Place()] = true
+	}
+	var lines []string
+	for i := range cells {
+		if cells[i].Repeat > 0 {
+			continue
+		}
+		refused, err := a.Engine.Foresee(&cells[i])
+		if err != nil {
+			return err
+		}
+		for _, p := range append(cells[i].Warnings(), refused...) {
+			if told[p.Place()] {
+				continue
+			}
+			line := fmt.Sprintf("%s: warning: %s", p.Place(), p.Message)
+			if !slices.Contains(lines, line) {
+				lines = append(lines, line)
+				fmt.Fprintln(a.Stderr, line)
+			}
+		}
+	}
+	return nil
 }
 
 func needPaths(cmd *cobra.Command, args []string) error {
