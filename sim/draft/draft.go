@@ -58,6 +58,11 @@ const namespace = "default"
 func Make(objects []map[string]any, files []string, o Options) (*Draft, error) {
 	m := &drafter{o: o, objects: slices.Clone(objects), files: slices.Clone(files), d: &Draft{Files: map[string][]byte{}}}
 	m.d.Name = name(o.Name, objects)
+	for _, o := range objects {
+		if stub.Made(o) {
+			m.d.MadeUp = append(m.d.MadeUp, fmt.Sprintf("%s %s, %s", tree.Text(o, "kind"), tree.Name(o), tree.Text(o, "metadata", "annotations", stub.Annotation)))
+		}
+	}
 	runs, err := m.runs()
 	if err != nil {
 		return nil, err

@@ -71,6 +71,7 @@ func (f *File) read(at string, paths []string) *manifestSet {
 			set.issues = append(set.issues, issuef(fmt.Sprintf("%s[%d]", at, i), "%v", err))
 		}
 	}
+	r.pacFiles()
 	for _, p := range r.problems {
 		set.issues = append(set.issues, issue{at: p})
 	}

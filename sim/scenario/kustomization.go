@@ -17,7 +17,7 @@ import (
 // kustomizationOf is the file of a folder's kustomization; "" if it has none.
 func kustomizationOf(folder string) string {
 	for _, k := range kustomize.FileNames() {
-		if _, err := os.Stat(filepath.Join(folder, k)); err == nil {
+		if fileExists(filepath.Join(folder, k)) {
 			return filepath.Join(folder, k)
 		}
 	}
@@ -130,7 +130,7 @@ func (r *reader) lookOver(name string) error {
 			}
 		case "patches", "patchesjson6902", "patchesstrategicmerge", "replacements", "configmapgenerator", "secretgenerator",
 			"crds", "configurations", "openapi":
-			r.files(name, "", value)
+			r.filesOf(name, "", value)
 		}
 	}
 	return nil
@@ -194,20 +194,20 @@ func (r *reader) remote(kustomization string, at *yaml.Node, what string) {
 	r.fail(kustomization, at, "%s is remote, and nothing is fetched: download it and name the local copy, or %s", what, r.builtElsewhere(""))
 }
 
-// files looks over the files that the other fields of a kustomization name.
-func (r *reader) files(kustomization, key string, n *yaml.Node) {
+// filesOf looks over the files that the other fields of a kustomization name.
+func (r *reader) filesOf(kustomization, key string, n *yaml.Node) {
 	switch n.Kind {
 	case yaml.AliasNode:
-		r.files(kustomization, key, n.Alias)
+		r.filesOf(kustomization, key, n.Alias)
 	case yaml.MappingNode:
 		for i := 0; i+1 < len(n.Content); i += 2 {
 			if key := n.Content[i].Value; slices.Contains([]string{"path", "files", "envs", "env"}, key) {
-				r.files(kustomization, key, n.Content[i+1])
+				r.filesOf(kustomization, key, n.Content[i+1])
 			}
 		}
 	case yaml.SequenceNode:
 		for _, c := range n.Content {
-			r.files(kustomization, key, c)
+			r.filesOf(kustomization, key, c)
 		}
 	case yaml.ScalarNode:
 		path := n.Value

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -25,6 +26,8 @@ type reader struct {
 	problems []*Problem
 	// inputs takes the files that are read.
 	inputs *inputs
+	// files are the files whose manifests were read.
+	files map[string]bool
 	// open are the kustomizations being read, to find circles.
 	open []string
 }
@@ -95,6 +98,10 @@ func (r *reader) folder(name string) error {
 	if k := kustomizationOf(name); k != "" {
 		return r.kustomization(k)
 	}
+	if chart := filepath.Join(name, "Chart.yaml"); fileExists(chart) {
+		r.fail(chart, nil, "looks like a Helm chart: simctl init --from %s renders it, or helm template %s | simctl init --from -", name, name)
+		return nil
+	}
 	entries, err := os.ReadDir(name)
 	if err != nil {
 		return fmt.Errorf("cannot read %s: %w", name, plainError(err))
@@ -127,15 +134,38 @@ func (r *reader) file(name string, skipScenarios bool) error {
 		return fmt.Errorf("cannot read %s: %w", name, plainError(err))
 	}
 	r.inputs.add(name, content)
+	if r.files == nil {
+		r.files = map[string]bool{}
+	}
+	r.files[filepath.Clean(name)] = true
 	return r.documents(name, content, skipScenarios)
+}
+
+// helmTemplate is what templates of Helm charts have and no YAML has.
+var helmTemplate = regexp.MustCompile(`\{\{-|-\}\}|\{\{ *(\.|\$|if|range|with|include|template|define|toYaml|required)\b|\{\{ *\.[A-Z]`)
+
+const looksLikeHelm = "looks like a Helm chart's template: helm template CHART | simctl init --from -"
+
+func fileExists(name string) bool {
+	_, err := os.Stat(name)
+	return err == nil
 }
 
 // documents reads what is in a file.
 func (r *reader) documents(name string, content []byte, skipScenarios bool) error {
+	pac := forPac(name, content)
 	for _, doc := range splitDocuments(content) {
 		var root yaml.Node
+		var madeUp []string
+		if pac {
+			doc, madeUp = pacFill(doc)
+		}
 		if err := yaml.Unmarshal(doc, &root); err != nil {
-			r.problems = append(r.problems, yamlProblem(name, content, err))
+			p := yamlProblem(name, content, err)
+			if helmTemplate.Match(content) {
+				p.Message = looksLikeHelm
+			}
+			r.problems = append(r.problems, p)
 			// The other documents of a broken file would only confuse.
 			return nil
 		}
@@ -148,6 +178,9 @@ func (r *reader) documents(name string, content []byte, skipScenarios bool) erro
 			continue
 		}
 		if at, message := badKey(node); at != nil {
+			if helmTemplate.Match(doc) {
+				message = looksLikeHelm
+			}
 			r.fail(name, at, "%s", message)
 			continue
 		}
@@ -170,7 +203,11 @@ func (r *reader) documents(name string, content []byte, skipScenarios bool) erro
 		if skipScenarios && strings.HasPrefix(tree.Text(data, "apiVersion"), apiGroup) {
 			continue
 		}
-		r.add(&object{file: name, node: node, data: data})
+		o := &object{file: name, node: node, data: data}
+		if pac && o.tekton("PipelineRun") {
+			o.pacRun(madeUp)
+		}
+		r.add(o)
 	}
 	return nil
 }

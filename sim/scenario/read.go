@@ -28,6 +28,7 @@ func ReadManifests(paths []string, streams map[string][]byte) (*Manifests, error
 			return nil, err
 		}
 	}
+	r.pacFiles()
 	if len(r.problems) > 0 {
 		return nil, join(r.problems)
 	}
