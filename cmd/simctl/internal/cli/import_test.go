@@ -135,6 +135,24 @@ spec:
 		t.Errorf("kept %q (%v)", kept, err)
 	}
 	simctl(t, e, "validate", "piped").want(t, StatusOK)
+
+	// So is what a chart gives.
+	for name, content := range map[string]string{
+		"chart/Chart.yaml":        "apiVersion: v2\nname: ci\nversion: 1.2.3\n",
+		"chart/values.yaml":       "name: ci\n",
+		"chart/templates/ci.yaml": strings.Replace(pipeline, "name: ci", "name: {{ .Values.name }}", 1),
+	} {
+		if err := os.MkdirAll(filepath.Dir(name), 0o777); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(name, []byte(content), 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	simctl(t, e, "init", "--from", "chart", "--to", "rendered", "--param", "url=https://example.com").want(t, StatusOK, "made up: Task fetch")
+	simctl(t, e, "validate", "rendered").want(t, StatusOK)
+	simctl(t, e, "init", "--from", "chart/templates", "--to", "x").want(t, StatusError, "chart/templates/ci.yaml:3:17: looks like a Helm chart's template: helm template CHART | simctl init --from -")
+	simctl(t, e, "init", "--from", ".", "--to", "x").want(t, StatusError, "chart/Chart.yaml: looks like a Helm chart: simctl init --from chart renders it")
 }
 
 func TestDoctor(t *testing.T) {

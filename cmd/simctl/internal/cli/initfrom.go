@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"simctl.dev/simctl/cmd/simctl/internal/chart"
 	"simctl.dev/simctl/sim/draft"
 	"simctl.dev/simctl/sim/runstore"
 	"simctl.dev/simctl/sim/scenario"
@@ -28,15 +29,23 @@ func (a *App) initFrom(c *config, from []string, stdin io.Reader) error {
 	var paths []string
 	streams := map[string][]byte{}
 	for _, p := range from {
-		if p != "-" {
+		switch {
+		case p == "-":
+			content, err := io.ReadAll(stdin)
+			if err != nil {
+				return fmt.Errorf("reading standard input: %w", err)
+			}
+			streams[stdinName] = content
+		case chart.Is(p):
+			// It is rendered once and for all: what it draws by chance must not change.
+			name, content, err := chart.Render(p, a.Versions.Kubernetes)
+			if err != nil {
+				return err
+			}
+			streams["chart-"+name+".yaml"] = content
+		default:
 			paths = append(paths, p)
-			continue
 		}
-		content, err := io.ReadAll(stdin)
-		if err != nil {
-			return fmt.Errorf("reading standard input: %w", err)
-		}
-		streams[stdinName] = content
 	}
 	m, err := scenario.ReadManifests(paths, streams)
 	if err != nil {
@@ -61,9 +70,7 @@ func (a *App) initFrom(c *config, from []string, stdin io.Reader) error {
 		}
 		o.Manifests = append(o.Manifests, names...)
 	}
-	if len(streams) > 0 {
-		o.Manifests = append(o.Manifests, stdinName)
-	}
+	o.Manifests = append(o.Manifests, sortedNames(streams)...)
 	if d, err = draft.Make(m.Objects, m.In, o); err != nil {
 		return err
 	}
