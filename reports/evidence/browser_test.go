@@ -2,10 +2,12 @@ package evidence
 
 import (
 	"context"
+	"fmt"
 	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -17,6 +19,9 @@ import (
 	"github.com/chromedp/cdproto/network"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
+
+	"simctl.dev/simctl/sim/history"
+	"simctl.dev/simctl/sim/scenario"
 )
 
 // browsers are the names under which Chromium may be installed.
@@ -148,7 +153,7 @@ func TestPageInABrowser(t *testing.T) {
 	if rows, cells := count(".matrix tbody tr"), count("section.cell"); rows != 5 || cells != 5 {
 		t.Fatalf("%d rows and %d sections are shown, want 5 of each", rows, cells)
 	}
-	b.run(chromedp.Click(chromedp.Search(`//label[span[text()="fsgroup-in-range"]]`)))
+	b.run(chromedp.Click(chromedp.CSS(`.filter summary`)), chromedp.Click(chromedp.Search(`//label[span[text()="fsgroup-in-range"]]`)))
 	if rows, cells := count(".matrix tbody tr"), count("section.cell"); rows != 1 || cells != 1 {
 		t.Errorf("filtered, %d rows and %d sections are shown, want one of each", rows, cells)
 	}
@@ -159,31 +164,116 @@ func TestPageInABrowser(t *testing.T) {
 	if rows := count(".matrix tbody tr"); rows != 5 {
 		t.Errorf("with the filter off %d rows are shown", rows)
 	}
+	b.quiet()
+}
 
-	// Nothing is wider than a narrow window, but for what scrolls by itself.
-	b.run(chromedp.EmulateViewport(420, 900))
-	if over := eval[int](b, `document.documentElement.scrollWidth - document.documentElement.clientWidth`); over > 0 {
-		t.Errorf("the page is %d pixels wider than a narrow window", over)
+// broken returns the words in cells of tables that do not stand on one line.
+const broken = `(() => {
+	const out = []
+	for (const cell of document.querySelectorAll("td, th")) {
+		const texts = document.createTreeWalker(cell, NodeFilter.SHOW_TEXT)
+		for (let n; (n = texts.nextNode());) {
+			if (n.parentElement.closest("svg") || !n.parentElement.getClientRects().length) continue
+			for (const m of n.data.matchAll(/[A-Za-z0-9]+/g)) {
+				const r = document.createRange()
+				r.setStart(n, m.index)
+				r.setEnd(n, m.index + m[0].length)
+				if (new Set([...r.getClientRects()].map(x => Math.round(x.top))).size > 1) out.push(m[0])
+			}
+		}
 	}
+	return out
+})()`
 
-	// Light and dark are two pages.
-	background := `getComputedStyle(document.body).backgroundColor`
-	colors := map[string]bool{}
-	for _, scheme := range []string{"light", "dark"} {
-		b.run(call(emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}}))
-		colors[eval[string](b, background)] = true
-	}
-	if len(colors) != 2 {
-		t.Errorf("light and dark have the background %v", colors)
-	}
+// media has the page shown on a medium, in light or in dark.
+func (b *tab) media(medium, scheme string) {
+	b.t.Helper()
+	b.run(call(emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Media: medium,
+		Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}}}))
+}
 
-	// Printed, it is several pages.
+// twentySix is a run of 26 cells with the histories of the incident, half of which stop for
+// six reasons.
+func twentySix(t *testing.T) Input {
+	t.Helper()
+	of := load(t, "incident")
+	stuck, well := of.Result.Cells[0], of.Result.Cells[2]
+	axes := []string{"affinityAssistant", "storage"}
+	in := Input{Result: of.Result, Specs: map[string]*scenario.Cell{}}
+	in.Result.Cells = nil
+	from := map[string]string{}
+	for i := range 26 {
+		c := well
+		if i%2 == 0 {
+			c = stuck
+			c.Cause = slices.Clone(c.Cause)
+			c.Cause[len(c.Cause)-1].Object = fmt.Sprintf("ServiceAccount private-ai-demo/account-%d", i/2%6)
+		}
+		original := scenario.IDOf(c)
+		c.Axes, c.Values = axes, map[string]string{"tekton": c.Values["tekton"], axes[0]: fmt.Sprintf("one-per-workspace-%d", i/2), axes[1]: []string{"ReadWriteOnce", "ReadWriteMany"}[i%2]}
+		in.Specs[scenario.IDOf(c)], from[scenario.IDOf(c)] = of.Specs[original], original
+		in.Result.Cells = append(in.Result.Cells, c)
+	}
+	in.History = func(id string) ([]history.Entry, error) { return of.History(from[id]) }
+	return in
+}
+
+// A report is read on a phone, on a tablet and on a desk, by day and by night.
+func TestWidthsInABrowser(t *testing.T) {
+	b := open(t, pageOf(t, twentySix(t)))
+	for _, width := range []int64{400, 768, 1440} {
+		b.run(chromedp.EmulateViewport(width, 900))
+		colors := map[string]bool{}
+		for _, scheme := range []string{"light", "dark"} {
+			b.media("screen", scheme)
+			if over := eval[int](b, `document.documentElement.scrollWidth - document.documentElement.clientWidth`); over > 0 {
+				t.Errorf("%d pixels, %s: the page is %d pixels wider than the window", width, scheme, over)
+			}
+			if high := eval[float64](b, `Math.max(...[...document.querySelectorAll(".matrix tbody tr")].map(r => r.getBoundingClientRect().height))`); high > 64 || high < 16 {
+				t.Errorf("%d pixels, %s: a row of the matrix is %v pixels high", width, scheme, high)
+			}
+			if words := eval[[]string](b, broken); len(words) > 0 {
+				t.Errorf("%d pixels, %s: words are broken: %q", width, scheme, words)
+			}
+			colors[eval[string](b, `getComputedStyle(document.body).backgroundColor + getComputedStyle(document.body).color`)] = true
+		}
+		if len(colors) != 2 {
+			t.Errorf("%d pixels: light and dark look like %v", width, colors)
+		}
+	}
+	// The word that a phone has no room for is still there for who listens.
+	b.run(chromedp.EmulateViewport(400, 900))
+	if text := eval[string](b, `document.querySelector(".matrix .chip").textContent`); !strings.Contains(text, "deadlock") {
+		t.Errorf("the first cell says %q", text)
+	}
+	b.quiet()
+}
+
+// Printed, a report has each root cause by one cell, on few pages.
+func TestPrintInABrowser(t *testing.T) {
+	in := twentySix(t)
+	causes := len(build(t, in).Causes)
+	b := open(t, pageOf(t, in))
 	pdf, err := chromedp.Run(b.ctx, chromedp.PrintToPDF())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if !strings.HasPrefix(string(pdf), "%PDF-") || strings.Count(string(pdf), "/Type /Page\n") < 3 {
-		t.Errorf("the print has %d bytes and %d pages", len(pdf), strings.Count(string(pdf), "/Type /Page\n"))
+	n := strings.Count(string(pdf), "/Type /Page\n")
+	t.Logf("%d cells with %d causes are %d pages", len(in.Result.Cells), causes, n)
+	if n < 3 || n > 12 {
+		t.Errorf("%d cells are printed on %d pages, want 3 to 12", len(in.Result.Cells), n)
+	}
+	// A page of A4 without its margins.
+	b.run(chromedp.EmulateViewport(695, 1000))
+	b.media("print", "dark")
+	if cells := eval[int](b, "("+visible+`)("section.cell")`); cells != causes || causes != 6 {
+		t.Errorf("%d cells are printed for %d causes, want 6", cells, causes)
+	}
+	if words := eval[[]string](b, broken); len(words) > 0 {
+		t.Errorf("words are broken: %q", words)
+	}
+	if ground := eval[string](b, `getComputedStyle(document.body).backgroundColor`); ground != "rgb(255, 255, 255)" {
+		t.Errorf("it is printed on %s", ground)
 	}
 	b.quiet()
 }
@@ -208,7 +298,7 @@ func TestManyCellsInABrowser(t *testing.T) {
 		t.Errorf("the matrices have %d cells", n)
 	}
 	// Two filters together: 5 of the values are left in the first matrix.
-	b.run(chromedp.Click(chromedp.CSS(`#scenario-1 fieldset:nth-of-type(1) label:nth-of-type(2)`)),
+	b.run(chromedp.Click(chromedp.CSS(`#scenario-1 .filter summary`)), chromedp.Click(chromedp.CSS(`#scenario-1 fieldset:nth-of-type(1) label:nth-of-type(2)`)),
 		chromedp.Click(chromedp.CSS(`#scenario-1 fieldset:nth-of-type(2) label:nth-of-type(3)`)))
 	if n := eval[int](b, "("+visible+`)("#scenario-1 .matrix a.chip")`); n != 9 {
 		t.Errorf("filtered by two axes, %d cells are shown, want 9", n)

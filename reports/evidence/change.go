@@ -183,17 +183,20 @@ func (b *builder) patches(c *Change, d delta) {
 		flags := "configmap feature-flags -n " + ns
 		c.Patches = append(c.Patches, Patch{Title: "TektonConfig config (where the operator manages Tekton; it renders the ConfigMap)",
 			Command: line(config, tektonConfigPatch, 1), Undo: line(config, tektonConfigPatch, 0), Format: "yaml",
-			Before: fragment(0, tektonConfigPatch), After: fragment(1, tektonConfigPatch)},
+			Before: fragment(0, tektonConfigPatch), After: fragment(1, tektonConfigPatch),
+			apply: &toApply{object: "tektonconfig", line: live(cli, config), body: tektonConfigPatch(d.flags, 1)}},
 			Patch{Title: fmt.Sprintf("ConfigMap %s/feature-flags (without an operator; one would undo it)", ns),
 				Command: line(flags, configMapPatch, 1), Undo: line(flags, configMapPatch, 0), Format: "yaml",
-				Before: fragment(0, configMapPatch), After: fragment(1, configMapPatch)})
+				Before: fragment(0, configMapPatch), After: fragment(1, configMapPatch),
+				apply: &toApply{object: "configmap-feature-flags", line: live(cli, flags), body: configMapPatch(d.flags, 1)}})
 	}
 	if len(d.defaults) > 0 {
 		object := "configmap config-defaults -n " + ns
 		c.Patches = append(c.Patches, Patch{Title: "ConfigMap " + ns + "/config-defaults", Format: "yaml",
 			Command: cli + " patch " + object + " --type merge -p " + quote(asJSON(configMapPatch(d.defaults, 1))),
 			Undo:    cli + " patch " + object + " --type merge -p " + quote(asJSON(configMapPatch(d.defaults, 0))),
-			Before:  asYAML(withoutNil(configMapPatch(d.defaults, 0))), After: asYAML(withoutNil(configMapPatch(d.defaults, 1)))})
+			Before:  asYAML(withoutNil(configMapPatch(d.defaults, 0))), After: asYAML(withoutNil(configMapPatch(d.defaults, 1))),
+			apply: &toApply{object: "configmap-config-defaults", line: live(cli, object), body: configMapPatch(d.defaults, 1)}})
 	}
 	if v := d.version; v != nil {
 		p := Patch{Title: "The release of Tekton Pipelines", Format: "text", Before: release(v[0]) + "\n", After: release(v[1]) + "\n"}
@@ -202,12 +205,14 @@ func (b *builder) patches(c *Change, d delta) {
 		case cli == "kubectl":
 			const apply = "kubectl apply -f https://storage.googleapis.com/tekton-releases/pipeline/previous/v%s/release.yaml"
 			p.Command, p.Undo = fmt.Sprintf(apply, v[1]), fmt.Sprintf(apply, v[0])
+			p.apply = &toApply{object: "release", script: []string{p.Command}}
 		case before != "" && after != "":
 			// An operator goes forward only: there is nothing that takes it back.
 			p.Title = "The operator's subscription, under the name it has by default"
 			p.Format, p.Before, p.After = "yaml", subscription(before, v[0]), subscription(after, v[1])
-			p.Command = fmt.Sprintf("oc patch subscription openshift-pipelines-operator-rh -n openshift-operators --type merge -p %s",
-				quote(asJSON(map[string]any{"spec": map[string]any{"channel": "pipelines-" + after}})))
+			channel, target := map[string]any{"spec": map[string]any{"channel": "pipelines-" + after}}, "subscription openshift-pipelines-operator-rh -n openshift-operators"
+			p.Command = fmt.Sprintf("oc patch %s --type merge -p %s", target, quote(asJSON(channel)))
+			p.apply = &toApply{object: "subscription", line: live("oc", target), body: channel}
 		}
 		c.Patches = append(c.Patches, p)
 	}
@@ -216,24 +221,21 @@ func (b *builder) patches(c *Change, d delta) {
 		if strings.HasSuffix(o.name, "-") {
 			title += "... (the file it is created from)"
 		}
-		p := Patch{Title: title, Format: "yaml", Before: asYAML(along(o.before, o.patch)), After: asYAML(along(o.after, o.patch))}
+		p := Patch{Title: title, Format: "yaml", Before: asYAML(along(o.before, o.patch)), After: asYAML(along(o.after, o.patch)), apply: o.toApply(cli)}
 		switch {
 		case o.before == nil:
 			p.Before, p.After = notSet+"\n", asYAML(o.after)
 		case o.after == nil:
 			p.Before, p.After = asYAML(o.before), notSet+"\n"
-		case o.kind != "PipelineRun" && o.kind != "TaskRun" && !strings.HasSuffix(o.name, "-"):
-			target := fmt.Sprintf("%s patch %s %s", cli, strings.ToLower(o.kind), o.name)
-			if o.namespace != "" {
-				target += " -n " + o.namespace
-			}
+		case !o.frozen():
+			target := fmt.Sprintf("%s patch %s", cli, o.target())
 			p.Command = target + " --type merge -p " + quote(asJSON(o.patch))
 			p.Undo = target + " --type merge -p " + quote(asJSON(history.MergePatch(o.after, o.before)))
 		}
 		c.Patches = append(c.Patches, p)
 	}
 	if before, after := d.cluster.pruned(); !d.cluster.same() {
-		c.Patches = append(c.Patches, Patch{Title: "The cluster, as the scenario describes it", Format: "yaml", Before: before, After: after})
+		c.Patches = append(c.Patches, Patch{Title: "The cluster, as the scenario describes it", Format: "yaml", Before: before, After: after, apply: clusterToApply(d.cluster, cli)})
 	}
 }
 

@@ -5,15 +5,19 @@ import (
 	"compress/gzip"
 	"encoding/json"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 
 	"simctl.dev/simctl/sim/runstore"
 	"simctl.dev/simctl/sim/scenario"
+	"simctl.dev/simctl/sim/verdict"
 )
 
 var from = flag.String("from", "", "with -update: the folder of a run of scenarios/incident.yaml, to replace the one in testdata")
@@ -125,22 +129,63 @@ func TestExampleIsCurrent(t *testing.T) {
 	}
 }
 
-// Markdown of hundreds of changes stays readable.
+// A report that has more than fits says what it leaves out, and leaves out what matters
+// least: that a cell is as expected.
 func TestMarkdownOfManyCells(t *testing.T) {
 	in := manyCells(500)
-	r := build(t, in)
-	md := r.Markdown()
-	if len(md) > 1_500_000 {
-		t.Errorf("the report of %d cells has %d bytes", len(in.Result.Cells), len(md))
-	}
-	rows := 0
-	for _, line := range strings.Split(md[:strings.Index(md, "## Root causes")], "\n") {
-		if strings.HasPrefix(line, "| ") {
-			rows++
+	for i := range in.Result.Cells {
+		if i%50 == 0 {
+			in.Result.Cells[i].Judgement, in.Result.Cells[i].Expected = verdict.NotAsExpected, "success"
 		}
 	}
-	// A row for each cell, a header for each scenario, and the three of the summary.
-	if want := len(in.Result.Cells) + len(r.Scenarios) + 3; rows != want {
-		t.Errorf("the matrix has %d rows, want %d", rows, want)
+	r := build(t, in)
+	md := r.Markdown()
+	if n := len(md); n > MarkdownLimit || n < MarkdownLimit*3/4 {
+		t.Errorf("the report of %d cells has %d characters, want few less than %d", len(in.Result.Cells), n, MarkdownLimit)
 	}
+	left := regexp.MustCompile(`(?m)^> Left out here.* (\d+) rows of the matrix.*--output report\.html`).FindStringSubmatch(md)
+	if left == nil {
+		t.Fatalf("it is not said what is left out: %s", md[:2000])
+	}
+	expected, others := 0, 0
+	for _, line := range strings.Split(md[:strings.Index(md, "## Root causes")], "\n") {
+		switch {
+		case strings.HasPrefix(line, "| ") && strings.Contains(line, "as expected"):
+			expected++
+		case strings.HasPrefix(line, "| ") && strings.Contains(line, "expected success"):
+			others++
+		}
+	}
+	if others != 10 {
+		t.Errorf("%d of the 10 rows that are not as expected are there", others)
+	}
+	if n, err := strconv.Atoi(left[1]); err != nil || n+expected+others != 500 {
+		t.Errorf("%d and %d rows are there, and %s are said to be left out: of 500", expected, others, left[1])
+	}
+	for i := range 5 {
+		if !strings.Contains(md, fmt.Sprintf("<a id=\"cause-%d\">", i+1)) {
+			t.Errorf("cause %d is left out: %s", i+1, r.Causes[i].Root.What)
+		}
+	}
+	landed(t, md)
+}
+
+// landed holds that every link within a report leads to something in it.
+func landed(t *testing.T, md string) {
+	t.Helper()
+	for _, m := range regexp.MustCompile(`\]\(#([^)\s]+)\)`).FindAllStringSubmatch(md, -1) {
+		if !strings.Contains(md, `<a id="`+m[1]+`">`) {
+			t.Errorf("the link to %s does not land", m[1])
+		}
+	}
+}
+
+// What fits is there whole, and nothing is said to be left out.
+func TestMarkdownOfFewCells(t *testing.T) {
+	r := build(t, manyCells(10))
+	md := r.Markdown()
+	if strings.Contains(md, "Left out here") || strings.Count(md, "<a id=\"cell-") != 10 {
+		t.Errorf("%d cells have a section: %s", strings.Count(md, "<a id=\"cell-"), md[:1000])
+	}
+	landed(t, md)
 }

@@ -26,12 +26,14 @@ const (
 	maxMiniRows = 12
 )
 
-// phaseNames are the phases in the order of a pod's life, with what the legend
-// says of them.
-var phaseNames = []struct {
+type phaseName struct {
 	Phase Phase
 	Means string
-}{
+}
+
+// phaseNames are the phases in the order of a pod's life, with what the legend
+// says of them.
+var phaseNames = []phaseName{
 	{Queued, "waiting for its pod"},
 	{Scheduling, "no node takes the pod yet"},
 	{Attaching, "waiting for the volume's attach"},

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"html/template"
 	"io"
+	"iter"
 	"reflect"
 	"slices"
 	"strings"
@@ -28,7 +29,6 @@ var page = template.Must(template.New("report").Funcs(template.FuncMap{
 	"mini":     func(c *Cell) template.HTML { return template.HTML(NewTimeLine(c.Result, timeline.New()).Mini()) },
 	"duration": reports.Duration,
 	"reasons":  reasons,
-	"phases":   func() any { return phaseNames },
 	"inc":      func(i int) int { return i + 1 },
 	"trim":     func(s string) string { return strings.TrimRight(s, "\n") },
 	"named":    func(l verdict.Link) bool { return l.Object != "" && !strings.Contains(l.What, l.Object) },
@@ -148,6 +148,11 @@ const (
 // say, Brief ones by a line.
 type changes struct{ Whole, Brief []*Change }
 
+// Again says that one before a change that is shown whole mends the same cause.
+func (c changes) Again(i int) bool {
+	return slices.ContainsFunc(c.Whole[:i], func(x *Change) bool { return x.Cause == c.Whole[i].Cause })
+}
+
 func split(all []*Change) changes {
 	var out changes
 	perCause := map[*Cause]int{}
@@ -198,8 +203,12 @@ func (r *Report) HTML(w io.Writer) error {
 		AtAPrice changes
 		Style    template.CSS
 		Outcomes []verdict.Outcome
+		Shapes   []shape
+		Deviate  bool
+		Phases   []phaseName
 		Losses   []legendEntry
-	}{Report: r, Mending: split(r.Changes), AtAPrice: split(r.Alternatives)}
+	}{Report: r, Mending: split(r.Changes), AtAPrice: split(r.Alternatives),
+		Shapes: r.shapes(), Deviate: r.deviates(), Phases: r.phases()}
 	var filters strings.Builder
 	axis := 0
 	for i, s := range r.Scenarios {
@@ -230,7 +239,7 @@ func (r *Report) HTML(w io.Writer) error {
 		}
 		data.Views = append(data.Views, v)
 	}
-	for _, l := range losses {
+	for _, l := range r.losses() {
 		data.Losses = append(data.Losses, legendEntry{l.name, template.CSS(fmt.Sprintf("#%02x%02x%02x", l.color.R, l.color.G, l.color.B))})
 	}
 	// What is written here is the file's own text and numbers.
@@ -240,6 +249,83 @@ func (r *Report) HTML(w io.Writer) error {
 	}
 	return nil
 }
+
+// shape is how the cells of a kind are drawn, with what it means; a legend has those that
+// are there.
+type shape struct{ Class, Symbol, Letter, Means string }
+
+func (r *Report) shapes() []shape {
+	var out []shape
+	for _, s := range []shape{
+		{Class: "good", Means: "circle: did its work"},
+		{Class: "held", Means: "dashed: did its work, with trouble on the way"},
+		{Class: "bad", Means: "square: did not do its work"},
+		{Class: "error", Means: "square: simctl could not run the cell"},
+	} {
+		for c := range r.all() {
+			if c.Badge.Class == s.Class {
+				s.Symbol, s.Letter = c.Badge.Symbol, glyph(c.Result.Outcome)
+				out = append(out, s)
+				break
+			}
+		}
+	}
+	return out
+}
+
+// all are the cells of all scenarios.
+func (r *Report) all() iter.Seq[*Cell] {
+	return func(yield func(*Cell) bool) {
+		for _, s := range r.Scenarios {
+			for _, c := range s.Cells {
+				if !yield(c) {
+					return
+				}
+			}
+		}
+	}
+}
+
+func (r *Report) deviates() bool {
+	for c := range r.all() {
+		if reports.Deviates(c.Result) {
+			return true
+		}
+	}
+	return false
+}
+
+// phases are those in the time lines of the page.
+func (r *Report) phases() []phaseName {
+	seen := map[Phase]bool{}
+	for c := range r.all() {
+		tl := NewTimeLine(c.Result, timeline.New())
+		if c.Detail != nil {
+			tl = c.Detail.TimeLine
+		}
+		for _, b := range tl.Bars {
+			for _, s := range b.Spans {
+				seen[s.Phase] = true
+			}
+		}
+	}
+	return slices.DeleteFunc(slices.Clone(phaseNames), func(p phaseName) bool { return !seen[p.Phase] })
+}
+
+// losses are those that some run which did its work had.
+func (r *Report) losses() []lost {
+	return slices.DeleteFunc(slices.Clone(losses), func(l lost) bool {
+		for c := range r.all() {
+			if c.Result.MakespanSeconds != nil && l.of(c.Result.Timing) > 0 {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+// First says that a cell is the one that its cause is told by.
+func (c *Cell) First() bool { return c.Cause != nil && c.Cause.Cells[0] == c }
 
 // legendEntry is a colour of a plot with its name.
 type legendEntry struct {

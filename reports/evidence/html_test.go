@@ -241,3 +241,28 @@ func TestGrid(t *testing.T) {
 		t.Errorf("the repeats are %+v", chips)
 	}
 }
+
+// A legend has what is on the page and nothing else.
+func TestLegends(t *testing.T) {
+	in := matrix([][]string{{"x", "y"}, {"z"}}, func(v []string) verdict.Finding { return finding(verdict.Success, "") })
+	well := textOf(t, pageOf(t, in)) + build(t, in).Markdown()
+	in.Result.Cells[0].Finding = finding(verdict.Deadlock, "the root")
+	in.Result.Cells[0].Judgement = verdict.NotAsExpected
+	stuck := textOf(t, pageOf(t, in)) + build(t, in).Markdown()
+	for _, symbol := range []string{"square: did not do its work", "✗ did not do its work", "not as the scenario expects"} {
+		if strings.Contains(well, symbol) || !strings.Contains(stuck, symbol) {
+			t.Errorf("%q is in the legend of a run where all is well: %t, of one that stops: %t", symbol, strings.Contains(well, symbol), strings.Contains(stuck, symbol))
+		}
+	}
+	for _, symbol := range []string{"dashed: did its work", "could not run", "△", "ownership change", "no node takes the pod yet"} {
+		if strings.Contains(well+stuck, symbol) {
+			t.Errorf("%q is in the legend and nowhere else", symbol)
+		}
+	}
+	incident := textOf(t, pageOf(t, load(t, "incident")))
+	for _, phase := range []string{"pending: no node takes the pod yet", "attached: volume attached to the node", "dashed: did its work, with trouble on the way", "attach and detach"} {
+		if !strings.Contains(incident, phase) {
+			t.Errorf("%q is not in the legend of the incident", phase)
+		}
+	}
+}

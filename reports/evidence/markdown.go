@@ -1,7 +1,10 @@
 package evidence
 
 import (
+	"cmp"
 	"fmt"
+	"regexp"
+	"slices"
 	"strings"
 
 	"simctl.dev/simctl/reports"
@@ -40,60 +43,225 @@ func block(lang, text string) string {
 // ref links to a cell.
 func ref(c *Cell) string { return "[" + md(c.Label) + "](#" + c.Anchor + ")" }
 
-// Markdown returns the report as Markdown, for a ticket or a step summary.
-func (r *Report) Markdown() string {
+// MarkdownLimit is how many characters a report in Markdown has at most: as many as a
+// comment on GitHub takes.
+const MarkdownLimit = 65536
+
+// What a report in Markdown is made of, the most important first. Where not all of it
+// fits, the last goes.
+const (
+	partHead = iota
+	partDeviating
+	partCause
+	partChange
+	partMessage
+	partStopped
+	partRemark
+	partProof
+	partLaterCause
+	partLaterChange
+	partAlternative
+	partExpected
+	partReproduce
+	partDeviatingCell
+	partTiming
+	partCell
+)
+
+// firstCauses is how many causes come before all that is of the others.
+const firstCauses = 6
+
+// leftOut names the parts that may be left out, one and several.
+var leftOut = map[int][2]string{
+	partCause: {"cause", "causes"}, partLaterCause: {"cause", "causes"},
+	partChange: {"change", "changes"}, partLaterChange: {"change", "changes"}, partAlternative: {"change at a price", "changes at a price"},
+	partMessage: {"message to the admin", "messages to the admin"}, partRemark: {"remark on what outcomes do not tell", "remarks on what outcomes do not tell"},
+	partDeviating: {"row of the matrix", "rows of the matrix"}, partStopped: {"row of the matrix", "rows of the matrix"}, partExpected: {"row of the matrix", "rows of the matrix"},
+	partProof: {"cell's section", "cells' sections"}, partDeviatingCell: {"cell's section", "cells' sections"}, partCell: {"cell's section", "cells' sections"},
+	partReproduce: {"list of what was run", "lists of what was run"}, partTiming: {"row of times", "rows of times"},
+}
+
+// pages collects a report's parts in the order in which they stand.
+type pages struct{ parts []part }
+
+type part struct {
+	rank int
+	text strings.Builder
+}
+
+// at begins a part and returns what writes to it.
+func (d *pages) at(rank int) printf {
+	d.parts = append(d.parts, part{rank: rank})
+	i := len(d.parts) - 1
+	return func(format string, args ...any) { fmt.Fprintf(&d.parts[i].text, format, args...) }
+}
+
+// within returns the parts that fit, the most important before the others, and says how
+// many of which there are not.
+func (d *pages) within(limit int) (kept []bool, missing map[int]int) {
+	order := make([]int, len(d.parts))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(i, j int) int { return cmp.Compare(d.parts[i].rank, d.parts[j].rank) })
+	kept, missing = make([]bool, len(d.parts)), map[int]int{}
+	size := 0
+	for _, i := range order {
+		n := d.parts[i].text.Len()
+		if kept[i] = d.parts[i].rank == partHead || size+n <= limit; kept[i] {
+			size += n
+			continue
+		}
+		missing[d.parts[i].rank]++
+	}
+	return kept, missing
+}
+
+// render joins the parts that fit. after is the part behind which it is said what is not
+// there.
+func (d *pages) render(after int) string {
+	// Room for the sentence on what is left out.
+	const sentence = 1000
+	kept, missing := d.within(MarkdownLimit - sentence)
 	var b strings.Builder
-	p := func(format string, args ...any) { fmt.Fprintf(&b, format, args...) }
+	for i := range d.parts {
+		if kept[i] {
+			b.WriteString(d.parts[i].text.String())
+		}
+		if i == after && len(missing) > 0 {
+			b.WriteString(notHere(missing))
+		}
+	}
+	return landing(b.String())
+}
+
+// notHere says what is left out, and where it is.
+func notHere(missing map[int]int) string {
+	counts := map[[2]string]int{}
+	var names [][2]string
+	for rank := range partCell + 1 {
+		if n := missing[rank]; n > 0 {
+			if counts[leftOut[rank]] == 0 {
+				names = append(names, leftOut[rank])
+			}
+			counts[leftOut[rank]] += n
+		}
+	}
+	var parts []string
+	for _, name := range names {
+		parts = append(parts, count(counts[name], name[0], name[1]))
+	}
+	return fmt.Sprintf("> Left out here, to stay below %d characters: %s. All of it is in the page that `simctl report RUN --output report.html` writes; `simctl explain RUN CELL` tells of one cell.\n\n",
+		MarkdownLimit, strings.Join(parts, ", "))
+}
+
+var (
+	anchors = regexp.MustCompile(`<a id="([^"]+)"></a>`)
+	inward  = regexp.MustCompile(`\[((?:[^\[\]\\\n]|\\.)*)\]\(#((?:cell|cause)-[^)\s]+)\)`)
+)
+
+// landing makes plain text of the links to what is not there.
+func landing(text string) string {
+	there := map[string]bool{}
+	for _, m := range anchors.FindAllStringSubmatch(text, -1) {
+		there[m[1]] = true
+	}
+	return inward.ReplaceAllStringFunc(text, func(link string) string {
+		m := inward.FindStringSubmatch(link)
+		if there[m[2]] {
+			return link
+		}
+		return m[1]
+	})
+}
+
+// Markdown returns the report as Markdown, for a ticket, a comment or a step summary. It
+// has at most MarkdownLimit characters, for which it leaves out what matters least and
+// says so.
+func (r *Report) Markdown() string {
+	d := &pages{}
+	p := d.at(partHead)
 	p("# %s\n\n", md(r.Title))
 	p("%s\n\n**Verdict.** %s\n\n", md(r.Summary.Run), md(r.Summary.Verdict))
 	p("| | |\n|---|---|\n| Severity | %s: %s |\n| Who must act | %s |\n\n", md(r.Summary.Severity), md(r.Summary.Why), md(r.Summary.Act))
 
-	p("## Matrix\n\n✓ success, △ finished with trouble on the way, ✗ did not do its work, ! not run\n\n")
+	p = d.at(partHead)
+	p("## Matrix\n\n")
+	for i, s := range r.shapes() {
+		_, means, _ := strings.Cut(s.Means, ": ")
+		p("%s%s %s", map[bool]string{true: ", "}[i > 0], s.Symbol, means)
+	}
+	p("\n\n")
 	for _, s := range r.Scenarios {
-		s.markdown(p)
+		s.markdown(d)
 	}
 	if len(r.Causes) > 0 {
-		p("## Root causes\n\n")
+		d.at(partHead)("## Root causes\n\n")
 	}
-	for _, c := range r.Causes {
-		c.markdown(p)
+	for i, c := range r.Causes {
+		rank := partCause
+		if i >= firstCauses {
+			rank = partLaterCause
+		}
+		c.markdown(d.at(rank))
 	}
 	if len(r.Remarks) > 0 {
-		p("## %s\n\n", reports.ConductTitle)
+		d.at(partHead)("## %s\n\n", reports.ConductTitle)
 	}
-	for i, m := range r.Remarks {
-		m.markdown(p)
-		if i == len(r.Remarks)-1 {
-			p("\n")
-		}
+	for _, m := range r.Remarks {
+		m.markdown(d.at(partRemark))
+	}
+	if len(r.Remarks) > 0 {
+		d.at(partHead)("\n")
 	}
 	if len(r.Changes) > 0 {
-		p("## Proposed change\n\n")
-		split(r.Changes).markdown(p)
+		d.at(partHead)("## Proposed change\n\n")
+		split(r.Changes).markdown(d, partChange, partLaterChange)
 	}
 	if len(r.Alternatives) > 0 {
-		p("## What ends too, at a price\n\n")
-		split(r.Alternatives).markdown(p)
+		d.at(partHead)("## What ends too, at a price\n\n")
+		split(r.Alternatives).markdown(d, partAlternative, partAlternative)
 	}
-	r.timing(p)
-	p("## Message to the admin\n\n%s", block("text", r.Message))
-	p("## Cells\n\n")
-	for _, s := range r.Scenarios {
-		for _, c := range s.Cells {
-			if c.Detail != nil {
-				c.markdown(p)
-			}
+	r.timing(d)
+	d.at(partMessage)("## Message to the admin\n\n%s", block("text", r.Message))
+	d.at(partHead)("## Cells\n\n")
+	for c := range r.all() {
+		if c.Detail != nil {
+			c.markdown(d.at(c.part()))
 		}
 	}
 	if r.Omitted > 0 {
-		p("%s: simctl explain tells of each.\n\n", count(r.Omitted, "cell has no section of its own", "cells have no section of their own"))
+		d.at(partHead)("%s: simctl explain tells of each.\n\n", count(r.Omitted, "cell has no section of its own", "cells have no section of their own"))
 	}
-	r.Reproduce.markdown(p)
+	r.Reproduce.markdown(d)
+	p = d.at(partHead)
 	p("## What is simulated\n\n")
 	for _, line := range r.Simulated {
 		p("- %s\n", md(line))
 	}
-	return b.String()
+	return d.render(0)
+}
+
+// part is how much a cell's section matters.
+func (c *Cell) part() int {
+	switch {
+	case c.First():
+		return partProof
+	case reports.Deviates(c.Result):
+		return partDeviatingCell
+	}
+	return partCell
+}
+
+// row is how much a cell's row of the matrix matters.
+func (c *Cell) row() int {
+	switch {
+	case reports.Deviates(c.Result):
+		return partDeviating
+	case c.Cause != nil:
+		return partStopped
+	}
+	return partExpected
 }
 
 // markdown is a line of a list; of many cells the first are named.
@@ -111,7 +279,8 @@ func (m Remark) markdown(p printf) {
 
 type printf func(format string, args ...any)
 
-func (s *Scenario) markdown(p printf) {
+func (s *Scenario) markdown(d *pages) {
+	p := d.at(partHead)
 	p("### %s\n\n", md(s.Name))
 	if s.Description != "" {
 		p("%s\n\n", md(s.Description))
@@ -122,6 +291,7 @@ func (s *Scenario) markdown(p printf) {
 	}
 	p(" Tekton | outcome | | makespan | stopped at | cause |\n|%s\n", strings.Repeat("---|", len(s.Axes)+6))
 	for _, c := range s.Cells {
+		p = d.at(c.row())
 		p("|")
 		for i, v := range c.Values {
 			name := md(v)
@@ -136,7 +306,7 @@ func (s *Scenario) markdown(p printf) {
 		}
 		p(" %s | %s %s | %s | %s | %s | %s |\n", md(c.Tekton), c.Badge.Symbol, md(c.Badge.Text), md(c.Badge.Expected), c.Time, c.Stopped, cause)
 	}
-	p("\n")
+	d.at(partHead)("\n")
 }
 
 func (c *Cause) markdown(p printf) {
@@ -189,10 +359,20 @@ func indent(s string) string {
 	return "   " + strings.Join(lines, "\n   ") + "\n\n"
 }
 
-func (c changes) markdown(p printf) {
+// markdown writes the changes: the first of a cause as a part of one rank, what follows as
+// one of another.
+func (c changes) markdown(d *pages, first, later int) {
 	for i, x := range c.Whole {
-		x.markdown(p, i+1)
+		rank := first
+		if c.Again(i) {
+			rank = later
+		}
+		x.markdown(d.at(rank), i+1)
 	}
+	if len(c.Brief) == 0 {
+		return
+	}
+	p := d.at(later)
 	for i, x := range c.Brief {
 		if i == listed {
 			p("- %d more.\n", len(c.Brief)-listed)
@@ -200,9 +380,7 @@ func (c changes) markdown(p printf) {
 		}
 		p("- %s mends cause [%d](#cause-%d) as well: %s\n", md(x.What), x.Cause.Number, x.Cause.Number, ref(x.Proof))
 	}
-	if len(c.Brief) > 0 {
-		p("\n")
-	}
+	p("\n")
 }
 
 func (c *Change) markdown(p printf, n int) {
@@ -236,17 +414,18 @@ func (c *Change) markdown(p printf, n int) {
 	}
 }
 
-func (r *Report) timing(p printf) {
+func (r *Report) timing(d *pages) {
 	rows := r.TimingRows()
 	if len(rows) == 0 {
 		return
 	}
+	p := d.at(partHead)
 	p("## Timing\n\nVirtual time; summed over the pods of a run, so that what went on side by side counts twice.\n\n")
 	p("| cell | makespan | attaching | mounting | ownership | pulling | attaches | nodes |\n|---|---|---|---|---|---|---|---|\n")
 	for _, x := range rows {
-		p("| %s | %s | %s | %s | %s | %s | %s | %s |\n", md(x.Label), x.Makespan, x.Attach, x.Mount, x.Ownership, x.Pull, x.Attaches, x.Nodes)
+		d.at(partTiming)("| %s | %s | %s | %s | %s | %s | %s | %s |\n", md(x.Label), x.Makespan, x.Attach, x.Mount, x.Ownership, x.Pull, x.Attaches, x.Nodes)
 	}
-	p("\n")
+	d.at(partHead)("\n")
 }
 
 func (c *Cell) markdown(p printf) {
@@ -282,8 +461,9 @@ func reasons(n history.NodeRefusal) string {
 	return s
 }
 
-func (r Reproduce) markdown(p printf) {
-	p("## How to reproduce\n\n%s", block("sh", r.Command))
+func (r Reproduce) markdown(d *pages) {
+	d.at(partHead)("## How to reproduce\n\n%s", block("sh", r.Command))
+	p := d.at(partReproduce)
 	p("| | |\n|---|---|\n")
 	for _, row := range r.Rows() {
 		p("| %s | %s |\n", md(row[0]), code(row[1]))

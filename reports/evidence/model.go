@@ -172,6 +172,9 @@ type Patch struct {
 	// empty where a file has to be edited.
 	Title, Command, Undo  string
 	Before, After, Format string
+
+	// apply is nil where there is nothing to apply.
+	apply *toApply
 }
 
 // Step is a command with what it prints when all is well.

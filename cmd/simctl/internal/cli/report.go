@@ -4,6 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -34,10 +37,15 @@ was ruled out, what mends it and which cells prove that, and what to type.
 --format and --output may be given several times, in pairs, to write several
 files at once. A file's ending says its format where --format does not (.html,
 .md, .json, .xml for JUnit, .sarif); without --output the report goes to standard
-output, as Markdown unless --format says otherwise.`,
+output, as Markdown unless --format says otherwise. Markdown is kept below 65,536
+characters, as a comment on GitHub takes, and says what it leaves out.
+
+--patches writes each change that the report proposes into a folder: merge patches,
+manifests and commands, each with the line that applies it at its head.`,
 		Example: `  simctl report latest --output incident.html
   simctl report latest --format markdown >> "$GITHUB_STEP_SUMMARY"
-  simctl report latest --format junit --output cells.xml --format sarif --output cells.sarif`,
+  simctl report latest --format junit --output cells.xml --format sarif --output cells.sarif
+  simctl report latest --patches changes/`,
 		Args:              wants(1, "which run? Name one", "latest --output report.html"),
 		ValidArgsFunction: completeRuns,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -45,21 +53,30 @@ output, as Markdown unless --format says otherwise.`,
 			formats, _ := f.GetStringArray("format")
 			outputs, _ := f.GetStringArray("output")
 			selector, _ := f.GetString("cell")
-			targets, err := reportTargets(formats, outputs)
-			if err != nil {
-				return err
+			patches, _ := f.GetString("patches")
+			if f.Changed("patches") && patches == "" {
+				return errors.New("--patches: which folder?")
+			}
+			var targets []reportTarget
+			if patches == "" || len(formats)+len(outputs) > 0 {
+				var err error
+				if targets, err = reportTargets(formats, outputs); err != nil {
+					return err
+				}
 			}
 			r, err := openRun(args[0])
 			if err != nil {
 				return err
 			}
-			return a.writeReports(r, selector, targets)
+			return a.writeReports(r, selector, targets, patches)
 		},
 	}
 	cmd.Flags().String("cell", "", "give only the cells of this `selector` a section: an ID, the beginning of one, or axis=value[,axis=value]")
 	cmd.Flags().StringArray("format", nil, "`format`: html, markdown, json, junit or sarif (repeatable)")
 	completeFlag(cmd, "format", cobra.FixedCompletions([]string{"html", "markdown", "json", "junit", "sarif"}, cobra.ShellCompDirectiveNoFileComp))
 	cmd.Flags().StringArray("output", nil, "`file` to write (repeatable)")
+	cmd.Flags().String("patches", "", "`folder` to write the proposed changes to, as files to apply")
+	completeFlag(cmd, "patches", cobra.FixedCompletions(nil, cobra.ShellCompDirectiveFilterDirs))
 	return cmd
 }
 
@@ -109,8 +126,9 @@ func reportTargets(formats, outputs []string) ([]reportTarget, error) {
 	return out, nil
 }
 
-// writeReports writes a run's reports.
-func (a *App) writeReports(r *keptRun, selector string, targets []reportTarget) error {
+// writeReports writes a run's reports, and the changes that they propose to a folder unless
+// that is "".
+func (a *App) writeReports(r *keptRun, selector string, targets []reportTarget, patches string) error {
 	in, err := r.evidence(selector)
 	if err != nil {
 		return err
@@ -126,6 +144,44 @@ func (a *App) writeReports(r *keptRun, selector string, targets []reportTarget) 
 			return err
 		}
 	}
+	if patches == "" {
+		return nil
+	}
+	if report == nil {
+		if report, err = evidence.New(in); err != nil {
+			return fmt.Errorf("making the report: %w", err)
+		}
+	}
+	return a.writePatches(patches, report.PatchFiles())
+}
+
+// writePatches writes changes as files into a folder, which may be there if nothing is in
+// it: a change of another run beside them would be taken for one of this.
+func (a *App) writePatches(dir string, files []evidence.PatchFile) error {
+	there, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("writing the changes: %w", err)
+	}
+	if len(there) > 0 {
+		return fmt.Errorf("writing the changes: %s is not empty: name another folder", dir)
+	}
+	if len(files) == 0 {
+		fmt.Fprintln(a.Stderr, "the report proposes no change that can be applied: no files are written")
+		return nil
+	}
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return fmt.Errorf("writing the changes: %w", err)
+	}
+	for _, f := range files {
+		err := writeWhole(filepath.Join(dir, f.Name), func(w io.Writer) error {
+			_, err := io.WriteString(w, f.Text)
+			return err
+		})
+		if err != nil {
+			return fmt.Errorf("writing the change %s: %w", f.Name, err)
+		}
+	}
+	fmt.Fprintf(a.Stderr, "%d files to apply in %s\n", len(files), dir)
 	return nil
 }
 

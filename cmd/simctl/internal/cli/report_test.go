@@ -35,6 +35,12 @@ func TestReport(t *testing.T) {
 			t.Errorf("%s has no %s:\n%.300s", file, want, got)
 		}
 	}
+	// Every cell stops, so that nothing is proved to help.
+	patches := simctl(t, e, "report", "latest", "--patches", "p")
+	patches.want(t, StatusOK, "no files are written")
+	if patches.stdout != "" {
+		t.Errorf("with --patches alone a report is printed:\n%.300s", patches.stdout)
+	}
 	if again := simctl(t, e, "report", "latest"); again.stdout != contents("r.md") {
 		t.Errorf("report prints something else than run --report wrote:\n%.300s%s", again.stdout, again.stderr)
 	}
@@ -54,6 +60,9 @@ func TestReportTargets(t *testing.T) {
 		{[]string{"--format", "html", "--output", "x", "--output", "y"}, "give a --format for each --output"},
 		{[]string{"--cell", "nothing=here"}, "no cell of the run is nothing=here"},
 		{[]string{"--output", "missing/x.html"}, "writing the report"},
+		{[]string{"--patches", "."}, ". is not empty"},
+		{[]string{"--patches", ""}, "which folder?"},
+		{[]string{"--patches", "p", "--output", "x.pdf"}, "does not say its format"},
 	} {
 		simctl(t, e, append([]string{"report", "latest"}, tt.args...)...).want(t, StatusError, tt.want)
 	}

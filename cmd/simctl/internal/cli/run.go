@@ -395,7 +395,7 @@ func (a *App) report(ctx context.Context, store *runstore.Run, in *inputs, s set
 		for _, c := range r.Cells {
 			kept.ids = append(kept.ids, runstore.CellID(c))
 		}
-		if err := a.writeReports(kept, "", s.reports); err != nil {
+		if err := a.writeReports(kept, "", s.reports, ""); err != nil {
 			problems = append(problems, err)
 		}
 	}
