@@ -13,6 +13,8 @@ type Roll struct {
 	Folder, Scenario string
 	// Cells are its rows, Changed those that do not end alike on all releases.
 	Cells, Changed []impact.Row
+	// Known says that each of the cells is known on all releases.
+	Known bool
 }
 
 // Rolls puts a review's rows together by scenario, in the order of their folders.
@@ -22,11 +24,12 @@ func Rolls(r impact.Review) []*Roll {
 	for _, row := range r.Rows {
 		k := [2]string{row.Folder, row.Scenario}
 		if at[k] == nil {
-			at[k] = &Roll{Folder: row.Folder, Scenario: row.Scenario}
+			at[k] = &Roll{Folder: row.Folder, Scenario: row.Scenario, Known: true}
 			out = append(out, at[k])
 		}
 		at[k].Cells = append(at[k].Cells, row)
-		if !row.Same() {
+		at[k].Known = at[k].Known && row.Known()
+		if row.Differs() {
 			at[k].Changed = append(at[k].Changed, row)
 		}
 	}
@@ -97,7 +100,7 @@ func rollUp(r impact.Review, w writing) string {
 		header = append(header, p.Version)
 	}
 	var rows [][]string
-	same := 0
+	same, partly := 0, 0
 	line := func(name string, on func(int) string) {
 		row := []string{name}
 		for i := range r.Path {
@@ -106,8 +109,13 @@ func rollUp(r impact.Review, w writing) string {
 		rows = append(rows, row)
 	}
 	for _, s := range rolls {
-		if len(s.Changed) == 0 {
+		switch {
+		case len(s.Changed) > 0:
+		case s.Known:
 			same++
+			continue
+		default:
+			partly++
 			continue
 		}
 		line(s.Name(), s.On)
@@ -124,6 +132,9 @@ func rollUp(r impact.Review, w writing) string {
 	}
 	if same > 0 {
 		out += w.item(fmt.Sprintf("%s alike on all releases", SameScenarios(same)))
+	}
+	if partly > 0 {
+		out += w.item(fmt.Sprintf("%s alike where that is known, and not all cells are known on all releases", SameScenarios(partly)))
 	}
 	return out
 }

@@ -154,9 +154,9 @@ type reviewView struct {
 	Lost                 []lostRun
 	Slower, Faster       []slower
 	// Changed are the scenarios with a cell that does not end alike on all releases,
-	// Alike the others.
-	Changed, Alike []*reports.Roll
-	Style          template.CSS
+	// Alike those without; of Partly not all cells are known on all releases.
+	Changed, Alike, Partly []*reports.Roll
+	Style                  template.CSS
 }
 
 func newReviewView(r impact.Review) *reviewView {
@@ -204,11 +204,18 @@ func newReviewView(r impact.Review) *reviewView {
 		}
 	}
 	for _, s := range reports.Rolls(r) {
-		if len(s.Changed) > 0 {
+		switch {
+		case len(s.Changed) > 0:
 			v.Changed = append(v.Changed, s)
-		} else {
+		case s.Known:
 			v.Alike = append(v.Alike, s)
+		default:
+			v.Partly = append(v.Partly, s)
 		}
+	}
+	if worse+better+unchanged+len(v.Other) == 0 {
+		v.Verdict = "No cell could be compared."
+		return v
 	}
 	v.Verdict = "Nothing gets worse."
 	if n := worse + len(v.Lost) + len(v.Slower); n > 0 {

@@ -104,11 +104,11 @@ func TestReviewHTMLOfLittle(t *testing.T) {
 		r    impact.Review
 		want []string
 	}{
-		"nothing":    {impact.Review{Path: path, Steps: []impact.Step{step}}, []string{"Nothing gets worse. 0 better, 3 as before", "<p>Nothing.</p>"}},
-		"no steps":   {impact.Review{Path: path, Incomplete: []string{"1 of 2 cells are known"}}, []string{"Not complete: 1 of 2 cells are known."}},
+		"nothing":    {impact.Review{Path: path, Steps: []impact.Step{step}}, []string{"Nothing gets worse. 0 better, 3 as before", "<p>Nothing that was compared.</p>"}},
+		"no steps":   {impact.Review{Path: path, Incomplete: []string{"1 of 2 cells are known"}}, []string{"Not complete: 1 of 2 cells are known.", "No cell could be compared."}},
 		"mid-run":    {impact.Review{Path: path, Steps: []impact.Step{mid}}, []string{"1 cell loses its run", "lost at 1 of 2 moments", "when a is running", "the controller is gone"}},
 		"slower":     {impact.Review{Path: path, Steps: []impact.Step{timed}}, []string{"1 measure is slower", "<h3>Slower</h3>", "2m0s"}},
-		"not played": {impact.Review{Path: path, Rows: []impact.Row{{Scenario: "s", On: []*impact.Ended{{Outcome: verdict.Success}, nil}}}}, []string{"not known"}},
+		"not played": {impact.Review{Path: path, Rows: []impact.Row{{Scenario: "s", On: []*impact.Ended{{Outcome: verdict.Success}, nil}}}}, []string{"not known", "1 scenario ends alike where that is known"}},
 	} {
 		var b bytes.Buffer
 		if err := ReviewHTML(&b, tt.r); err != nil {

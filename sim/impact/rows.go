@@ -18,11 +18,22 @@ type Row struct {
 	On []*Ended `json:"on"`
 }
 
-// Same says that the row is known to end alike on all releases.
-func (r Row) Same() bool {
-	return !slices.ContainsFunc(r.On, func(e *Ended) bool {
-		return e == nil || r.On[0] == nil || e.Outcome != r.On[0].Outcome || e.Recovered != r.On[0].Recovered
-	})
+// Known says that it is known how the row ended on each release.
+func (r Row) Known() bool { return !slices.Contains(r.On, nil) }
+
+// Differs says that it does not end alike on two releases on which that is known.
+func (r Row) Differs() bool {
+	var first *Ended
+	for _, e := range r.On {
+		switch {
+		case e == nil:
+		case first == nil:
+			first = e
+		case e.Outcome != first.Outcome || e.Recovered != first.Recovered:
+			return true
+		}
+	}
+	return false
 }
 
 // Done says that the runs did their work.

@@ -33,15 +33,16 @@ func TestRows(t *testing.T) {
 			}
 			line += " " + e.Text()
 		}
-		if r.Same() {
-			line += " (same)"
+		line += map[bool]string{true: " differs", false: " alike"}[r.Differs()]
+		if !r.Known() {
+			line += " as far as known"
 		}
 		got = append(got, line)
 	}
-	want := `s size=1 success success -
-s size=2 success deadlock success
-s size=4 failed failed failed (same)
-s size=3 - - success`
+	want := `s size=1 success success - alike as far as known
+s size=2 success deadlock success differs
+s size=4 failed failed failed alike
+s size=3 - - success alike as far as known`
 	if text := strings.Join(got, "\n"); text != want {
 		t.Errorf("got\n%s\nwant\n%s", text, want)
 	}
