@@ -3,6 +3,7 @@ package sim
 import (
 	"context"
 	"slices"
+	"strings"
 	"testing"
 
 	"simctl.dev/simctl/sim/scenario"
@@ -54,6 +55,41 @@ func TestQueue(t *testing.T) {
 				t.Errorf("got cells %v, want %v", got, test.want)
 			}
 		})
+	}
+}
+
+// TestBuildOrder: the first cells are to begin as soon as can be, and as many as can be.
+func TestBuildOrder(t *testing.T) {
+	for name, test := range map[string]struct {
+		cells string // as cellsOf has them
+		there string // the releases that need no build; + is OpenShift's admission
+		want  string
+	}{
+		"nothing to build":                 {cells: "aA", there: "a+", want: ""},
+		"the most cells first":             {cells: "abbcc", want: "bca"},
+		"as they come":                     {cells: "ab", want: "ab"},
+		"the fewest builds first":          {cells: "AAAb", want: "ba+"},
+		"the admission where it is enough": {cells: "AAbbb", there: "a", want: "b+"},
+		"its cells are more":               {cells: "AAAbb", there: "a", want: "+b"},
+		"one build of two":                 {cells: "ABBb", want: "b+a"},
+		"the release where admission is":   {cells: "aBB", there: "+", want: "ba"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			built := map[string]bool{}
+			for _, l := range test.there {
+				built[strings.Replace(string(l), "+", sccEngine, 1)] = true
+			}
+			got := strings.ReplaceAll(strings.Join(buildOrder(cellsOf(test.cells), built), ""), sccEngine, "+")
+			if got != test.want {
+				t.Errorf("builds %q, want %q", got, test.want)
+			}
+		})
+	}
+	// A cell whose pipeline moves to another release needs both.
+	cells := cellsOf("abb")
+	cells[0].Spec.Interventions = []scenario.Intervention{{SwapRelease: "c"}}
+	if got := strings.Join(buildOrder(cells, nil), ""); got != "bac" {
+		t.Errorf("builds %q, want the release of one build first", got)
 	}
 }
 

@@ -56,6 +56,7 @@ type EventKind string
 // The kinds of events.
 const (
 	EventBuild        EventKind = "build"
+	EventBuilt        EventKind = "built"
 	EventControlPlane EventKind = "control-plane"
 	EventCellStarted  EventKind = "cell-started"
 	EventCellDone     EventKind = "cell-done"
@@ -67,7 +68,8 @@ type Event struct {
 	// Cell is the cell that was started or is done, Result what came of it.
 	Cell   *scenario.Cell
 	Result *verdict.Cell
-	// Release is the Tekton version being built, Message one line.
+	// Release is the Tekton version being built, Message one line. Once it is there, or has
+	// failed, or if it is OpenShift's admission, that is told by its name alone.
 	Release string
 	Message string
 	// Done of Total cells are done.
@@ -150,38 +152,57 @@ type job struct {
 	err    error
 }
 
-// build puts the cells into a queue, those whose release needs no building first.
+// build puts the cells into a queue as what they need is there: at first those that need
+// no build, then as the builds come in [buildOrder].
 func (r *run) build(ctx context.Context) *queue {
 	b := &tekton.Builder{CacheDir: r.o.CacheDir, Progress: func(version, line string) {
 		r.tell(Event{Kind: EventBuild, Release: version, Message: line})
 	}}
-	var versions []string
+	built := map[string]bool{}
+	var all []string
 	for i := range r.cells {
-		for _, v := range r.cells[i].Versions() {
-			if !slices.Contains(versions, v) {
-				versions = append(versions, v)
+		for _, name := range needs(&r.cells[i]) {
+			if _, known := built[name]; !known {
+				built[name] = r.isBuilt(b, name)
+				all = append(all, name)
 			}
 		}
 	}
-	ready, rest := b.Split(versions)
+	order := buildOrder(r.cells, built)
 	q := newQueue(r.cells)
 	out := &handout{cells: r.cells, queue: q, ready: map[string]bool{}, builds: builds{}, failed: map[string]error{}, handed: map[int]bool{}}
 	r.builds.Go(func() {
 		defer q.close()
 		done := func(version string, build *tekton.Build, err error) {
 			if ctx.Err() == nil {
+				r.tell(Event{Kind: EventBuilt, Release: version})
 				out.done(version, build, err)
 			}
 		}
-		// The error of either is ctx's, which whoever waits for cells sees too.
-		_ = b.BuildAll(ctx, ready, done)
+		build := func(names []string) {
+			for len(names) > 0 {
+				n := slices.Index(names, sccEngine)
+				switch n {
+				case 0:
+					done(sccEngine, nil, r.buildEngine(ctx))
+					n = 1
+				case -1:
+					n = len(names)
+					fallthrough
+				default:
+					// The error is ctx's, which whoever waits for cells sees too.
+					_ = b.BuildAll(ctx, names[:n], done)
+				}
+				names = names[n:]
+			}
+		}
+		build(slices.DeleteFunc(all, func(name string) bool { return !built[name] }))
 		var fetching sync.WaitGroup
 		defer fetching.Wait()
-		fetching.Go(func() { b.Fetch(ctx, rest) })
-		if slices.ContainsFunc(r.cells, func(c scenario.Cell) bool { return c.Spec.Cluster.OpenShift.Enabled }) {
-			done(sccEngine, nil, r.buildEngine(ctx))
-		}
-		_ = b.BuildAll(ctx, rest, done)
+		fetching.Go(func() {
+			b.Fetch(ctx, slices.DeleteFunc(slices.Clone(order), func(name string) bool { return name == sccEngine }))
+		})
+		build(order)
 	})
 	return q
 }
@@ -195,6 +216,57 @@ func (r *run) buildEngine(ctx context.Context) error {
 		r.tell(Event{Kind: EventBuild, Message: line})
 	}})
 	return err
+}
+
+// isBuilt says whether something that cells need is there already.
+func (r *run) isBuilt(b *tekton.Builder, name string) bool {
+	if name == sccEngine {
+		built, _, err := openshift.EngineStatus(r.o.CacheDir)
+		return err == nil && built
+	}
+	built, _, _ := b.Status(name)
+	return built
+}
+
+// buildOrder is the order in which to build what cells need and is not there: at each
+// step what lets some cells begin by the fewest builds, and the most cells of those.
+func buildOrder(cells []scenario.Cell, built map[string]bool) []string {
+	there := map[string]bool{}
+	maps.Copy(there, built)
+	var order []string
+	for {
+		// The cells that wait for the same builds are one choice.
+		type choice struct {
+			missing []string
+			cells   int
+		}
+		var choices []*choice
+		for i := range cells {
+			missing := slices.DeleteFunc(slices.Clone(needs(&cells[i])), func(name string) bool { return there[name] })
+			if len(missing) == 0 {
+				continue
+			}
+			at := slices.IndexFunc(choices, func(c *choice) bool { return slices.Equal(c.missing, missing) })
+			if at < 0 {
+				at = len(choices)
+				choices = append(choices, &choice{missing: missing})
+			}
+			choices[at].cells++
+		}
+		if len(choices) == 0 {
+			return order
+		}
+		best := choices[0]
+		for _, c := range choices[1:] {
+			if n, fewest := len(c.missing), len(best.missing); n < fewest || n == fewest && c.cells > best.cells {
+				best = c
+			}
+		}
+		for _, name := range best.missing {
+			there[name] = true
+		}
+		order = append(order, best.missing...)
+	}
 }
 
 // needs names what must be built before a cell can run.

@@ -97,7 +97,7 @@ func (engine) Builds(ctx context.Context, cacheDir string, versions []string, op
 	b := &tekton.Builder{CacheDir: cacheDir}
 	for _, v := range versions {
 		ready, _, _ := b.Status(v)
-		out.Parts = append(out.Parts, cli.Part{Name: "Tekton " + v, BuiltIn: v == tekton.BuiltIn, Ready: ready, Took: b.Took()})
+		out.Parts = append(out.Parts, cli.Part{Name: "Tekton " + v, BuiltIn: v == tekton.BuiltIn, Ready: ready, Took: b.Took(v)})
 	}
 	out.GoVersion, out.GoErr = b.GoVersion(ctx)
 	ready, took, err := openshift.EngineStatus(cacheDir)

@@ -95,7 +95,7 @@ func EngineStatus(cacheDir string) (built bool, took time.Duration, err error) {
 		return false, 0, err
 	}
 	built, _ = cache.Has(name)
-	return built, cache.Took(), nil
+	return built, cache.Took(name.Subject), nil
 }
 
 // EngineEntry returns where the engine is kept, built or not.

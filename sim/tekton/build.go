@@ -183,14 +183,14 @@ func (b *Builder) GoVersion(ctx context.Context) (string, error) {
 // Dir is the folder of all of simctl's builds.
 func (b *Builder) Dir() (string, error) { return buildcache.Root(b.CacheDir) }
 
-// Took is how long the build of a release usually took on this host, 0 if
-// that is not known.
-func (b *Builder) Took() time.Duration {
-	cache, err := b.cache()
+// Took is how long the last build of a release took on this host, or such a build
+// usually took if it never was built; 0 if that is not known.
+func (b *Builder) Took(version string) time.Duration {
+	cache, name, err := b.Entry(version)
 	if err != nil {
 		return 0
 	}
-	return cache.Took()
+	return cache.Took(name.Subject)
 }
 
 // PruneOptions say which builds [Builder.Prune] takes away.
@@ -331,7 +331,11 @@ func (b *Builder) compile(ctx context.Context, work, module, out, version string
 		return err
 	}
 	began := time.Now()
-	b.progress(version, "building the controller, which is done once and takes some minutes")
+	usual := "some minutes"
+	if took := b.Took(version); took > 0 {
+		usual = fmt.Sprintf("about %s here", took.Round(time.Second))
+	}
+	b.progress(version, "building the controller, which is done once and takes "+usual)
 	b.progress(version, "fetching its modules")
 	src, err := b.source(ctx, work, module, version)
 	if err != nil {

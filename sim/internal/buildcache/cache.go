@@ -61,6 +61,16 @@ type entry struct {
 	Seconds float64 `json:"seconds,omitempty"`
 }
 
+// compiled says whether an executable was made.
+func (e entry) compiled() bool {
+	for _, f := range e.Files {
+		if f.Executable {
+			return true
+		}
+	}
+	return false
+}
+
 // file is what a file must be.
 type file struct {
 	Size       int64  `json:"size"`
@@ -205,21 +215,34 @@ func (c *Cache) Has(n Name) (ok bool, size int64) {
 	return true, size
 }
 
-// Took is how long a build of the cache usually took: the median of those whose
-// time is known, 0 if there is none.
-func (c *Cache) Took() time.Duration {
+// Took is how long the last build of a subject took on this host; of one that never was
+// built, or whose time is not known, what builds of the cache usually took: the median. It
+// is 0 if none is known. What was copied rather than compiled is like no other.
+func (c *Cache) Took(subject string) time.Duration {
 	found, _ := filepath.Glob(filepath.Join(c.Dir, "*", entryName))
 	var all []float64
+	var last time.Time
+	seconds := 0.0
 	for _, path := range found {
-		if e, err := readEntry(filepath.Dir(path)); err == nil && e.Seconds > 0 {
+		dir := filepath.Dir(path)
+		e, err := readEntry(dir)
+		if err != nil || e.Seconds <= 0 {
+			continue
+		}
+		if e.compiled() {
 			all = append(all, e.Seconds)
 		}
+		// The folder is as old as the build; the description's time is that of its last use.
+		st, err := os.Stat(dir)
+		if n, ok := parseName(filepath.Base(dir)); err == nil && ok && n.Subject == subject && st.ModTime().After(last) {
+			last, seconds = st.ModTime(), e.Seconds
+		}
 	}
-	if len(all) == 0 {
-		return 0
+	if len(all) > 0 && seconds == 0 {
+		slices.Sort(all)
+		seconds = all[len(all)/2]
 	}
-	slices.Sort(all)
-	return time.Duration(all[len(all)/2] * float64(time.Second))
+	return time.Duration(seconds * float64(time.Second))
 }
 
 // Verify reads an entry's files and returns an error that wraps [ErrBroken] if

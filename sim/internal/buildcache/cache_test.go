@@ -266,14 +266,16 @@ func TestLanes(t *testing.T) {
 	}
 }
 
+// TestTook: what a build will take is told by the last one of the same, or by the others.
 func TestTook(t *testing.T) {
 	c := &Cache{Dir: t.TempDir()}
-	if got := c.Took(); got != 0 {
+	if got := c.Took("a"); got != 0 {
 		t.Errorf("an empty cache took %s", got)
 	}
-	for i, name := range []string{"a", "b", "c"} {
-		dir, err := c.Get(t.Context(), Name{Subject: name, Key: "k"}, func(string) {}, func(_ context.Context, out, _ string) error {
-			return os.WriteFile(filepath.Join(out, "x"), []byte("x"), 0o600)
+	put := func(subject, key string, seconds float64, mode os.FileMode, built time.Time) {
+		t.Helper()
+		dir, err := c.Get(t.Context(), Name{Subject: subject, Key: key}, func(string) {}, func(_ context.Context, out, _ string) error {
+			return os.WriteFile(filepath.Join(out, "x"), []byte("x"), mode)
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -282,13 +284,75 @@ func TestTook(t *testing.T) {
 		if err != nil || e.Seconds <= 0 {
 			t.Fatalf("the time of the build is not noted: %v, %v", e, err)
 		}
-		e.Seconds = float64(10 * (i + 1))
+		e.Seconds = seconds
 		raw, _ := json.Marshal(e)
 		if err := os.WriteFile(filepath.Join(dir, entryName), raw, 0o600); err != nil {
 			t.Fatal(err)
 		}
+		if err := os.Chtimes(dir, built, built); err != nil {
+			t.Fatal(err)
+		}
 	}
-	if got := c.Took(); got != 20*time.Second {
-		t.Errorf("took %s, want the median 20s", got)
+	day := time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+	put("copied", "k", 1, 0o600, day)
+	if got := c.Took("a"); got != 0 {
+		t.Errorf("what was copied is a measure of what is compiled: %s", got)
+	}
+	put("a", "old", 40, 0o700, day)
+	put("a", "new", 10, 0o700, day.Add(time.Hour))
+	put("b", "k", 20, 0o700, day)
+	put("c", "k", 30, 0o700, day)
+	for subject, want := range map[string]time.Duration{
+		"a": 10 * time.Second, "b": 20 * time.Second, "copied": time.Second, "none of these": 30 * time.Second,
+	} {
+		if got := c.Took(subject); got != want {
+			t.Errorf("%s took %s, want %s", subject, got, want)
+		}
+	}
+}
+
+func TestHowFar(t *testing.T) {
+	for _, c := range []struct {
+		downloaded, compiled, total int
+		took                        time.Duration
+		want                        string
+	}{
+		{0, 0, 100, time.Second, "looking for what is compiled already"},
+		{7, 0, 100, time.Second, "downloaded 7 modules"},
+		{7, 3, 0, time.Second, "compiled 3 packages"},
+		{7, 4, 100, time.Second, "compiled 4 of 100 packages"},
+		{7, 25, 100, 30 * time.Second, "compiled 25 of 100 packages, about 1m30s left"},
+		{7, 100, 100, time.Minute, "compiled all of 100 packages, linking"},
+		{7, 101, 100, time.Minute, "compiled all of 100 packages, linking"},
+	} {
+		if got := howFar(c.downloaded, c.compiled, c.total, c.took); got != c.want {
+			t.Errorf("%d of %d: %q, want %q", c.compiled, c.total, got, c.want)
+		}
+	}
+}
+
+// TestToCompile: what the go command has compiled before does not count.
+func TestToCompile(t *testing.T) {
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"go.mod":  "module example.com/m\n",
+		"main.go": "package main\n\nimport \"example.com/m/a\"\n\nfunc main() { a.A() }\n",
+		"a/a.go":  "package a\n\nfunc A() {}\n",
+	} {
+		name = filepath.Join(dir, name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(name), 0o750), os.WriteFile(name, []byte(text), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	g := &Go{}
+	before := g.toCompile(t.Context(), dir, ".")
+	if err := g.Build(t.Context(), dir, filepath.Join(dir, "out"), "."); err != nil {
+		t.Fatal(err)
+	}
+	if after := g.toCompile(t.Context(), dir, "."); before < 2 || after >= before || after > 1 {
+		t.Errorf("%d packages to compile before a build, %d after it", before, after)
+	}
+	if n := g.toCompile(t.Context(), dir, "./none"); n != 0 {
+		t.Errorf("%d packages of what is not there", n)
 	}
 }

@@ -67,6 +67,7 @@ func (g *Go) Build(ctx context.Context, dir, out, pkg string) error {
 		return err
 	}
 	defer done()
+	total := g.toCompile(ctx, dir, pkg)
 	stderr, err := cmd.StderrPipe()
 	if err != nil {
 		return err
@@ -80,12 +81,44 @@ func (g *Go) Build(ctx context.Context, dir, out, pkg string) error {
 	}
 	// Cells of other releases run at the same time.
 	_ = syscall.Setpriority(syscall.PRIO_PGRP, cmd.Process.Pid, 10)
-	words := g.follow(stderr)
+	words := g.follow(stderr, total)
 	err = cmd.Wait()
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
 	return failure(err, words)
+}
+
+// toCompile says how many packages a build will compile: those that the go command's own
+// cache does not have. It is 0 if that cannot be found out, which the build may explain.
+func (g *Go) toCompile(ctx context.Context, dir, pkg string) int {
+	args := append([]string{"list", "-deps", "-f", "{{if .Stale}}{{.ImportPath}}{{end}}"}, Flags()...)
+	out, err := g.Output(ctx, dir, append(args, pkg)...)
+	if err != nil {
+		return 0
+	}
+	return len(strings.Fields(out))
+}
+
+// howFar says in words how far a build is that has taken some time.
+func howFar(downloaded, compiled, total int, took time.Duration) string {
+	switch {
+	case compiled == 0 && downloaded > 0:
+		return fmt.Sprintf("downloaded %d modules", downloaded)
+	case compiled == 0:
+		return "looking for what is compiled already"
+	case total == 0:
+		return fmt.Sprintf("compiled %d packages", compiled)
+	case compiled >= total:
+		return fmt.Sprintf("compiled all of %d packages, linking", total)
+	}
+	line := fmt.Sprintf("compiled %d of %d packages", compiled, total)
+	// The first few, which nothing else waits for, say little of the rest.
+	if compiled*20 >= total {
+		left := took * time.Duration(total-compiled) / time.Duration(compiled)
+		line += fmt.Sprintf(", about %s left", left.Round(time.Second))
+	}
+	return line
 }
 
 // command returns a run of the go command that ends with ctx. When it is over, done
@@ -130,8 +163,10 @@ func failure(err error, words string) error {
 	return err
 }
 
-// follow reports how far a build is, and returns what it said apart from that.
-func (g *Go) follow(stderr io.Reader) string {
+// follow reports how far a build of total packages is, and returns what it said apart
+// from that.
+func (g *Go) follow(stderr io.Reader, total int) string {
+	began := time.Now()
 	var (
 		mu                   sync.Mutex
 		downloaded, compiled int
@@ -149,13 +184,7 @@ func (g *Go) follow(stderr io.Reader) string {
 			case <-tick.C:
 			}
 			mu.Lock()
-			line := "looking for what is compiled already"
-			switch {
-			case compiled > 0:
-				line = fmt.Sprintf("compiled %d packages", compiled)
-			case downloaded > 0:
-				line = fmt.Sprintf("downloaded %d modules", downloaded)
-			}
+			line := howFar(downloaded, compiled, total, time.Since(began))
 			mu.Unlock()
 			g.progress(line)
 		}
