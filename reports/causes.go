@@ -178,7 +178,7 @@ func (c *cause) render(groups []*group, cells []verdict.Cell, width int, s style
 				if i == 0 {
 					line += "  " + note
 				}
-				b.WriteString(line + "\n")
+				b.WriteString(s.hang(line, 4) + "\n")
 			}
 		}
 	}

@@ -217,6 +217,16 @@ func (g *group) fold(f influence) *group {
 	return &out
 }
 
+// Matrix shows the matrix of each scenario as the table format does, without the numbers of
+// causes.
+func Matrix(cells []verdict.Cell, o Options) string {
+	look := style{color: o.Color, limit: max(o.Width, 0)}
+	if o.Width <= 0 {
+		o.Width = defaultWidth
+	}
+	return matrices(layout(cells), verdict.RunResult{Cells: cells}, o, nil, look)
+}
+
 // matrices shows the matrix of each scenario, folded if it is to be.
 func matrices(groups []*group, r verdict.RunResult, o Options, numbers map[int]int, s style) string {
 	var b strings.Builder
@@ -236,7 +246,7 @@ func matrices(groups []*group, r verdict.RunResult, o Options, numbers map[int]i
 				note += fmt.Sprintf(" Of %d rows these are left: --fold=never shows each.", n)
 			}
 		}
-		fmt.Fprintf(&b, "%s\n", g.title(s))
+		fmt.Fprintf(&b, "%s\n", s.hang(g.title(s), 0))
 		if note != "" {
 			fmt.Fprintf(&b, "%s\n", indent(strings.Join(wrap(note, o.Width-2), "\n"), 2))
 		}

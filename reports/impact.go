@@ -34,6 +34,7 @@ func ParseReviewFormat(name string) (ReviewFormat, error) {
 
 // RenderReview writes r to w in format f, which is not [HTML].
 func RenderReview(w io.Writer, f ReviewFormat, r impact.Review, o Options) error {
+	look := style{color: o.Color, limit: max(o.Width, 0)}
 	if o.Width <= 0 {
 		o.Width = defaultWidth
 	}
@@ -53,7 +54,7 @@ func RenderReview(w io.Writer, f ReviewFormat, r impact.Review, o Options) error
 	case Markdown:
 		out = []byte(reviewText(r, markdown{}))
 	case ReviewFormat(Table):
-		out = []byte(reviewText(r, plain{style: style{color: o.Color}, width: o.Width}))
+		out = []byte(reviewText(r, plain{style: look, width: o.Width}))
 	default:
 		err = fmt.Errorf("no such format: %q", f)
 	}
@@ -332,38 +333,16 @@ func (p plain) hang(mark, s string) string {
 }
 
 func (p plain) table(header []string, rows [][]string) string {
-	t := newTable(p.style)
+	t := newTable(p.style, p.style.within(tableIndent))
 	t.AppendHeader(cells(header))
-	// What is wider than the terminal wraps in its widest column.
-	widest, total := 0, 0
-	widths := make([]int, len(header))
-	for _, r := range slices.Concat([][]string{header}, rows) {
-		for i, c := range r {
-			widths[i] = max(widths[i], text.StringWidth(c))
-		}
-	}
-	for i, w := range widths {
-		total += w + columnGap
-		if w > widths[widest] {
-			widest = i
-		}
-	}
-	if room := p.width - tableIndent - (total - widths[widest]); total+tableIndent > p.width && room >= narrowest {
-		t.SetColumnConfigs([]table.ColumnConfig{{Number: widest + 1, WidthMax: room, WidthMaxEnforcer: text.WrapSoft}})
-	}
 	for _, r := range rows {
 		t.AppendRow(cells(r))
 	}
 	return indent(t.Render(), tableIndent) + "\n\n"
 }
 
-// Columns that a table of a review takes beside its cells' text, and the least
-// that a wrapped column is given.
-const (
-	tableIndent = 4
-	columnGap   = 2
-	narrowest   = 16
-)
+// tableIndent is how far in a table of a review stands.
+const tableIndent = 4
 
 func cells(texts []string) table.Row {
 	row := table.Row{}

@@ -22,6 +22,17 @@ const (
 // recoveredMark follows the outcome of a cell whose run finished all the same.
 const recoveredMark = "*"
 
+// Mark is the sign before a cell's outcome.
+func Mark(c verdict.Cell) string {
+	switch {
+	case Deviates(c):
+		return markDeviates
+	case c.Judgement == verdict.NothingExpected:
+		return markNotJudged
+	}
+	return markAsExpected
+}
+
 // outcomeText is a combination's entry in the matrix: a mark, the outcomes of
 // its repeats, and the numbers of the causes below.
 func outcomeText(c combo, causes map[int]int, s style) string {
@@ -90,7 +101,7 @@ func (g *group) matrix(width int, causes map[int]int, s style) string {
 
 // list has a row for each combination.
 func (g *group) list(texts []string, s style) string {
-	t := newTable(s)
+	t := newTable(s, s.within(2))
 	header := table.Row{}
 	for _, a := range g.axes {
 		header = append(header, a)
@@ -160,7 +171,7 @@ func span(cells []verdict.Cell, measure func(verdict.Cell) *float64) string {
 // grid has the combinations of cols as columns and the others as rows.
 func (g *group) grid(cols []string, texts []string, s style) string {
 	rows := without(g.axes, cols)
-	t := newTable(s)
+	t := newTable(s, s.within(2))
 	colKeys, colAt := g.distinctKeys(cols)
 	rowKeys, rowAt := g.distinctKeys(rows)
 

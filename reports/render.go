@@ -39,8 +39,9 @@ func ParseFormat(name string) (Format, error) {
 
 // Options say how a table may look; the other formats take none of them.
 type Options struct {
-	// Width is the number of columns to stay within where that is possible;
-	// 0 is 120. The wide format ignores it.
+	// Width is the number of columns that tables stay within, and text where that is
+	// possible. 0 is no terminal: text and the choice of columns take 120, and tables are
+	// as wide as what is in them.
 	Width int
 	// Color allows ANSI colours.
 	Color bool
@@ -55,6 +56,7 @@ const defaultWidth = 120
 // Render writes r to w in format f. The error is w's, or says that the format
 // is unknown.
 func Render(w io.Writer, f Format, r verdict.RunResult, o Options) error {
+	look := style{color: o.Color, limit: max(o.Width, 0)}
 	if o.Width <= 0 {
 		o.Width = defaultWidth
 	}
@@ -81,9 +83,9 @@ func Render(w io.Writer, f Format, r verdict.RunResult, o Options) error {
 		}
 		out = []byte(text)
 	case Wide:
-		out = []byte(renderWide(r, style{color: o.Color}))
+		out = []byte(renderWide(r, look))
 	case Table:
-		out = []byte(renderTable(r, o, style{color: o.Color}))
+		out = []byte(renderTable(r, o, look))
 	default:
 		_, err := ParseFormat(string(f))
 		return err

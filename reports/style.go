@@ -9,8 +9,28 @@ import (
 	"github.com/jedib0t/go-pretty/v6/text"
 )
 
-// style paints text, or leaves it as it is when colour is off.
-type style struct{ color bool }
+// style paints text, or leaves it as it is when colour is off, and says within how many
+// columns tables have to stay; 0 is as wide as they take.
+type style struct {
+	color bool
+	limit int
+}
+
+// within is what is left of the limit where a table stands that many columns in.
+func (s style) within(indent int) int {
+	if s.limit <= 0 {
+		return 0
+	}
+	return max(s.limit-indent, 1)
+}
+
+// hang wraps a line that is wider than the limit, under what follows its indent.
+func (s style) hang(line string, indent int) string {
+	if s.limit <= 0 || textWidth(line) <= s.limit {
+		return line
+	}
+	return Hang(line, indent, s.limit)
+}
 
 func (s style) paint(t string, colors ...text.Color) string {
 	if !s.color || t == "" {
@@ -27,8 +47,9 @@ func (s style) held(t string) string { return s.paint(t, text.FgYellow) }
 func (s style) dim(t string) string  { return s.paint(t, text.Faint) }
 func (s style) head(t string) string { return s.paint(t, text.Bold) }
 
-// newTable returns an empty table without frames, as kubectl's are.
-func newTable(s style) table.Writer {
+// newTable returns an empty table without frames, as kubectl's are, that stays within room
+// columns unless that is 0.
+func newTable(s style, room int) *sheet {
 	t := table.NewWriter()
 	st := table.StyleLight
 	st.Options = table.Options{SeparateHeader: true}
@@ -40,7 +61,7 @@ func newTable(s style) table.Writer {
 	}
 	t.SetStyle(st)
 	t.SuppressTrailingSpaces()
-	return t
+	return &sheet{Writer: t, room: room, style: s}
 }
 
 // indent puts n spaces before every line that is not empty.

@@ -76,7 +76,7 @@ func renderTable(r verdict.RunResult, o Options, s style) string {
 		}
 		fmt.Fprintf(&b, "%s\n%s\n\n", s.head(g.name), indent(t, 2))
 	}
-	fmt.Fprintf(&b, "%s\n", summary(r, s))
+	fmt.Fprintf(&b, "%s\n", s.hang(summary(r, s), 0))
 	return b.String()
 }
 

@@ -31,7 +31,7 @@ func (g *group) timing(statistics []verdict.Statistic, s style) string {
 	case len(timed) > maxTimingRows:
 		return g.timingByOutcome(timed, s)
 	}
-	t := newTable(s)
+	t := newTable(s, s.within(2))
 	header := table.Row{}
 	for _, a := range g.axes {
 		header = append(header, a)
@@ -53,7 +53,7 @@ func (g *group) timing(statistics []verdict.Statistic, s style) string {
 
 // timingByOutcome takes the combinations of one outcome together.
 func (g *group) timingByOutcome(timed []combo, s style) string {
-	t := newTable(s)
+	t := newTable(s, s.within(2))
 	t.AppendHeader(table.Row{"outcome", "cells", "makespan", "attaching", "mounting", "ownership", "pulling", "attaches", "nodes"})
 	var order []string
 	sets := map[string][]verdict.Cell{}
@@ -97,7 +97,7 @@ func (g *group) timingByOutcome(timed []combo, s style) string {
 
 // statistics has a row for each group of repeats and measure.
 func (g *group) statistics(all []verdict.Statistic, s style) string {
-	t := newTable(s)
+	t := newTable(s, s.within(2))
 	header := table.Row{}
 	for _, a := range g.axes {
 		header = append(header, a)

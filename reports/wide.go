@@ -15,7 +15,7 @@ func renderWide(r verdict.RunResult, s style) string {
 	var b strings.Builder
 	for _, g := range layout(r.Cells) {
 		axes := axisNames(g.cells)
-		t := newTable(s)
+		t := newTable(s, s.within(0))
 		header := table.Row{"scenario"}
 		for _, a := range axes {
 			header = append(header, a)
@@ -45,7 +45,7 @@ func renderWide(r verdict.RunResult, s style) string {
 		b.WriteString(t.Render())
 		b.WriteString("\n\n")
 	}
-	b.WriteString(summary(r, s) + "\n")
+	b.WriteString(s.hang(summary(r, s), 0) + "\n")
 	return b.String()
 }
 

@@ -120,12 +120,15 @@ func (a *App) doctor(cmd *cobra.Command, args []string) error {
 	f.builds(builds, missing)
 
 	bad := 0
+	var rows [][]string
 	for _, l := range f {
 		if l.state == trouble {
 			bad++
 		}
-		fmt.Fprintf(a.Stdout, "%-4s  %-16s %s\n", l.state, l.what, l.says)
+		rows = append(rows, []string{string(l.state), l.what, l.says})
 	}
+	width, _ := a.Terminal(a.Stdout)
+	fmt.Fprint(a.Stdout, reports.Columns(nil, rows, width))
 	if bad > 0 {
 		fmt.Fprintf(a.Stderr, "simctl: %d of %d checks failed\n", bad, len(f))
 		return errReported

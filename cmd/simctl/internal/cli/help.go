@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"simctl.dev/simctl/docs"
+	"simctl.dev/simctl/reports"
 )
 
 // topicCommands are commands that do nothing: `simctl help outcomes` prints the
@@ -28,8 +29,8 @@ func (a *App) topic(name, short, document string) *cobra.Command {
 	show := func(part string) func(*cobra.Command, []string) {
 		return func(cmd *cobra.Command, _ []string) {
 			noColor, _ := cmd.Flags().GetBool("no-color")
-			_, live := a.Terminal(a.Stdout)
-			printDocument(a.Stdout, part, a.color(settings{noColor: noColor}, live))
+			width, live := a.Terminal(a.Stdout)
+			printDocument(a.Stdout, part, width, a.color(settings{noColor: noColor}, live))
 		}
 	}
 	cmd := &cobra.Command{Use: name, Short: short}
@@ -72,11 +73,27 @@ func topicName(title string) string {
 var link = regexp.MustCompile(`\[([^\]]+)\]\([^)]+\)`)
 
 // printDocument prints Markdown as it is, but for what is of no use in a
-// terminal: where links lead, and the table of contents made of them.
-func printDocument(w io.Writer, document string, color bool) {
+// terminal: where links lead, the table of contents made of them, and, if the width is not 0,
+// the bars of tables, which stay within it.
+func printDocument(w io.Writer, document string, width int, color bool) {
 	fenced := false
+	var rows [][]string
+	flush := func() {
+		if len(rows) > 0 {
+			fmt.Fprint(w, reports.Columns(rows[0], rows[1:], width))
+			rows = nil
+		}
+	}
+	defer flush()
 	for line := range strings.SplitSeq(strings.TrimRight(document, "\n"), "\n") {
 		title := strings.TrimLeft(line, "#")
+		if row, ok := tableRow(line); ok && !fenced && width > 0 {
+			if row != nil {
+				rows = append(rows, row)
+			}
+			continue
+		}
+		flush()
 		switch {
 		case strings.HasPrefix(line, "```"):
 			fenced = !fenced
@@ -91,8 +108,64 @@ func printDocument(w io.Writer, document string, color bool) {
 		case strings.HasPrefix(line, "- [") && strings.Contains(line, "](#"):
 			continue
 		default:
-			line = link.ReplaceAllString(line, "$1")
+			line = fitLine(link.ReplaceAllString(line, "$1"), width)
 		}
 		fmt.Fprintln(w, line)
 	}
+}
+
+// tableRow takes a row of a Markdown table apart. That between the header and the others
+// has no cells.
+func tableRow(line string) ([]string, bool) {
+	if !strings.HasPrefix(line, "|") {
+		return nil, false
+	}
+	if strings.Trim(line, "|-: ") == "" {
+		return nil, true
+	}
+	const bar = "\x00" // one that is text
+	line = strings.Trim(strings.ReplaceAll(link.ReplaceAllString(line, "$1"), `\|`, bar), "| ")
+	var row []string
+	for cell := range strings.SplitSeq(line, "|") {
+		row = append(row, strings.TrimSpace(strings.ReplaceAll(cell, bar, "|")))
+	}
+	return row, true
+}
+
+// hangs is what stands before the text of a line of help: a flag or a command with the
+// space after it, or a list's mark.
+var hangs = regexp.MustCompile(`^(?: *(?:-\w, |    )?--[\w-]+(?: \S+)?  +| *[-*] | +[\w-]+  +| *)`)
+
+// fitLine breaks a line of help that is wider than width, unless that is 0. A command line
+// is left whole, to be copied.
+func fitLine(line string, width int) string {
+	if width <= 0 || text.StringWidthWithoutEscSequences(line) <= width || strings.HasPrefix(strings.TrimSpace(line), "simctl ") {
+		return line
+	}
+	indent := len(hangs.FindString(line))
+	if indent > width/2 {
+		// The text goes below what it is of.
+		head := strings.TrimRight(line[:indent], " ")
+		return head + "\n" + reports.Hang(strings.Repeat(" ", 8)+line[indent:], 8, width)
+	}
+	return reports.Hang(line, indent, width)
+}
+
+// helpWithin has a command's help stay within the terminal's width.
+func (a *App) helpWithin(root *cobra.Command) {
+	write := root.HelpFunc()
+	root.SetHelpFunc(func(cmd *cobra.Command, args []string) {
+		var b strings.Builder
+		out := cmd.OutOrStdout()
+		cmd.SetOut(&b)
+		write(cmd, args)
+		cmd.SetOut(nil) // as before: the root's
+		if cmd == cmd.Root() {
+			cmd.SetOut(out)
+		}
+		width, _ := a.Terminal(out)
+		for line := range strings.Lines(b.String()) {
+			fmt.Fprintln(out, fitLine(strings.TrimSuffix(line, "\n"), width))
+		}
+	})
 }

@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -125,6 +127,7 @@ its work.`,
 		return fmt.Errorf("%w: see %s --help", err, cmd.CommandPath())
 	})
 	root.SetHelpCommand(a.helpCommand())
+	a.helpWithin(root)
 	root.AddCommand(a.runCommand(), a.upgradeCommand(), a.compareCommand(), a.validateCommand(), a.tektonCommand(), a.versionCommand())
 	root.AddCommand(a.importCommand(), a.initCommand(), a.doctorCommand(), a.packCommand(), a.unpackCommand())
 	root.AddCommand(a.topicCommands()...)
@@ -158,11 +161,14 @@ func (a *App) volume(cmd *cobra.Command, _ []string) error {
 	return nil
 }
 
-// terminal asks the system for the width of w.
+// terminal asks the system for the width of w, over which the variable COLUMNS has its way.
 func terminal(w io.Writer) (int, bool) {
 	f, ok := w.(interface{ Fd() uintptr })
 	if !ok || !term.IsTerminal(int(f.Fd())) {
 		return 0, false
+	}
+	if width, err := strconv.Atoi(os.Getenv("COLUMNS")); err == nil && width > 0 {
+		return width, true
 	}
 	width, _, err := term.GetSize(int(f.Fd()))
 	if err != nil {

@@ -2,11 +2,11 @@ package cli
 
 import (
 	"fmt"
+	"io"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
-	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -42,8 +42,7 @@ func (a *App) runsCommand() *cobra.Command {
 }
 
 func (a *App) printRuns(all []runstore.Kept) error {
-	w := tabwriter.NewWriter(a.Stdout, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "ID\tSTARTED\tSCENARIOS\tCELLS\tRESULT\tSIZE")
+	var rows [][]string
 	for _, k := range all {
 		cells, verdict := "-", "not finished"
 		if k.Result != nil {
@@ -53,9 +52,11 @@ func (a *App) printRuns(all []runstore.Kept) error {
 		if k.Err != nil {
 			started, paths, verdict = "-", "-", "written by a newer simctl"
 		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", k.Info.ID, started, paths, cells, verdict, megabytes(k.Bytes))
+		rows = append(rows, []string{k.Info.ID, started, paths, cells, verdict, megabytes(k.Bytes)})
 	}
-	if err := w.Flush(); err != nil {
+	width, _ := a.Terminal(a.Stdout)
+	table := reports.Columns([]string{"ID", "STARTED", "SCENARIOS", "CELLS", "RESULT", "SIZE"}, rows, width)
+	if _, err := io.WriteString(a.Stdout, table); err != nil {
 		return fmt.Errorf("listing the runs: %w", err)
 	}
 	return nil

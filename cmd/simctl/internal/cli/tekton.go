@@ -9,10 +9,9 @@ import (
 	"sync"
 	"time"
 
-	"github.com/jedib0t/go-pretty/v6/table"
-	"github.com/jedib0t/go-pretty/v6/text"
 	"github.com/spf13/cobra"
 
+	"simctl.dev/simctl/reports"
 	"simctl.dev/simctl/sim/releases"
 )
 
@@ -48,14 +47,7 @@ every release by its OpenShift Pipelines name, as in osp-1.20.`,
 			if err != nil {
 				return fmt.Errorf("listing the Tekton releases: %w", err)
 			}
-			t := table.NewWriter()
-			st := table.StyleLight
-			st.Options = table.Options{}
-			st.Format.Header = text.FormatDefault
-			st.Box.PaddingLeft, st.Box.PaddingRight = "", "  "
-			t.SetStyle(st)
-			t.SuppressTrailingSpaces()
-			t.AppendHeader(table.Row{"TEKTON", "OPENSHIFT PIPELINES", "STATE"})
+			var rows [][]string
 			for _, r := range releases {
 				state := "to be built"
 				switch {
@@ -68,9 +60,10 @@ every release by its OpenShift Pipelines name, as in osp-1.20.`,
 				if osp == "" {
 					osp = "-"
 				}
-				t.AppendRow(table.Row{r.Version, osp, state})
+				rows = append(rows, []string{r.Version, osp, state})
 			}
-			_, err = fmt.Fprintln(a.Stdout, t.Render())
+			width, _ := a.Terminal(a.Stdout)
+			_, err = io.WriteString(a.Stdout, reports.Columns([]string{"TEKTON", "OPENSHIFT PIPELINES", "STATE"}, rows, width))
 			return err
 		},
 	}
