@@ -65,6 +65,7 @@ type EventKind string
 // The kinds of events.
 const (
 	EventBuild        EventKind = "build"
+	EventBuilt        EventKind = "built"
 	EventControlPlane EventKind = "control-plane"
 	EventCellStarted  EventKind = "cell-started"
 	EventCellDone     EventKind = "cell-done"
@@ -76,7 +77,7 @@ type Event struct {
 	// Cell is set for events of a cell, Result once it is done.
 	Cell   *scenario.Cell
 	Result *verdict.Cell
-	// Release is the Tekton release that is built.
+	// Release is the Tekton release that is built, or what else is.
 	Release string
 	Message string
 }

@@ -33,8 +33,10 @@ func (a *App) runCommand() *cobra.Command {
 		Long: `Run every cell of the scenario files (or folders of them) and print the matrix
 of outcomes, what deviates from what the scenarios expect and why, and timing.
 
-Results go to standard output, progress to standard error. Everything is kept
-under .simctl/runs/ID: the result, a history for each cell, logs.
+Results go to standard output, progress to standard error: on a terminal a live
+view, elsewhere, and with NO_COLOR, TERM=dumb, CI or --verbose, a line for each
+step. Everything is kept under .simctl/runs/ID: the result, a history for each
+cell, logs.
 
 Exit status: 0 as expected, 1 an outcome differs from what was expected or,
 where nothing is expected, a run did not do its work, 2 simctl could not do
@@ -309,15 +311,21 @@ func (a *App) runCells(ctx context.Context, store *runstore.Run, in *inputs, s s
 			pending = append(pending, c)
 		}
 	}
-	width, live := a.Terminal(a.Stderr)
-	if s.verbose {
-		// Log lines would run into the bar.
-		width = 0
-	}
-	p := newProgress(a.Stderr, width, a.color(s, live), len(in.cells)-len(pending), len(in.cells))
-	defer p.finish()
+	p := newProgress(a.Stderr, len(in.cells)-len(pending), len(in.cells))
 	if len(pending) == 0 {
 		return nil
+	}
+	if width, terminal := a.Terminal(a.Stderr); a.watched(s, terminal) {
+		p.live = startLive(a.Stderr, width, newLiveView(in.cells, func(i int) *verdict.Cell {
+			if r, ok := kept(store, in.ids[i], in.cells[i]); ok && r.Outcome != verdict.Error {
+				return &r
+			}
+			return nil
+		}), a.Now)
+		// A second signal ends simctl at once, and the terminal is to be as it was by then.
+		stop := context.AfterFunc(ctx, p.finish)
+		defer stop()
+		defer p.finish()
 	}
 
 	// The engine hands the folder to other processes.
