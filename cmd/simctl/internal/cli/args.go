@@ -66,6 +66,16 @@ func unknownCommand(cmd *cobra.Command, name string) error {
 	return fmt.Errorf("unknown command %q of %s%s", name, cmd.CommandPath(), scenario.Suggest(name, valid))
 }
 
+// strangers refuses what stands after a command that only has others below it, or after a
+// topic, and is none of them: cobra would print the help and call that a success.
+func strangers(root *cobra.Command, args []string) error {
+	cmd, rest, err := root.Find(args)
+	if err != nil || cmd.Runnable() || len(rest) == 0 || strings.HasPrefix(rest[0], "-") {
+		return nil //nolint:nilerr // cobra says so itself
+	}
+	return unknownCommand(cmd, rest[0])
+}
+
 // helpCommand is `simctl help`, which refuses what it knows nothing of.
 func (a *App) helpCommand() *cobra.Command {
 	return &cobra.Command{

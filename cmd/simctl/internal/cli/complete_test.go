@@ -78,3 +78,16 @@ func TestQuiet(t *testing.T) {
 		t.Errorf("said %d times:\n%s", n, got.stderr)
 	}
 }
+
+// TestVersionFlag: what many programs have as a flag is one here as well, though no help
+// lists it.
+func TestVersionFlag(t *testing.T) {
+	place(t)
+	flag, verb := simctl(t, &fakeEngine{}, "--version"), simctl(t, &fakeEngine{}, "version")
+	if flag.status != StatusOK || flag.stdout != verb.stdout {
+		t.Errorf("--version says %q, and version %q", flag.stdout, verb.stdout)
+	}
+	if help := simctl(t, &fakeEngine{}, "run", "--help"); strings.Contains(help.stdout, "--version") {
+		t.Errorf("the help of a verb has --version:\n%s", help.stdout)
+	}
+}

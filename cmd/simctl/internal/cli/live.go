@@ -20,6 +20,8 @@ import (
 // looks like are pure functions.
 type liveView struct {
 	width, height int
+	// most, unless 0, is the width that the user wants of a wider terminal.
+	most int
 	// cells are all of the run; those without an outcome have none yet.
 	cells []verdict.Cell
 	at    map[string]int // their places by ID
@@ -65,6 +67,9 @@ func (v liveView) next(msg any) liveView {
 	switch msg := msg.(type) {
 	case tea.WindowSizeMsg:
 		v.width, v.height = msg.Width, msg.Height
+		if v.most > 0 {
+			v.width = min(v.width, v.most)
+		}
 	case liveTick:
 		v.now = time.Time(msg)
 	case liveClose:
@@ -261,6 +266,7 @@ type onScreen struct {
 // startLive puts a view on the terminal w. It reads nothing from there, so that Ctrl-C
 // remains a signal, and takes none.
 func startLive(w io.Writer, width int, view liveView, now func() time.Time) *onScreen {
+	view.most = columns()
 	options := []tea.ProgramOption{tea.WithInput(nil), tea.WithoutSignalHandler()}
 	if f, ok := w.(interface{ Fd() uintptr }); ok {
 		options = append(options, tea.WithOutput(screen{w, f.Fd()}))

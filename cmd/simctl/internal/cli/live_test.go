@@ -71,10 +71,12 @@ func TestLiveView(t *testing.T) {
 		before        int
 		messages      []any
 		width, height int
+		most          int
 	}{
 		{name: "builds", cells: few, messages: builds, width: 80, height: 24},
 		{name: "filling", cells: few, messages: filling, width: 80, height: 24},
 		{name: "narrow", cells: few, messages: append(builds[:4:4], filling...), width: 40, height: 24},
+		{name: "narrow", cells: few, messages: append(builds[:4:4], filling...), width: 90, height: 24, most: 40},
 		{name: "resumed", cells: few, before: 4, messages: []any{at(0), started(few[4]), at(4 * time.Second)}, width: 80, height: 24},
 		{name: "many", cells: many, messages: later, width: 80, height: 12},
 		{name: "low", cells: many, messages: later, width: 80, height: 4},
@@ -90,6 +92,7 @@ func TestLiveView(t *testing.T) {
 			if v.String() != "" {
 				t.Error("something is shown before the size is known")
 			}
+			v.most = c.most
 			v = v.next(tea.WindowSizeMsg{Width: c.width, Height: c.height})
 			for _, m := range c.messages {
 				v = v.next(m)

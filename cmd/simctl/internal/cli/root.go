@@ -74,7 +74,11 @@ func (a *App) Main(ctx context.Context, args []string) int {
 	root.SetArgs(args)
 	root.SetOut(a.Stdout)
 	root.SetErr(a.Stderr)
-	err := root.ExecuteContext(ctx)
+	root.InitDefaultCompletionCmd() // which keeps the output that is set by now
+	err := strangers(root, args)
+	if err == nil {
+		err = root.ExecuteContext(ctx)
+	}
 	switch {
 	case err == nil:
 		return StatusOK
@@ -115,10 +119,18 @@ its work.`,
 		SilenceUsage:  true,
 		Args:          noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if asked, err := cmd.Flags().GetBool("version"); err == nil && asked {
+				return a.printVersions()
+			}
 			return cmd.Help()
 		},
 	}
 	root.PersistentPreRunE = a.volume
+	// Kubernetes' code has a flag of that name for all commands, which does nothing here.
+	root.PersistentFlags().Bool("version", false, "say which versions simctl consists of, as simctl version does")
+	if err := root.PersistentFlags().MarkHidden("version"); err != nil {
+		panic(err) // it was defined before
+	}
 	root.PersistentFlags().Bool("no-color", false, "no colours (NO_COLOR is honoured as well)")
 	root.PersistentFlags().BoolP("quiet", "q", false, "say nothing but the result and errors")
 	root.PersistentFlags().BoolP("verbose", "v", false, "write simctl's log to standard error as well")
@@ -137,6 +149,9 @@ its work.`,
 
 // volume carries --quiet out for all verbs, and tells of settings that are none.
 func (a *App) volume(cmd *cobra.Command, _ []string) error {
+	if f := cmd.Flags().Lookup("version"); f != nil && f.Changed && cmd.HasParent() {
+		return fmt.Errorf("--version is no flag of %s: see simctl version", cmd.CommandPath())
+	}
 	c, err := newConfig(cmd)
 	if err != nil {
 		return nil //nolint:nilerr // a verb that needs the configuration says so itself
@@ -167,7 +182,7 @@ func terminal(w io.Writer) (int, bool) {
 	if !ok || !term.IsTerminal(int(f.Fd())) {
 		return 0, false
 	}
-	if width, err := strconv.Atoi(os.Getenv("COLUMNS")); err == nil && width > 0 {
+	if width := columns(); width > 0 {
 		return width, true
 	}
 	width, _, err := term.GetSize(int(f.Fd()))
@@ -175,4 +190,13 @@ func terminal(w io.Writer) (int, bool) {
 		return 0, false
 	}
 	return width, true
+}
+
+// columns is the width that the user wants, 0 if that is not said.
+func columns() int {
+	width, err := strconv.Atoi(os.Getenv("COLUMNS"))
+	if err != nil || width < 0 {
+		return 0
+	}
+	return width
 }

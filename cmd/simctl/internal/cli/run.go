@@ -218,6 +218,9 @@ func (a *App) resume(c *config, s *settings) (*runstore.Run, *inputs, error) {
 		if id == latest {
 			var err error
 			if id, err = runstore.Latest(runsDir); err != nil {
+				if len(s.paths) > 0 {
+					return nil, nil, fmt.Errorf("%w, and %s is no run: name its ID or its folder", err, s.paths[0])
+				}
 				return nil, nil, fmt.Errorf("%w to go on with: start one by simctl %s PATH", err, c.verb())
 			}
 		}
