@@ -90,6 +90,10 @@ func (engine) Prune(cacheDir string, o cli.PruneOptions) ([]cli.Pruned, error) {
 
 func (engine) Foresee(c *scenario.Cell) ([]*scenario.Problem, error) { return openshift.Foresee(c) }
 
+func (engine) SCCObjects(namespaces []string) ([]*unstructured.Unstructured, error) {
+	return openshift.SCCObjects(namespaces)
+}
+
 func (engine) StockSCCs() ([]*unstructured.Unstructured, error) { return openshift.StockSCCs() }
 
 func (engine) Builds(ctx context.Context, cacheDir string, versions []string, openShift bool) (cli.Builds, error) {

@@ -11,6 +11,7 @@ import (
 
 	"simctl.dev/simctl/sim/demand"
 	"simctl.dev/simctl/sim/internal/tree"
+	"simctl.dev/simctl/sim/scc"
 	"simctl.dev/simctl/sim/scenario"
 	"simctl.dev/simctl/sim/stub"
 )
@@ -198,60 +199,44 @@ func (m *drafter) class(b *strings.Builder, name string, isDefault bool, modes [
 	b.WriteString("      volumeBindingMode: WaitForFirstConsumer\n")
 }
 
-// grants writes, as comments, the SCCs that would allow what pods want.
+// grants writes, as comments, what would have to be granted for OpenShift's admission to
+// take the pods: for each account the SCC with the least rights that takes all that one of
+// its pods wants, since it must be one SCC that does.
 func (m *drafter) grants(b *strings.Builder) {
-	var lines []string
+	rights := &scc.Rights{}
+	for _, o := range slices.Concat(m.o.OpenShift, m.objects) {
+		rights.Take(o)
+	}
+	type grant struct{ scc, account string }
+	var order []grant
+	allows, wants := map[grant]string{}, map[grant][]string{}
 	for _, p := range m.demands.Pods {
 		account := cmp.Or(p.Account, "pipeline")
-		for _, s := range p.Security {
-			scc, allows := proposal(account, s)
-			if scc == "" {
-				continue
-			}
-			line := fmt.Sprintf("    #   - {scc: %s, serviceAccount: %s} # %s; %s wants %s %s\n", scc, account, allows, s.By, s.Field, s.Value)
-			if !slices.Contains(lines, line) {
-				lines = append(lines, line)
+		var ranges scc.Ranges
+		for _, o := range m.objects {
+			if tree.Text(o, "kind") == "Namespace" && tree.Name(o) == p.Namespace {
+				ranges = scc.RangesOf(o)
 			}
 		}
-	}
-	if len(lines) > 0 {
-		b.WriteString("    # Proposals, if your cluster has these rights; without them SCC admission decides by what\n    # restricted-v2 (everybody's) and pipelines-scc (the account pipeline's) allow:\n    # grants:\n")
-		b.WriteString(strings.Join(lines, ""))
-	}
-}
-
-// proposal is the SCC with the least rights that allows a privilege, and what that
-// allows; empty if the account may do so anyway.
-func proposal(account string, s demand.Privilege) (scc, allows string) {
-	own := account == "pipeline"
-	switch s.Field {
-	case "runAsUser":
-		switch {
-		case own:
-			return "", ""
-		case s.Value == "0":
-			return "anyuid", "allows any user, root too, and any fsGroup"
+		refused, least := rights.Refusal(p, account, ranges)
+		if least == nil {
+			continue // it needs none, or none does
 		}
-		return "nonroot-v2", "allows any user but root, and any fsGroup"
-	case "fsGroup":
-		return "nonroot-v2", "allows any fsGroup, and any user but root"
-	case "privileged":
-		return "privileged", "allows everything, the host's devices and files too"
-	case "hostPath":
-		return "hostmount-anyuid", "allows the host's files, and any user and fsGroup"
-	case "capability":
-		switch {
-		case s.Value == "NET_BIND_SERVICE", own && s.Value == "SETFCAP":
-			return "", ""
-		case s.Value == "SETFCAP":
-			return "pipelines-scc", "allows SETFCAP and any user"
+		id := grant{tree.Name(least), account}
+		if wants[id] == nil {
+			order, allows[id] = append(order, id), scc.Allows(least)
 		}
-		return "privileged", "allows every capability, and everything else"
-	case "allowPrivilegeEscalation":
-		if own {
-			return "", ""
+		for _, reason := range refused[0].Reasons {
+			if want := fmt.Sprintf("%s wants %s %s", reason.By, reason.Field, reason.Value); !slices.Contains(wants[id], want) {
+				wants[id] = append(wants[id], want)
+			}
 		}
-		return "pipelines-scc", "allows privilege escalation, SETFCAP and any user"
 	}
-	return "", ""
+	if len(order) == 0 {
+		return
+	}
+	b.WriteString("    # Proposals, if your cluster has these rights; without them SCC admission refuses pods: it decides\n    # by what restricted-v2 (everybody's) and pipelines-scc (the account pipeline's) allow:\n    # grants:\n")
+	for _, id := range order {
+		fmt.Fprintf(b, "    #   - {scc: %s, serviceAccount: %s} # allows %s; %s\n", id.scc, id.account, allows[id], stub.Who(wants[id]))
+	}
 }

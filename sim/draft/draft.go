@@ -25,6 +25,9 @@ type Options struct {
 	Version string
 	// Manifests are the paths at which the manifests stand, as the scenario names them.
 	Manifests []string
+	// OpenShift are the SCCs that a cluster with OpenShift Pipelines has, and the roles and
+	// bindings that say who may use them in the manifests' namespaces.
+	OpenShift []map[string]any
 	// Params are values for parameters of Pipelines that have no run.
 	Params map[string]string
 }
@@ -52,6 +55,17 @@ type drafter struct {
 }
 
 const namespace = "default"
+
+// Namespaces are those that manifests' objects are in.
+func Namespaces(objects []map[string]any) []string {
+	out := []string{namespace}
+	for _, o := range objects {
+		if n := tree.Text(o, "metadata", "namespace"); n != "" && !slices.Contains(out, n) {
+			out = append(out, n)
+		}
+	}
+	return out
+}
 
 // Make makes a draft of manifests, which are decoded JSON and stand in some files. The
 // error says what is missing.

@@ -4,6 +4,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -13,6 +14,34 @@ import (
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
+
+// rights are the SCCs that OpenShift has, with who may use them.
+func rights(t *testing.T) []map[string]any {
+	t.Helper()
+	sccs, err := os.ReadFile("../openshift/manifests/sccs.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const bound = `---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRole
+metadata: {name: SCC}
+rules: [{apiGroups: [security.openshift.io], resources: [securitycontextconstraints], verbs: [use], resourceNames: [SCC]}]
+---
+apiVersion: rbac.authorization.k8s.io/v1
+kind: ClusterRoleBinding
+metadata: {name: SCC}
+roleRef: {kind: ClusterRole, name: SCC}
+subjects: [SUBJECT]
+`
+	text := string(sccs) + strings.NewReplacer("SCC", "restricted-v2", "SUBJECT", "{kind: Group, name: system:authenticated}").Replace(bound) +
+		strings.NewReplacer("SCC", "pipelines-scc", "SUBJECT", "{kind: ServiceAccount, name: pipeline, namespace: default}").Replace(bound)
+	m, err := scenario.ReadManifests(nil, map[string][]byte{"rights.yaml": []byte(text)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m.Objects
+}
 
 // TestMake makes a draft of each testdata/NAME/manifests.yaml, compares it with
 // testdata/NAME/want, and has it checked as simctl validate does.
@@ -28,7 +57,7 @@ func TestMake(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			d, err := draft.Make(m.Objects, m.In, draft.Options{Version: "1.15.0", Manifests: []string{"../manifests.yaml"}})
+			d, err := draft.Make(m.Objects, m.In, draft.Options{Version: "1.15.0", Manifests: []string{"../manifests.yaml"}, OpenShift: rights(t)})
 			if err != nil {
 				t.Fatal(err)
 			}

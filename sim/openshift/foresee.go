@@ -7,7 +7,7 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
-	rbacv1 "k8s.io/api/rbac/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 
@@ -45,7 +45,7 @@ func Foresee(c *scenario.Cell) ([]*scenario.Problem, error) {
 	by := map[same][]string{}
 	at := map[same]demand.Place{}
 	for _, p := range w.Pods {
-		why, place := r.refusal(p, cmp.Or(p.Account, account), scc.RangesOf(namespaceNamed(namespaces, p.Namespace)))
+		why, place := refusal(r, p, cmp.Or(p.Account, account), scc.RangesOf(namespaceNamed(namespaces, p.Namespace)))
 		if why == "" {
 			continue
 		}
@@ -96,166 +96,63 @@ func anyValues(m map[string]string) map[string]any {
 	return out
 }
 
-// rights are the SCCs that there are and who may use them.
-type rights struct {
-	stock, sccs []map[string]any
-	// rules are by the role's kind, namespace and name.
-	rules    map[[3]string][]rbacv1.PolicyRule
-	bindings []binding
+// rightsOf are the SCCs that the cell has, and who may use them.
+func rightsOf(w *scenario.Wants, o scenario.OpenShift, namespaces []*corev1.Namespace) (*scc.Rights, error) {
+	objects, err := sccObjects(o, namespaces)
+	if err != nil {
+		return nil, err
+	}
+	r := &scc.Rights{}
+	for _, u := range objects {
+		r.Take(u.Object)
+	}
+	for _, object := range w.Objects {
+		r.Take(object)
+	}
+	return r, nil
 }
 
-// binding is a RoleBinding, or a ClusterRoleBinding with an empty namespace.
-type binding struct {
-	namespace string
-	ref       rbacv1.RoleRef
-	subjects  []rbacv1.Subject
+// SCCObjects are what a cluster with OpenShift Pipelines has of SCCs and of who may use
+// them in some namespaces.
+func SCCObjects(namespaces []string) ([]*unstructured.Unstructured, error) {
+	var list []*corev1.Namespace
+	for _, n := range namespaces {
+		list = append(list, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: n}})
+	}
+	return sccObjects(scenario.OpenShift{Enabled: true}, list)
 }
 
-func rightsOf(w *scenario.Wants, o scenario.OpenShift, namespaces []*corev1.Namespace) (*rights, error) {
-	r := &rights{rules: map[[3]string][]rbacv1.PolicyRule{}}
+func sccObjects(o scenario.OpenShift, namespaces []*corev1.Namespace) ([]*unstructured.Unstructured, error) {
 	cluster, err := ClusterObjects()
 	if err != nil {
 		return nil, err
 	}
 	grants, err := Grants(o, namespaces)
-	if err != nil {
-		return nil, err
-	}
-	for _, u := range cluster {
-		if u.GetKind() == "SecurityContextConstraints" {
-			r.stock = append(r.stock, u.Object)
-		}
-	}
-	for _, u := range append(cluster, grants...) {
-		if err := r.take(u.Object); err != nil {
-			return nil, err
-		}
-	}
-	for _, object := range w.Objects {
-		if err := r.take(plainNumbers(object)); err != nil {
-			return nil, err
-		}
-	}
-	return r, nil
-}
-
-// take takes what an object says of rights.
-func (r *rights) take(o map[string]any) error {
-	read := func(v any) error {
-		if err := runtime.DefaultUnstructuredConverter.FromUnstructured(o, v); err != nil {
-			return fmt.Errorf("reading %s %s: %w", tree.Text(o, "kind"), tree.Name(o), err)
-		}
-		return nil
-	}
-	switch tree.Text(o, "kind") {
-	case "SecurityContextConstraints":
-		r.sccs = slices.DeleteFunc(r.sccs, func(s map[string]any) bool { return tree.Name(s) == tree.Name(o) })
-		r.sccs = append(r.sccs, o)
-	case "Role":
-		v := &rbacv1.Role{}
-		if err := read(v); err != nil {
-			return err
-		}
-		r.rules[[3]string{"Role", v.Namespace, v.Name}] = v.Rules
-	case "ClusterRole":
-		v := &rbacv1.ClusterRole{}
-		if err := read(v); err != nil {
-			return err
-		}
-		r.rules[[3]string{"ClusterRole", "", v.Name}] = v.Rules
-	case "RoleBinding":
-		v := &rbacv1.RoleBinding{}
-		if err := read(v); err != nil {
-			return err
-		}
-		r.bindings = append(r.bindings, binding{v.Namespace, v.RoleRef, v.Subjects})
-	case "ClusterRoleBinding":
-		v := &rbacv1.ClusterRoleBinding{}
-		if err := read(v); err != nil {
-			return err
-		}
-		r.bindings = append(r.bindings, binding{"", v.RoleRef, v.Subjects})
-	}
-	return nil
-}
-
-// usable are the SCCs that a ServiceAccount may use.
-func (r *rights) usable(namespace, account string) []map[string]any {
-	user := "system:serviceaccount:" + namespace + ":" + account
-	groups := []string{"system:serviceaccounts", "system:serviceaccounts:" + namespace, "system:authenticated"}
-	var rules []rbacv1.PolicyRule
-	for _, b := range r.bindings {
-		if b.namespace != "" && b.namespace != namespace || !slices.ContainsFunc(b.subjects, func(s rbacv1.Subject) bool {
-			switch s.Kind {
-			case rbacv1.ServiceAccountKind:
-				return s.Name == account && cmp.Or(s.Namespace, b.namespace) == namespace
-			case rbacv1.GroupKind:
-				return slices.Contains(groups, s.Name)
-			}
-			return s.Name == user
-		}) {
-			continue
-		}
-		role := [3]string{b.ref.Kind, "", b.ref.Name}
-		if b.ref.Kind == "Role" {
-			role[1] = b.namespace
-		}
-		rules = append(rules, r.rules[role]...)
-		if b.ref.Name == "cluster-admin" {
-			rules = append(rules, rbacv1.PolicyRule{APIGroups: []string{"*"}, Resources: []string{"*"}, Verbs: []string{"*"}})
-		}
-	}
-	var out []map[string]any
-	for _, s := range r.sccs {
-		name := tree.Name(s)
-		among := func(field string, want ...string) bool {
-			return slices.ContainsFunc(tree.List(s, field), func(e any) bool { return slices.Contains(want, fmt.Sprint(e)) })
-		}
-		if among("users", user) || among("groups", groups...) || slices.ContainsFunc(rules, func(rule rbacv1.PolicyRule) bool { return allows(rule, name) }) {
-			out = append(out, s)
-		}
-	}
-	return out
-}
-
-// allows says whether a rule is for the use of an SCC.
-func allows(rule rbacv1.PolicyRule, name string) bool {
-	in := func(list []string, word string) bool {
-		return slices.Contains(list, word) || slices.Contains(list, "*")
-	}
-	return in(rule.Verbs, "use") && in(rule.APIGroups, sccResource.Group) && in(rule.Resources, sccResource.Resource) &&
-		(len(rule.ResourceNames) == 0 || slices.Contains(rule.ResourceNames, name))
+	return append(cluster, grants...), err
 }
 
 // refusal says why none of the SCCs that an account may use takes a pod, and where that is
 // said; "" if one does.
-func (r *rights) refusal(p demand.Pod, account string, ranges scc.Ranges) (string, demand.Place) {
-	if len(p.Security) == 0 {
+func refusal(r *scc.Rights, p demand.Pod, account string, ranges scc.Ranges) (string, demand.Place) {
+	refused, least := r.Refusal(p, account, ranges)
+	if len(refused) == 0 {
 		return "", demand.Place{}
 	}
 	var why []string
-	at := p.Security[0].At
-	for i, s := range r.usable(p.Namespace, account) {
-		refusals := scc.Refuses(s, p, ranges)
-		if len(refusals) == 0 {
-			return "", demand.Place{}
-		}
-		if i == 0 {
-			at = refusals[0].At
-		}
+	for _, s := range refused {
 		var words []string
-		for _, refused := range refusals {
-			if !slices.Contains(words, refused.Why) {
-				words = append(words, refused.Why)
+		for _, reason := range s.Reasons {
+			if !slices.Contains(words, reason.Why) {
+				words = append(words, reason.Why)
 			}
 		}
-		why = append(why, tree.Name(s)+" ("+strings.Join(words, "; ")+")")
+		why = append(why, s.SCC+" ("+strings.Join(words, "; ")+")")
 	}
 	text := fmt.Sprintf("of what ServiceAccount %s may use, none takes it: %s", account, strings.Join(why, ", "))
-	if least := scc.Least(r.stock, p, ranges); least != nil {
+	if least != nil {
 		text += fmt.Sprintf("; a grant of %s would (it allows %s)", tree.Name(least), scc.Allows(least))
 	}
-	return text, at
+	return text, refused[0].Reasons[0].At
 }
 
 // plainNumbers returns an object with its numbers as the API's types take them.

@@ -37,6 +37,9 @@ type Engine interface {
 	// Foresee says which pods of a cell OpenShift's admission is likely to refuse, by what
 	// is known without playing it.
 	Foresee(c *scenario.Cell) ([]*scenario.Problem, error)
+	// SCCObjects are the SCCs of a cluster with OpenShift Pipelines, and what says who may use
+	// them in some namespaces.
+	SCCObjects(namespaces []string) ([]*unstructured.Unstructured, error)
 	// StockSCCs are OpenShift's own security context constraints.
 	StockSCCs() ([]*unstructured.Unstructured, error)
 }

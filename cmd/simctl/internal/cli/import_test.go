@@ -15,6 +15,8 @@ import (
 	"simctl.dev/simctl/docs"
 )
 
+func (f *fakeEngine) SCCObjects([]string) ([]*unstructured.Unstructured, error) { return nil, nil }
+
 func (f *fakeEngine) StockSCCs() ([]*unstructured.Unstructured, error) { return nil, nil }
 
 func (f *fakeEngine) Builds(_ context.Context, cacheDir string, versions []string, openShift bool) (Builds, error) {

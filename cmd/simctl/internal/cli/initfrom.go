@@ -54,6 +54,13 @@ func (a *App) initFrom(c *config, from []string, stdin io.Reader) error {
 	if len(m.Objects) == 0 {
 		return fmt.Errorf("no manifests in %s", strings.Join(from, ", "))
 	}
+	sccs, err := a.Engine.SCCObjects(draft.Namespaces(m.Objects))
+	if err != nil {
+		return err
+	}
+	for _, u := range sccs {
+		o.OpenShift = append(o.OpenShift, u.Object)
+	}
 	// The name decides where, and where decides how the manifests are named.
 	d, err := draft.Make(m.Objects, m.In, o)
 	if err != nil {
