@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"simctl.dev/simctl/sim/runstore"
 	"simctl.dev/simctl/sim/scenario"
 	"simctl.dev/simctl/sim/verdict"
 )
@@ -542,13 +543,56 @@ func TestValidate(t *testing.T) {
 	place(t)
 	got := simctl(t, &fakeEngine{}, "validate", "scenarios")
 	got.want(t, StatusOK)
-	want := "scenarios/demo.yaml: scenario demo: 4 cells\nscenarios/other.yaml: scenario other: 2 cells\n6 cells in all\n"
+	want := "scenarios/demo.yaml: scenario demo: 4 cells\nscenarios/other.yaml: scenario other: 2 cells\n6 cells in all\nTekton 1.3.1: will be built, once: a build has taken about 1m30s here\nTekton 1.15.0: built in\n" +
+		"how long it takes is not known: no run is kept in .simctl/runs\n"
 	if got.stdout != want {
 		t.Errorf("standard output:\n%s", got.stdout)
+	}
+	engine := &fakeEngine{}
+	if dry := simctl(t, engine, "run", "--dry-run", "scenarios"); dry.stdout != want || len(engine.ran) > 0 {
+		t.Errorf("a dry run ran %v and says\n%s%s", engine.ran, dry.stdout, dry.stderr)
+	}
+	if _, err := os.Stat(".simctl"); err == nil {
+		t.Error("a dry run keeps something")
+	}
+	got = simctl(t, &fakeEngine{}, "validate", "scenarios/demo.yaml", "--tekton", "0.68.1")
+	if !strings.Contains(got.stdout, " cells\nTekton 0.68.1: built\nhow long") {
+		t.Errorf("with another release:\n%s%s", got.stdout, got.stderr)
 	}
 	got = simctl(t, &fakeEngine{}, "validate", "scenarios", "--set", "coschedule=disabled", "--repeats=1")
 	if !strings.Contains(got.stdout, "demo: 2 cells") || !strings.Contains(got.stdout, "other: 1 cell\n") {
 		t.Errorf("with settings:\n%s%s", got.stdout, got.stderr)
+	}
+}
+
+// The latest run of the same scenario that came to its end says how long it takes; its
+// builds do not count, nor the cells that ran side by side.
+func TestEstimate(t *testing.T) {
+	kept := func(id, scenario string, cells int, wall, each float64, interrupted bool) runstore.Kept {
+		r := &verdict.RunResult{ID: id, WallSeconds: wall, Interrupted: interrupted}
+		for range cells {
+			r.Cells = append(r.Cells, verdict.Cell{Scenario: scenario, WallSeconds: each})
+		}
+		return runstore.Kept{Result: r}
+	}
+	cells := make([]scenario.Cell, 6)
+	for i := range cells {
+		cells[i].Scenario = "a"
+	}
+	for name, c := range map[string]struct {
+		runs []runstore.Kept
+		want string
+	}{
+		"none":             {nil, "how long it takes is not known: no run is kept in .simctl/runs"},
+		"not at its end":   {[]runstore.Kept{{}, kept("1", "a", 3, 9, 3, true)}, "how long it takes is not known: no run is kept in .simctl/runs"},
+		"the latest":       {[]runstore.Kept{kept("2", "a", 3, 9, 4, false), kept("1", "a", 3, 90, 40, false)}, "without builds about 18s, as run 2 was (3 cells in 9s)"},
+		"of the same":      {[]runstore.Kept{kept("2", "b", 3, 9, 4, false), kept("1", "a", 2, 20, 12, false)}, "without builds about 1m0s, as run 1 was (2 cells in 20s)"},
+		"of others":        {[]runstore.Kept{kept("2", "b", 3, 9, 4, false)}, "without builds about 18s, as run 2 of other scenarios was (3 cells in 9s)"},
+		"with long builds": {[]runstore.Kept{kept("2", "a", 3, 900, 4, false)}, "without builds about 24s, as run 2 was (3 cells in 15m0s)"},
+	} {
+		if got := estimate(cells, c.runs); got != c.want {
+			t.Errorf("%s: %q, want %q", name, got, c.want)
+		}
 	}
 }
 

@@ -19,7 +19,6 @@ import (
 	"golang.org/x/sys/unix"
 	"k8s.io/apimachinery/pkg/util/version"
 
-	"simctl.dev/simctl/reports"
 	"simctl.dev/simctl/sim/releases"
 	"simctl.dev/simctl/sim/runstore"
 )
@@ -89,17 +88,9 @@ func (a *App) doctor(cmd *cobra.Command, args []string) error {
 		if err != nil {
 			return err
 		}
-		for _, cell := range in.cells {
-			versions = append(versions, cell.Spec.Tekton.Version)
-			for _, i := range cell.Spec.Interventions {
-				if i.SwapRelease != "" {
-					versions = append(versions, i.SwapRelease)
-				}
-			}
-			openShift = openShift || cell.Spec.Cluster.OpenShift.Enabled
-		}
+		versions, openShift = needs(in.cells)
 	}
-	builds, err := a.Engine.Builds(cmd.Context(), c.string("cache-dir"), distinct(versions), openShift)
+	builds, err := a.Engine.Builds(cmd.Context(), c.string("cache-dir"), versions, openShift)
 	if err != nil {
 		return err
 	}
@@ -296,18 +287,11 @@ func memory(meminfo string) (uint64, bool) {
 // builds says what is there and what would be built.
 func (f *findings) builds(b Builds, missing int) {
 	for _, p := range b.Parts {
-		switch {
-		case p.BuiltIn:
-			f.add(fine, p.Name, "built in")
-		case p.Ready:
-			f.add(fine, p.Name, "built")
-		default:
-			took := "a build takes half a minute to some minutes"
-			if p.Took > 0 {
-				took = "a build has taken about " + reports.Duration(p.Took.Round(time.Second).Seconds()) + " here"
-			}
-			f.add(noted, p.Name, "will be built, once: %s", took)
+		how := noted
+		if p.BuiltIn || p.Ready {
+			how = fine
 		}
+		f.add(how, p.Name, "%s", p.words())
 	}
 	if missing > 0 {
 		f.add(noted, "builds", "%d to make; make them beforehand by simctl tekton build", missing)

@@ -53,6 +53,7 @@ its work.`,
 	foldFlag(cmd)
 	f.StringArray("report", nil, "write the evidence report to this `file` as well, its ending says how: .html, .md, .json, .xml (JUnit), .sarif (repeatable)")
 	resumeFlag(cmd, "run")
+	f.Bool("dry-run", false, "run nothing: say what simctl validate says of these scenarios")
 	f.Bool("fail-fast", false, "stop at the first cell that is not as expected or, if nothing is expected of it, did not do its work")
 	f.Bool("check-cells", false, "after each cell, compare all that etcd holds with what a fresh control plane would have; a cell that is not cleared away is an error")
 	engineFlags(cmd)
@@ -121,6 +122,13 @@ func (a *App) run(cmd *cobra.Command, args []string) (err error) {
 	if err != nil {
 		return err
 	}
+	dry, err := c.bool("dry-run")
+	if err != nil {
+		return err
+	}
+	if dry {
+		return a.dryRun(cmd, c, s)
+	}
 	started := a.Now()
 	var store *runstore.Run
 	var in *inputs
@@ -143,6 +151,25 @@ func (a *App) run(cmd *cobra.Command, args []string) (err error) {
 	engineErr := a.runCells(cmd.Context(), store, in, s, log)
 	result := a.result(store, in, started)
 	return a.report(cmd.Context(), store, in, s, result, engineErr)
+}
+
+// dryRun says what the run would be.
+func (a *App) dryRun(cmd *cobra.Command, c *config, s settings) error {
+	if s.resume != "" {
+		return errors.New("--dry-run says nothing of a run to go on with: leave out --resume, and name its scenarios")
+	}
+	o, err := c.expansion(runstore.Options{})
+	if err != nil {
+		return err
+	}
+	in, err := expand(s.paths, o)
+	if err != nil {
+		return err
+	}
+	if err := a.warn(in.cells, nil); err != nil {
+		return err
+	}
+	return a.plan(cmd.Context(), s.cacheDir, in)
 }
 
 // openLog opens a run's log, which is written to standard error as well if it is

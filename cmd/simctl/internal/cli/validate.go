@@ -14,9 +14,10 @@ import (
 func (a *App) validateCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "validate PATH...",
-		Short: "Check scenario files and count their cells",
+		Short: "Check scenario files, and say what a run of them would be",
 		Long: `Load scenario files and the manifests they name, expand their axes, and say how
-many cells each has. What the runs will not find - Secrets, ConfigMaps, their keys,
+many cells each has, which releases are built first and how long it takes, by runs
+and builds before. What the runs will not find - Secrets, ConfigMaps, their keys,
 claims, storage classes, nodes that take their pods, on OpenShift an SCC that does - is a
 warning, since a scenario may mean to show that; so is a task model for no task. No
 control plane is started.`,
@@ -43,19 +44,10 @@ control plane is started.`,
 			if err := a.warn(in.cells, nil); err != nil {
 				return err
 			}
-			cells := map[string]int{}
-			for _, c := range in.cells {
-				cells[c.File]++
-			}
-			for _, f := range in.files {
-				fmt.Fprintf(a.Stdout, "%s: scenario %s: %s\n", f.Path, f.Scenario.Metadata.Name, cellCount(cells[f.Path]))
-			}
-			if len(in.files) > 1 {
-				fmt.Fprintf(a.Stdout, "%s in all\n", cellCount(len(in.cells)))
-			}
-			return nil
+			return a.plan(cmd.Context(), c.string("cache-dir"), in)
 		},
 	}
+	cacheFlag(cmd.Flags())
 	expansionFlags(cmd)
 	return cmd
 }
