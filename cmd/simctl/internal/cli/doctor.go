@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sys/unix"
 	"k8s.io/apimachinery/pkg/util/version"
 
+	"simctl.dev/simctl/reports"
 	"simctl.dev/simctl/sim/releases"
 	"simctl.dev/simctl/sim/runstore"
 )
