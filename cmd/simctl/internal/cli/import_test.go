@@ -153,7 +153,7 @@ spec:
 	}
 	simctl(t, e, "init", "--from", "chart", "--to", "rendered", "--param", "url=https://example.com").want(t, StatusOK, "made up: Task fetch")
 	simctl(t, e, "validate", "rendered").want(t, StatusOK)
-	simctl(t, e, "init", "--from", "chart/templates", "--to", "x").want(t, StatusError, "chart/templates/ci.yaml:3:17: looks like a Helm chart's template: helm template CHART | simctl init --from -")
+	simctl(t, e, "init", "--from", "chart/templates", "--to", "x").want(t, StatusError, "chart/templates/ci.yaml:3:19: looks like a Helm chart's template: helm template CHART | simctl init --from -")
 	simctl(t, e, "init", "--from", ".", "--to", "x").want(t, StatusError, "chart/Chart.yaml: looks like a Helm chart: simctl init --from chart renders it")
 }
 
