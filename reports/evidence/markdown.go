@@ -52,6 +52,7 @@ const MarkdownLimit = 65536
 const (
 	partHead = iota
 	partDeviating
+	partCauseTitle
 	partCause
 	partChange
 	partMessage
@@ -73,7 +74,7 @@ const firstCauses = 6
 
 // leftOut names the parts that may be left out, one and several.
 var leftOut = map[int][2]string{
-	partCause: {"cause", "causes"}, partLaterCause: {"cause", "causes"},
+	partCauseTitle: {"cause", "causes"}, partCause: {"cause's chain", "causes' chains"}, partLaterCause: {"cause's chain", "causes' chains"},
 	partChange: {"change", "changes"}, partLaterChange: {"change", "changes"}, partAlternative: {"change at a price", "changes at a price"},
 	partMessage: {"message to the admin", "messages to the admin"}, partRemark: {"remark on what outcomes do not tell", "remarks on what outcomes do not tell"},
 	partDeviating: {"row of the matrix", "rows of the matrix"}, partStopped: {"row of the matrix", "rows of the matrix"}, partExpected: {"row of the matrix", "rows of the matrix"},
@@ -203,7 +204,7 @@ func (r *Report) Markdown() string {
 		if i >= firstCauses {
 			rank = partLaterCause
 		}
-		c.markdown(d.at(rank))
+		c.markdown(d, rank)
 	}
 	if len(r.Remarks) > 0 {
 		d.at(partHead)("## %s\n\n", reports.ConductTitle)
@@ -309,8 +310,10 @@ func (s *Scenario) markdown(d *pages) {
 	d.at(partHead)("\n")
 }
 
-func (c *Cause) markdown(p printf) {
-	p("<a id=\"cause-%d\"></a>\n\n### %d. %s: %s\n\n", c.Number, c.Number, md(string(c.Outcome)), md(c.Root.What))
+// markdown writes a cause's title, and its chain as a part of the rank given.
+func (c *Cause) markdown(d *pages, rank int) {
+	d.at(partCauseTitle)("<a id=\"cause-%d\"></a>\n\n### %d. %s: %s\n\n", c.Number, c.Number, md(string(c.Outcome)), md(c.Root.What))
+	p := d.at(rank)
 	p("From the symptom to the root, in %s:\n\n", ref(c.Cells[0]))
 	links(p, c.Chain)
 	if len(c.Cells) > 1 {

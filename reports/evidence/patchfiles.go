@@ -150,6 +150,9 @@ func (o objectDelta) toApply(cli string) *toApply {
 	switch {
 	case o.before == nil:
 		a.body, a.line = o.after, cli+" create -f "+fileHere
+	case o.after == nil && strings.HasSuffix(o.name, "-"):
+		// What a file of that name made has a name of its own.
+		a.body, a.hand = nil, []string{fmt.Sprintf("create no %s from the file of %s", o.kind, o.name)}
 	case o.after == nil:
 		a.body, a.script = nil, []string{cli + " delete " + shellWords(o.target())}
 	case o.frozen():

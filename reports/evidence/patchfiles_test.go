@@ -236,6 +236,7 @@ func TestPatchFilesSayHow(t *testing.T) {
 		"a grant":        {openshift(nil), openshift(grants), "\nset -e\noc adm policy add-scc-to-user anyuid -z ci -n build\n"},
 		"a grant goes":   {openshift(grants), openshift(nil), "\nset -e\noc adm policy remove-scc-from-user anyuid -z ci -n build\n"},
 		"a release":      {release("1.3.1"), release("1.15.0"), "\nset -e\nkubectl apply -f https://storage.googleapis.com/tekton-releases/pipeline/previous/v1.15.0/release.yaml\n"},
+		"a run goes":     {cellOf(t, someRun), cellOf(t), "# By hand: create no PipelineRun from the file of build-\n"},
 		"by hand":        {cluster(pool(scenario.NodePool{})), cluster(pool(scenario.NodePool{Zones: []string{"a"}})), "# By hand: add zones: [a] to the node pool gpu of the cluster\n"},
 	} {
 		files := build(t, pairOfCells(tt.before, tt.after)).PatchFiles()
