@@ -110,7 +110,7 @@ func (t *sheet) Render() string {
 	return t.Writer.Render()
 }
 
-// list has a line for each cell that says something, and a blank one between rows. The
+// list has what each row says, cell by cell, in as few lines as that takes. The
 // last header names the columns, that above it what they are of.
 func (t *sheet) list() string {
 	name := func(i int) string {
@@ -126,10 +126,9 @@ func (t *sheet) list() string {
 		}
 		return strings.Join(parts, " ")
 	}
-	var blocks []string
-	var last []string
+	var out, last []string
 	for _, row := range t.rows {
-		var lines []string
+		line := ""
 		for i, c := range row {
 			s := strings.Join(strings.Fields(fmt.Sprint(c)), " ")
 			if i == len(last) {
@@ -142,15 +141,31 @@ func (t *sheet) list() string {
 			if s == "" || s == markNone {
 				continue
 			}
-			line := s
 			if len(t.header) > 0 {
-				line = t.style.head(name(i)+":") + " " + s
+				s = t.style.head(name(i)+":") + " " + s
 			}
-			lines = append(lines, strings.ReplaceAll(wrapCell(line, t.room-columnGap), "\n", "\n"+strings.Repeat(" ", columnGap)))
+			switch {
+			case line == "":
+				line = s
+			case textWidth(line)+columnGap+textWidth(s) < t.room: // a comma may follow
+				line += ", " + s
+			default:
+				out = append(out, t.wrapped(line+","))
+				line = strings.Repeat(" ", columnGap) + s
+			}
 		}
-		blocks = append(blocks, strings.Join(lines, "\n"))
+		out = append(out, t.wrapped(line))
 	}
-	return strings.Join(blocks, "\n\n")
+	return strings.Join(out, "\n")
+}
+
+// wrapped is a line of a list, with what does not fit under it.
+func (t *sheet) wrapped(line string) string {
+	if textWidth(line) <= t.room {
+		return line
+	}
+	line = wrapCell(line, t.room-columnGap)
+	return strings.Repeat(" ", columnGap) + strings.ReplaceAll(line, "\n", "\n"+strings.Repeat(" ", columnGap))
 }
 
 // fit gives each column a width so that they stay within room together: what is wider than

@@ -96,7 +96,7 @@ func TestColumns(t *testing.T) {
 		{0, "ID                    WHY\n20261128-120000-abcd  the volume is attached to another node\nb                     -\n"},
 		{60, "ID                    WHY\n20261128-120000-abcd  the volume is attached to another node\nb                     -\n"},
 		{45, "ID                    WHY\n20261128-120000-abcd  the volume is attached\n                      to another node\nb                     -\n"},
-		{15, "ID:\n  20261128-\n  120000-abcd\nWHY: the\n  volume is\n  attached to\n  another node\n\nID: b\n"},
+		{15, "  ID:\n  20261128-\n  120000-abcd,\n  WHY: the\n  volume is\n  attached to\n  another node\nID: b\n"},
 	} {
 		got := Columns(header, rows, c.width)
 		if got != c.want {
