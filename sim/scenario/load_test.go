@@ -59,6 +59,19 @@ func TestBad(t *testing.T) {
 	}
 }
 
+// TestRepository: a repository whose runs are for Pipelines-as-Code has nothing else to
+// read, and the folder that has them is named.
+func TestRepository(t *testing.T) {
+	root := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(root, ".tekton"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	_, err := ReadManifests([]string{root}, nil)
+	if want := "name " + filepath.Join(root, ".tekton"); err == nil || !strings.HasSuffix(err.Error(), want) {
+		t.Errorf("%v, want %q at the end", err, want)
+	}
+}
+
 // TestNull loads what is there and says nothing: it is as good as an empty file.
 func TestNull(t *testing.T) {
 	for _, content := range []string{"null", "~", "&a", "---\n---"} {

@@ -56,6 +56,9 @@ func (r *reader) path(name string) error {
 			return err
 		}
 		if len(r.objects) == before && len(r.problems) == bad {
+			if runs := filepath.Join(name, pacFolder); fileExists(runs) {
+				return fmt.Errorf("no manifests in %s itself; for the runs of Pipelines-as-Code, name %s", name, runs)
+			}
 			return fmt.Errorf("no manifests in %s", name)
 		}
 		return nil
