@@ -295,6 +295,10 @@ func factData(fact string) any {
 		return &Space{}
 	case FactPodRefused:
 		return &Refusal{}
+	case FactPullFailed:
+		return &PullFailed{}
+	case FactRegistryFails, FactRegistryBack:
+		return &Registry{}
 	case FactNodeSilent, FactNodeBack:
 		return &NodeSilent{}
 	case FactVolumesReady:
@@ -542,7 +546,7 @@ func (c *checker) factObject(m moment) string {
 		return ""
 	}
 	switch m.Fact {
-	case FactStalled, FactFinished, FactIntervention, FactInert, FactTektonStarted, FactTektonExited, FactLeaseHeld, FactLeaseTaken:
+	case FactRegistryFails, FactRegistryBack, FactStalled, FactFinished, FactIntervention, FactInert, FactTektonStarted, FactTektonExited, FactLeaseHeld, FactLeaseTaken:
 		return "" // of the cell, of what is not made, and of what comes with the release
 	}
 	if factData(m.Fact) == nil {

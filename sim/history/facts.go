@@ -14,6 +14,9 @@ const (
 
 	// Kubelet. Object is the Pod.
 	FactPodAdmitted     = "PodAdmitted"     // [Volume] with Node only: the kubelet took the pod
+	FactPullFailed      = "PullFailed"      // [PullFailed]: a container's image does not come, told once of a pod and image
+	FactRegistryFails   = "RegistryFails"   // [Registry]: images do not come any more
+	FactRegistryBack    = "RegistryBack"    // [Registry]: they do again
 	FactNodeSilent      = "NodeSilent"      // [NodeSilent]: nothing is heard of a node any more
 	FactNodeBack        = "NodeBack"        // [NodeSilent]: its kubelet is there again
 	FactPodRefused      = "PodRefused"      // [Refusal]: the kubelet refused the pod
@@ -187,6 +190,34 @@ type DiskUse struct {
 type Refusal struct {
 	Node    string `json:"node"`
 	Reason  string `json:"reason"`
+	Message string `json:"message"`
+}
+
+// What a registry answers that does not give an image.
+const (
+	// RegistryRefuses: nobody listens, the connection is refused.
+	RegistryRefuses = "connection-refused"
+	// RegistryHasNot: it has no such image, 404.
+	RegistryHasNot = "not-found"
+	// RegistryLimits: it has been asked too often, 429.
+	RegistryLimits = "too-many-requests"
+	// RegistryDown: it is there and cannot, 503.
+	RegistryDown = "unavailable"
+)
+
+// Registry is a registry that does not give images, or does again.
+type Registry struct {
+	// Images are those that it is about: a name, or its beginning and "*".
+	Images string `json:"images"`
+	// Answer is RegistryRefuses, RegistryHasNot, RegistryLimits or RegistryDown.
+	Answer string `json:"answer"`
+}
+
+// PullFailed is an image that does not come.
+type PullFailed struct {
+	Image string `json:"image"`
+	Node  string `json:"node"`
+	// Message is what the container runtime says.
 	Message string `json:"message"`
 }
 

@@ -16,6 +16,8 @@ type Machines interface {
 	FallSilent(node, what string) bool
 	// SpeakAgain ends that.
 	SpeakAgain(node string)
+	// RegistryFails has images not come; the function ends that.
+	RegistryFails(which history.Registry) (mend func())
 }
 
 // nodeSilent has nothing be heard of a node; what comes of it is the node lifecycle

@@ -33,6 +33,9 @@ type container struct {
 	started, finished                          time.Time
 	exit                                       int32
 	reason, message                            string
+	// pullError is why the container's image does not come, pullReason and pullMessage what
+	// the last look at it came to, which the next one tells.
+	pullError, pullReason, pullMessage string
 	// death is how the container will end that was sent a signal; lost: it never was
 	// there when its pod ended.
 	death *death

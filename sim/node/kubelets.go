@@ -20,6 +20,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	corelisters "k8s.io/client-go/listers/core/v1"
 	"k8s.io/client-go/tools/cache"
+	"k8s.io/client-go/util/flowcontrol"
 	evictionapi "k8s.io/kubernetes/pkg/kubelet/eviction/api"
 
 	"simctl.dev/simctl/sim/clock"
@@ -82,7 +83,10 @@ type Kubelets struct {
 	logs map[string]string
 
 	// The rest belongs to the goroutine that steps the clock.
-	pods     map[types.UID]*pod
+	pods map[types.UID]*pod
+	// failing are the registries that do not give images, backOff is of pulls that failed.
+	failing  []*history.Registry
+	backOff  *flowcontrol.Backoff
 	machines map[string]*machine
 	ids      identities
 	events   *work.Events
@@ -142,7 +146,7 @@ func New(o Options) (*Kubelets, error) {
 		secretLister: core.Secrets().Lister(), configLister: core.ConfigMaps().Lister(),
 		seen: map[types.UID]string{}, wanted: map[string]map[types.UID]bool{},
 		schedulable: map[types.UID]bool{}, logs: map[string]string{}, pods: map[types.UID]*pod{}, machines: map[string]*machine{}, ids: identities{},
-		events: work.NewEvents(o.Client, o.Clock, o.Logger),
+		backOff: newPullBackOff(o.Clock), events: work.NewEvents(o.Client, o.Clock, o.Logger),
 	}, nil
 }
 

@@ -62,6 +62,9 @@ type pod struct {
 	// activeDeadlineSeconds, retry the next try of containers that could not be made,
 	// downward the moment at which containers see the annotations as they are.
 	next, deadline, retry, downward *clock.Event
+	// pulls again is the next look at images that did not come, looks counts them.
+	pullAgain *clock.Event
+	looks     int
 	// restarts are those of containers whose image has changed.
 	restarts []*clock.Event
 	// attachedAt is when its volumes were attached, tries are those that could not
@@ -207,7 +210,7 @@ func (p *pod) cancelNext() { cancelEvent(&p.next) }
 
 // cancelAll takes everything that a pod waits for off the clock.
 func (p *pod) cancelAll() {
-	for _, e := range []**clock.Event{&p.next, &p.deadline, &p.retry, &p.downward} {
+	for _, e := range []**clock.Event{&p.next, &p.deadline, &p.retry, &p.downward, &p.pullAgain} {
 		cancelEvent(e)
 	}
 	for _, e := range p.restarts {
@@ -369,6 +372,14 @@ func (k *Kubelets) startNext(ctx context.Context, p *pod) {
 	for i, c := range p.all() {
 		if !c.tried {
 			c.tried = true
+			if !k.pullable(p, c) {
+				k.pullFailed(ctx, p, c)
+				if i < len(p.init) {
+					p.endSync()
+					return
+				}
+				continue
+			}
 			k.pull(ctx, p, c, func() { k.start(ctx, p, c, i < len(p.init)) })
 			return
 		}

@@ -29,6 +29,11 @@ const (
 func (k *Kubelets) stop(ctx context.Context, p *pod, then func()) {
 	p.cancelAll()
 	p.stopping = true
+	for _, c := range p.all() {
+		if c.pullError != "" { // it is forgotten
+			c.waitingReason, c.waitingMessage = "", ""
+		}
+	}
 	k.sayStopping(ctx, p)
 	grace := gracePeriod(p)
 	took := time.Duration(0)

@@ -1,6 +1,9 @@
 package play
 
-import "simctl.dev/simctl/sim/intervention"
+import (
+	"simctl.dev/simctl/sim/history"
+	"simctl.dev/simctl/sim/intervention"
+)
 
 // machines are the cell's simulated nodes, together with who watches for their signs of life.
 type machines struct{ *play }
@@ -26,4 +29,9 @@ func (m machines) watch() {
 	if err := m.Plane.Controllers.NodeHealth.Watch(m.kubelets); err != nil {
 		m.cancel(err)
 	}
+}
+
+// RegistryFails implements intervention.Machines.
+func (m machines) RegistryFails(which history.Registry) func() {
+	return m.kubelets.RegistryFails(which)
 }

@@ -44,6 +44,8 @@ type Intervention struct {
 	// NodeSilent has nothing be heard of a node while its Node stays, for a while or for
 	// good.
 	NodeSilent *NodeSilence `json:"nodeSilent,omitempty"`
+	// RegistryFails has images not come for a while, or for good.
+	RegistryFails *RegistryFailure `json:"registryFails,omitempty"`
 	// APIErrors has the API server fail towards one client for a while.
 	APIErrors *APIErrors `json:"apiErrors,omitempty"`
 }
@@ -69,6 +71,6 @@ type action struct {
 func actions() []action {
 	return []action{
 		applyAction(), patchAction(), deleteAction(), setFlagsAction(), controllerAction(), swapReleaseAction(),
-		cordonAction(), uncordonAction(), drainAction(), removeNodeAction(), taintAction(), untaintAction(), nodeSilentAction(), apiErrorsAction(),
+		cordonAction(), uncordonAction(), drainAction(), removeNodeAction(), taintAction(), untaintAction(), nodeSilentAction(), registryFailsAction(), apiErrorsAction(),
 	}
 }

@@ -276,6 +276,18 @@ func (t *Timeline) fact(e history.Entry) error {
 		}
 	case history.FactIntervention:
 		return add(&t.Interventions, e)
+	case history.FactRegistryFails:
+		f, err := decoded[history.Registry](e)
+		t.Registries = append(t.Registries, Outage{Began: f})
+		return err
+	case history.FactRegistryBack:
+		for i := range t.Registries {
+			if o := &t.Registries[i]; o.Began.Data.Images == e.Object.Name && o.Ended == nil {
+				f, err := decoded[history.Registry](e)
+				o.Ended = &f
+				return err
+			}
+		}
 	case history.FactNodeSilent:
 		f, err := decoded[history.NodeSilent](e)
 		t.Silences = append(t.Silences, Silence{Began: f})
@@ -325,6 +337,8 @@ func (t *Timeline) fact(e history.Entry) error {
 		return add(&p.Unschedulable, e)
 	case history.FactPodRefused:
 		return add(&p.Refusals, e)
+	case history.FactPullFailed:
+		return add(&p.Unpulled, e)
 	case history.FactFileDenied:
 		return add(&p.Denied, e)
 	case history.FactDisk:

@@ -124,6 +124,8 @@ type Pod struct {
 	Containers []Fact[history.Container]
 	// Denied are files that it may not use, NoSpace writes that did not fit on a
 	// volume, Disk what it met on its node's disk, Refusals the kubelet's, Holds the
+	// Unpulled are images of its that did not come.
+	Unpulled []Fact[history.PullFailed]
 	// Multi-Attach errors.
 	Denied   []Fact[history.File]
 	NoSpace  []Fact[history.Space]

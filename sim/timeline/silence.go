@@ -1,12 +1,37 @@
 package timeline
 
-import "simctl.dev/simctl/sim/history"
+import (
+	"strings"
+
+	"simctl.dev/simctl/sim/history"
+)
 
 // Silence is a time in which nothing is heard of a node.
 type Silence struct {
 	Began Fact[history.NodeSilent]
 	// Ended is nil if it does not.
 	Ended *Fact[history.NodeSilent]
+}
+
+// Outage is a time in which a registry does not give images.
+type Outage struct {
+	Began Fact[history.Registry]
+	// Ended is nil if it does not.
+	Ended *Fact[history.Registry]
+}
+
+// OutageOf returns the last time in which an image did not come that began before an entry,
+// over or not; nil if there was none.
+func (t *Timeline) OutageOf(image string, before int) *Outage {
+	var found *Outage
+	for i := range t.Registries {
+		o := &t.Registries[i]
+		begin, open := strings.CutSuffix(o.Began.Data.Images, "*")
+		if about := begin == image || open && strings.HasPrefix(image, begin); about && o.Began.Seq < before {
+			found = o
+		}
+	}
+	return found
 }
 
 // SilenceOf returns the last time in which nothing was heard of a node that began before an

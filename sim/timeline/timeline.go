@@ -28,6 +28,8 @@ type Timeline struct {
 	Interventions []Fact[history.Intervention]
 	// Silences are the times in which nothing was heard of a node.
 	Silences []Silence
+	// Registries are the times in which images did not come.
+	Registries []Outage
 	// Inert are the manifests that had no effect, with the reason; Busy the runs that a
 	// reconciler does not leave alone.
 	Inert, Busy []string

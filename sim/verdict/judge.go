@@ -651,6 +651,9 @@ func (t *judging) failure(p *timeline.Pod) []Link {
 		}
 		return append(links, t.takenAway(p, c)...)
 	}
+	if links := t.unpulled(p, t.End()); links != nil && p.StartedSeq == 0 {
+		return links
+	}
 	for _, f := range p.Refusals {
 		return []Link{kubeletRefuses.link(p.Object(), strings.TrimSpace(f.Data.Reason+": "+f.Data.Message), f.Data.Node, t.Title(p))}
 	}

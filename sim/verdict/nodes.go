@@ -77,6 +77,28 @@ func (t *judging) silent(node string, before int) []Link {
 	return []Link{nodeSilent.link("Node "+node, evidence, node, when, how)}
 }
 
+// unpulled says of a pod which of its images did not come, and why; nil if all did that the
+// kubelet had asked for before an entry.
+func (t *judging) unpulled(p *timeline.Pod, before int) []Link {
+	for _, f := range p.Unpulled {
+		if f.Seq >= before {
+			continue
+		}
+		links := []Link{imageUnpulled.link(p.Object(), f.Data.Message, f.Data.Image, t.Title(p))}
+		o := t.OutageOf(f.Data.Image, f.Seq)
+		if o == nil {
+			return links
+		}
+		when := fmt.Sprintf("from %s on", inWords(o.Began.T))
+		if o.Ended != nil {
+			when = fmt.Sprintf("from %s to %s", inWords(o.Began.T), inWords(o.Ended.T))
+		}
+		return append(links, registryFails.link("Registry "+o.Began.Data.Images, fmt.Sprintf("%s at %.0f s", history.FactRegistryFails, o.Began.T),
+			o.Began.Data.Images, o.Began.Data.Answer, when))
+	}
+	return nil
+}
+
 // onSilentNode says that a pod stands where nothing is heard of its node; nil if it does not.
 func (t *judging) onSilentNode(p *timeline.Pod, before int) []Link {
 	if s := t.SilenceOf(p.Node, before); p.Node == "" || s == nil || !s.Lasts(before) {

@@ -1,0 +1,25 @@
+package intervention
+
+import (
+	"fmt"
+	"time"
+
+	"simctl.dev/simctl/sim/history"
+	"simctl.dev/simctl/sim/scenario"
+)
+
+// registryFails has images not come; how often they are asked for again is the kubelets' and
+// how long that is borne Tekton's business.
+func registryFails(all *Interventions, v *scenario.Intervention, _ *history.Intervention) error {
+	r := v.RegistryFails
+	mend := all.Machines().RegistryFails(history.Registry{Images: r.Which(), Answer: r.Says()})
+	if r.For == "" {
+		return nil
+	}
+	d, err := time.ParseDuration(r.For)
+	if err != nil {
+		return fmt.Errorf("reading for how long: %w", err)
+	}
+	all.After(d, "registry-back/"+r.Which(), mend)
+	return nil
+}

@@ -1,0 +1,202 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/client-go/util/flowcontrol"
+	kubeletevents "k8s.io/kubernetes/pkg/kubelet/events"
+	"k8s.io/kubernetes/pkg/kubelet/images"
+
+	"simctl.dev/simctl/sim/clock"
+	"simctl.dev/simctl/sim/history"
+)
+
+// What a kubelet says of images that do not come (pkg/kubelet/images/image_manager.go and
+// pkg/kubelet/kuberuntime/kuberuntime_manager.go).
+var (
+	pullNotDone   = saying{corev1.EventTypeWarning, kubeletevents.FailedToPullImage, "Failed to pull image %q: %v"}
+	pullBacksOff  = saying{corev1.EventTypeNormal, kubeletevents.BackOffPullImage, "Back-off pulling image %q"}
+	pullError     = saying{corev1.EventTypeWarning, kubeletevents.FailedToPullImage, "Error: %v"}
+	wordsBackOff  = "Back-off pulling image %q: %s: %s"
+	errPull       = images.ErrImagePull.Error()
+	errPullBackOf = images.ErrImagePullBackOff.Error()
+)
+
+// The kubelet's back-off of pulls (imageBackOffPeriod and MaxImageBackOff of
+// pkg/kubelet/kubelet.go), and how often it looks at a pod that it could not do all for
+// (backOffPeriod there, workerBackOffPeriodJitterFactor of pod_workers.go).
+const (
+	firstPullBackOff   = 10 * time.Second
+	longestPullBackOff = 300 * time.Second
+	lookAgain          = 10 * time.Second
+	lookAgainJitter    = 0.5
+)
+
+// newPullBackOff makes client-go's back-off, which a kubelet has, on virtual time.
+func newPullBackOff(c *clock.Clock) *flowcontrol.Backoff {
+	b := flowcontrol.NewBackOff(firstPullBackOff, longestPullBackOff)
+	b.Clock = c
+	return b
+}
+
+// RegistryFails has images not come any more that are not on their nodes; the function that
+// it returns ends that.
+func (k *Kubelets) RegistryFails(which history.Registry) (mend func()) {
+	k.failing = append(k.failing, &which)
+	at := &which
+	k.registryFact(history.FactRegistryFails, which)
+	return func() {
+		k.failing = slices.DeleteFunc(k.failing, func(r *history.Registry) bool { return r == at })
+		k.registryFact(history.FactRegistryBack, which)
+	}
+}
+
+func (k *Kubelets) registryFact(fact string, r history.Registry) {
+	k.o.Recorder.Record(history.NewFact("registry", history.Ref{Kind: "Registry", Name: r.Images}, fact, r))
+}
+
+// answer is what the container runtime says of an image that does not come; empty if it
+// comes. Its words are containerd's.
+func (k *Kubelets) answer(image string) string {
+	for _, r := range slices.Backward(k.failing) {
+		if begin, open := strings.CutSuffix(r.Images, "*"); r.Images != image && !(open && strings.HasPrefix(image, begin)) {
+			continue
+		}
+		host, repository, tag := parts(image)
+		at := fmt.Sprintf("https://%s/v2/%s/manifests/%s", host, repository, tag)
+		words := fmt.Sprintf("failed to pull and unpack image %q: failed to resolve reference %q: ", image, image)
+		switch r.Answer {
+		case history.RegistryHasNot:
+			return "rpc error: code = NotFound desc = " + words + image + ": not found"
+		case history.RegistryLimits:
+			return words + "unexpected status from HEAD request to " + at + ": 429 Too Many Requests"
+		case history.RegistryDown:
+			return words + "unexpected status from HEAD request to " + at + ": 503 Service Unavailable"
+		}
+		return words + fmt.Sprintf("failed to do request: Head %q: dial tcp %s: connect: connection refused", at, host)
+	}
+	return ""
+}
+
+// parts takes an image's reference apart, as container runtimes read it.
+func parts(image string) (host, repository, tag string) {
+	host, repository, tag = "registry-1.docker.io", image, "latest"
+	if first, rest, ok := strings.Cut(image, "/"); ok && (strings.ContainsAny(first, ".:") || first == "localhost") {
+		host, repository = first, rest
+	} else if !ok {
+		repository = "library/" + image
+	}
+	if name, digest, ok := strings.Cut(repository, "@"); ok {
+		return host, untag(name, false), digest
+	}
+	if name := untag(repository, false); name != repository {
+		return host, name, repository[len(name)+1:]
+	}
+	return host, repository, tag
+}
+
+// pullable says whether a container's image is on its node, on its way or can come.
+func (k *Kubelets) pullable(p *pod, c *container) bool {
+	_, there := p.m.images[c.image]
+	if there || k.registry.preloaded && !slices.ContainsFunc(k.failing, func(r *history.Registry) bool { return r.Images == c.image }) {
+		return true
+	}
+	return k.answer(c.image) == ""
+}
+
+// backOffKey is what a kubelet counts the pulls of a pod's image under.
+func backOffKey(p *pod, c *container) string { return string(p.uid) + "_" + c.image }
+
+// pullFailed is a pull that the registry does not answer. What it came to shows in the
+// pod's status when the kubelet looks at the pod next.
+func (k *Kubelets) pullFailed(ctx context.Context, p *pod, c *container) {
+	first := c.pullError == ""
+	c.pullError = k.answer(c.image)
+	k.sayOf(ctx, p, c, pullingImage, c.image)
+	k.sayOf(ctx, p, c, pullNotDone, c.image, c.pullError)
+	k.backOff.Next(backOffKey(p, c), k.o.Clock.Now())
+	c.pullReason, c.pullMessage = errPull, c.pullError
+	k.sayOf(ctx, p, c, pullError, errPull)
+	if first {
+		k.fact(p, history.FactPullFailed, history.PullFailed{Image: c.image, Node: p.m.name, Message: c.pullError})
+	}
+	if p.pullAgain == nil {
+		// The start of another container, or the end of the one before, has it look.
+		k.planPulls(ctx, p, retryTime)
+	}
+}
+
+// planPulls has the kubelet look at a pod again whose images have not come.
+func (k *Kubelets) planPulls(ctx context.Context, p *pod, after time.Duration) {
+	p.pullAgain = k.o.Clock.Schedule(after, clock.Retry, p.eventKey("pull"), func() {
+		p.pullAgain = nil
+		if ctx.Err() == nil {
+			k.does(p, func() { k.lookAtPulls(ctx, p) })
+		}
+	})
+}
+
+// lookAtPulls tells what the last look came to, and asks for the images again whose back-off
+// is over.
+func (k *Kubelets) lookAtPulls(ctx context.Context, p *pod) {
+	if p.stage >= ending || p.stopping {
+		return
+	}
+	p.looks++
+	jitter := clock.Rand(k.o.Seed, "pod look", p.key, fmt.Sprint(p.looks)).Float64()
+	told := false
+	var come []*container
+	for _, c := range p.all() {
+		if c.pullError == "" {
+			continue
+		}
+		told = told || c.waitingReason != c.pullReason || c.waitingMessage != c.pullMessage
+		c.waitingReason, c.waitingMessage = c.pullReason, c.pullMessage
+		come = append(come, c)
+	}
+	if told {
+		k.writeStatus(ctx, p)
+	}
+	wait := lookAgain + time.Duration(jitter*lookAgainJitter*float64(lookAgain)).Round(time.Millisecond)
+	for _, c := range come {
+		switch {
+		case k.backOff.IsInBackOffSinceUpdate(backOffKey(p, c), k.o.Clock.Now()):
+			k.sayOf(ctx, p, c, pullBacksOff, c.image)
+			k.sayOf(ctx, p, c, pullError, errPullBackOf)
+			c.pullReason, c.pullMessage = errPullBackOf, fmt.Sprintf(wordsBackOff, c.image, errPull, c.pullError)
+		case !k.pullable(p, c):
+			k.pullFailed(ctx, p, c)
+		default:
+			c.pullError = ""
+			init := slices.Index(p.all(), c) < len(p.init)
+			k.pull(ctx, p, c, func() { k.pulled(ctx, p, c, init) })
+		}
+	}
+	if slices.ContainsFunc(p.all(), func(c *container) bool { return c.pullError != "" }) {
+		cancelEvent(&p.pullAgain)
+		k.planPulls(ctx, p, wait)
+	}
+}
+
+// pulled starts a container whose image has come late.
+func (k *Kubelets) pulled(ctx context.Context, p *pod, c *container, init bool) {
+	if init || p.stage == starting {
+		k.start(ctx, p, c, init)
+		return
+	}
+	k.sayOf(ctx, p, c, containerCreated)
+	k.after(ctx, p, k.takes(p, k.o.Kubelet.ContainerStart, containerStartTime, "start", c.spec.Name), "start", func() {
+		k.sayOf(ctx, p, c, containerStarted)
+		k.begin(c)
+		if p.stage == running && p.phase == corev1.PodPending && p.made() {
+			k.run(ctx, p)
+			return
+		}
+		k.writeStatus(ctx, p)
+	})
+}
