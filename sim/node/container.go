@@ -36,6 +36,8 @@ type container struct {
 	// pullError is why the container's image does not come, pullReason and pullMessage what
 	// the last look at it came to, which the next one tells.
 	pullError, pullReason, pullMessage string
+	// backsOff is until when it is not asked for again.
+	backsOff time.Time
 	// death is how the container will end that was sent a signal; lost: it never was
 	// there when its pod ended.
 	death *death

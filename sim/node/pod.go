@@ -62,9 +62,11 @@ type pod struct {
 	// activeDeadlineSeconds, retry the next try of containers that could not be made,
 	// downward the moment at which containers see the annotations as they are.
 	next, deadline, retry, downward *clock.Event
-	// pulls again is the next look at images that did not come, looks counts them.
-	pullAgain *clock.Event
-	looks     int
+	// pullAgain is the next look at images that did not come, looks counts them. passedOver are
+	// looks before it at which all of them back off, which change nothing.
+	pullAgain  *clock.Event
+	looks      int
+	passedOver []time.Time
 	// restarts are those of containers whose image has changed.
 	restarts []*clock.Event
 	// attachedAt is when its volumes were attached, tries are those that could not

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -19,12 +20,12 @@ import (
 // What a kubelet says of images that do not come (pkg/kubelet/images/image_manager.go and
 // pkg/kubelet/kuberuntime/kuberuntime_manager.go).
 var (
-	pullNotDone   = saying{corev1.EventTypeWarning, kubeletevents.FailedToPullImage, "Failed to pull image %q: %v"}
-	pullBacksOff  = saying{corev1.EventTypeNormal, kubeletevents.BackOffPullImage, "Back-off pulling image %q"}
-	pullError     = saying{corev1.EventTypeWarning, kubeletevents.FailedToPullImage, "Error: %v"}
-	wordsBackOff  = "Back-off pulling image %q: %s: %s"
-	errPull       = images.ErrImagePull.Error()
-	errPullBackOf = images.ErrImagePullBackOff.Error()
+	pullNotDone    = saying{corev1.EventTypeWarning, kubeletevents.FailedToPullImage, "Failed to pull image %q: %v"}
+	pullBacksOff   = saying{corev1.EventTypeNormal, kubeletevents.BackOffPullImage, "Back-off pulling image %q"}
+	pullError      = saying{corev1.EventTypeWarning, kubeletevents.FailedToPullImage, "Error: %v"}
+	wordsBackOff   = "Back-off pulling image %q: %s: %s"
+	errPull        = images.ErrImagePull.Error()
+	errPullBackOff = images.ErrImagePullBackOff.Error()
 )
 
 // The kubelet's back-off of pulls (imageBackOffPeriod and MaxImageBackOff of
@@ -120,6 +121,7 @@ func (k *Kubelets) pullFailed(ctx context.Context, p *pod, c *container) {
 	k.sayOf(ctx, p, c, pullingImage, c.image)
 	k.sayOf(ctx, p, c, pullNotDone, c.image, c.pullError)
 	k.backOff.Next(backOffKey(p, c), k.o.Clock.Now())
+	c.backsOff = k.o.Clock.Now().Add(k.backOff.Get(backOffKey(p, c)))
 	c.pullReason, c.pullMessage = errPull, c.pullError
 	k.sayOf(ctx, p, c, pullError, errPull)
 	if first {
@@ -147,8 +149,7 @@ func (k *Kubelets) lookAtPulls(ctx context.Context, p *pod) {
 	if p.stage >= ending || p.stopping {
 		return
 	}
-	p.looks++
-	jitter := clock.Rand(k.o.Seed, "pod look", p.key, fmt.Sprint(p.looks)).Float64()
+	k.sayPassedOver(ctx, p)
 	told := false
 	var come []*container
 	for _, c := range p.all() {
@@ -162,13 +163,11 @@ func (k *Kubelets) lookAtPulls(ctx context.Context, p *pod) {
 	if told {
 		k.writeStatus(ctx, p)
 	}
-	wait := lookAgain + time.Duration(jitter*lookAgainJitter*float64(lookAgain)).Round(time.Millisecond)
 	for _, c := range come {
 		switch {
-		case k.backOff.IsInBackOffSinceUpdate(backOffKey(p, c), k.o.Clock.Now()):
-			k.sayOf(ctx, p, c, pullBacksOff, c.image)
-			k.sayOf(ctx, p, c, pullError, errPullBackOf)
-			c.pullReason, c.pullMessage = errPullBackOf, fmt.Sprintf(wordsBackOff, c.image, errPull, c.pullError)
+		case k.o.Clock.Now().Before(c.backsOff):
+			k.sayBacksOff(ctx, p, c, k.o.Clock.Now())
+			c.pullReason, c.pullMessage = errPullBackOff, fmt.Sprintf(wordsBackOff, c.image, errPull, c.pullError)
 		case !k.pullable(p, c):
 			k.pullFailed(ctx, p, c)
 		default:
@@ -177,10 +176,57 @@ func (k *Kubelets) lookAtPulls(ctx context.Context, p *pod) {
 			k.pull(ctx, p, c, func() { k.pulled(ctx, p, c, init) })
 		}
 	}
-	if slices.ContainsFunc(p.all(), func(c *container) bool { return c.pullError != "" }) {
-		cancelEvent(&p.pullAgain)
-		k.planPulls(ctx, p, wait)
+	cancelEvent(&p.pullAgain)
+	if after, ok := k.nextLook(p); ok {
+		k.planPulls(ctx, p, after)
 	}
+}
+
+// nextLook is how long it takes to the next look at a pod's images that tells or does
+// something; false if all have come.
+func (k *Kubelets) nextLook(p *pod) (time.Duration, bool) {
+	var waiting []*container
+	for _, c := range p.all() {
+		if c.pullError != "" {
+			waiting = append(waiting, c)
+		}
+	}
+	now := k.o.Clock.Now()
+	at := now
+	for len(waiting) > 0 {
+		p.looks++
+		jitter := clock.Rand(k.o.Seed, "pod look", p.key, strconv.Itoa(p.looks)).Float64()
+		at = at.Add(lookAgain + time.Duration(jitter*lookAgainJitter*float64(lookAgain)).Round(time.Millisecond))
+		if slices.ContainsFunc(waiting, func(c *container) bool {
+			return c.waitingReason != c.pullReason || c.waitingMessage != c.pullMessage || !at.Before(c.backsOff)
+		}) {
+			return at.Sub(now), true
+		}
+		p.passedOver = append(p.passedOver, at)
+	}
+	return 0, false
+}
+
+// sayPassedOver says what the kubelet has said at the looks that were passed over.
+func (k *Kubelets) sayPassedOver(ctx context.Context, p *pod) {
+	moments := slices.DeleteFunc(p.passedOver, func(at time.Time) bool { return at.After(k.o.Clock.Now()) })
+	p.passedOver = nil
+	for _, c := range p.all() {
+		if c.pullError != "" && len(moments) > 0 {
+			k.sayBacksOff(ctx, p, c, moments...)
+		}
+	}
+}
+
+// sayBacksOff says at some moments that an image is not asked for yet.
+func (k *Kubelets) sayBacksOff(ctx context.Context, p *pod, c *container, moments ...time.Time) {
+	if p.m.isSilent() {
+		return
+	}
+	about := p.about()
+	about.FieldPath = p.fieldPath(c)
+	k.events.Repeat(ctx, source(p.m.name), about, pullBacksOff.kind, pullBacksOff.reason, fmt.Sprintf(pullBacksOff.words, c.image), moments...)
+	k.events.Repeat(ctx, source(p.m.name), about, pullError.kind, pullError.reason, fmt.Sprintf(pullError.words, errPullBackOff), moments...)
 }
 
 // pulled starts a container whose image has come late.

@@ -29,6 +29,7 @@ const (
 func (k *Kubelets) stop(ctx context.Context, p *pod, then func()) {
 	p.cancelAll()
 	p.stopping = true
+	k.sayPassedOver(ctx, p)
 	for _, c := range p.all() {
 		if c.pullError != "" { // it is forgotten
 			c.waitingReason, c.waitingMessage = "", ""
