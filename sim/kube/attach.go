@@ -279,6 +279,11 @@ func attachDetach(ctx context.Context, client kubernetes.Interface, f informers.
 		return nil, nil, nil, err
 	}
 	left.inner, left.world = *looks, *wanted
+	pods, err := field[attachcache.DesiredStateOfWorld](*looks, "desiredStateOfWorld")
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	*pods = oneOfEach{*pods, seed}
 	*looks = left
 	*wanted = drawnOrder{*wanted, seed}
 	actual, err := field[attachcache.ActualStateOfWorld](*inner, "actualStateOfWorld")

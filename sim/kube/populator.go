@@ -12,6 +12,8 @@ import (
 	"k8s.io/klog/v2"
 	attachcache "k8s.io/kubernetes/pkg/controller/volume/attachdetach/cache"
 	"k8s.io/kubernetes/pkg/controller/volume/attachdetach/populator"
+	"k8s.io/kubernetes/pkg/volume/util"
+	"k8s.io/kubernetes/pkg/volume/util/types"
 
 	"simctl.dev/simctl/sim/clock"
 	"simctl.dev/simctl/sim/internal/work"
@@ -54,16 +56,19 @@ func (f *forgotten) gone(obj any) {
 	if last, ok := obj.(cache.DeletedFinalStateUnknown); ok {
 		obj = last.Obj
 	}
-	pod, ok := obj.(*corev1.Pod)
-	if !ok {
-		return
+	if pod, ok := obj.(*corev1.Pod); ok && f.keeps(pod) {
+		f.round(pod)
 	}
+}
+
+// keeps says whether the controller keeps volumes attached for a pod.
+func (f *forgotten) keeps(pod *corev1.Pod) bool {
 	for _, kept := range f.world.GetPodToAdd() {
 		if kept.Pod.UID == pod.UID {
-			f.round(pod)
-			return
+			return true
 		}
 	}
+	return false
 }
 
 // round puts the next round of the populator on the clock.
@@ -72,5 +77,30 @@ func (f *forgotten) round(pod *corev1.Pod) {
 	f.clock.Schedule(d, clock.Work, fmt.Sprintf("attachdetach-populator/%s/%s", pod.Namespace, work.StableName(pod.Name)), func() {
 		removeDeletedPods(reflect.ValueOf(f.inner).UnsafePointer(), klog.Background())
 		f.want()
+		if f.keeps(pod) {
+			f.round(pod) // A round lets go of one volume of each pod.
+		}
 	})
+}
+
+// oneOfEach draws from the seed which of its volumes the populator lets go of for a pod in
+// a round. Upstream lists one volume for each pod, the one that a Go map has last.
+type oneOfEach struct {
+	attachcache.DesiredStateOfWorld
+	seed func() int64
+}
+
+// GetPodToAdd implements attachcache.DesiredStateOfWorld.
+func (o oneOfEach) GetPodToAdd() map[types.UniquePodName]attachcache.PodToAdd {
+	out, places := map[types.UniquePodName]attachcache.PodToAdd{}, map[types.UniquePodName]uint64{}
+	for _, v := range o.GetVolumesToAttach() {
+		for _, pod := range v.ScheduledPods {
+			uid := util.GetUniquePodName(pod)
+			place := clock.Rand(o.seed(), "populator", pod.Namespace, work.StableName(pod.Name), claimOf(v.VolumeSpec)).Uint64()
+			if last, ok := places[uid]; !ok || place < last {
+				out[uid], places[uid] = attachcache.PodToAdd{Pod: pod, VolumeName: v.VolumeName, NodeName: v.NodeName}, place
+			}
+		}
+	}
+	return out
 }
