@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -99,6 +100,9 @@ type resultOutput struct{ output[reports.Format] }
 
 func parseResultOutput(name string) (resultOutput, error) {
 	o, err := parseOutput(name, reports.ParseFormat)
+	if of := formatName(name); err != nil && slices.ContainsFunc(reportFormats, func(r struct{ name, ending string }) bool { return r.name == of }) {
+		err = fmt.Errorf("%w; %s is a report's: simctl report RUN --format %s, or --report FILE of run", err, of, of)
+	}
 	return resultOutput{o}, err
 }
 

@@ -215,6 +215,7 @@ func TestShowReview(t *testing.T) {
 	simctl(t, held(), "show", "plain", "--review").want(t, StatusError, "there is no review of plain")
 	simctl(t, held(), "show", "kept", "--review", "--only", "failing").want(t, StatusError, "--only is for results")
 	simctl(t, held(), "show", "kept", "--review", "-o", "wide").want(t, StatusError, "unknown output format", "html")
+	simctl(t, held(), "show", "kept", "-o", "md").want(t, StatusError, "unknown output format", "simctl report RUN --format markdown")
 	if o := simctl(t, held(), "compare", "kept", "plain", "-o", "html"); !strings.HasPrefix(o.stdout, "<!doctype html>") {
 		t.Errorf("compare prints %s", o.stdout)
 	}
