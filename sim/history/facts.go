@@ -114,6 +114,10 @@ type ImagePull struct {
 	Seconds float64 `json:"seconds"`
 }
 
+// ContainerUnknown is the reason that a container runtime gives of a container that ended
+// while nobody looked, as with its machine.
+const ContainerUnknown = "Unknown"
+
 // Container is the end of one container.
 type Container struct {
 	Name     string  `json:"name"`

@@ -17,7 +17,6 @@ import (
 	"simctl.dev/simctl/sim/clock"
 	"simctl.dev/simctl/sim/history"
 	"simctl.dev/simctl/sim/internal/work"
-	"simctl.dev/simctl/sim/wellknown"
 )
 
 // silence is why nothing is heard of a node while its Node is there.
@@ -256,7 +255,7 @@ func (k *Kubelets) rebooted(ctx context.Context, p *pod, died time.Time) {
 	default:
 		for _, c := range p.all() {
 			if c.runs() {
-				c.end(died, exitRebooted, wellknown.ContainerUnknown, "")
+				c.end(died, exitRebooted, history.ContainerUnknown, "")
 				if c.step != "" {
 					k.containerFact(p, c)
 				}

@@ -41,6 +41,7 @@ func TestBuildEngineOnce(t *testing.T) {
 	// The sources must be a module of their own, whatever they are called here.
 	gocmd := goCommand(t, `test -f go.mod && test -f go.sum && test -f main.go || exit 1
 grep -q go:build *.go && exit 1
+[ "$1" = list ] && exit 0 # asked how much there is to compile
 echo called >> `+calls+`
 sleep 0.3
 while [ "$1" != -o ]; do shift; done

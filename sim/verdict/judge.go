@@ -646,7 +646,7 @@ func (t *judging) failure(p *timeline.Pod) []Link {
 		evidence := strings.TrimSuffix(strings.TrimSpace(c.Data.Reason+": "+c.Data.Message), ":")
 		links := append([]Link{rule.link(p.Object(), evidence, name, t.Title(p), c.Data.ExitCode)}, t.oomKilled(p, c)...)
 		links = append(links, t.stopped(p)...)
-		if c.Data.Reason == wellknown.ContainerUnknown {
+		if c.Data.Reason == history.ContainerUnknown {
 			links = append(links, t.silent(p.Node, c.Seq)...)
 		}
 		return append(links, t.takenAway(p, c)...)

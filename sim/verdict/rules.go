@@ -197,14 +197,6 @@ var (
 		Sentence: "Node %s was taken away, and what ran on it with it",
 		Meaning:  "A Node object was deleted undrained, as an autoscaler does.",
 		Remedies: []Remedy{ChangeRetries, ChangeNodes}})
-	imageUnpulled = rules.add(Rule{ID: "image/not-pulled", Kind: "Pod",
-		Sentence: "Image %s of %s does not come",
-		Meaning:  "The kubelet asks for it again and again, with a back-off of 10 s to 5 min (ErrImagePull, ImagePullBackOff). Tekton ends the TaskRun when it sees ImagePullBackOff, unless default-imagepullbackoff-timeout of config-defaults gives it patience.",
-		Remedies: []Remedy{ChangeRetries, ChangeTimeout}})
-	registryFails = rules.add(Rule{ID: "fault/registry", Kind: "Registry",
-		Sentence: "The registry of %s answers %s, %s",
-		Meaning:  "It is away, does not have the image or has been asked too often. Images that are on a node are not asked for.",
-		Remedies: []Remedy{ChangeRetries}})
 	nodeSilent = rules.add(Rule{ID: "fault/node-silent", Kind: "Node",
 		Sentence: "Nothing is heard of node %s %s: %s",
 		Meaning:  "The kubelet gives no sign of life, as it is dead, cut off or its machine is, and the Node object stays. The node lifecycle controller taints the node after a grace, and pods are evicted when their tolerationSeconds are over; but nobody confirms their end, so that they stay Terminating with their volumes and no StatefulSet makes another, until the kubelet speaks again or somebody puts the taint node.kubernetes.io/out-of-service there.",
@@ -213,6 +205,14 @@ var (
 		Sentence: "%s is on node %s, and nobody says what becomes of it there",
 		Meaning:  "What the API server has of a pod is what its kubelet has reported last. Tekton goes by that, and by its time-outs.",
 		Remedies: []Remedy{ChangeRetries, ChangeNodes}})
+	imageUnpulled = rules.add(Rule{ID: "image/not-pulled", Kind: "Pod",
+		Sentence: "Image %s of %s does not come",
+		Meaning:  "The kubelet asks for it again and again, with a back-off of 10 s to 5 min (ErrImagePull, ImagePullBackOff). Tekton ends the TaskRun when it sees ImagePullBackOff, unless default-imagepullbackoff-timeout of config-defaults gives it patience.",
+		Remedies: []Remedy{ChangeRetries, ChangeTimeout}})
+	registryFails = rules.add(Rule{ID: "fault/registry", Kind: "Registry",
+		Sentence: "The registry of %s answers %s, %s",
+		Meaning:  "It is away, does not have the image or has been asked too often. Images that are on a node are not asked for.",
+		Remedies: []Remedy{ChangeRetries}})
 	podOutOfService = rules.add(Rule{ID: "pod/out-of-service", Kind: "Pod",
 		Sentence: "%s was taken away by force from node %s, which somebody has declared out of service",
 		Meaning:  "The pod garbage collector sets pods that end on such a node to Failed and deletes them, and their volumes are detached at once.",

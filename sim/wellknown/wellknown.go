@@ -42,10 +42,6 @@ const (
 	NodeController   = "node-controller"
 )
 
-// Words of container runtimes.
-const (
-	// OOMKilled is of a container that was killed for want of memory.
-	OOMKilled = "OOMKilled"
-	// ContainerUnknown is of one that ended while nobody looked, as with its machine.
-	ContainerUnknown = "Unknown"
-)
+// OOMKilled is the word of container runtimes for a container that was killed for want of
+// memory.
+const OOMKilled = "OOMKilled"
