@@ -73,7 +73,7 @@ test-fast: ## run the tests that need no control plane, in seconds once they are
 	$(GO) test -short $(FAST)
 
 test: ## run all tests
-	$(GO) test -timeout 40m ./...
+	$(GO) test -timeout 60m ./...
 
 fuzz: $(FUZZ) ## look for input that breaks a reader (FUZZTIME=2m each)
 
@@ -152,7 +152,7 @@ image: build ## make dist/simctl_VERSION_linux_ARCH_image.tar, for docker or pod
 	  -epoch "$$(git log -1 --format=%ct)" -ldflags '$(LDFLAGS)' -arch "$$($(GO) env GOARCH)"
 
 bench: ## run the benchmarks
-	$(GO) test -run '^$$' -bench . -benchtime 3x -timeout 40m ./...
+	$(GO) test -run '^$$' -bench . -benchtime 3x -timeout 60m ./...
 
 generate: ## write the generated files (schema, pages printed from tables) anew
 	$(GO) generate ./sim/scenario ./sim/stepper ./sim/timeline ./sim/verdict
