@@ -199,9 +199,7 @@ func clusterToApply(d pairOf, cli string) *toApply {
 	}
 	a.grants(d)
 	// What the commands do is taken out, what is left is told.
-	for _, order := range fieldOrders(withoutCommanded(d.before), withoutCommanded(d.after), "the cluster") {
-		a.hand = append(a.hand, order)
-	}
+	a.hand = append(a.hand, fieldOrders(withoutCommanded(d.before), withoutCommanded(d.after), "the cluster")...)
 	return a
 }
 

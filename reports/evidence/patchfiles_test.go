@@ -123,8 +123,8 @@ func checkPatches(t *testing.T, name string, in Input, changes int) {
 			f := fileOf(t, name, files, c, strings.ToLower(o.kind))
 			used++
 			k := keyOf(t, got, objects(c.Proof.spec), o)
-			switch {
-			case o.after == nil:
+			switch o.after {
+			case nil:
 				if !strings.Contains(f.Text, "kubectl delete "+strings.ToLower(o.kind)+" "+o.name+" -n ci\n") {
 					t.Errorf("%s: %s", name, f.Text)
 				}

@@ -22,7 +22,7 @@ func Partial(err error) []Cell {
 	switch {
 	case err == nil:
 		return nil
-	case errors.As(err, &e) && error(e) == err:
+	case errors.As(err, &e) && error(e) == err: //nolint:errorlint // itself, not one of several
 		return e.file.partial()
 	case errors.As(err, &joined):
 		var out []Cell

@@ -127,17 +127,17 @@ func (d disk) ReadFile(name string) ([]byte, error) {
 	}
 	var k types.Kustomization
 	if k.Unmarshal(content) != nil {
-		return content, nil // kustomize says why
+		return content, nil //nolint:nilerr // kustomize says why
 	}
 	k.FixKustomization()
-	if len(k.PatchesStrategicMerge)+len(k.PatchesJson6902) == 0 {
+	if len(k.PatchesStrategicMerge)+len(k.PatchesJson6902) == 0 { //nolint:staticcheck // users have them
 		if err := k.FixKustomizationPreMarshalling(d); err != nil {
 			return content, nil //nolint:nilerr // kustomize says the same
 		}
 	}
 	if filepath.Dir(name) == d.root {
 		if k.CheckEmpty() != nil {
-			return content, nil
+			return content, nil //nolint:nilerr // kustomize says the same
 		}
 		k.BuildMetadata = []string{types.OriginAnnotations}
 	}
