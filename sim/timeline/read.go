@@ -277,29 +277,13 @@ func (t *Timeline) fact(e history.Entry) error {
 	case history.FactIntervention:
 		return add(&t.Interventions, e)
 	case history.FactRegistryFails:
-		f, err := decoded[history.Registry](e)
-		t.Registries = append(t.Registries, Outage{Began: f})
-		return err
+		return beginSpell(&t.Registries, e)
 	case history.FactRegistryBack:
-		for i := range t.Registries {
-			if o := &t.Registries[i]; o.Began.Data.Images == e.Object.Name && o.Ended == nil {
-				f, err := decoded[history.Registry](e)
-				o.Ended = &f
-				return err
-			}
-		}
+		return endSpell(t.Registries, e, func(r history.Registry) string { return r.Images })
 	case history.FactNodeSilent:
-		f, err := decoded[history.NodeSilent](e)
-		t.Silences = append(t.Silences, Silence{Began: f})
-		return err
+		return beginSpell(&t.Silences, e)
 	case history.FactNodeBack:
-		for i := range t.Silences {
-			if s := &t.Silences[i]; s.Began.Data.Node == e.Object.Name && s.Ended == nil {
-				f, err := decoded[history.NodeSilent](e)
-				s.Ended = &f
-				return err
-			}
-		}
+		return endSpell(t.Silences, e, func(s history.NodeSilent) string { return s.Node })
 	case history.FactBusy:
 		t.busyWith(e.Object)
 	case history.FactInert:
@@ -338,7 +322,9 @@ func (t *Timeline) fact(e history.Entry) error {
 	case history.FactPodRefused:
 		return add(&p.Refusals, e)
 	case history.FactPullFailed:
-		return add(&p.Unpulled, e)
+		f, err := decoded[history.PullFailed](e)
+		p.Unpulled = append(p.Unpulled, Unpulled{Failed: f})
+		return err
 	case history.FactFileDenied:
 		return add(&p.Denied, e)
 	case history.FactDisk:
@@ -364,6 +350,11 @@ func (t *Timeline) fact(e history.Entry) error {
 		p.PullSeconds += f.Data.Seconds
 		if p.PulledSeq == 0 {
 			p.PulledSeq = e.Seq
+		}
+		for i := range p.Unpulled {
+			if u := &p.Unpulled[i]; u.Failed.Data.Image == f.Data.Image && u.CameSeq == 0 {
+				u.CameSeq = e.Seq
+			}
 		}
 		return err
 	case history.FactContainersBusy:

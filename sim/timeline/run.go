@@ -124,13 +124,13 @@ type Pod struct {
 	Containers []Fact[history.Container]
 	// Denied are files that it may not use, NoSpace writes that did not fit on a
 	// volume, Disk what it met on its node's disk, Refusals the kubelet's, Holds the
-	// Unpulled are images of its that did not come.
-	Unpulled []Fact[history.PullFailed]
 	// Multi-Attach errors.
 	Denied   []Fact[history.File]
 	NoSpace  []Fact[history.Space]
 	Disk     *Fact[history.Disk]
 	Refusals []Fact[history.Refusal]
+	// Unpulled are images of its that did not come at first.
+	Unpulled []Unpulled
 	Holds    []Hold
 
 	// labels are those that it ever had, "key=value".
@@ -197,4 +197,11 @@ func (e Event) About() history.Ref {
 type MadeUp struct {
 	// Run is NAMESPACE/NAME of the PipelineRun.
 	Run, Task, Result string
+}
+
+// Unpulled is an image of a pod that did not come when it was asked for.
+type Unpulled struct {
+	Failed Fact[history.PullFailed]
+	// CameSeq is the entry with which it came in the end, 0 if it did not.
+	CameSeq int
 }

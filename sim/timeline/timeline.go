@@ -27,9 +27,9 @@ type Timeline struct {
 	// Interventions are what the scenario did in the middle of the runs.
 	Interventions []Fact[history.Intervention]
 	// Silences are the times in which nothing was heard of a node.
-	Silences []Silence
+	Silences []Spell[history.NodeSilent]
 	// Registries are the times in which images did not come.
-	Registries []Outage
+	Registries []Spell[history.Registry]
 	// Inert are the manifests that had no effect, with the reason; Busy the runs that a
 	// reconciler does not leave alone.
 	Inert, Busy []string

@@ -46,7 +46,7 @@ func (t *judging) outOfService(p *timeline.Pod) []Link {
 	if !found || over.Actor != wellknown.PodGC {
 		return nil
 	}
-	e := t.LastChange(history.Ref{Kind: "Node", Name: p.Node}, p.OverSeq, "spec", "taints")
+	_, e := t.taintsPut(p.Node, p.OverSeq, func(t corev1.Taint) bool { return t.Key == corev1.TaintNodeOutOfService })
 	if e == nil {
 		return nil
 	}
@@ -64,37 +64,37 @@ func (t *judging) silent(node string, before int) []Link {
 	how := map[string]string{
 		history.SilentMachine: "its machine is dead", history.SilentKubelet: "its kubelet is dead", history.SilentNetwork: "its network is cut off",
 	}[s.Began.Data.What]
-	when := fmt.Sprintf("from %s on", inWords(s.Began.T))
-	if s.Ended != nil {
-		when = fmt.Sprintf("from %s to %s", inWords(s.Began.T), inWords(s.Ended.T))
-	}
 	evidence := fmt.Sprintf("%s at %.0f s", history.FactNodeSilent, s.Began.T)
 	for _, v := range t.Interventions {
 		if v.Data.Node == node && v.Data.Action == "nodeSilent" && !v.Data.Missed && v.Data.Failure == "" && v.T <= s.Began.T {
 			evidence = "intervention: " + v.Data.What
 		}
 	}
-	return []Link{nodeSilent.link("Node "+node, evidence, node, when, how)}
+	return []Link{nodeSilent.link("Node "+node, evidence, node, lasted(*s), how)}
 }
 
-// unpulled says of a pod which of its images did not come, and why; nil if all did that the
-// kubelet had asked for before an entry.
+// lasted says from when to when something was so.
+func lasted[T any](s timeline.Spell[T]) string {
+	if s.Ended == nil {
+		return fmt.Sprintf("from %s on", inWords(s.Began.T))
+	}
+	return fmt.Sprintf("from %s to %s", inWords(s.Began.T), inWords(s.Ended.T))
+}
+
+// unpulled says of a pod which of its images did not come, and why; nil if all had come
+// by an entry that the kubelet had asked for.
 func (t *judging) unpulled(p *timeline.Pod, before int) []Link {
 	for _, f := range p.Unpulled {
-		if f.Seq >= before {
+		if f.Failed.Seq >= before || past(f.CameSeq, before) {
 			continue
 		}
-		links := []Link{imageUnpulled.link(p.Object(), f.Data.Message, f.Data.Image, t.Title(p))}
-		o := t.OutageOf(f.Data.Image, f.Seq)
+		links := []Link{imageUnpulled.link(p.Object(), f.Failed.Data.Message, f.Failed.Data.Image, t.Title(p))}
+		o := t.OutageOf(f.Failed.Data.Image, f.Failed.Seq)
 		if o == nil {
 			return links
 		}
-		when := fmt.Sprintf("from %s on", inWords(o.Began.T))
-		if o.Ended != nil {
-			when = fmt.Sprintf("from %s to %s", inWords(o.Began.T), inWords(o.Ended.T))
-		}
 		return append(links, registryFails.link("Registry "+o.Began.Data.Images, fmt.Sprintf("%s at %.0f s", history.FactRegistryFails, o.Began.T),
-			o.Began.Data.Images, o.Began.Data.Answer, when))
+			o.Began.Data.Images, o.Began.Data.Answer, lasted(*o)))
 	}
 	return nil
 }

@@ -129,6 +129,9 @@ func (x *explainer) nodeChanges(nodes []history.NodeRefusal) []Link {
 			continue
 		}
 		e := x.t.LastChange(history.Ref{Kind: "Node", Name: n.Node}, x.before, "spec", field)
+		if c.rule == nodeTainted {
+			_, e = x.t.taintsPut(n.Node, x.before, func(t corev1.Taint) bool { return slices.Contains(n.Taints, t.Key+": "+t.Value) })
+		}
 		if e == nil {
 			continue
 		}
@@ -146,7 +149,7 @@ func (x *explainer) nodeChanges(nodes []history.NodeRefusal) []Link {
 			links = append(links, nodeCordoned.link("Node "+list, evidence[c], list, c.actor))
 		} else {
 			links = append(links, nodeTainted.link("Node "+list, evidence[c], c.actor, c.taints, list))
-			if c.actor == wellknown.NodeController {
+			if c.actor == wellknown.NodeController && strings.Contains(c.taints, corev1.TaintNodeUnreachable) {
 				links = append(links, x.t.silent(names[c][0], x.before)...)
 			}
 		}
@@ -175,18 +178,53 @@ func (x *explainer) nodeOrigin(p *timeline.Pod, n history.NodeRefusal) []Link {
 	return nil
 }
 
-// tainted says who put taints on a node in the course of the cell; nil if they are
-// there from its beginning.
-func (t *judging) tainted(node, taints string, before int) []Link {
-	e := t.LastChange(history.Ref{Kind: "Node", Name: node}, before, "spec", "taints")
+// tainted says who put the taints on a node by which pods are evicted, and why the node
+// lifecycle controller did; nil if they are there from the cell's beginning.
+func (t *judging) tainted(node string, before int) []Link {
+	taints, e := t.taintsPut(node, before, func(t corev1.Taint) bool { return t.Effect == corev1.TaintEffectNoExecute })
 	if e == nil {
 		return nil
 	}
-	links := []Link{nodeTainted.link("Node "+node, writtenBy("taints", e), e.Actor, taints, node)}
-	if e.Actor == wellknown.NodeController {
+	var words []string
+	unreachable := false
+	for _, taint := range taints {
+		words = append(words, taint.ToString())
+		unreachable = unreachable || taint.Key == corev1.TaintNodeUnreachable
+	}
+	links := []Link{nodeTainted.link("Node "+node, writtenBy("taints", e), e.Actor, strings.Join(words, ", "), node)}
+	if unreachable {
 		links = append(links, t.silent(node, before)...)
 	}
 	return links
+}
+
+// taintsPut returns the taints of a node before an entry for which is says so, and the write
+// that made them what they are; nil if they are so from the cell's beginning, or there are
+// none. What was written to the node's other taints since is passed over.
+func (t *judging) taintsPut(node string, before int, is func(corev1.Taint) bool) ([]corev1.Taint, *history.Entry) {
+	as := func(seq int) (out []corev1.Taint) {
+		n, ok := timeline.Decode[corev1.Node](t.Before(seq), "Node", "", node)
+		if !ok {
+			return nil
+		}
+		for _, taint := range n.Spec.Taints {
+			if is(taint) {
+				out = append(out, taint)
+			}
+		}
+		return out
+	}
+	now := as(before)
+	if len(now) == 0 {
+		return nil, nil
+	}
+	ref := history.Ref{Kind: "Node", Name: node}
+	for e := t.LastChange(ref, before, "spec", "taints"); e != nil; e = t.LastChange(ref, e.Seq, "spec", "taints") {
+		if !slices.EqualFunc(as(e.Seq), now, func(a, b corev1.Taint) bool { return a.MatchTaint(&b) && a.Value == b.Value }) {
+			return now, e
+		}
+	}
+	return now, nil
 }
 
 // places says where the volumes of a pod may be used and that the nodes are elsewhere,

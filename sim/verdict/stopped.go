@@ -34,12 +34,7 @@ func (t *judging) stopped(p *timeline.Pod) []Link {
 	}
 	switch {
 	case reason == "DeletionByTaintManager":
-		links := []Link{podTaint.link(p.Object(), clip(at), t.Title(p), p.Node)}
-		taints := "NoExecute"
-		if n := t.Before(p.StopSeq).Live("Node", "", p.Node); n != nil {
-			taints = n.JSON("spec", "taints")
-		}
-		return append(links, t.tainted(p.Node, taints, p.StopSeq)...)
+		return append([]Link{podTaint.link(p.Object(), clip(at), t.Title(p), p.Node)}, t.tainted(p.Node, p.StopSeq)...)
 	case reason == "EvictionByEvictionAPI":
 		return []Link{podEvicted.link(p.Object(), clip(at), t.Title(p), p.Node)}
 	case reason == "PreemptionByScheduler":

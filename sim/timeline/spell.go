@@ -1,0 +1,62 @@
+package timeline
+
+import (
+	"strings"
+
+	"simctl.dev/simctl/sim/history"
+)
+
+// Spell is a time in which something was so.
+type Spell[T any] struct {
+	Began Fact[T]
+	// Ended is nil if it did not end.
+	Ended *Fact[T]
+}
+
+// Lasts says whether it has not ended before an entry.
+func (s *Spell[T]) Lasts(before int) bool { return s.Ended == nil || s.Ended.Seq >= before }
+
+// beginSpell adds a spell that a fact begins.
+func beginSpell[T any](list *[]Spell[T], e history.Entry) error {
+	f, err := decoded[T](e)
+	*list = append(*list, Spell[T]{Began: f})
+	return err
+}
+
+// endSpell ends the first spell that is about what a fact is about and lasts.
+func endSpell[T any](list []Spell[T], e history.Entry, about func(T) string) error {
+	for i := range list {
+		if s := &list[i]; about(s.Began.Data) == e.Object.Name && s.Ended == nil {
+			f, err := decoded[T](e)
+			s.Ended = &f
+			return err
+		}
+	}
+	return nil
+}
+
+// lastSpell returns the last spell that began before an entry for which is says so; nil without one.
+func lastSpell[T any](list []Spell[T], before int, is func(T) bool) *Spell[T] {
+	var found *Spell[T]
+	for i := range list {
+		if s := &list[i]; s.Began.Seq < before && is(s.Began.Data) {
+			found = s
+		}
+	}
+	return found
+}
+
+// OutageOf returns the last time in which an image did not come that began before an entry,
+// over or not; nil if there was none.
+func (t *Timeline) OutageOf(image string, before int) *Spell[history.Registry] {
+	return lastSpell(t.Registries, before, func(r history.Registry) bool {
+		begin, open := strings.CutSuffix(r.Images, "*")
+		return begin == image || open && strings.HasPrefix(image, begin)
+	})
+}
+
+// SilenceOf returns the last time in which nothing was heard of a node that began before an
+// entry, over or not; nil if there was none.
+func (t *Timeline) SilenceOf(node string, before int) *Spell[history.NodeSilent] {
+	return lastSpell(t.Silences, before, func(s history.NodeSilent) bool { return s.Node == node })
+}
