@@ -2,7 +2,6 @@ package intervention
 
 import (
 	"fmt"
-	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -35,13 +34,5 @@ func nodeSilent(all *Interventions, v *scenario.Intervention, f *history.Interve
 	if !all.Machines().FallSilent(name, s.What()) {
 		return ineffective("nothing is heard of Node %s already", name)
 	}
-	if s.For == "" {
-		return nil
-	}
-	d, err := time.ParseDuration(s.For)
-	if err != nil {
-		return fmt.Errorf("reading for how long: %w", err)
-	}
-	all.After(d, "node-back/"+name, func() { all.Machines().SpeakAgain(name) })
-	return nil
+	return all.lasts(s.For, "node-back/"+name, func() { all.Machines().SpeakAgain(name) })
 }

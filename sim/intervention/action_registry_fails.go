@@ -1,9 +1,6 @@
 package intervention
 
 import (
-	"fmt"
-	"time"
-
 	"simctl.dev/simctl/sim/history"
 	"simctl.dev/simctl/sim/scenario"
 )
@@ -13,13 +10,5 @@ import (
 func registryFails(all *Interventions, v *scenario.Intervention, _ *history.Intervention) error {
 	r := v.RegistryFails
 	mend := all.Machines().RegistryFails(history.Registry{Images: r.Which(), Answer: r.Says()})
-	if r.For == "" {
-		return nil
-	}
-	d, err := time.ParseDuration(r.For)
-	if err != nil {
-		return fmt.Errorf("reading for how long: %w", err)
-	}
-	all.After(d, "registry-back/"+r.Which(), mend)
-	return nil
+	return all.lasts(r.For, "registry-back/"+r.Which(), mend)
 }

@@ -140,7 +140,7 @@ func (c *Controllers) nodeLifecycle(ctx context.Context, f informers.SharedInfor
 	}
 	h := &NodeHealth{clock: c.o.Clock, seed: c.o.Seed, ctl: ctl, nodes: inOrder{core.Nodes().Lister()}, config: config, ctx: ctx}
 	c.NodeHealth = h
-	events, err := h.take(ctx)
+	events, err := h.take()
 	if err != nil {
 		return err
 	}
@@ -172,7 +172,7 @@ func (c *Controllers) nodeLifecycle(ctx context.Context, f informers.SharedInfor
 
 // take puts virtual time, the kubelets' signs of life and an order into the controller,
 // and takes hold of what begins anew with each cell.
-func (h *NodeHealth) take(context.Context) (record.EventBroadcaster, error) {
+func (h *NodeHealth) take() (record.EventBroadcaster, error) {
 	now, err := field[func() metav1.Time](h.ctl, "now")
 	if err != nil {
 		return nil, err
