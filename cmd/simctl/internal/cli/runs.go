@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"path/filepath"
@@ -156,8 +157,12 @@ func openRun(name string) (*keptRun, error) {
 	if r.info, err = runstore.ReadInfo(dir); err != nil {
 		return nil, err
 	}
-	if r.result, err = runstore.ReadResult(dir); err != nil {
-		return nil, fmt.Errorf("%w: go on with simctl run --resume --out %s", err, dir)
+	r.result, err = runstore.ReadResult(dir)
+	if errors.Is(err, runstore.ErrNoResult) {
+		err = fmt.Errorf("%w: go on with: %s", err, resumeCommand(verbOf(r.info), settings{out: dir}, r.info.ID))
+	}
+	if err != nil {
+		return nil, err
 	}
 	for _, c := range r.result.Cells {
 		r.ids = append(r.ids, runstore.CellID(c))

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"encoding/csv"
+	"os"
 	"strings"
 	"testing"
 
@@ -218,5 +219,29 @@ func TestShowReview(t *testing.T) {
 	simctl(t, held(), "show", "kept", "-o", "md").want(t, StatusError, "unknown output format", "simctl report RUN --format markdown")
 	if o := simctl(t, held(), "compare", "kept", "plain", "-o", "html"); !strings.HasPrefix(o.stdout, "<!doctype html>") {
 		t.Errorf("compare prints %s", o.stdout)
+	}
+}
+
+// TestShowUnfinished: a run without a result is gone on with by the verb that began it.
+func TestShowUnfinished(t *testing.T) {
+	for verb, args := range map[string][]string{
+		"run":     {"run", "scenarios/other.yaml"},
+		"upgrade": {"upgrade", "--direct", "--from", "0.68.1", "--to", "1.3.1", "scenarios/other.yaml"},
+	} {
+		t.Run(verb, func(t *testing.T) {
+			place(t)
+			simctl(t, held(), append(args, "--out", "kept")...)
+			const result = "kept/result.json"
+			if err := os.Remove(result); err != nil {
+				t.Fatal(err)
+			}
+			simctl(t, held(), "show", "kept").want(t, StatusError, "has no result yet", "go on with: simctl "+verb+" --resume --out kept")
+			if err := os.WriteFile(result, []byte("{"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if o := simctl(t, held(), "show", "kept"); o.status != StatusError || strings.Contains(o.stderr, "go on with") {
+				t.Errorf("a result that cannot be read is told so: status %d, %s", o.status, o.stderr)
+			}
+		})
 	}
 }
