@@ -306,6 +306,10 @@ func (m *drafter) stubs(stubs []stub.Stub) ([]byte, error) {
 		}
 		b.WriteString(".\n")
 		o := s.Object
+		if elsewhere := m.elsewhere(s); elsewhere != "" {
+			m.note("%s %s is among the manifests in namespace %s, and made up in %s: if they are one, give both it and %s the same metadata.namespace, and begin again",
+				s.Kind, s.Name, elsewhere, s.Namespace, s.By[0])
+		}
 		if meta := tree.Map(o, "metadata"); meta["namespace"] == namespace {
 			delete(meta, "namespace")
 		}
@@ -318,10 +322,30 @@ func (m *drafter) stubs(stubs []stub.Stub) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
+// elsewhere is the namespace in which the manifests have what a stub stands for, when that
+// is another than its own; an object that names none is in the scenario's.
+func (m *drafter) elsewhere(s stub.Stub) string {
+	for _, o := range m.objects {
+		if group(o) == group(s.Object) && tree.Text(o, "kind") == s.Kind && tree.Text(o, "metadata", "name") == s.Name {
+			return cmp.Or(tree.Text(o, "metadata", "namespace"), namespace)
+		}
+	}
+	return ""
+}
+
+// group is the group of an object's API, without the version.
+func group(o map[string]any) string {
+	g, _, ok := strings.Cut(tree.Text(o, "apiVersion"), "/")
+	if !ok {
+		return ""
+	}
+	return g
+}
+
 // openshift says whether the manifests are for OpenShift with OpenShift Pipelines.
 func openshift(objects []map[string]any, d *demand.Demands) bool {
 	for _, o := range objects {
-		if group, _, _ := strings.Cut(tree.Text(o, "apiVersion"), "/"); strings.HasSuffix(group, ".openshift.io") {
+		if strings.HasSuffix(group(o), ".openshift.io") {
 			return true
 		}
 		if strings.HasPrefix(tree.Text(o, "roleRef", "name"), "system:openshift:scc:") {

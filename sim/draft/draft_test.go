@@ -123,3 +123,32 @@ func TestFile(t *testing.T) {
 		t.Errorf("made up: %q", d.MadeUp)
 	}
 }
+
+// TestElsewhere: what is made up although the manifests have it, in another namespace, is
+// told.
+func TestElsewhere(t *testing.T) {
+	const pipeline = "apiVersion: tekton.dev/v1\nkind: Pipeline\nmetadata: {name: ci}\nspec: {tasks: [{name: a, taskSpec: {steps: [{image: i}]}}]}\n"
+	const run = "apiVersion: tekton.dev/v1\nkind: PipelineRun\nmetadata: {name: r, namespace: team}\nspec: {pipelineRef: {name: ci}}\n"
+	for _, tt := range []struct{ name, pipeline, want string }{
+		{"in none", pipeline, "Pipeline ci is among the manifests in namespace default, and made up in team"},
+		{"in another", strings.Replace(pipeline, "name: ci", "name: ci, namespace: tools", 1), "Pipeline ci is among the manifests in namespace tools, and made up in team"},
+		{"in the same", strings.Replace(pipeline, "name: ci", "name: ci, namespace: team", 1), ""},
+		{"of another kind", strings.Replace(pipeline, "tekton.dev/v1", "pipelines.kubeflow.org/v2", 1), ""},
+		{"of another name", strings.Replace(pipeline, "name: ci", "name: cd", 1), ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			m, err := scenario.ReadManifests(nil, map[string][]byte{"run.yaml": []byte(run), "pipeline.yaml": []byte(tt.pipeline)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			d, err := draft.Make(m.Objects, m.In, draft.Options{Version: "1.15.0"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := strings.Join(d.Notes, "\n")
+			if !strings.Contains(got, tt.want) || tt.want == "" && got != "" {
+				t.Errorf("notes %q, want %q", got, tt.want)
+			}
+		})
+	}
+}
