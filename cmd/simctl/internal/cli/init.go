@@ -27,12 +27,12 @@ func (a *App) initCommand() *cobra.Command {
 scenario.yaml if it is not named.
 
 With --from, make a scenario of manifests of yours: files, folders, kustomizations,
-Helm charts with their own values, or - for standard input. A Pipeline without a run gets one. What the runs refer to
-and the manifests do not have (Tasks, StepActions, ServiceAccounts, Secrets,
-ConfigMaps, claims) is made up from what the references use, in stubs.yaml, and
-marked. The cluster gets the nodes, classes and OpenShift that the manifests demand.
-Manifests in files stay where they are; those of standard input, and what a chart
-gives, are kept.
+Helm charts with their own values, or - for standard input. A Pipeline without a run
+gets one. What the runs refer to and the manifests do not have (Tasks, StepActions,
+ServiceAccounts, Secrets, ConfigMaps, claims) is made up from what the references
+use, in stubs.yaml, and marked. The cluster gets the nodes, classes and OpenShift
+that the manifests demand. Manifests in files stay where they are; those of standard
+input, and what a chart gives, are kept.
 
 Nothing that is there is overwritten.`,
 		Example: "  simctl init\n  simctl init scenarios/mine.yaml\n  simctl init --from tekton/ --param image-url=quay.io/me/app\n  kustomize build overlays/prod | simctl init --from -",
