@@ -307,8 +307,8 @@ func (m *drafter) stubs(stubs []stub.Stub) ([]byte, error) {
 		b.WriteString(".\n")
 		o := s.Object
 		if elsewhere := m.elsewhere(s); elsewhere != "" {
-			m.note("%s %s is among the manifests in namespace %s, and made up in %s: if they are one, give both it and %s the same metadata.namespace, and begin again",
-				s.Kind, s.Name, elsewhere, s.Namespace, s.By[0])
+			m.note("%s %s is among the manifests in namespace %s, and made up in %[4]s: if they are one, give it metadata.namespace: %[4]s, and begin again",
+				s.Kind, s.Name, elsewhere, s.Namespace)
 		}
 		if meta := tree.Map(o, "metadata"); meta["namespace"] == namespace {
 			delete(meta, "namespace")

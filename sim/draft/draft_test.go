@@ -130,7 +130,7 @@ func TestElsewhere(t *testing.T) {
 	const pipeline = "apiVersion: tekton.dev/v1\nkind: Pipeline\nmetadata: {name: ci}\nspec: {tasks: [{name: a, taskSpec: {steps: [{image: i}]}}]}\n"
 	const run = "apiVersion: tekton.dev/v1\nkind: PipelineRun\nmetadata: {name: r, namespace: team}\nspec: {pipelineRef: {name: ci}}\n"
 	for _, tt := range []struct{ name, pipeline, want string }{
-		{"in none", pipeline, "Pipeline ci is among the manifests in namespace default, and made up in team"},
+		{"in none", pipeline, "Pipeline ci is among the manifests in namespace default, and made up in team: if they are one, give it metadata.namespace: team, and"},
 		{"in another", strings.Replace(pipeline, "name: ci", "name: ci, namespace: tools", 1), "Pipeline ci is among the manifests in namespace tools, and made up in team"},
 		{"in the same", strings.Replace(pipeline, "name: ci", "name: ci, namespace: team", 1), ""},
 		{"of another kind", strings.Replace(pipeline, "tekton.dev/v1", "pipelines.kubeflow.org/v2", 1), ""},
