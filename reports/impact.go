@@ -70,7 +70,7 @@ func RenderReview(w io.Writer, f ReviewFormat, r impact.Review, o Options) error
 // A writing is how the parts of a review look.
 type writing interface {
 	title(s string) string
-	heading(s string, m mood) string
+	heading(s string, e impact.Effect) string
 	// item is a line of a list, verbatim a piece of evidence below it, link one of
 	// a causal chain.
 	item(s string) string
@@ -79,50 +79,32 @@ type writing interface {
 	table(header []string, rows [][]string) string
 }
 
-// mood is what a change is for the user.
-type mood int
-
-const (
-	worse mood = iota
-	better
-	neither
-)
-
-func moodOf(c impact.Change) mood {
-	switch {
-	case c.Regression:
-		return worse
-	case c.Improvement():
-		return better
+// ReviewTitle is the title of a review, which names its path.
+func ReviewTitle(r impact.Review) string {
+	var path []string
+	for _, p := range r.Path {
+		path = append(path, p.String())
 	}
-	return neither
+	return "Upgrade review: " + strings.Join(path, " → ")
 }
 
 // reviewText puts a review together.
 func reviewText(r impact.Review, w writing) string {
 	var b strings.Builder
-	var path []string
-	for _, p := range r.Path {
-		path = append(path, p.String())
-	}
-	b.WriteString(w.title("Upgrade review: " + strings.Join(path, " → ")))
+	b.WriteString(w.title(ReviewTitle(r)))
 	for _, text := range r.Incomplete {
 		b.WriteString(w.item("not complete: " + text))
 	}
 	b.WriteString(w.table([]string{"step", "worse", "better", "other", "same", "flags", "timing"}, overview(r)))
 	b.WriteString(rollUp(r, w))
 	for _, l := range r.LeftOut {
-		b.WriteString(w.item(fmt.Sprintf("left out: %s, which only chooses release %s", cellName(l.Scenario, []string{l.Axis}, map[string]string{l.Axis: l.Value}), l.Version)))
+		b.WriteString(w.item(fmt.Sprintf("left out: %s, which only chooses release %s", CellName(l.Scenario, []string{l.Axis}, map[string]string{l.Axis: l.Value}), l.Version)))
 	}
 	for _, s := range r.Steps {
 		b.WriteString(w.title(s.From.String() + " → " + s.To.String()))
 		for _, c := range s.Changes {
-			b.WriteString(w.heading(cellName(c.Scenario, c.Axes, c.Values)+": "+c.String(), moodOf(c)))
-			reasons := slices.Clone(c.Reasons)
-			for _, d := range c.Conduct {
-				reasons = append(reasons, d.Reason)
-			}
-			for _, x := range reasons {
+			b.WriteString(w.heading(CellName(c.Scenario, c.Axes, c.Values)+": "+c.String(), c.Effect()))
+			for _, x := range c.AllReasons() {
 				b.WriteString(w.item(x.What))
 				b.WriteString(w.verbatim("before", x.Before))
 				b.WriteString(w.verbatim("after", x.After))
@@ -171,10 +153,10 @@ func overview(r impact.Review) [][]string {
 	for _, s := range r.Steps {
 		var worse, better, other, slower int
 		for _, c := range s.Changes {
-			switch {
-			case c.Regression:
+			switch c.Effect() {
+			case impact.Worse:
 				worse++
-			case c.Improvement():
+			case impact.Better:
 				better++
 			default:
 				other++
@@ -194,7 +176,8 @@ func overview(r impact.Review) [][]string {
 	return rows
 }
 
-func cellName(scenario string, axes []string, values map[string]string) string {
+// CellName names a cell for people: "incident change=as-reported".
+func CellName(scenario string, axes []string, values map[string]string) string {
 	parts := []string{scenario}
 	for _, a := range axes {
 		parts = append(parts, a+"="+values[a])
@@ -256,12 +239,12 @@ func midRun(m impact.MidRun, w writing) string {
 		}
 		rows = append(rows, row)
 	}
-	mood := better
+	effect := impact.Better
 	if lost != nil {
-		mood = worse
+		effect = impact.Worse
 	}
 	out := w.heading(fmt.Sprintf("%s: the bump comes in the middle of the run: lost at %d of %d moments",
-		cellName(m.Scenario, m.Axes, m.Values), m.Lost(), len(m.Places)), mood)
+		CellName(m.Scenario, m.Axes, m.Values), m.Lost(), len(m.Places)), effect)
 	out += w.table(append([]string{"when task"}, phases...), rows)
 	if lost != nil {
 		out += w.item("when " + lost.Task + " is " + lost.Phase + ", from the symptom to the root:")
@@ -285,7 +268,7 @@ func timingRows(changes []impact.TimingChange) [][]string {
 				sure = fmt.Sprintf("yes (p=%.2g, effect %+.2f)", *t.P, t.Effect)
 			}
 		}
-		rows = append(rows, []string{cellName(t.Scenario, t.Axes, t.Values), strings.TrimSuffix(t.Measure, "Seconds"), Duration(t.FromMedian), Duration(t.ToMedian), sure})
+		rows = append(rows, []string{CellName(t.Scenario, t.Axes, t.Values), strings.TrimSuffix(t.Measure, "Seconds"), Duration(t.FromMedian), Duration(t.ToMedian), sure})
 	}
 	return rows
 }
@@ -306,11 +289,11 @@ func (p plain) title(s string) string {
 	return b.String()
 }
 
-func (p plain) heading(s string, m mood) string {
-	switch m {
-	case worse:
+func (p plain) heading(s string, e impact.Effect) string {
+	switch e {
+	case impact.Worse:
 		return p.style.bad(markDeviates+" "+s) + "\n"
-	case better:
+	case impact.Better:
 		return p.style.good(markAsExpected+" "+s) + "\n"
 	}
 	return p.style.head(markNotJudged+" "+s) + "\n"
@@ -357,9 +340,8 @@ type markdown struct{}
 
 func (markdown) title(s string) string { return "## " + escapeMarkdown(s) + "\n\n" }
 
-func (markdown) heading(s string, m mood) string {
-	mark := map[mood]string{worse: "worse", better: "better", neither: "other"}[m]
-	return "\n### " + mark + ": " + escapeMarkdown(s) + "\n\n"
+func (markdown) heading(s string, e impact.Effect) string {
+	return "\n### " + string(e) + ": " + escapeMarkdown(s) + "\n\n"
 }
 
 func (markdown) item(s string) string { return "- " + escapeMarkdown(s) + "\n" }

@@ -93,8 +93,8 @@ func TestMarkdownCell(t *testing.T) {
 	}
 }
 
-// TestMood: a change that is neither better nor worse is not called one of both.
-func TestMood(t *testing.T) {
+// TestEffect: a change that is neither better nor worse is not called one of both.
+func TestEffect(t *testing.T) {
 	held := impact.Ended{Outcome: verdict.Deadlock}
 	for name, c := range map[string]struct {
 		change impact.Change
@@ -105,7 +105,7 @@ func TestMood(t *testing.T) {
 		"neither": {impact.Change{From: held, To: impact.Ended{Outcome: verdict.Unschedulable}}, [2]string{"· x", "### other: x"}},
 	} {
 		for i, w := range []writing{plain{width: 80}, markdown{}} {
-			if got := w.heading("x", moodOf(c.change)); !strings.Contains(got, c.marks[i]) {
+			if got := w.heading("x", c.change.Effect()); !strings.Contains(got, c.marks[i]) {
 				t.Errorf("%s: %q, want %q", name, got, c.marks[i])
 			}
 		}

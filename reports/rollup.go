@@ -17,15 +17,17 @@ type Roll struct {
 	Known bool
 }
 
-// Rolls puts a review's rows together by scenario, in the order of their folders.
-func Rolls(r impact.Review) []*Roll {
-	var out []*Roll
+// Rolls puts a review's rows together by scenario, in the order of their folders: those
+// with a cell that does not end alike on all releases, those without, and those without of
+// which not all cells are known on all releases.
+func Rolls(r impact.Review) (changed, alike, partly []*Roll) {
+	var all []*Roll
 	at := map[[2]string]*Roll{}
 	for _, row := range r.Rows {
 		k := [2]string{row.Folder, row.Scenario}
 		if at[k] == nil {
 			at[k] = &Roll{Folder: row.Folder, Scenario: row.Scenario, Known: true}
-			out = append(out, at[k])
+			all = append(all, at[k])
 		}
 		at[k].Cells = append(at[k].Cells, row)
 		at[k].Known = at[k].Known && row.Known()
@@ -33,15 +35,25 @@ func Rolls(r impact.Review) []*Roll {
 			at[k].Changed = append(at[k].Changed, row)
 		}
 	}
-	slices.SortStableFunc(out, func(a, b *Roll) int { return strings.Compare(a.Folder, b.Folder) })
-	return out
+	slices.SortStableFunc(all, func(a, b *Roll) int { return strings.Compare(a.Folder, b.Folder) })
+	for _, s := range all {
+		switch {
+		case len(s.Changed) > 0:
+			changed = append(changed, s)
+		case s.Known:
+			alike = append(alike, s)
+		default:
+			partly = append(partly, s)
+		}
+	}
+	return changed, alike, partly
 }
 
 // Name is the scenario's with its folder, and with the values of its one cell.
 func (r *Roll) Name() string {
 	name := r.Scenario
 	if len(r.Cells) == 1 {
-		name = cellName(name, r.Cells[0].Axes, r.Cells[0].Values)
+		name = CellName(name, r.Cells[0].Axes, r.Cells[0].Values)
 	}
 	if r.Folder == "" {
 		return name
@@ -49,9 +61,9 @@ func (r *Roll) Name() string {
 	return r.Folder + ": " + name
 }
 
-// CellName is how a row is called within its scenario.
-func CellName(row impact.Row) string {
-	return strings.TrimPrefix(cellName("", row.Axes, row.Values), " ")
+// RowName is how a row is called within its scenario.
+func RowName(row impact.Row) string {
+	return strings.TrimPrefix(CellName("", row.Axes, row.Values), " ")
 }
 
 // On says what became of the scenario on a release: the outcome of its one cell, or how
@@ -90,7 +102,6 @@ func On(row impact.Row, release int) string {
 
 // rollUp is the table of what changes, and a line on what does not.
 func rollUp(r impact.Review, w writing) string {
-	rolls := Rolls(r)
 	// Of one cell the changes tell all.
 	if len(r.Rows) < 2 {
 		return ""
@@ -100,7 +111,6 @@ func rollUp(r impact.Review, w writing) string {
 		header = append(header, p.Version)
 	}
 	var rows [][]string
-	same, partly := 0, 0
 	line := func(name string, on func(int) string) {
 		row := []string{name}
 		for i := range r.Path {
@@ -108,33 +118,25 @@ func rollUp(r impact.Review, w writing) string {
 		}
 		rows = append(rows, row)
 	}
-	for _, s := range rolls {
-		switch {
-		case len(s.Changed) > 0:
-		case s.Known:
-			same++
-			continue
-		default:
-			partly++
-			continue
-		}
+	changed, alike, partly := Rolls(r)
+	for _, s := range changed {
 		line(s.Name(), s.On)
 		if len(s.Cells) == 1 {
 			continue
 		}
 		for _, c := range s.Changed {
-			line("· "+CellName(c), func(i int) string { return On(c, i) })
+			line("· "+RowName(c), func(i int) string { return On(c, i) })
 		}
 	}
 	out := ""
 	if len(rows) > 0 {
 		out = w.table(header, rows)
 	}
-	if same > 0 {
-		out += w.item(fmt.Sprintf("%s alike on all releases", SameScenarios(same)))
+	if n := len(alike); n > 0 {
+		out += w.item(fmt.Sprintf("%s alike on all releases", SameScenarios(n)))
 	}
-	if partly > 0 {
-		out += w.item(fmt.Sprintf("%s alike where that is known, and not all cells are known on all releases", SameScenarios(partly)))
+	if n := len(partly); n > 0 {
+		out += w.item(fmt.Sprintf("%s alike where that is known, and not all cells are known on all releases", SameScenarios(n)))
 	}
 	return out
 }

@@ -16,19 +16,14 @@ import (
 var reviewText string
 
 var reviewPage = template.Must(template.New("review").Funcs(template.FuncMap{
-	"duration": func(seconds any) string {
-		if p, ok := seconds.(*float64); ok {
-			return reports.Duration(*p)
-		}
-		return reports.Duration(seconds.(float64))
-	},
-	"glyph": glyph,
-	"named": func(l verdict.Link) bool { return l.Object != "" && !strings.Contains(l.What, l.Object) },
-	"trim":  func(s string) string { return strings.TrimRight(s, "\n") },
-	"fate":  fate,
-	"on":    reports.On,
-	"cell":  reports.CellName,
-	"same":  reports.SameScenarios,
+	"duration": reports.Duration,
+	"glyph":    glyph,
+	"named":    func(l verdict.Link) bool { return l.Object != "" && !strings.Contains(l.What, l.Object) },
+	"trim":     func(s string) string { return strings.TrimRight(s, "\n") },
+	"fate":     fate,
+	"on":       reports.On,
+	"cell":     reports.RowName,
+	"same":     reports.SameScenarios,
 }).Parse(reviewText))
 
 // fate is the class that colours how a cell ended.
@@ -52,7 +47,7 @@ type changed struct {
 }
 
 // Name is the cell's.
-func (c changed) Name() string { return changeName(c.Change) }
+func (c changed) Name() string { return reports.CellName(c.Scenario, c.Axes, c.Values) }
 
 // ToEnd is how it ends after the step.
 func (c changed) ToEnd() *impact.Ended { return &c.To }
@@ -61,26 +56,9 @@ func (c changed) ToEnd() *impact.Ended { return &c.To }
 func (c changed) Others() []string {
 	var out []string
 	for _, o := range c.Like {
-		out = append(out, changeName(o))
+		out = append(out, reports.CellName(o.Scenario, o.Axes, o.Values))
 	}
 	return out
-}
-
-// Reasons are all differences, those of conduct too.
-func (c changed) Reasons() []impact.Reason {
-	out := append([]impact.Reason{}, c.Change.Reasons...)
-	for _, d := range c.Conduct {
-		out = append(out, d.Reason)
-	}
-	return out
-}
-
-func changeName(c impact.Change) string {
-	parts := []string{c.Scenario}
-	for _, a := range c.Axes {
-		parts = append(parts, a+"="+c.Values[a])
-	}
-	return strings.Join(parts, " ")
 }
 
 // like is equal for changes of one step that say the same of other cells: by the outcomes,
@@ -94,7 +72,7 @@ func like(c impact.Change) string {
 			b.WriteString(l.What + "\n")
 		}
 	}
-	for _, r := range (changed{Change: c}).Reasons() {
+	for _, r := range c.AllReasons() {
 		b.WriteString(r.What + "\n")
 	}
 	for _, m := range c.Remedies {
@@ -110,9 +88,7 @@ type lostRun struct {
 }
 
 // Name is the cell's.
-func (l lostRun) Name() string {
-	return changeName(impact.Change{Scenario: l.Scenario, Axes: l.Axes, Values: l.Values})
-}
+func (l lostRun) Name() string { return reports.CellName(l.Scenario, l.Axes, l.Values) }
 
 // First is the first moment at which it is.
 func (l lostRun) First() impact.Place {
@@ -142,9 +118,7 @@ type slower struct {
 }
 
 // Name is the cell's.
-func (s slower) Name() string {
-	return changeName(impact.Change{Scenario: s.Scenario, Axes: s.Axes, Values: s.Values})
-}
+func (s slower) Name() string { return reports.CellName(s.Scenario, s.Axes, s.Values) }
 
 // reviewView is a review as its page shows it.
 type reviewView struct {
@@ -160,12 +134,7 @@ type reviewView struct {
 }
 
 func newReviewView(r impact.Review) *reviewView {
-	v := &reviewView{Review: r, Style: template.CSS(styleSheet)}
-	var path []string
-	for _, p := range r.Path {
-		path = append(path, p.String())
-	}
-	v.Title = "Upgrade review: " + strings.Join(path, " → ")
+	v := &reviewView{Review: r, Title: reports.ReviewTitle(r), Style: template.CSS(styleSheet)}
 	worse, better, unchanged, still := 0, 0, 0, 0
 	for i := range r.Steps {
 		s := &r.Steps[i]
@@ -181,12 +150,13 @@ func newReviewView(r impact.Review) *reviewView {
 				better++
 				to = &v.Better
 			}
-			if first := met[like(c)]; first != nil {
+			k := like(c)
+			if first := met[k]; first != nil {
 				first.Like = append(first.Like, c)
 				continue
 			}
 			n := &changed{Change: c, Step: s}
-			met[like(c)] = n
+			met[k] = n
 			*to = append(*to, n)
 		}
 		for _, m := range s.MidRun {
@@ -203,16 +173,7 @@ func newReviewView(r impact.Review) *reviewView {
 			}
 		}
 	}
-	for _, s := range reports.Rolls(r) {
-		switch {
-		case len(s.Changed) > 0:
-			v.Changed = append(v.Changed, s)
-		case s.Known:
-			v.Alike = append(v.Alike, s)
-		default:
-			v.Partly = append(v.Partly, s)
-		}
-	}
+	v.Changed, v.Alike, v.Partly = reports.Rolls(r)
 	if worse+better+unchanged+len(v.Other) == 0 {
 		v.Verdict = "No cell could be compared."
 		return v

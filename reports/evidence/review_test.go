@@ -3,8 +3,6 @@ package evidence
 import (
 	"bytes"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -75,19 +73,7 @@ func TestReviewHTML(t *testing.T) {
 	if strings.Contains(body, "<are>") {
 		t.Error("evidence is not escaped")
 	}
-	path := filepath.Join("testdata", "review.html")
-	if *update {
-		if err := os.WriteFile(path, []byte(body), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if body != string(want) {
-		t.Errorf("%s differs (run with -update to accept):\n%s", path, body)
-	}
+	golden(t, "review.html", body)
 }
 
 // TestReviewHTMLOfLittle: a review without a change, one that was stopped, one with a
@@ -100,6 +86,10 @@ func TestReviewHTMLOfLittle(t *testing.T) {
 		{Task: "a", Phase: "running", Lost: true, Chain: []verdict.Link{{What: "the controller is gone"}}}}}}
 	timed := step
 	timed.Timing = []impact.TimingChange{{Scenario: "s", Measure: "makespanSeconds", FromMedian: 60, ToMedian: 120, Significant: true, Effect: 1}}
+	span := 75.0
+	mended := step
+	mended.Changes = []impact.Change{{Scenario: "s", To: impact.Ended{Outcome: verdict.Deadlock}, Remedies: []impact.Remedy{
+		{Candidate: impact.Candidate{What: "set the flag"}, Mends: true, Ended: impact.Ended{Outcome: verdict.Success, MakespanSeconds: &span}}}}}
 	for name, tt := range map[string]struct {
 		r    impact.Review
 		want []string
@@ -108,6 +98,7 @@ func TestReviewHTMLOfLittle(t *testing.T) {
 		"no steps":   {impact.Review{Path: path, Incomplete: []string{"1 of 2 cells are known"}}, []string{"Not complete: 1 of 2 cells are known.", "No cell could be compared."}},
 		"mid-run":    {impact.Review{Path: path, Steps: []impact.Step{mid}}, []string{"1 cell loses its run", "lost at 1 of 2 moments", "when a is running", "the controller is gone"}},
 		"slower":     {impact.Review{Path: path, Steps: []impact.Step{timed}}, []string{"1 measure is slower", "<h3>Slower</h3>", "2m0s"}},
+		"mended":     {impact.Review{Path: path, Steps: []impact.Step{mended}}, []string{"set the flag", "1m15s"}},
 		"not played": {impact.Review{Path: path, Rows: []impact.Row{{Scenario: "s", On: []*impact.Ended{{Outcome: verdict.Success}, nil}}}}, []string{"not known", "1 scenario ends alike where that is known"}},
 	} {
 		var b bytes.Buffer

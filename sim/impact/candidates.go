@@ -194,6 +194,15 @@ func (c Change) Effect() Effect {
 	return Other
 }
 
+// AllReasons are all differences, those of conduct last.
+func (c Change) AllReasons() []Reason {
+	out := slices.Clone(c.Reasons)
+	for _, d := range c.Conduct {
+		out = append(out, d.Reason)
+	}
+	return out
+}
+
 // String returns a sentence for a heading.
 func (c Change) String() string {
 	if c.sameEnd() {

@@ -220,7 +220,7 @@ func (v liveView) cellLines(room int) []string {
 
 // cellTitle names a cell with its repeat.
 func cellTitle(c verdict.Cell) string {
-	t := cellName(c.Scenario, c.Axes, c.Values)
+	t := reports.CellName(c.Scenario, c.Axes, c.Values)
 	if c.Repeat > 0 {
 		t += fmt.Sprintf(" #%d", c.Repeat+1)
 	}

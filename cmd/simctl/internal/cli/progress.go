@@ -79,12 +79,3 @@ func (p *progress) finish() {
 		p.live = nil
 	}
 }
-
-// cellName names a cell for people: "incident change=as-reported".
-func cellName(scenario string, axes []string, values map[string]string) string {
-	parts := []string{scenario}
-	for _, a := range axes {
-		parts = append(parts, a+"="+values[a])
-	}
-	return strings.Join(parts, " ")
-}
