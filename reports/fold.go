@@ -220,10 +220,7 @@ func (g *group) fold(f influence) *group {
 // Matrix shows the matrix of each scenario as the table format does, without the numbers of
 // causes.
 func Matrix(cells []verdict.Cell, o Options) string {
-	look := style{color: o.Color, limit: max(o.Width, 0)}
-	if o.Width <= 0 {
-		o.Width = defaultWidth
-	}
+	look, o := o.look()
 	return matrices(layout(cells), verdict.RunResult{Cells: cells}, o, nil, look)
 }
 

@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"github.com/jedib0t/go-pretty/v6/table"
-	"github.com/jedib0t/go-pretty/v6/text"
 	"sigs.k8s.io/yaml"
 
 	"simctl.dev/simctl/sim/impact"
@@ -34,10 +33,7 @@ func ParseReviewFormat(name string) (ReviewFormat, error) {
 
 // RenderReview writes r to w in format f, which is not [HTML].
 func RenderReview(w io.Writer, f ReviewFormat, r impact.Review, o Options) error {
-	look := style{color: o.Color, limit: max(o.Width, 0)}
-	if o.Width <= 0 {
-		o.Width = defaultWidth
-	}
+	look, o := o.look()
 	var out []byte
 	var err error
 	switch f {
@@ -311,7 +307,7 @@ func (p plain) link(what, _ string) string { return indent(p.hang("← ", what),
 
 // hang puts a mark before the first line and as much space before the others.
 func (p plain) hang(mark, s string) string {
-	pad := strings.Repeat(" ", text.StringWidth(mark))
+	pad := strings.Repeat(" ", textWidth(mark))
 	return mark + strings.Join(wrap(s, p.width-len(pad)-4), "\n"+pad) + "\n"
 }
 

@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"github.com/jedib0t/go-pretty/v6/table"
-	"github.com/jedib0t/go-pretty/v6/text"
 
 	"simctl.dev/simctl/sim/verdict"
 )
@@ -33,6 +32,14 @@ func Mark(c verdict.Cell) string {
 	return markAsExpected
 }
 
+// outcomeName is a cell's outcome with the mark of a run that finished all the same.
+func outcomeName(c verdict.Cell) string {
+	if c.Recovered {
+		return string(c.Outcome) + recoveredMark
+	}
+	return string(c.Outcome)
+}
+
 // outcomeText is a combination's entry in the matrix: a mark, the outcomes of
 // its repeats, and the numbers of the causes below.
 func outcomeText(c combo, causes map[int]int, s style) string {
@@ -45,10 +52,7 @@ func outcomeText(c combo, causes map[int]int, s style) string {
 		judged = judged || cell.Judgement != verdict.NothingExpected
 		deviates = deviates || Deviates(cell)
 		success = success && cell.Outcome == verdict.Success
-		name := string(cell.Outcome)
-		if cell.Recovered {
-			name += recoveredMark
-		}
+		name := outcomeName(cell)
 		if counts[name] == 0 {
 			names = append(names, name)
 		}
@@ -285,27 +289,26 @@ func (g *group) columnAxes(texts []string, width int) []string {
 
 // gridWidth is how wide the grid with these columns would be.
 func (g *group) gridWidth(cols []string, texts []string) int {
-	const padding = 2
 	width := 0
 	for _, r := range without(g.axes, cols) {
-		w := text.StringWidth(r)
+		w := textWidth(r)
 		for _, v := range g.values[r] {
-			w = max(w, text.StringWidth(v))
+			w = max(w, textWidth(v))
 		}
-		width += w + padding
+		width += w + columnGap
 	}
 	keys, values := g.distinctKeys(cols)
 	byColumn := map[string]int{}
 	for i, c := range g.combos {
 		k := key(c.values, cols)
-		byColumn[k] = max(byColumn[k], text.StringWidthWithoutEscSequences(texts[i]))
+		byColumn[k] = max(byColumn[k], textWidth(texts[i]))
 	}
 	for _, k := range keys {
 		w := byColumn[k]
 		for _, c := range cols {
-			w = max(w, text.StringWidth(c+"="+values[k][c]))
+			w = max(w, textWidth(c+"="+values[k][c]))
 		}
-		width += w + padding
+		width += w + columnGap
 	}
 	return width
 }

@@ -127,11 +127,7 @@ func outcomesOf(cells []verdict.Cell) string {
 		if c.Outcome == verdict.Error {
 			return ""
 		}
-		o := string(c.Outcome)
-		if c.Recovered {
-			o += recoveredMark
-		}
-		if !slices.Contains(out, o) {
+		if o := outcomeName(c); !slices.Contains(out, o) {
 			out = append(out, o)
 		}
 	}

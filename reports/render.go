@@ -53,13 +53,19 @@ type Options struct {
 
 const defaultWidth = 120
 
-// Render writes r to w in format f. The error is w's, or says that the format
-// is unknown.
-func Render(w io.Writer, f Format, r verdict.RunResult, o Options) error {
-	look := style{color: o.Color, limit: max(o.Width, 0)}
+// look is the style that the options ask for, with the options that say how wide text is.
+func (o Options) look() (style, Options) {
+	s := style{color: o.Color, limit: max(o.Width, 0)}
 	if o.Width <= 0 {
 		o.Width = defaultWidth
 	}
+	return s, o
+}
+
+// Render writes r to w in format f. The error is w's, or says that the format
+// is unknown.
+func Render(w io.Writer, f Format, r verdict.RunResult, o Options) error {
+	look, o := o.look()
 	var out []byte
 	switch f {
 	case JSON:

@@ -88,8 +88,7 @@ func wrap(s string, width int) []string {
 			switch {
 			case i == 0:
 				cur = word
-			case text.StringWidthWithoutEscSequences(cur)+1+text.StringWidthWithoutEscSequences(word) > width &&
-				strings.TrimSpace(cur) != "":
+			case textWidth(cur)+1+textWidth(word) > width && strings.TrimSpace(cur) != "":
 				out = append(out, cur)
 				cur = word
 			default:

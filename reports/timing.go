@@ -58,10 +58,7 @@ func (g *group) timingByOutcome(timed []combo, s style) string {
 	var order []string
 	sets := map[string][]verdict.Cell{}
 	for _, c := range timed {
-		name := string(c.cells[0].Outcome)
-		if c.cells[0].Recovered {
-			name += recoveredMark
-		}
+		name := outcomeName(c.cells[0])
 		if sets[name] == nil {
 			order = append(order, name)
 		}
