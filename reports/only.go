@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"simctl.dev/simctl/sim/impact"
 	"simctl.dev/simctl/sim/verdict"
 )
 
@@ -71,37 +72,20 @@ func Select(r verdict.RunResult, only Only) (verdict.RunResult, error) {
 
 // changedCells tells the cells that do not end alike on all releases.
 func changedCells(cells []verdict.Cell) (func(verdict.Cell) bool, error) {
-	// An axis that is the release in every cell tells nothing more.
-	tells := map[string]map[string]bool{}
-	for _, c := range cells {
-		if tells[c.Scenario] == nil {
-			tells[c.Scenario] = map[string]bool{tektonKey: true}
-			for _, a := range c.Axes {
-				tells[c.Scenario][a] = true
-			}
-		}
-		for a := range tells[c.Scenario] {
-			if valueOf(c.Values, a) != c.Values[tektonKey] {
-				delete(tells[c.Scenario], a)
-			}
-		}
-	}
+	tells := impact.ReleaseAxesOf(cells)
 	of := func(c verdict.Cell) string {
-		own := slices.DeleteFunc(slices.Clone(c.Axes), func(a string) bool { return tells[c.Scenario][a] })
+		own := without(c.Axes, tells[c.Scenario])
 		return c.Scenario + "\x00" + strings.Join(own, "\x00") + "\x00" + key(c.Values, own)
 	}
-	// The fates of a cell's repeats on each release.
-	on := map[string]map[string]*combo{}
+	// A cell's repeats on each release.
+	on := map[string]map[string][]verdict.Cell{}
 	several := false
 	for _, c := range cells {
 		k, v := of(c), c.Values[tektonKey]
 		if on[k] == nil {
-			on[k] = map[string]*combo{}
+			on[k] = map[string][]verdict.Cell{}
 		}
-		if on[k][v] == nil {
-			on[k][v] = &combo{}
-		}
-		on[k][v].cells = append(on[k][v].cells, c)
+		on[k][v] = append(on[k][v], c)
 		several = several || len(on[k]) > 1
 	}
 	if !several {
@@ -111,7 +95,7 @@ func changedCells(cells []verdict.Cell) (func(verdict.Cell) bool, error) {
 	for k, sides := range on {
 		fates := map[string]bool{}
 		for _, side := range sides {
-			if f := outcomesOf(side.cells); f != "" {
+			if f := outcomesOf(side); f != "" {
 				fates[f] = true
 			}
 		}

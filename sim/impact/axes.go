@@ -5,12 +5,22 @@ import (
 	"slices"
 
 	"simctl.dev/simctl/sim/scenario"
+	"simctl.dev/simctl/sim/verdict"
 )
 
 // ReleaseAxes names, for each scenario, the axes that do nothing but tell the
 // release: those whose value is the release in every cell. A list of releases
 // takes the place of such an axis and keeps its name, whatever that is.
 func ReleaseAxes(cells []scenario.Cell) map[string][]string {
+	f := axisFinder{}
+	for _, c := range cells {
+		f.see(c.Scenario, c.Axes, c.Values)
+	}
+	return f
+}
+
+// ReleaseAxesOf is like [ReleaseAxes] for the cells of a result.
+func ReleaseAxesOf(cells []verdict.Cell) map[string][]string {
 	f := axisFinder{}
 	for _, c := range cells {
 		f.see(c.Scenario, c.Axes, c.Values)
