@@ -159,7 +159,7 @@ func (c *cause) render(groups []*group, cells []verdict.Cell, width int, s style
 				continue
 			}
 			cell := g.cells[n]
-			e := expectation(cell)
+			e := Expectation(cell)
 			if byExpected[e] == nil {
 				order = append(order, e)
 			}
@@ -238,8 +238,8 @@ func (c *cause) since(cells []verdict.Cell) string {
 	return t
 }
 
-// expectation says in words what was expected of a cell.
-func expectation(c verdict.Cell) string {
+// Expectation says in words what was expected of a cell.
+func Expectation(c verdict.Cell) string {
 	switch {
 	case c.Outcome == verdict.Error:
 		return "not run"

@@ -135,7 +135,7 @@ func (s *Scenario) tektonVaries(axes []string) bool {
 
 // badge shows an outcome without relying on colour.
 func badge(c verdict.Cell) Badge {
-	b := Badge{Text: string(c.Outcome), Symbol: "✗", Class: "bad"}
+	b := Badge{Text: string(c.Outcome), Symbol: "✗", Class: "bad", Expected: reports.Expectation(c)}
 	switch {
 	case c.Outcome == verdict.Success:
 		b.Symbol, b.Class = "✓", "good"
@@ -143,9 +143,6 @@ func badge(c verdict.Cell) Badge {
 		b.Symbol, b.Class = "!", "error"
 	case c.MakespanSeconds != nil:
 		b.Symbol, b.Class, b.Text = "△", "held", string(c.Outcome)+", still finished"
-	}
-	if b.Expected = expectation(c); c.Outcome == verdict.Error {
-		b.Expected = "not run"
 	}
 	return b
 }

@@ -54,13 +54,13 @@ func testCase(c verdict.Cell) junit.Testcase {
 	case c.Outcome == verdict.Error:
 		t.Error = &junit.Result{Message: printable(c.Error), Type: string(verdict.Error), Data: printable("simctl could not run the cell: " + c.Error)}
 	case c.Fails():
-		message := told + ", " + expectation(c)
+		message := told + ", " + reports.Expectation(c)
 		if len(c.Cause) > 0 {
 			message += ": " + c.Root().What
 		}
 		t.Failure = &junit.Result{Message: printable(message), Type: cmp.Or(c.Root().Rule, string(c.Outcome)), Data: printable(chainText(c.Cause) + besides(c))}
 	default:
-		line := "outcome: " + told + ", " + expectation(c)
+		line := "outcome: " + told + ", " + reports.Expectation(c)
 		if c.MakespanSeconds != nil {
 			line += ", makespan " + reports.Duration(*c.MakespanSeconds) + " (virtual)"
 		}
@@ -77,14 +77,6 @@ func besides(c verdict.Cell) string {
 		b.WriteString("\nbesides: " + text)
 	}
 	return b.String()
-}
-
-// expectation says in words what was expected of a cell.
-func expectation(c verdict.Cell) string {
-	if c.Judgement == verdict.NotAsExpected {
-		return "expected " + strings.ReplaceAll(c.Expected, "|", " or ")
-	}
-	return c.Judgement.String()
 }
 
 // outcomeOf says a cell's outcome in words.

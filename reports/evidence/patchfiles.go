@@ -206,13 +206,6 @@ func clusterToApply(d pairOf, cli string) *toApply {
 // nodes writes the commands that make the nodes of a pool as they are afterwards.
 func (a *toApply) nodes(cli, nodes string, before, after map[string]any) {
 	add := func(format string, args ...any) { a.script = append(a.script, cli+" "+fmt.Sprintf(format, args...)) }
-	taint := func(t map[string]any, value bool) string {
-		s := fmt.Sprint(t["key"])
-		if v, ok := t["value"].(string); ok && value && v != "" {
-			s += "=" + v
-		}
-		return s + ":" + fmt.Sprint(t["effect"])
-	}
 	find := func(list []any, e any) bool {
 		return slices.ContainsFunc(list, func(x any) bool { return asJSON(x) == asJSON(e) })
 	}
@@ -220,12 +213,12 @@ func (a *toApply) nodes(cli, nodes string, before, after map[string]any) {
 	y, _ := after["taints"].([]any)
 	for _, t := range x {
 		if m, ok := t.(map[string]any); ok && !find(y, t) {
-			add("taint nodes %s %s-", nodes, shellWord(taint(m, false)))
+			add("taint nodes %s %s-", nodes, shellWord(fmt.Sprintf("%v:%v", m["key"], m["effect"])))
 		}
 	}
 	for _, t := range y {
 		if m, ok := t.(map[string]any); ok && !find(x, t) {
-			add("taint nodes %s %s", nodes, shellWord(taint(m, true)))
+			add("taint nodes %s %s", nodes, shellWord(taintText(m)))
 		}
 	}
 	xl, _ := before["labels"].(map[string]any)

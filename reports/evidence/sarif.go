@@ -12,6 +12,7 @@ import (
 
 	"github.com/owenrumney/go-sarif/v3/pkg/report/v210/sarif"
 
+	"simctl.dev/simctl/reports"
 	"simctl.dev/simctl/sim/scenario"
 	"simctl.dev/simctl/sim/verdict"
 )
@@ -85,7 +86,7 @@ func deviation(in Input, c verdict.Cell, rule int) *sarif.Result {
 	if c.Outcome == verdict.Error {
 		text = fmt.Sprintf("%s %s: simctl could not run the cell: %s", c.Scenario, cellName(c), c.Error)
 	} else {
-		text = fmt.Sprintf("%s %s: %s, %s", c.Scenario, cellName(c), outcomeOf(c), expectation(c))
+		text = fmt.Sprintf("%s %s: %s, %s", c.Scenario, cellName(c), outcomeOf(c), reports.Expectation(c))
 		if len(c.Cause) > 0 {
 			text += ": " + c.Root().What + ".\n\n" + chainText(c.Cause)
 		}

@@ -225,13 +225,21 @@ func element(noun string, e any) string {
 		return noun + " " + name
 	}
 	if m, _ := e.(map[string]any); noun == "taint" && m["key"] != nil {
-		value, _ := m["value"].(string)
-		return fmt.Sprintf("%s %s:%v", noun, strings.TrimSuffix(fmt.Sprintf("%v=%s", m["key"], value), "="), m["effect"])
+		return noun + " " + taintText(m)
 	}
 	if what := inside(e); what != "" {
 		return noun + " with " + what
 	}
 	return noun
+}
+
+// taintText is a taint as kubectl takes it: key=value:effect.
+func taintText(taint map[string]any) string {
+	key := fmt.Sprint(taint["key"])
+	if value, _ := taint["value"].(string); value != "" {
+		key += "=" + value
+	}
+	return fmt.Sprintf("%s:%v", key, taint["effect"])
 }
 
 // inside is a value in words: "key nvidia.com/gpu, operator Exists".
