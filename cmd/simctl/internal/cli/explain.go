@@ -6,9 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"text/tabwriter"
 
-	"github.com/jedib0t/go-pretty/v6/text"
 	"github.com/spf13/cobra"
 
 	"simctl.dev/simctl/reports"
@@ -52,9 +50,7 @@ which scenario and repeat may be two. Where that are several, they are listed.`,
 // list has a line for each of several cells: its ID, what became of it, and the root of
 // why. A line is cut at width unless that is 0.
 func (r *keptRun) list(w io.Writer, cells []int, args []string, width int) error {
-	var table strings.Builder
-	t := tabwriter.NewWriter(&table, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "CELL\tOUTCOME\tWHY")
+	var rows [][]string
 	for _, i := range cells {
 		c := r.result.Cells[i]
 		outcome := string(c.Outcome)
@@ -68,18 +64,15 @@ func (r *keptRun) list(w io.Writer, cells []int, args []string, width int) error
 		if root := c.Root(); root.What != "" {
 			why = root.What
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\n", r.ids[i], outcome, cmp.Or(oneLine(why), "-"))
-	}
-	if err := t.Flush(); err != nil {
-		return fmt.Errorf("listing the cells: %w", err)
+		rows = append(rows, []string{r.ids[i], outcome, cmp.Or(oneLine(why), "-")})
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s are %s. Name one by its ID, the beginning of it or more values:\n  simctl explain %s %s\n\n",
 		cellCount(len(cells)), args[1], args[0], r.ids[cells[0]])
-	for line := range strings.Lines(table.String()) {
-		line = strings.TrimRight(line, "\n ")
+	for line := range strings.Lines(reports.Columns([]string{"CELL", "OUTCOME", "WHY"}, rows, 0)) {
+		line = strings.TrimSuffix(line, "\n")
 		if width > 0 {
-			line = text.Snip(line, width, "…")
+			line = shorten(line, width)
 		}
 		b.WriteString(line + "\n")
 	}
