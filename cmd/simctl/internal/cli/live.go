@@ -46,14 +46,14 @@ type (
 	liveClose struct{}
 )
 
-// newLiveView begins with all cells of a run, of which some have a result. The result of a
-// cell is nil if it is to come.
-func newLiveView(cells []scenario.Cell, result func(i int) *verdict.Cell) liveView {
+// newLiveView begins with all cells of a run, of which some have a result; those to
+// come are nil.
+func newLiveView(cells []scenario.Cell, results []*verdict.Cell) liveView {
 	v := liveView{at: map[string]int{}, cells: make([]verdict.Cell, len(cells))}
 	for i, c := range cells {
 		v.at[c.ID()] = i
 		v.cells[i] = verdict.Cell{ID: c.ID(), Scenario: c.Scenario, Axes: c.Axes, Values: c.Values, Repeat: c.Repeat}
-		if r := result(i); r != nil {
+		if r := results[i]; r != nil {
 			v.cells[i] = *r
 			v.done = append(v.done, i)
 			v.before++

@@ -83,12 +83,11 @@ func TestLiveView(t *testing.T) {
 		{name: "closed", cells: few, messages: append(filling[:7:7], liveClose{}), width: 80, height: 24},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			v := newLiveView(c.cells, func(i int) *verdict.Cell {
-				if i >= c.before {
-					return nil
-				}
-				return done(c.cells[i], "success").Result
-			})
+			results := make([]*verdict.Cell, len(c.cells))
+			for i := range c.before {
+				results[i] = done(c.cells[i], "success").Result
+			}
+			v := newLiveView(c.cells, results)
 			if v.String() != "" {
 				t.Error("something is shown before the size is known")
 			}

@@ -332,12 +332,15 @@ func kept(store *runstore.Run, id string, cell scenario.Cell) (verdict.Cell, boo
 // runCells runs the cells that are not finished and keeps each as it ends.
 func (a *App) runCells(ctx context.Context, store *runstore.Run, in *inputs, s settings, log logr.Logger) error {
 	var pending []scenario.Cell
+	finished := make([]*verdict.Cell, len(in.cells))
 	for i, c := range in.cells {
 		if err := store.WriteCell(c); err != nil {
 			return err
 		}
 		// A cell that simctl could not run counts as not run.
-		if r, ok := kept(store, in.ids[i], c); !ok || r.Outcome == verdict.Error {
+		if r, ok := kept(store, in.ids[i], c); ok && r.Outcome != verdict.Error {
+			finished[i] = &r
+		} else {
 			pending = append(pending, c)
 		}
 	}
@@ -346,12 +349,7 @@ func (a *App) runCells(ctx context.Context, store *runstore.Run, in *inputs, s s
 		return nil
 	}
 	if width, terminal := a.Terminal(a.Stderr); a.watched(s, terminal) {
-		p.live = startLive(a.Stderr, width, newLiveView(in.cells, func(i int) *verdict.Cell {
-			if r, ok := kept(store, in.ids[i], in.cells[i]); ok && r.Outcome != verdict.Error {
-				return &r
-			}
-			return nil
-		}), a.Now)
+		p.live = startLive(a.Stderr, width, newLiveView(in.cells, finished), a.Now)
 		// A second signal ends simctl at once, and the terminal is to be as it was by then.
 		stop := context.AfterFunc(ctx, p.finish)
 		defer stop()
