@@ -654,6 +654,9 @@ expect: [{outcome: OUTCOME}]
 			t.Errorf("%q is not told once:\n%s", want, got.stderr)
 		}
 	}
+	if dry := simctl(t, foresees, "run", "--dry-run", "own"); dry.status != StatusError || dry.stderr != got.stderr {
+		t.Errorf("a dry run says\n%snot\n%s", dry.stderr, got.stderr)
+	}
 }
 
 func TestVersionAndCompletion(t *testing.T) {

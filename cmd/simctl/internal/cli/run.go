@@ -162,14 +162,7 @@ func (a *App) dryRun(cmd *cobra.Command, c *config, s settings) error {
 	if err != nil {
 		return err
 	}
-	in, err := expand(s.paths, o)
-	if err != nil {
-		return err
-	}
-	if err := a.warn(in.cells, nil); err != nil {
-		return err
-	}
-	return a.plan(cmd.Context(), s.cacheDir, in)
+	return a.validate(cmd.Context(), s.cacheDir, s.paths, o)
 }
 
 // openLog opens a run's log, which is written to standard error as well if it is

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -31,25 +32,30 @@ control plane is started.`,
 			if err != nil {
 				return err
 			}
-			in, err := expand(args, o)
-			if err != nil {
-				// All is told at once, as far as it can be.
-				cells := scenario.Partial(err)
-				for _, f := range in.loaded() {
-					more, _ := f.Cells(scenario.Options{})
-					cells = append(cells, more...)
-				}
-				return errors.Join(a.warn(cells, scenario.Problems(err)), err)
-			}
-			if err := a.warn(in.cells, nil); err != nil {
-				return err
-			}
-			return a.plan(cmd.Context(), c.string("cache-dir"), in)
+			return a.validate(cmd.Context(), c.string("cache-dir"), args, o)
 		},
 	}
 	cacheFlag(cmd.Flags())
 	expansionFlags(cmd)
 	return cmd
+}
+
+// validate checks scenarios and says what a run of them would be.
+func (a *App) validate(ctx context.Context, cacheDir string, paths []string, o runstore.Options) error {
+	in, err := expand(paths, o)
+	if err != nil {
+		// All is told at once, as far as it can be.
+		cells := scenario.Partial(err)
+		for _, f := range in.loaded() {
+			more, _ := f.Cells(scenario.Options{})
+			cells = append(cells, more...)
+		}
+		return errors.Join(a.warn(cells, scenario.Problems(err)), err)
+	}
+	if err := a.warn(in.cells, nil); err != nil {
+		return err
+	}
+	return a.plan(ctx, cacheDir, in)
 }
 
 // warn tells what the cells' runs are likely to miss, a line each, but for what stands
