@@ -129,14 +129,7 @@ func (p *pod) diskUse(now time.Time) diskUse {
 // podsOn lists the pods on a machine that have not ended, in an order that names
 // alone decide.
 func (k *Kubelets) podsOn(m *machine) []*pod {
-	var out []*pod
-	for _, p := range k.pods {
-		if p.m == m && p.obj != nil && p.stage > admitted && p.stage < ended {
-			out = append(out, p)
-		}
-	}
-	slices.SortFunc(out, byIdentity)
-	return out
+	return slices.DeleteFunc(k.podsOf(m), func(p *pod) bool { return p.obj == nil || p.stage <= admitted || p.stage >= ended })
 }
 
 // disk is a machine's own disk: what stood there, images, what pods write.

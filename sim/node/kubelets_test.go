@@ -62,8 +62,13 @@ type action struct {
 	// Delete is a pod to be deleted, Cancel one whose cancel annotation is set,
 	// StopSidecars one whose sidecars get the nop image.
 	Delete, Cancel, StopSidecars string
-	// Cordon and Uncordon are nodes.
-	Cordon, Uncordon string
+	// Cordon and Uncordon are nodes, Back is one whose silence ends.
+	Cordon, Uncordon, Back string
+	// Silent is a node of which nothing is heard, Outage images that do not come until
+	// RegistryBack.
+	Silent       *history.NodeSilent
+	Outage       *history.Registry
+	RegistryBack bool
 }
 
 type claimSpec struct {
@@ -130,6 +135,9 @@ func TestTraces(t *testing.T) {
 // cluster is a fake API server with stand-ins for the real controllers that
 // the machines work with.
 type cluster struct {
+	kubelets *Kubelets
+	// mend ends the outage of a registry.
+	mend   func()
 	t      *testing.T
 	ctx    context.Context
 	client *fake.Clientset
@@ -167,6 +175,7 @@ func runCase(t *testing.T, tc testCase) string {
 		Workload: scenario.Workload{Tasks: tc.Tasks}, Registry: tc.Registry, Kubelet: tc.Kubelet, Logger: log,
 	})
 	must(t, err)
+	c.kubelets = kubelets
 	nodes, err := Nodes(tc.Nodes)
 	must(t, err)
 	for _, n := range nodes {
@@ -298,6 +307,14 @@ func (c *cluster) do(a action) {
 		n.Spec.Unschedulable = a.Cordon != ""
 		_, err = core.Nodes().Update(c.ctx, n, metav1.UpdateOptions{})
 		must(c.t, err)
+	case a.Silent != nil:
+		c.kubelets.FallSilent(a.Silent.Node, a.Silent.What)
+	case a.Back != "":
+		c.kubelets.SpeakAgain(c.ctx, a.Back)
+	case a.Outage != nil:
+		c.mend = c.kubelets.RegistryFails(*a.Outage)
+	case a.RegistryBack:
+		c.mend()
 	case a.Delete != "":
 		c.changePod(a.Delete, func(p *corev1.Pod) {
 			now := metav1.NewTime(c.clock.Now())
@@ -357,11 +374,13 @@ func (s *podSpec) object() *corev1.Pod {
 	}
 	if len(s.Steps) == 0 {
 		// An assistant only names its claims.
+		p.Spec.RestartPolicy = corev1.RestartPolicyAlways
 		p.Spec.Containers = []corev1.Container{{Name: "affinity-assistant", Image: "nop-image"}}
 		return p
 	}
 	p.Labels[wellknown.PipelineRunLabel], p.Labels[wellknown.PipelineTaskLabel] = s.Run, s.Task
 	p.Labels[wellknown.TaskRunLabel] = s.Run + "-" + s.Task
+	p.Spec.RestartPolicy = corev1.RestartPolicyNever
 	p.Spec.InitContainers = []corev1.Container{{Name: "prepare", Image: "entrypoint-image"}}
 	for i, st := range s.Steps {
 		wait := []string{"-wait_file", "/tekton/downward/ready", "-wait_file_content"}

@@ -110,7 +110,9 @@ func (k *Kubelets) SpeakAgain(ctx context.Context, node string) {
 		}
 	}
 	if s.what == history.SilentMachine {
-		m.images, m.pullsUntil = map[string]time.Time{}, time.Time{}
+		// Its disk has what was there; what was on its way is not.
+		maps.DeleteFunc(m.images, func(_ string, at time.Time) bool { return at.After(s.since) })
+		m.pullsUntil = time.Time{}
 		clear(m.volumes)
 		for _, p := range pods {
 			k.rebooted(ctx, p, s.since)
@@ -249,6 +251,7 @@ func (k *Kubelets) rebooted(ctx context.Context, p *pod, died time.Time) {
 		fresh.rebooted = p.rebooted
 		if ran {
 			fresh.rebooted++
+			fresh.phase = p.phase // A pod that has run does not become Pending again.
 		}
 		k.pods[p.uid] = fresh
 		k.syncPod(ctx, fresh)
