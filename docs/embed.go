@@ -11,6 +11,8 @@ var (
 	Scenario string
 	//go:embed rules.md
 	Rules string
+	//go:embed faults.md
+	Faults string
 	//go:embed import.md
 	Import string
 )

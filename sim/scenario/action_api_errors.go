@@ -44,6 +44,17 @@ func apiErrorsAction() action {
 			}
 			c.span(at+".for", v.APIErrors.For)
 		},
+		faults: []Fault{{
+			Name:      "api-errors",
+			Does:      "The API server answers one client with 500, 503 or 504; watches that are open go on.",
+			Real:      "the client, with its retries and back-off",
+			Simulated: "the answer, which is given before the API server is asked; the time between two tries is virtual",
+			Example: `
+- when: {task: build-image, phase: running}
+  after: 1m
+  apiErrors: {client: tekton-pipelines-controller, code: 503, for: 60s}
+`,
+		}},
 	}
 }
 

@@ -46,6 +46,44 @@ func nodeSilentAction() action {
 			c.choice(at+".fails", "part of a node", v.NodeSilent.Fails, silences)
 			c.span(at+".for", v.NodeSilent.For)
 		},
-		fits: func(f fitting, at string, v *Intervention) { f.node(at, v.NodeSilent.Ref()) },
+		fits:   func(f fitting, at string, v *Intervention) { f.node(at, v.NodeSilent.Ref()) },
+		faults: silentFaults(),
+	}
+}
+
+func silentFaults() []Fault {
+	const real = "the node lifecycle controller with its monitor, rates and taints, taint eviction, the pod garbage collector, the attach/detach controller with its time for detaching by force"
+	remedies := []string{retriesRemedy, outOfServiceRemedy, tolerationRemedy}
+	fault := func(name, does, simulated, example string) Fault {
+		return Fault{Name: name, Does: does, Real: real, Simulated: simulated, Timers: silentTimers(), Remedies: remedies, Rule: "fault/node-silent", Example: example}
+	}
+	return []Fault{
+		fault("node-dead", "The machine of a node dies, its Node object stays; what ran there is gone, and when the machine is back it has been booted.",
+			"the machine: its containers end without anybody's being told, and its kubelet renews no lease and reports nothing", `
+- when: {task: build-image, phase: running}
+  after: 1m
+  nodeSilent: {nodeOf: build-image, fails: machine, for: 10m}
+`),
+		fault("kubelet-dead", "The kubelet of a node dies, and its containers go on without it.",
+			"the kubelet: it renews no lease, reports nothing and starts and ends no pod until it is back", `
+- when: {task: build-image, phase: running}
+  after: 1m
+  nodeSilent: {nodeOf: build-image, fails: kubelet, for: 10m}
+`),
+		fault("node-cut-off", "The network of a node is cut off; its kubelet and its containers go on, and nobody hears of them.",
+			"the network: nothing that the kubelet says comes through, nor what it is told", `
+- when: {task: build-image, phase: running}
+  after: 1m
+  nodeSilent: {nodeOf: build-image, fails: network, for: 10m}
+`),
+		fault("node-flaps", "A node is cut off for less than the node lifecycle controller's grace, twice: nothing should come of it for its pods.",
+			"the network, as of node-cut-off", `
+- when: {task: build-image, phase: running}
+  after: 1m
+  nodeSilent: {nodeOf: build-image, fails: network, for: 20s}
+- when: {task: build-image, phase: running}
+  after: 3m
+  nodeSilent: {nodeOf: build-image, fails: network, for: 20s}
+`),
 	}
 }

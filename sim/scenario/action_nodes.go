@@ -22,7 +22,18 @@ func uncordonAction() action {
 }
 
 func removeNodeAction() action {
-	return nodeAction("removeNode", "remove", func(v *Intervention) *NodeRef { return v.RemoveNode })
+	a := nodeAction("removeNode", "remove", func(v *Intervention) *NodeRef { return v.RemoveNode })
+	a.faults = []Fault{{
+		Name: "node-removed", Does: "A node is taken away with its machine and its Node, undrained, as by a cloud or an autoscaler.",
+		Real: "the pod garbage collector, the attach/detach controller", Simulated: "the machine: its containers end without anybody's being told",
+		Timers: goneTimers(), Remedies: []string{retriesRemedy}, Rule: "node/taken-away",
+		Example: `
+- when: {task: build-image, phase: running}
+  after: 1m
+  removeNode: {nodeOf: build-image}
+`,
+	}}
+	return a
 }
 
 func drainAction() action {
@@ -38,6 +49,19 @@ func drainAction() action {
 		},
 		check: func(c *checker, at string, v *Intervention) { c.node(at, v.Drain.Ref()) },
 		fits:  func(f fitting, at string, v *Intervention) { f.node(at, v.Drain.Ref()) },
+		faults: []Fault{{
+			Name: "node-drained", Does: "A node is drained in the middle of the run, as for an upgrade of the cluster, and taken up again after a while.",
+			Real: "the eviction subresource, the disruption controller with its budgets", Simulated: "kubectl's part, which asks again every 5 s, and the kubelet that ends the pods",
+			Remedies: []string{"a PodDisruptionBudget for the run's pods, which the drain then waits for", retriesRemedy},
+			Example: `
+- when: {task: build-image, phase: running}
+  after: 1m
+  drain: {nodeOf: build-image, force: true}
+- when: {task: build-image, phase: running}
+  after: 11m
+  uncordon: {nodeOf: build-image}
+`,
+		}},
 	}
 }
 
@@ -51,6 +75,19 @@ func taintAction() action {
 			c.taints(at, []Taint{{Key: v.Taint.Key, Value: v.Taint.Value, Effect: v.Taint.Effect}})
 		},
 		fits: func(f fitting, at string, v *Intervention) { f.node(at+".node", v.Taint.Node) },
+		faults: []Fault{{
+			Name: "node-tainted", Does: "A node gets a taint NoExecute that its pods do not tolerate, for a while.",
+			Real: "the taint-eviction controller, the scheduler", Simulated: "the kubelet that ends the pods",
+			Remedies: []string{"a toleration in the run's pod template", retriesRemedy}, Rule: "node/tainted",
+			Example: `
+- when: {task: build-image, phase: running}
+  after: 1m
+  taint: {node: {nodeOf: build-image}, key: maintenance, value: "true", effect: NoExecute}
+- when: {task: build-image, phase: running}
+  after: 11m
+  untaint: {node: {nodeOf: build-image}, key: maintenance}
+`,
+		}},
 	}
 }
 

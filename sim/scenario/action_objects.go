@@ -33,6 +33,48 @@ func applyAction() action {
 			}
 		},
 		finish: (*File).finishApply,
+		faults: applyFaults(),
+	}
+}
+
+func applyFaults() []Fault {
+	return []Fault{
+		{
+			Name: "quota-full", Does: "A ResourceQuota leaves no room for a pod more, and goes after a while.",
+			Real: "the API server's quota admission, the resource-quota controller, what Tekton does about a pod that is refused", Simulated: "nothing",
+			Remedies: []string{"none but time: Tekton tries again until the pod is let in or a time-out ends the run"},
+			Example: `
+- when: {task: download-model, phase: running}
+  apply:
+    manifests:
+      - apiVersion: v1
+        kind: ResourceQuota
+        metadata: {name: full}
+        spec: {hard: {pods: "1"}}
+- when: {task: download-model, phase: done}
+  after: 10m
+  delete: {kind: ResourceQuota, name: full}
+`,
+		},
+		{
+			Name: "limit-range", Does: "A LimitRange allows less memory than it gives to containers that ask for none, and goes after a while.",
+			Real: "the API server's LimitRanger, what Tekton does about a pod that is refused or changed", Simulated: "nothing",
+			Example: `
+- when: {task: download-model, phase: running}
+  apply:
+    manifests:
+      - apiVersion: v1
+        kind: LimitRange
+        metadata: {name: tight}
+        spec:
+          limits:
+            - {type: Pod, max: {memory: 1Mi}}
+            - {type: Container, default: {memory: 64Mi}, defaultRequest: {memory: 64Mi}}
+- when: {task: download-model, phase: done}
+  after: 10m
+  delete: {kind: LimitRange, name: tight}
+`,
+		},
 	}
 }
 
@@ -92,6 +134,60 @@ func deleteAction() action {
 				c.add(at+".gracePeriodSeconds", "%s.gracePeriodSeconds is %d; it cannot be negative", at, *s)
 			}
 		},
-		fits: func(f fitting, at string, v *Intervention) { f.object(at, v.Delete.Ref()) },
+		fits:   func(f fitting, at string, v *Intervention) { f.object(at, v.Delete.Ref()) },
+		faults: deleteFaults(),
+	}
+}
+
+func deleteFaults() []Fault {
+	return []Fault{
+		{
+			Name: "pod-deleted", Does: "The pod of a task is deleted while it runs.",
+			Real: "what Tekton does about a pod that has ended or is gone", Simulated: "the kubelet that ends it within its grace period",
+			Remedies: []string{retriesRemedy}, Rule: "pod/deleted",
+			Example: `
+- when: {task: build-image, phase: running}
+  after: 1m
+  delete: {podOf: build-image}
+`,
+		},
+		{
+			Name: "pod-deleted-by-force", Does: "The pod of a task is taken out of the API server at once, and its node is not waited for.",
+			Real: "what Tekton does about a pod that is gone", Simulated: "the kubelet, which ends the containers when it hears of it",
+			Example: `
+- when: {task: build-image, phase: running}
+  after: 1m
+  delete: {podOf: build-image, gracePeriodSeconds: 0}
+`,
+		},
+		{
+			Name: "service-account-deleted", Does: "The ServiceAccount that the run's pods have is taken away, and is back after a while.",
+			Real: "the API server's admission, what Tekton does about a pod that is refused", Simulated: "nothing",
+			Example: `
+- when: {task: download-model, phase: running}
+  delete: {kind: ServiceAccount, name: model-pipeline-sa}
+- when: {task: download-model, phase: done}
+  after: 10m
+  apply: {manifests: [{apiVersion: v1, kind: ServiceAccount, metadata: {name: model-pipeline-sa}}]}
+`,
+		},
+		{
+			Name: "secret-deleted", Does: "A Secret that a pod mounts is not there when its kubelet looks, and comes after a while.",
+			Real: "what Tekton does about a pod that does not start", Simulated: "the kubelet, with upstream's words and waits",
+			Remedies: []string{"none but time: the kubelet tries again until the Secret is there or a time-out ends the run"}, Rule: "object/deleted",
+			Example: `
+- when: {task: build-image, phase: running}
+  delete: {kind: Secret, name: quay-auth}
+- when: {task: build-image, phase: done}
+  after: 10m
+  apply:
+    manifests:
+      - apiVersion: v1
+        kind: Secret
+        metadata: {name: quay-auth}
+        type: kubernetes.io/dockerconfigjson
+        stringData: {.dockerconfigjson: '{"auths": {}}'}
+`,
+		},
 	}
 }

@@ -46,5 +46,35 @@ func registryFailsAction() action {
 			c.choice(at+".answer", "answer of a registry", v.RegistryFails.Answer, registryAnswers)
 			c.span(at+".for", v.RegistryFails.For)
 		},
+		faults: registryFaults(),
+	}
+}
+
+func registryFaults() []Fault {
+	const (
+		real      = "what Tekton does about ErrImagePull and ImagePullBackOff, by the release's own code"
+		simulated = "the registry, and the kubelet's asking for images: its words and its back-off are upstream's"
+	)
+	remedies := []string{"`tekton.defaults: {default-imagepullbackoff-timeout: 15m}`: Tekton waits so long for an image (releases that have it)", retriesRemedy}
+	fault := func(name, does, example string) Fault {
+		return Fault{Name: name, Does: does, Real: real, Simulated: simulated, Timers: pullTimers(), Remedies: remedies, Rule: "fault/registry", Example: example}
+	}
+	return []Fault{
+		fault("registry-away", "Nobody can connect to the registries: images that are not on their nodes do not come.", `
+- at: 0s
+  registryFails: {for: 10m}
+`),
+		fault("registry-unavailable", "Registries answer 503.", `
+- when: {task: download-model, phase: done}
+  registryFails: {answer: unavailable, for: 10m}
+`),
+		fault("registry-limits", "Registries answer 429, since they have been asked too often.", `
+- when: {task: download-model, phase: done}
+  registryFails: {answer: too-many-requests, for: 10m}
+`),
+		fault("image-missing", "An image is not in its registry, and comes later or never.", `
+- at: 0s
+  registryFails: {answer: not-found, for: 10m}
+`),
 	}
 }

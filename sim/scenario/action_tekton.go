@@ -35,6 +35,35 @@ func controllerAction() action {
 		check: func(c *checker, at string, v *Intervention) {
 			c.choice(at, "action on the controller", v.Controller, controllerActions)
 		},
+		faults: controllerFaults(),
+	}
+}
+
+func controllerFaults() []Fault {
+	const real = "all of it: the release's controller is a process, and its leases are in the API server"
+	return []Fault{
+		{
+			Name: "controller-killed", Does: "Tekton's controller is killed and started again; the new one waits until it has seen the leases of the old one run out.",
+			Real: real, Simulated: "that the kubelet starts it again, which is at once", Timers: leaseTimers(),
+			Example: `
+- when: {task: build-image, phase: running}
+  after: 1m
+  controller: kill
+`,
+		},
+		{
+			Name: "controller-away", Does: "Tekton's controller is killed and not there for a while.",
+			Real: real, Simulated: "that its Deployment has it started again", Timers: leaseTimers(),
+			Example: `
+- when: {task: build-image, phase: running}
+  controller: kill
+- when: {task: build-image, phase: running}
+  controller: stop
+- when: {task: build-image, phase: running}
+  after: 10m
+  controller: start
+`,
+		},
 	}
 }
 

@@ -64,6 +64,9 @@ type action struct {
 	fits  func(f fitting, at string, v *Intervention)
 	// finish puts in what a cell's intervention has beyond what is written; nil if nothing.
 	finish func(f *File, s *Scenario, i int)
+	// faults are the entries of the catalogue of faults that it does; none where it is what
+	// operators and users do in the ordinary course of things.
+	faults []Fault
 }
 
 // actions are all of them, in the order in which messages and docs have them. Each has a

@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-//go:generate go test -run TestSchema . -update
+//go:generate go test -run TestSchema|TestFaultsPage . -update
 
 //go:embed scenario.schema.json
 var schema []byte

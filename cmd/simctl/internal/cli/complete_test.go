@@ -25,6 +25,8 @@ func TestCompletion(t *testing.T) {
 		{"formats of a result", []string{"run", "scenarios/", "-o", ""}, []string{"table\n", "wide\n", "json\n", "yaml\n"}, "markdown"},
 		{"formats of a review", []string{"compare", "-o", ""}, []string{"markdown\n"}, "wide"},
 		{"formats of a report", []string{"report", "--format", ""}, []string{"html\n", "sarif\n"}, "table"},
+		{"faults", []string{"faults", "node-dead", "node-"}, []string{"node-cut-off\t", ":4"}, "node-dead\t"},
+		{"formats of faults", []string{"faults", "-o", ""}, []string{"markdown\n", "name\n"}, "wide"},
 		{"topics", []string{"help", ""}, []string{"outcomes\t", "run\t"}, "nope"},
 		{"sections of a topic", []string{"help", "scenario", ""}, []string{"axes\t"}, "outcomes\t"},
 	} {

@@ -140,7 +140,7 @@ its work.`,
 	})
 	root.SetHelpCommand(a.helpCommand())
 	a.helpWithin(root)
-	root.AddCommand(a.runCommand(), a.upgradeCommand(), a.compareCommand(), a.validateCommand(), a.tektonCommand(), a.versionCommand())
+	root.AddCommand(a.runCommand(), a.upgradeCommand(), a.compareCommand(), a.validateCommand(), a.faultsCommand(), a.tektonCommand(), a.versionCommand())
 	root.AddCommand(a.importCommand(), a.initCommand(), a.doctorCommand(), a.packCommand(), a.unpackCommand())
 	root.AddCommand(a.topicCommands()...)
 	root.AddCommand(a.runsCommand(), a.showCommand(), a.explainCommand(), a.reportCommand())

@@ -1,0 +1,146 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"simctl.dev/simctl/docs"
+	"simctl.dev/simctl/reports"
+	"simctl.dev/simctl/sim/scenario"
+)
+
+// faultFormats are those in which faults are listed.
+var faultFormats = []string{"table", "json", "markdown", "name"}
+
+// faultList is the catalogue of faults as a document.
+type faultList struct {
+	APIVersion string           `json:"apiVersion"`
+	Kind       string           `json:"kind"`
+	Items      []scenario.Fault `json:"items"`
+}
+
+func (a *App) faultsCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "faults [NAME...]",
+		Short: "List the faults that interventions can do, with examples to copy",
+		Long: `List the faults that interventions of a scenario can do. Of those that are named:
+what is real and what is simulated, the times of upstream's that decide what comes
+of them, remedies, and an example to copy. NAME is a fault's, or that of an action,
+which may do several.`,
+		Example: "  simctl faults\n  simctl faults node-dead\n  simctl faults nodeSilent -o json",
+		ValidArgsFunction: func(_ *cobra.Command, given []string, _ string) ([]string, cobra.ShellCompDirective) {
+			var out []string
+			for _, f := range scenario.Faults() {
+				if !slices.Contains(given, f.Name) {
+					out = append(out, cobra.CompletionWithDesc(f.Name, f.Does))
+				}
+			}
+			return out, cobra.ShellCompDirectiveNoFileComp
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := newConfig(cmd)
+			if err != nil {
+				return err
+			}
+			o, err := parseOutput(c.string("output"), func(name string) (string, error) {
+				if !slices.Contains(faultFormats, name) {
+					return "", fmt.Errorf("unknown format %q: valid are %s", name, strings.Join(faultFormats, ", "))
+				}
+				return name, nil
+			})
+			if err != nil {
+				return err
+			}
+			faults, err := faultsNamed(args)
+			if err != nil {
+				return err
+			}
+			color, _ := cmd.Flags().GetBool("no-color")
+			return a.printFaults(o, faults, len(args) == 0, settings{noColor: color})
+		},
+	}
+	outputFlag(cmd, "list", faultFormats...)
+	return cmd
+}
+
+// faultsNamed are the faults with some names, their own or their actions'; all if none
+// is given.
+func faultsNamed(names []string) ([]scenario.Fault, error) {
+	all := scenario.Faults()
+	if len(names) == 0 {
+		return all, nil
+	}
+	var out []scenario.Fault
+	for _, name := range names {
+		found := false
+		for _, f := range all {
+			if f.Name != name && f.Action != name {
+				continue
+			}
+			found = true
+			if !slices.ContainsFunc(out, func(o scenario.Fault) bool { return o.Name == f.Name }) {
+				out = append(out, f)
+			}
+		}
+		if found {
+			continue
+		}
+		var valid []string
+		for _, f := range all {
+			valid = append(valid, f.Name)
+		}
+		return nil, fmt.Errorf("no fault is called %q%s", name, scenario.Suggest(name, valid))
+	}
+	return out, nil
+}
+
+func (a *App) printFaults(o output[string], faults []scenario.Fault, all bool, s settings) error {
+	list := faultList{APIVersion: scenario.APIVersion, Kind: "FaultList", Items: faults}
+	width, live := a.Terminal(a.Stdout)
+	var err error
+	switch {
+	case o.template != nil:
+		return fill(a.Stdout, o.template, list)
+	case o.format == "json":
+		enc := json.NewEncoder(a.Stdout)
+		enc.SetEscapeHTML(false)
+		enc.SetIndent("", "  ")
+		err = enc.Encode(list)
+	case o.format == "name":
+		for _, f := range faults {
+			if _, err = fmt.Fprintln(a.Stdout, f.Name); err != nil {
+				break
+			}
+		}
+	case o.format == "markdown" && all:
+		_, err = io.WriteString(a.Stdout, docs.Faults)
+	case o.format == "markdown":
+		_, err = io.WriteString(a.Stdout, sections(faults))
+	case !all:
+		printDocument(a.Stdout, sections(faults), width, a.color(s, live))
+	default:
+		var rows [][]string
+		for _, f := range faults {
+			rows = append(rows, []string{f.Name, f.Action, f.Does})
+		}
+		_, err = io.WriteString(a.Stdout, reports.Columns([]string{"FAULT", "ACTION", "DOES"}, rows, width))
+	}
+	if err != nil {
+		return fmt.Errorf("listing the faults: %w", err)
+	}
+	return nil
+}
+
+// sections are the sections of some faults, as the page has them.
+func sections(faults []scenario.Fault) string {
+	var out []string
+	for _, f := range faults {
+		out = append(out, f.Markdown())
+	}
+	return strings.Join(out, "\n")
+}
