@@ -130,7 +130,7 @@ func recordedCells(t *testing.T, known *recording.Known) []scenario.Cell {
 		if len(cs) != 1 || cs[0].Scenario != d.Name() {
 			t.Fatalf("%s: it has %d cells, want one of its name", file, len(cs))
 		}
-		cs[0].Linger = linger
+		cs[0].Spec.Workload.Linger = linger.String()
 		cells = append(cells, cs[0])
 	}
 	for _, name := range slices.Sorted(maps.Keys(notPlayed)) {

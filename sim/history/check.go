@@ -45,7 +45,7 @@ var invariants = []Invariant{
 	{"object/same", "an object keeps its UID and its creation, its generation and resource version never go back, and its deletion is not taken back", (*checker).same},
 	{"pod/bound", "a pod is bound to one node and stays there", (*checker).bound},
 	{"pod/ended", "a pod that has ended has ended", (*checker).podEnded},
-	{"run/done", "a run that is done stays done unless it is tried again, somebody else writes to it, or its controller overtakes its own write", (*checker).runDone},
+	{"run/done", "a run that is done stays done unless it is tried again, somebody else writes to it, its controller overtakes its own write, or another controller has taken it up since", (*checker).runDone},
 	{"volume/one-node", "a volume that can be on one node only is attached to one", (*checker).oneNode},
 	{"volume/detached", "a volume is detached from a node that it is attached to", (*checker).detached},
 	{"fact/object", "a fact names objects that were there; nodes and volumes, if the history shows any", (*checker).factObject},
@@ -125,9 +125,11 @@ type life struct {
 	uid    string
 	// late says that a write was told after the deletion.
 	late bool
-	// endedBy wrote the end of the run; another says that somebody else has written to
-	// it since, overlapped that its controller may not have heard of it.
+	// endedBy wrote the end of the run, with entry endedSeq; another says that somebody
+	// else has written to it since, overlapped that its controller may not have heard of
+	// it.
 	endedBy    string
+	endedSeq   int
 	another    bool
 	overlapped bool
 }
@@ -163,9 +165,11 @@ type checker struct {
 	seq   int
 	t     float64
 	ended bool
-	lives map[group]*life
-	seen  map[Ref]bool // unversioned
-	kinds map[string]bool
+	// started is the entry with which the last of Tekton's controllers started.
+	started int
+	lives   map[group]*life
+	seen    map[Ref]bool // unversioned
+	kinds   map[string]bool
 	// driver is where volumes are by what their drivers report, attachments by the
 	// VolumeAttachments.
 	driver, attachments whereabouts
@@ -186,6 +190,8 @@ func (c *checker) takeFact(m moment) {
 	switch m.Fact {
 	case FactFinished:
 		c.ended = true
+	case FactTektonStarted:
+		c.started = m.Seq
 	case FactAttached, FactDetached:
 		if v, ok := volumeOf(m); ok {
 			c.driver.set(v.PV, v.Node, m.Fact == FactAttached)
@@ -224,7 +230,7 @@ func (c *checker) takeWrite(m moment) {
 	}
 	switch was, is := outcomeOf(m.before), outcomeOf(m.now); {
 	case is != "" && (was == "" || m.Verb == VerbCreate):
-		l.endedBy, l.another = m.Actor, false
+		l.endedBy, l.endedSeq, l.another = m.Actor, m.Seq, false
 	case is != "" && m.Actor != l.endedBy:
 		l.another = true
 	}
@@ -463,9 +469,10 @@ func outcomeOf(o *Object) string {
 	return ""
 }
 
-// runDone lets three things pass by which a run that is done is not: another attempt,
-// which Tekton notes in retriesStatus; a write of somebody else; and a controller that
-// works on the run as it was before it wrote its end ([FactOverlap]).
+// runDone lets four things pass by which a run that is done is not: another attempt,
+// which Tekton notes in retriesStatus; a write of somebody else; a controller that
+// works on the run as it was before it wrote its end ([FactOverlap]); and one that was
+// started since and has its own mind about runs that it finds.
 func (c *checker) runDone(m moment) string {
 	was := outcomeOf(m.before)
 	if !m.changed() || was == "" || outcomeOf(m.now) == was {
@@ -476,7 +483,7 @@ func (c *checker) runDone(m moment) string {
 		return len(all)
 	}
 	l := c.lives[groupOf(m.Object)]
-	if l == nil || l.overlapped || l.another || m.Actor != l.endedBy || attempts(m.now) > attempts(m.before) {
+	if l == nil || l.overlapped || l.another || c.started > l.endedSeq || m.Actor != l.endedBy || attempts(m.now) > attempts(m.before) {
 		return ""
 	}
 	return fmt.Sprintf("%s was done, its condition Succeeded %s, and is so no more by %s", m.Object, was, m.Actor)

@@ -73,6 +73,9 @@ func deeds(cell verdict.Cell) []deed {
 	for _, m := range c.MadeAgain {
 		add("again "+m.PipelineRun+" "+m.Task, deed{come: "task " + m.Task + " is begun a second time", gone: "task " + m.Task + " is no longer begun a second time", absent: "it was begun once", bad: true, said: m.String()})
 	}
+	for _, x := range c.Changed {
+		add("changed "+x.Object, deed{come: x.Object + " changes after its end", gone: x.Object + " no longer changes after its end", absent: "it stayed as it had ended", bad: true, said: x.String()})
+	}
 	for _, l := range c.Left {
 		add("left "+l.PipelineRun+" "+l.Object, deed{come: l.Object + " is left behind", gone: l.Object + " is no longer left behind", absent: "it is not there", bad: true, said: l.String()})
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -78,6 +79,7 @@ func (all *Interventions) Plan() (ends map[string]bool) {
 		switch {
 		case v.When == nil:
 			all.schedule(v, v.At)
+		case v.AfterRun():
 		case v.When.Phase == scenario.PhaseDone && v.After == "":
 			ends[v.When.Task] = true
 		}
@@ -121,7 +123,7 @@ func (all *Interventions) Make() (bool, error) {
 	}
 	did := false
 	for _, v := range all.list {
-		if v.set || !all.timeline.Reached(v.When.Task, timeline.Phase(v.When.Phase)) {
+		if v.set || !all.reached(v.When) {
 			continue
 		}
 		did = true
@@ -134,6 +136,23 @@ func (all *Interventions) Make() (bool, error) {
 		break
 	}
 	return did, all.failed
+}
+
+// reached says whether the moment of an intervention has come.
+func (all *Interventions) reached(m *scenario.Moment) bool {
+	switch m.Run {
+	case "":
+		return all.timeline.Reached(m.Task, timeline.Phase(m.Phase))
+	case scenario.AllRuns:
+		return all.timeline.AllDone()
+	}
+	return all.timeline.RunDone(m.Run)
+}
+
+// Awaited says whether one is on the clock that comes after a run's end: the cell is not
+// over before it.
+func (all *Interventions) Awaited() bool {
+	return slices.ContainsFunc(all.list, func(v *intervention) bool { return v.AfterRun() && v.set && !v.done })
 }
 
 // look reads what was recorded since the last call.

@@ -98,7 +98,7 @@ func (s Stage) Run(ctx context.Context, cell *scenario.Cell, builds map[string]*
 	defer gone()
 	defer c.bound().Stop()
 	steps := stepper.New(stepper.Options{World: world{c}, Clock: s.Plane.Clock, Log: log, Record: c.record,
-		Linger: cell.Linger, Bounds: boundsOf(cell), Logger: s.Logger})
+		Linger: cell.Spec.Lingers(), Bounds: boundsOf(cell), Logger: s.Logger})
 	defer func() {
 		// What the cell left is removed even if it failed half-way; a failure
 		// to do so fails the cell, since the next one would not begin afresh.

@@ -63,6 +63,9 @@ func (c world) Done() (bool, error) {
 	return true, nil
 }
 
+// Awaited implements stepper.World.
+func (c world) Awaited() bool { return c.interventions.Awaited() }
+
 // React implements stepper.World: resolvers answer, and interventions are made.
 func (c world) React() (did bool, err error) {
 	s, err := c.history.State()

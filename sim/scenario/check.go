@@ -316,6 +316,7 @@ func (c *checker) workload(w *Workload) {
 		c.notNegative(at+".files", w.Volumes[name].Files)
 		c.quantity(at+".used", w.Volumes[name].Used)
 	}
+	c.span("workload.linger", w.Linger)
 	c.overrides(&w.Overrides)
 }
 

@@ -60,11 +60,44 @@ func (v *Intervention) Trigger() string {
 	if v.When == nil {
 		return "at " + v.At
 	}
-	t := fmt.Sprintf("when %s is %s", v.When.Task, v.When.Phase)
+	t := fmt.Sprintf("when %s is %s", v.When.who(), v.When.Phase)
 	if v.After != "" {
 		t = v.After + " after " + strings.TrimPrefix(t, "when ")
 	}
 	return t
+}
+
+// AllRuns is the Run of a [Moment] that stands for all runs.
+const AllRuns = "*"
+
+// who says in words whose phase it is.
+func (m *Moment) who() string {
+	switch m.Run {
+	case "":
+		return m.Task
+	case AllRuns:
+		return "every run"
+	}
+	return "PipelineRun " + m.Run
+}
+
+// AfterRun says whether an intervention waits for the end of a run.
+func (v *Intervention) AfterRun() bool { return v.When != nil && v.When.Run != "" }
+
+// usualLinger is the Linger of a workload with interventions that wait for the end of a
+// run: the leases of a controller that is killed hold for a minute, a node that is gone
+// keeps its volumes for six.
+const usualLinger = 10 * time.Minute
+
+// Lingers is for how long the cells go on after their runs have ended.
+func (s *Scenario) Lingers() time.Duration {
+	if d, err := time.ParseDuration(s.Workload.Linger); err == nil {
+		return d // what is no time is no scenario
+	}
+	if slices.ContainsFunc(s.Interventions, func(v Intervention) bool { return v.AfterRun() }) {
+		return usualLinger
+	}
+	return 0
 }
 
 // What says in words what is done.
@@ -193,8 +226,13 @@ func (c *checker) intervention(at string, v *Intervention) {
 		c.add(at+".after", "%s.after counts from when, which is missing", at)
 	}
 	if v.When != nil {
-		if v.When.Task == "" {
-			c.add(at+".when.task", "%s.when has no task", at)
+		switch {
+		case v.When.Task == "" && v.When.Run == "":
+			c.add(at+".when.task", "%s.when has no task, and no run", at)
+		case v.When.Task != "" && v.When.Run != "":
+			c.add(at+".when.run", "%s.when has both a task and a run; remove one", at)
+		case v.When.Run != "" && v.When.Phase != PhaseDone && slices.Contains(Phases, v.When.Phase):
+			c.add(at+".when.phase", "%s.when.phase is %s, and that of a run can only be %s", at, v.When.Phase, PhaseDone)
 		}
 		if v.When.Phase == "" {
 			c.add(at+".when.phase", "%s.when has no phase; valid: %s", at, strings.Join(Phases, ", "))
@@ -339,6 +377,9 @@ func (w *world) intervention(f *File, at string, v *Intervention) {
 	fit := fitting{world: w, file: f, add: add, task: task, nodes: w.nodes()}
 	if v.When != nil {
 		task(at+".when.task", v.When.Task)
+		if v.When.Run != AllRuns {
+			fit.runs(at+".when", v.When.Run, "")
+		}
 	}
 	for _, a := range actions() {
 		if a.fits != nil && a.given(v) {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"time"
 
 	"simctl.dev/simctl/sim/verdict"
 )
@@ -264,6 +263,10 @@ type Workload struct {
 	// StubMissing makes up the Tasks, StepActions, Pipelines, ServiceAccounts, Secrets,
 	// ConfigMaps and claims that the runs need and the manifests do not have.
 	StubMissing bool `json:"stubMissing,omitempty"`
+	// Linger is for how long, in virtual time, the cell goes on after its runs have ended
+	// and after what interventions do then, a Go duration. What was finished is kept, and
+	// watched. Default 0, or 10m if an intervention waits for the end of a run.
+	Linger string `json:"linger,omitempty"`
 	// Volumes are the contents of claims before the run, by the claim's name or
 	// NAMESPACE/NAME.
 	Volumes map[string]VolumeModel `json:"volumes,omitempty"`
@@ -395,10 +398,13 @@ type ManifestPatch struct {
 	Patch json.RawMessage `json:"patch"`
 }
 
-// Moment is when a task first reaches a phase.
+// Moment is when a task, or a run, first reaches a phase.
 type Moment struct {
 	// Task is the pipeline task's name.
-	Task string `json:"task"`
+	Task string `json:"task,omitempty"`
+	// Run is, instead, the name or generateName of a PipelineRun, or "*" for all runs that
+	// there are. Its phase is done: it has ended.
+	Run string `json:"run,omitempty"`
 	// Phase is queued (its TaskRun is made), scheduled (its pod has a node),
 	// attached, mounted (volumes and their ownership), pulled (images), running
 	// (its containers run) or done (its TaskRun has ended).
@@ -609,11 +615,6 @@ type Cell struct {
 	MadeUp []string `json:"madeUp,omitempty"`
 	// Remotes are what resolvers fetch from elsewhere; none if none is asked.
 	Remotes []Remote `json:"remotes,omitempty"`
-	// Linger is for how long, in virtual time, the cell goes on after its runs have
-	// ended. No scenario says so: it is for who wants to see what becomes of what is
-	// left.
-	Linger time.Duration `json:"linger,omitempty"`
-
 	// from is where what it has stands in files; nil for a cell that was read from its
 	// JSON.
 	from *origins

@@ -28,6 +28,9 @@ type World interface {
 	Plane
 	// Done says whether every run has ended.
 	Done() (bool, error)
+	// Awaited says whether something is still to be done from outside after the runs'
+	// end, which is on the clock.
+	Awaited() bool
 	// React does what is to be done at this very moment from outside, because of what
 	// has happened; it reports whether it did anything that may change what can happen.
 	// It may put more on the clock.
@@ -65,7 +68,9 @@ type Options struct {
 	Log *history.Log
 	// Record takes the facts that the stepper itself finds.
 	Record func(fact string, data any)
-	// Linger is for how long work is still done when every run has ended.
+	// Linger is for how long work is still done when every run has ended and nothing more
+	// is [World.Awaited]. It begins anew when runs have ended again that came, or came to
+	// life again, meanwhile.
 	Linger time.Duration
 	Bounds Bounds
 	Logger logr.Logger
@@ -117,11 +122,7 @@ var errGoOn = errors.New("the cell goes on")
 // Run steps the world until it is over and returns how it ended. The error is one of the
 // world's, or ctx's.
 func (s *Stepper) Run(ctx context.Context) (history.Finished, error) {
-	defer func() {
-		if s.linger != nil {
-			s.linger.Cancel()
-		}
-	}()
+	defer s.stay()
 	// A world that has grown too long may never become quiet.
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -151,6 +152,9 @@ func (s *Stepper) step(ctx context.Context) (history.Finished, error) {
 	done, err := s.World.Done()
 	if err != nil {
 		return history.Finished{}, err
+	}
+	if !done {
+		s.stay()
 	}
 	s.retries.look(s.Log.Entries(), s.World.Retrying(), s.Clock.Elapsed())
 	did, err := s.World.React()
@@ -246,10 +250,22 @@ func (s *Stepper) withoutWork(ctx context.Context) (history.Finished, error) {
 	return s.goOn()
 }
 
+// stay ends the time in which the cell lingers: there is a run that has not ended.
+func (s *Stepper) stay() {
+	if s.linger != nil {
+		s.linger.Cancel()
+	}
+	s.linger, s.lingered = nil, false
+}
+
 // over says whether a cell whose runs have ended is over: once nothing is due at this
-// very moment any more, which may make a run anew, unless it is to linger.
+// very moment any more, which may make a run anew, nothing is awaited, and unless it is to
+// linger.
 func (s *Stepper) over() bool {
 	if due := s.Clock.Pending(clock.Work); len(due) > 0 && !due[0].At.After(s.Clock.Now()) {
+		return false
+	}
+	if s.World.Awaited() {
 		return false
 	}
 	if s.Linger > 0 && s.linger == nil {

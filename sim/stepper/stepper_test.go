@@ -33,6 +33,7 @@ type fake struct {
 	react     func() (bool, error)
 	retrying  map[string]int
 	deadline  float64 // 0 is none
+	awaited   bool
 	doneError error
 }
 
@@ -63,6 +64,8 @@ func (f *fake) Quiet(ctx context.Context) error {
 }
 
 func (f *fake) Done() (bool, error) { return f.done, f.doneError }
+
+func (f *fake) Awaited() bool { return f.awaited }
 
 func (f *fake) React() (bool, error) {
 	if f.react == nil {
@@ -370,6 +373,39 @@ func TestRun(t *testing.T) {
 			},
 			linger: 30 * time.Second,
 			want:   "5 step ends, 20 pruned, 35 done",
+		},
+		"a cell waits for what is to be done after the runs": {
+			world: func(f *fake) {
+				f.on(clock.Work, 5, "step ends", func() { f.done, f.awaited = true, true })
+				f.on(clock.Work, 65, "bump", func() { f.awaited = false })
+				f.on(clock.Work, 90, "too late", nil)
+			},
+			want: "5 step ends, 65 bump, 65 done",
+		},
+		"it lingers after that": {
+			world: func(f *fake) {
+				f.on(clock.Work, 5, "step ends", func() { f.done, f.awaited = true, true })
+				f.on(clock.Work, 65, "bump", func() { f.awaited = false })
+			},
+			linger: 30 * time.Second,
+			want:   "5 step ends, 65 bump, 95 done",
+		},
+		"it lingers anew after a run that came meanwhile": {
+			world: func(f *fake) {
+				f.on(clock.Work, 5, "step ends", end(f))
+				f.on(clock.Work, 20, "applied", func() { f.done = false })
+				f.on(clock.Work, 60, "step ends again", end(f))
+			},
+			linger: 30 * time.Second,
+			want:   "5 step ends, 20 applied, 60 step ends again, 90 done",
+		},
+		"a run that came meanwhile may hang": {
+			world: func(f *fake) {
+				f.on(clock.Work, 5, "step ends", end(f))
+				f.on(clock.Work, 20, "applied", func() { f.done = false })
+			},
+			linger: 30 * time.Second,
+			want:   "5 step ends, 20 applied, 20 nudge, 20 Stalled [], 20 nothing left",
 		},
 		"a controller that its time-outs wake for ever is busy": {
 			world: func(f *fake) {

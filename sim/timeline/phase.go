@@ -42,6 +42,26 @@ func (t *Timeline) Reached(task string, phase Phase) bool {
 	})
 }
 
+// RunDone says whether a PipelineRun that is there has ended which has a name, as itself or
+// as its generateName.
+func (t *Timeline) RunDone(as string) bool {
+	return slices.ContainsFunc(t.Runs, func(r *Run) bool {
+		if r.Gone != nil || r.Status == "" {
+			return false
+		}
+		o := t.Now().Get("PipelineRun", r.Namespace, r.Name)
+		return r.Name == as || o != nil && o.Text("metadata", "generateName") == as
+	})
+}
+
+// AllDone says whether there are runs and all that are there have ended, those of tasks
+// too.
+func (t *Timeline) AllDone() bool {
+	return len(t.Runs) > 0 &&
+		!slices.ContainsFunc(t.Runs, func(r *Run) bool { return r.Gone == nil && r.Status == "" }) &&
+		!slices.ContainsFunc(t.TaskRuns, func(r *TaskRun) bool { return !r.Gone && r.Status == "" })
+}
+
 func (t *Timeline) podReached(p *Pod, phase Phase) bool {
 	switch phase {
 	case Scheduled:

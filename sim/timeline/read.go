@@ -35,11 +35,14 @@ func (t *Timeline) write(e history.Entry, before, o *history.Object) {
 			t.went(e, r.Namespace+"/"+r.Name)
 		}
 		status, reason, message := Succeeded(o)
-		if status != "" {
+		switch {
+		case r.Status != "":
+			r.Later = later(r.Later, e, r.Status, r.Reason, o)
+		case status != "":
 			r.Reason, r.Message = reason, message
-		}
-		if r.Status == "" && Final(status) != "" {
-			r.Status, r.DoneT, r.DoneSeq = Final(status), e.T, e.Seq
+			if Final(status) != "" {
+				r.Status, r.DoneT, r.DoneSeq = Final(status), e.T, e.Seq
+			}
 		}
 	case "TaskRun":
 		t.taskRunMadeAgain(e, before)
@@ -100,6 +103,9 @@ func (t *Timeline) taskRunWritten(e history.Entry, o *history.Object) {
 		r.Status, r.DoneT, r.DoneSeq = Final(status), e.T, e.Seq
 		t.went(e, r.Namespace+"/"+r.PipelineRun)
 	}
+	if r.DoneSeq != 0 {
+		r.Later = later(r.Later, e, r.Status, r.Reason, o)
+	}
 	switch {
 	case r.DoneSeq != 0 && Final(status) == "" && status != "":
 		if r.Again == 0 {
@@ -116,6 +122,19 @@ func (t *Timeline) taskRunWritten(e history.Entry, o *history.Object) {
 		r.Attempts = append(r.Attempts, e.T)
 		t.went(e, r.Namespace+"/"+r.PipelineRun)
 	}
+}
+
+// later adds a write of a run that had ended with a status and a reason to the changes of
+// these, if it is one.
+func later(all []Later, e history.Entry, status, reason string, o *history.Object) []Later {
+	if n := len(all); n > 0 {
+		status, reason = all[n-1].Status, all[n-1].Reason
+	}
+	is, why, message := Succeeded(o)
+	if Final(is) == status && why == reason {
+		return all
+	}
+	return append(all, Later{Seq: e.Seq, T: e.T, By: e.Actor, Status: Final(is), Reason: why, Message: message})
 }
 
 // anew says whether a TaskRun that comes under the name of one that is gone belongs

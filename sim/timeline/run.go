@@ -12,11 +12,14 @@ import (
 type Run struct {
 	Namespace, Name string
 	Created         float64
-	// Status is that of the condition Succeeded: "True", "False" or "".
+	// Status is that of the condition Succeeded: "True", "False" or "". It is that of its
+	// first end, as are Reason and Message.
 	Status, Reason, Message string
 	// DoneT and DoneSeq are when it was done and with which entry; 0 if it was not.
 	DoneT   float64
 	DoneSeq int
+	// Later are the changes of that condition after that end.
+	Later []Later
 	// Gone is the end of the object; nil while it is there.
 	Gone     *history.Entry
 	TaskRuns []*TaskRun
@@ -49,6 +52,8 @@ type TaskRun struct {
 	Overlap *Fact[history.Overlap]
 	Again   float64
 	Then    string
+	// Later are the changes of its condition Succeeded after its end.
+	Later []Later
 	// Gone says that the object is no longer there.
 	Gone bool
 	// Attempts are the moments at which an attempt began, the first at Created.
@@ -58,6 +63,16 @@ type TaskRun struct {
 	Refused []history.Entry
 	// Remade are the times that it was made again.
 	Remade []Remade
+}
+
+// Later is a change of the condition Succeeded of a run that had ended.
+type Later struct {
+	Seq int
+	T   float64
+	// By is who wrote it.
+	By string
+	// Status is "True", "False", or empty while the run is alive again.
+	Status, Reason, Message string
 }
 
 // Object names the TaskRun as links do.

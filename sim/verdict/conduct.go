@@ -28,7 +28,9 @@ type Conduct struct {
 	Retried []Retried `json:"retried,omitempty"`
 	// Claims are those that were made from a run's templates.
 	Claims []Claim `json:"claims,omitempty"`
-	// Left is what runs that are over left behind.
+	// Changed are runs that changed after their end.
+	Changed []Changed `json:"changed,omitempty"`
+	// Left is what runs that are over left behind, and runs that cannot be deleted.
 	Left []Left `json:"left,omitempty"`
 }
 
@@ -187,6 +189,31 @@ func (c Claim) String() string {
 	return fmt.Sprintf("%s of PipelineRun %s is kept, and nobody owns it", c.Object, c.PipelineRun)
 }
 
+// Changed is a PipelineRun that changed after its end, or a TaskRun that changed after its
+// run's.
+type Changed struct {
+	PipelineRun string `json:"pipelineRun"`
+	Object      string `json:"object"`
+	// T is when it changed first, in virtual seconds since the cell began, By who wrote it.
+	T  float64 `json:"t"`
+	By string  `json:"by"`
+	// Was is the reason with which it had ended, Is the last one.
+	Was string `json:"was"`
+	Is  string `json:"is"`
+	// Alive says that it has not ended again.
+	Alive bool `json:"alive,omitempty"`
+}
+
+// String returns a sentence, without the moment, so that it is the same in cells that
+// differ in it.
+func (c Changed) String() string {
+	is := c.Is
+	if c.Alive {
+		is += ", and it has not ended again"
+	}
+	return fmt.Sprintf("%s changed after its end: it was %s, and %s made it %s", c.Object, c.Was, c.By, is)
+}
+
 // Left is something that a run has no more use for and that nobody takes away.
 type Left struct {
 	PipelineRun string `json:"pipelineRun"`
@@ -197,6 +224,9 @@ type Left struct {
 
 // String returns a sentence.
 func (l Left) String() string {
+	if l.Object == "PipelineRun "+l.PipelineRun {
+		return fmt.Sprintf("%s is left behind: %s", l.Object, l.What)
+	}
 	return fmt.Sprintf("%s of PipelineRun %s is left behind: %s", l.Object, l.PipelineRun, l.What)
 }
 
@@ -237,6 +267,9 @@ func (c Conduct) Sentences() []string {
 	}
 	for _, r := range c.Retried {
 		out = append(out, r.String())
+	}
+	for _, x := range c.Changed {
+		out = append(out, x.String())
 	}
 	for _, l := range c.Left {
 		out = append(out, l.String())
@@ -444,8 +477,9 @@ func going(o *history.Object, s *timeline.View) bool {
 		return false
 	}
 	for _, owner := range owners {
-		if of := s.Get(owner.Kind, o.Ref.Namespace, owner.Name); of == nil || !going(of, s) {
-			return false
+		of := s.Get(owner.Kind, o.Ref.Namespace, owner.Name)
+		if of == nil || !going(of, s) || !of.Deleted && of.Field("metadata", "finalizers") != nil {
+			return false // What an owner has goes when the owner is gone.
 		}
 	}
 	return true
@@ -586,12 +620,12 @@ func (t *judging) conduct() Conduct {
 	if t.Finished != nil {
 		s = t.Before(t.Finished.Seq + 1)
 	}
-	c := Conduct{Refused: t.refusedManifests(), MadeAgain: t.madeAgain(), Retried: t.retried(s)}
+	c := Conduct{Refused: t.refusedManifests(), MadeAgain: t.madeAgain(), Retried: t.retried(s), Changed: t.changed()}
 	for _, run := range t.Runs {
 		c.NotRun = append(c.NotRun, t.notRun(run, s)...)
 	}
 	if t.Finished != nil {
-		c.Claims, c.Left = claims(s), t.left(s)
+		c.Claims, c.Left = claims(s), append(t.left(s), undeletable(s)...)
 	}
 	return c
 }

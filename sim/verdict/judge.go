@@ -70,7 +70,7 @@ func JudgeTimeline(of *timeline.Timeline) (Finding, error) {
 // false unless all of them succeeded.
 func (t *judging) span() (first, last float64, ok bool) {
 	for _, r := range t.Runs {
-		if r.Status != "True" {
+		if r.Status != "True" || len(r.Later) > 0 && r.Later[len(r.Later)-1].Status != "True" {
 			return 0, 0, false
 		}
 		last = max(last, r.DoneT)
@@ -101,7 +101,11 @@ func (t *judging) rulings() []ruling {
 		out = append(out, r)
 	}
 	for _, run := range t.Runs {
-		out = append(out, t.judgeRun(run))
+		r := t.judgeRun(run)
+		if changed := t.changedRun(run); changed != nil {
+			r = *changed
+		}
+		out = append(out, r)
 	}
 	return out
 }

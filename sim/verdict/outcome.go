@@ -18,6 +18,7 @@ const (
 	InvalidPipeline  Outcome = "invalid-pipeline"
 	Timeout          Outcome = "timeout"
 	Failed           Outcome = "failed"
+	ChangedAfterEnd  Outcome = "changed-after-end"
 	// Error is not an outcome of the pipeline: simctl could not run the cell.
 	Error Outcome = "error"
 )
@@ -65,6 +66,10 @@ var outcomes = []OutcomeInfo{
 		Meaning: "Tekton refuses its feature flags",
 		Short:   "Tekton refuses its feature flags",
 		Help:    "The controller goes on with the flags it had, and does not start again with these. Look at the ConfigMap feature-flags, or at TektonConfig, for the value named in the cause."},
+	{Outcome: ChangedAfterEnd, Letter: "E", Severity: Ended, Lasting: true,
+		Meaning: "a run that had ended is not what it was at its end any more",
+		Short:   "A run changed after its end",
+		Help:    "Whoever reads the run now reads another end than those who waited for it. Look at what was done to the cluster after it: a controller that starts takes up runs that have ended, too."},
 	{Outcome: InvalidPipeline, Letter: "I", Severity: Ended, Lasting: true,
 		Meaning: "Tekton or the API server refuses the Pipeline, its Tasks or the PipelineRun as they are written",
 		Short:   "Tekton refuses the pipeline or the run",

@@ -84,6 +84,18 @@ var (
 	runBound = rules.add(Rule{ID: "run/bound", Kind: "PipelineRun",
 		Sentence: "%s had not ended when the cell met its bound of %s",
 		Meaning:  "The cell was ended by one of its bounds while things went on."})
+	runChanged = rules.add(Rule{ID: "run/changed-after-end", Kind: "PipelineRun",
+		Sentence: "%s had ended (%s), and after its end %s made it %s",
+		Meaning:  "The condition Succeeded of a PipelineRun, or of a TaskRun whose run is over, has another status or reason than at its end. Nothing of Tekton's should write to it any more.",
+		Remedies: []Remedy{ChangeRelease}})
+	releaseTakesUp = rules.add(Rule{ID: "release/takes-up-ended", Kind: "Deployment",
+		Sentence: "Tekton %s was put in the place of %s after that end, and a controller that starts takes up every run that is there, those that have ended too",
+		Meaning:  "An informer tells a controller that starts of all objects, and the reconciler of this release does to a run that has ended what it should do to one that runs.",
+		Remedies: []Remedy{ChangeRelease}})
+	controllerTakesUp = rules.add(Rule{ID: "controller/takes-up-ended", Kind: "Deployment",
+		Sentence: "Tekton's controller was started anew after that end, and takes up every run that is there, those that have ended too",
+		Meaning:  "An informer tells a controller that starts of all objects, and the reconciler of this release does to a run that has ended what it should do to one that runs. An upgrade, a drain of the controller's node or a crash is enough.",
+		Remedies: []Remedy{ChangeRelease}})
 	controllerStopped = rules.add(Rule{ID: "controller/stopped", Kind: "Deployment",
 		Sentence: "Tekton's controller was stopped in the middle of the run and not started again",
 		Meaning:  "An intervention stopped the controller for good."})
