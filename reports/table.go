@@ -169,7 +169,8 @@ func counted(cells []verdict.Cell, says func(verdict.Cell) []string) []string {
 	return out
 }
 
-// Ineffective lists the interventions of all cells that were missed or refused,
+// Ineffective lists the interventions of all cells that were missed, refused or not drawn,
+// and faults that nobody met,
 // each with the reason and in how many cells it was so.
 func Ineffective(cells []verdict.Cell) []string {
 	var lines []string
@@ -180,6 +181,10 @@ func Ineffective(cells []verdict.Cell) []string {
 			switch {
 			case v.Missed:
 				line = fmt.Sprintf("%s: the cell ended before its moment came (%s)", v.What, v.Trigger)
+			case v.Spared:
+				line = fmt.Sprintf("%s: not drawn, with a probability of %g", v.What, *v.Probability)
+			case v.Met != nil && v.Met.Count == 0:
+				line = v.What + ": it met nobody"
 			case v.Failure == "":
 				continue
 			}

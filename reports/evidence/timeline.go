@@ -97,7 +97,16 @@ func NewTimeLine(c verdict.Cell, of *timeline.Timeline) TimeLine {
 			if v.Failure != "" {
 				text += ": " + v.Failure
 			}
+			switch {
+			case v.Spared:
+				text += ": not drawn"
+			case v.Met != nil && v.Met.Count == 0:
+				text += ": it met nobody"
+			}
 			tl.Marks = append(tl.Marks, Mark{T: v.T, Text: text, Kind: "intervention"})
+			if v.Met != nil && v.Met.EndedT != nil {
+				tl.Marks = append(tl.Marks, Mark{T: *v.Met.EndedT, Text: "the end of: " + v.What, Kind: "intervention"})
+			}
 		}
 	}
 	for _, f := range of.Stalls {

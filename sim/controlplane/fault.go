@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 )
 
 // Fault is a failure between one client and the API server.
@@ -17,6 +18,16 @@ type Fault struct {
 	// before the API server and what the tap answers in its place, and lets through to next
 	// what it does not meet. [Refuse] answers in the API server's place.
 	Link func(next http.RoundTripper) http.RoundTripper
+	// Met, if not nil, is told of each request that the fault meets: one that it does not let
+	// through to the API server as it is, or whose answer is not the one that comes from there.
+	Met func(request string)
+}
+
+// meets tells that a request has met the fault.
+func (f *Fault) meets(req *http.Request, c *call) {
+	if f.Met != nil {
+		f.Met(c.actor + ": " + strings.TrimSpace(req.Method+" "+strings.Trim(c.where.resource+"/"+c.where.subresource, "/")))
+	}
 }
 
 // Fail has the API server fail until the function that it returns is called.
@@ -64,9 +75,14 @@ func (t *Tap) fails(req *http.Request, c *call, next sender) (*http.Response, er
 	case f == nil, f.Link == nil && c.kind == kindWatch:
 		return next(req, c)
 	case f.Link == nil:
+		f.meets(req, c)
 		return c.answer(req, f.Code, refusal(f.Code, "the server is currently unable to handle the request")), nil
 	}
-	resp, err := f.Link(through{c, next}).RoundTrip(req)
+	on := &through{call: c, next: next}
+	resp, err := f.Link(on).RoundTrip(req)
+	if on.sent != req || resp != on.got {
+		f.meets(req, c)
+	}
 	if err != nil || c.kind == kindWatch || c.got != nil {
 		return resp, err
 	}
@@ -82,10 +98,17 @@ func (t *Tap) fails(req *http.Request, c *call, next sender) (*http.Response, er
 type through struct {
 	call *call
 	next sender
+	// sent is what was let through last, got what came of it.
+	sent *http.Request
+	got  *http.Response
 }
 
 // RoundTrip implements http.RoundTripper.
-func (t through) RoundTrip(req *http.Request) (*http.Response, error) { return t.next(req, t.call) }
+func (t *through) RoundTrip(req *http.Request) (*http.Response, error) {
+	resp, err := t.next(req, t.call)
+	t.sent, t.got = req, resp
+	return resp, err
+}
 
 // Refuse returns an answer to a client's request in the place of the API server. A write
 // that is answered so is in the history as refused, but for codes of the ordinary course

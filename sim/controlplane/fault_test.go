@@ -5,6 +5,7 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 
@@ -81,7 +82,8 @@ func TestFaultOfItsOwnKind(t *testing.T) {
 	server := network(func(req *http.Request) (*http.Response, error) {
 		return answerJSON(req, http.StatusOK, []byte(`{"kind":"Pod","apiVersion":"v1","metadata":{"name":"p","namespace":"n"}}`)), nil
 	})
-	over := tap.Fail(Fault{Actor: "a", Link: func(next http.RoundTripper) http.RoundTripper {
+	var met []string
+	over := tap.Fail(Fault{Actor: "a", Met: func(request string) { met = append(met, request) }, Link: func(next http.RoundTripper) http.RoundTripper {
 		return meddler(func(req *http.Request) (*http.Response, error) {
 			if req.Method == http.MethodPut {
 				return Refuse(req, http.StatusForbidden, "not today"), nil
@@ -107,6 +109,9 @@ func TestFaultOfItsOwnKind(t *testing.T) {
 	}
 	if put, patch := send(http.MethodPut), send(http.MethodPatch); put != http.StatusForbidden || patch != http.StatusOK {
 		t.Errorf("a PUT is answered with %d, a PATCH with %d", put, patch)
+	}
+	if !slices.Equal(met, []string{"a: PUT pods"}) {
+		t.Errorf("the fault has met %q", met)
 	}
 	entries := log.Entries()
 	if len(entries) != 2 || entries[0].Kind != history.KindRefused || entries[0].Message != "not today" || entries[1].Kind != history.KindObject {

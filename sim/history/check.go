@@ -327,6 +327,8 @@ func factData(fact string) any {
 		return &Finished{}
 	case FactIntervention:
 		return &Intervention{}
+	case FactFaultMet:
+		return &FaultMet{}
 	case FactInert:
 		return &Inert{}
 	case FactTektonStarted, FactTektonExited:
@@ -553,7 +555,7 @@ func (c *checker) factObject(m moment) string {
 		return ""
 	}
 	switch m.Fact {
-	case FactRegistryFails, FactRegistryBack, FactStalled, FactFinished, FactIntervention, FactInert, FactTektonStarted, FactTektonExited, FactLeaseHeld, FactLeaseTaken:
+	case FactRegistryFails, FactRegistryBack, FactStalled, FactFinished, FactIntervention, FactFaultMet, FactInert, FactTektonStarted, FactTektonExited, FactLeaseHeld, FactLeaseTaken:
 		return "" // of the cell, of what is not made, and of what comes with the release
 	}
 	if factData(m.Fact) == nil {

@@ -1,5 +1,7 @@
 package history
 
+import "strings"
+
 // Facts that simulated machines and components record, with the struct that
 // Data holds for each. Durations are virtual seconds, sizes bytes.
 const (
@@ -38,6 +40,7 @@ const (
 
 	// What a scenario does in the middle of a run. Object is the cell, of kind Cell.
 	FactIntervention = "Intervention" // [Intervention]
+	FactFaultMet     = "FaultMet"     // [FaultMet]: whom a fault has met that is over
 
 	FactInert = "Inert" // [Inert]: a manifest that has no effect here
 
@@ -217,6 +220,12 @@ type Registry struct {
 	Answer string `json:"answer"`
 }
 
+// Has says whether it is about an image.
+func (r Registry) Has(image string) bool {
+	begin, open := strings.CutSuffix(r.Images, "*")
+	return r.Images == image || open && strings.HasPrefix(image, begin)
+}
+
 // PullFailed is an image that does not come.
 type PullFailed struct {
 	Image string `json:"image"`
@@ -280,6 +289,27 @@ type Intervention struct {
 	Failure string `json:"failure,omitempty"`
 	// Missed says that the cell ended before its trigger came.
 	Missed bool `json:"missed,omitempty"`
+	// Probability is that with which it was to be done, Draw what was drawn, from 0 to 1;
+	// nil where it was to be done in any case. Spared says that it was not done, since the
+	// draw was not below the probability.
+	Probability *float64 `json:"probability,omitempty"`
+	Draw        *float64 `json:"draw,omitempty"`
+	Spared      bool     `json:"spared,omitempty"`
+}
+
+// FaultMet is whom a fault that lasted has met, told when it is over or the cell is.
+type FaultMet struct {
+	// Index, Name, Action and What are those of its intervention.
+	Index  int    `json:"index"`
+	Name   string `json:"name"`
+	Action string `json:"action"`
+	What   string `json:"what"`
+	// Over says that the fault has ended; else the cell has, under it.
+	Over bool `json:"over,omitempty"`
+	// Count is how many pods, requests or whatever else it can be about it has met, each
+	// counted once, and Whom the first of them by name.
+	Count int      `json:"count"`
+	Whom  []string `json:"whom,omitempty"`
 }
 
 // Lease is a reconciler's wait for its lease.

@@ -31,8 +31,9 @@ func nodeSilent(all *Interventions, v *scenario.Intervention, f *history.Interve
 	if _, err := all.Plane.User.CoreV1().Nodes().Get(all.ctx, name, metav1.GetOptions{}); err != nil {
 		return fmt.Errorf("reading Node %s: %w", name, err)
 	}
+	since := all.now()
 	if !all.Machines().FallSilent(name, s.What()) {
 		return ineffective("nothing is heard of Node %s already", name)
 	}
-	return all.lasts(s.For, "node-back/"+name, func() { all.Machines().SpeakAgain(name) })
+	return all.lasting(f, s.For, "node-back/"+name, func() { all.Machines().SpeakAgain(name) }, func() []string { return all.podsOn(name, since) })
 }

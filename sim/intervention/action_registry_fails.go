@@ -7,8 +7,9 @@ import (
 
 // registryFails has images not come; how often they are asked for again is the kubelets' and
 // how long that is borne Tekton's business.
-func registryFails(all *Interventions, v *scenario.Intervention, _ *history.Intervention) error {
+func registryFails(all *Interventions, v *scenario.Intervention, f *history.Intervention) error {
 	r := v.RegistryFails
-	mend := all.Machines().RegistryFails(history.Registry{Images: r.Which(), Answer: r.Says()})
-	return all.lasts(r.For, "registry-back/"+r.Which(), mend)
+	which, since := history.Registry{Images: r.Which(), Answer: r.Says()}, all.now()
+	mend := all.Machines().RegistryFails(which)
+	return all.lasting(f, r.For, "registry-back/"+r.Which(), mend, func() []string { return all.unpulled(which, since) })
 }

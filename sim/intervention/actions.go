@@ -26,5 +26,6 @@ func acts() map[string]act {
 		"registryFails": registryFails,
 		"nodeSilent":    nodeSilent,
 		"apiErrors":     apiErrors,
+		"end":           endFaults,
 	}
 }

@@ -31,11 +31,15 @@ type Interventions struct {
 	failed error
 	// evictions are those that a drained node waits for, by their pods.
 	evictions map[string]*eviction
+	// faults are those that have begun and last.
+	faults []*fault
 }
 
 // Options are what Interventions are made of.
 type Options struct {
 	Cell *scenario.Cell
+	// Seed is what chance goes by in the cell.
+	Seed int64
 	// Builds are the releases that the cell needs, by version.
 	Builds  map[string]*tekton.Build
 	Plane   *plane.Plane
@@ -204,6 +208,10 @@ func ineffective(format string, args ...any) error { return noEffect{fmt.Errorf(
 func (all *Interventions) carryOut(v *intervention) {
 	v.done = true
 	f := v.fact()
+	if !all.drawn(v, &f) {
+		all.Record(history.FactIntervention, f)
+		return
+	}
 	all.Logger.V(1).Info("Intervention", "cell", all.Cell.ID(), "what", f.What, "now", all.Plane.Clock.Elapsed())
 	err := all.act(v.Intervention, &f)
 	var answer apierrors.APIStatus

@@ -157,7 +157,7 @@ func TestActions(t *testing.T) {
 	var want []string
 	for _, f := range reflect.VisibleFields(reflect.TypeFor[scenario.Intervention]()) {
 		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
-		if !slices.Contains([]string{"name", "at", "when", "after"}, name) {
+		if !slices.Contains([]string{"name", "at", "when", "after", "probability"}, name) {
 			want = append(want, name)
 		}
 	}

@@ -65,7 +65,7 @@ func (k *Kubelets) registryFact(fact string, r history.Registry) {
 // comes. Its words are containerd's.
 func (k *Kubelets) answer(image string) string {
 	for _, r := range slices.Backward(k.failing) {
-		if begin, open := strings.CutSuffix(r.Images, "*"); r.Images != image && (!open || !strings.HasPrefix(image, begin)) {
+		if !r.Has(image) {
 			continue
 		}
 		host, repository, tag := parts(image)

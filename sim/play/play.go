@@ -90,7 +90,7 @@ func (s Stage) Run(ctx context.Context, cell *scenario.Cell, builds map[string]*
 	c := &play{Stage: s, cell: cell, seed: seed, log: log, history: history.Follow(log)}
 	c.ctx, c.cancel = context.WithCancelCause(ctx)
 	c.user = user.New(user.Options{Plane: s.Plane, Install: s.Install, Estate: s.Estate, History: c.history, Logger: s.Logger})
-	c.interventions = intervention.New(c.ctx, intervention.Options{Cell: cell, Builds: builds, Plane: s.Plane, Install: s.Install,
+	c.interventions = intervention.New(c.ctx, intervention.Options{Cell: cell, Seed: seed, Builds: builds, Plane: s.Plane, Install: s.Install,
 		User: c.user, History: c.history, Record: c.record, Machines: func() intervention.Machines { return machines{c} }, After: c.after, Logger: s.Logger})
 	c.resolvers = resolvers.New(resolvers.Options{Plane: s.Plane, Remotes: cell.Remotes, Log: log, After: c.after})
 	// Without its servers a cell would wait for ever.
@@ -131,6 +131,7 @@ func (s Stage) Run(ctx context.Context, cell *scenario.Cell, builds map[string]*
 	if end.Bound != "" {
 		s.Plane.Record(nil) // what goes on is not recorded any more
 	}
+	c.interventions.Conclude()
 	c.record(history.FactFinished, end)
 	c.interventions.Missed()
 	lap("loop")

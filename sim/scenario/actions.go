@@ -10,6 +10,9 @@ type Intervention struct {
 	// When is a moment in a task's life; After is how long after it.
 	When  *Moment `json:"when,omitempty"`
 	After string  `json:"after,omitempty"`
+	// Probability is that with which it is done, from 0 to 1, drawn from the cell's seed when
+	// its moment has come; default 1.
+	Probability *float64 `json:"probability,omitempty"`
 
 	// Apply creates objects or merges manifests into those that are there, as
 	// `kubectl apply --server-side --force-conflicts` does.
@@ -48,6 +51,9 @@ type Intervention struct {
 	RegistryFails *RegistryFailure `json:"registryFails,omitempty"`
 	// APIErrors has the API server fail towards one client for a while.
 	APIErrors *APIErrors `json:"apiErrors,omitempty"`
+	// End ends what the intervention of that name has begun, before its time or, if it has
+	// none, at all.
+	End string `json:"end,omitempty"`
 }
 
 // action is what this package knows of one thing that an intervention can do. Package sim
@@ -74,6 +80,6 @@ type action struct {
 func actions() []action {
 	return []action{
 		applyAction(), patchAction(), deleteAction(), setFlagsAction(), controllerAction(), swapReleaseAction(),
-		cordonAction(), uncordonAction(), drainAction(), removeNodeAction(), taintAction(), untaintAction(), nodeSilentAction(), registryFailsAction(), apiErrorsAction(),
+		cordonAction(), uncordonAction(), drainAction(), removeNodeAction(), taintAction(), untaintAction(), nodeSilentAction(), registryFailsAction(), apiErrorsAction(), endAction(),
 	}
 }

@@ -222,6 +222,9 @@ func (c *checker) intervention(at string, v *Intervention) {
 	}
 	c.span(at+".at", v.At)
 	c.span(at+".after", v.After)
+	if p := v.Probability; p != nil && (*p < 0 || *p > 1) {
+		c.add(at+".probability", "%s.probability is %g; valid: 0 to 1", at, *p)
+	}
 	if v.After != "" && v.When == nil {
 		c.add(at+".after", "%s.after counts from when, which is missing", at)
 	}

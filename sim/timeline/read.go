@@ -295,6 +295,8 @@ func (t *Timeline) fact(e history.Entry) error {
 		}
 	case history.FactIntervention:
 		return add(&t.Interventions, e)
+	case history.FactFaultMet:
+		return add(&t.Met, e)
 	case history.FactRegistryFails:
 		return beginSpell(&t.Registries, e)
 	case history.FactRegistryBack:

@@ -1,8 +1,6 @@
 package timeline
 
 import (
-	"strings"
-
 	"simctl.dev/simctl/sim/history"
 )
 
@@ -49,10 +47,7 @@ func lastSpell[T any](list []Spell[T], before int, is func(T) bool) *Spell[T] {
 // OutageOf returns the last time in which an image did not come that began before an entry,
 // over or not; nil if there was none.
 func (t *Timeline) OutageOf(image string, before int) *Spell[history.Registry] {
-	return lastSpell(t.Registries, before, func(r history.Registry) bool {
-		begin, open := strings.CutSuffix(r.Images, "*")
-		return begin == image || open && strings.HasPrefix(image, begin)
-	})
+	return lastSpell(t.Registries, before, func(r history.Registry) bool { return r.Has(image) })
 }
 
 // SilenceOf returns the last time in which nothing was heard of a node that began before an

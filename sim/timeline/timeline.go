@@ -26,6 +26,8 @@ type Timeline struct {
 	Held, Taken []Fact[history.Lease]
 	// Interventions are what the scenario did in the middle of the runs.
 	Interventions []Fact[history.Intervention]
+	// Met are whom faults have met that lasted, in the order of their ends.
+	Met []Fact[history.FaultMet]
 	// Silences are the times in which nothing was heard of a node.
 	Silences []Spell[history.NodeSilent]
 	// Registries are the times in which images did not come.

@@ -39,7 +39,7 @@ func JudgeTimeline(of *timeline.Timeline) (Finding, error) {
 	t := &judging{of}
 	f := Finding{Cause: []Link{}, Timing: timing(t), Inert: t.Inert, Busy: t.Busy, NeverEnd: t.endless(), Bound: t.boundMet()}
 	for _, i := range t.Interventions {
-		f.Interventions = append(f.Interventions, Intervention{T: i.T, Intervention: i.Data})
+		f.Interventions = append(f.Interventions, Intervention{T: i.T, Intervention: i.Data, Met: t.met(i.Data.Index)})
 	}
 	rulings := t.rulings()
 	f.Conduct = t.conduct()

@@ -117,6 +117,17 @@ type Intervention struct {
 	// T is when, in virtual seconds since the cell began.
 	T float64 `json:"t"`
 	history.Intervention
+	// Met says whom a fault that lasted has met; nil of what is done and over at once.
+	Met *Met `json:"met,omitempty"`
+}
+
+// Met is whom a fault has met.
+type Met struct {
+	// Count is how many, Whom the first of them by name.
+	Count int      `json:"count"`
+	Whom  []string `json:"whom,omitempty"`
+	// EndedT is when the fault was over; nil if the cell was before.
+	EndedT *float64 `json:"endedT,omitempty"`
 }
 
 // Timing is where the virtual time went.
