@@ -26,6 +26,12 @@ type Conduct struct {
 	MadeAgain []MadeAgain `json:"madeAgain,omitempty"`
 	// Retried are the TaskRuns that used retries.
 	Retried []Retried `json:"retried,omitempty"`
+	// BegunAgain are tasks whose work was begun more than once, AtOnce pairs of pods that were
+	// at work at once where one may be, Survived the faults that met somebody and that the
+	// runs got over.
+	BegunAgain []BegunAgain `json:"begunAgain,omitempty"`
+	AtOnce     []AtOnce     `json:"atOnce,omitempty"`
+	Survived   []Survived   `json:"survived,omitempty"`
 	// Claims are those that were made from a run's templates.
 	Claims []Claim `json:"claims,omitempty"`
 	// Changed are runs that changed after their end.
@@ -267,6 +273,15 @@ func (c Conduct) Sentences() []string {
 	}
 	for _, r := range c.Retried {
 		out = append(out, r.String())
+	}
+	for _, b := range c.BegunAgain {
+		out = append(out, b.String())
+	}
+	for _, a := range c.AtOnce {
+		out = append(out, a.String())
+	}
+	for _, s := range c.Survived {
+		out = append(out, s.String())
 	}
 	for _, x := range c.Changed {
 		out = append(out, x.String())
@@ -621,6 +636,9 @@ func (t *judging) conduct() Conduct {
 		s = t.Before(t.Finished.Seq + 1)
 	}
 	c := Conduct{Refused: t.refusedManifests(), MadeAgain: t.madeAgain(), Retried: t.retried(s), Changed: t.changed()}
+	if works := t.works(); len(works) > 1 {
+		c.BegunAgain, c.AtOnce = t.workAgain(works), t.atOnce(works)
+	}
 	for _, run := range t.Runs {
 		c.NotRun = append(c.NotRun, t.notRun(run, s)...)
 	}

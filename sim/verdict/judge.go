@@ -63,6 +63,7 @@ func JudgeTimeline(of *timeline.Timeline) (Finding, error) {
 		f.MakespanSeconds = &makespan
 		f.Recovered = f.Outcome != Success
 	}
+	f.Conduct.Survived = survived(&f)
 	return f, nil
 }
 
