@@ -307,6 +307,8 @@ func factData(fact string) any {
 		return &Registry{}
 	case FactNodeSilent, FactNodeBack:
 		return &NodeSilent{}
+	case FactNodeShutdown:
+		return &NodeShutdown{}
 	case FactVolumesReady:
 		return &VolumesReady{}
 	case FactOwnership:

@@ -20,6 +20,7 @@ const (
 	FactRegistryFails   = "RegistryFails"   // [Registry]: images do not come any more
 	FactRegistryBack    = "RegistryBack"    // [Registry]: they do again
 	FactNodeSilent      = "NodeSilent"      // [NodeSilent]: nothing is heard of a node any more
+	FactNodeShutdown    = "NodeShutdown"    // [NodeShutdown]: a machine is told to go off
 	FactNodeBack        = "NodeBack"        // [NodeSilent]: its kubelet is there again
 	FactPodRefused      = "PodRefused"      // [Refusal]: the kubelet refused the pod
 	FactVolumesAttached = "VolumesAttached" // [Volume] with Node and Seconds: every volume that has to be attached is
@@ -250,6 +251,16 @@ type NodeSilent struct {
 	Node string `json:"node"`
 	// What has failed: SilentMachine, SilentKubelet or SilentNetwork.
 	What string `json:"what"`
+}
+
+// NodeShutdown is a machine that is told to go off.
+type NodeShutdown struct {
+	Node string `json:"node"`
+	// NoticeSeconds is when it is off at the latest, 0 if nobody says.
+	NoticeSeconds float64 `json:"noticeSeconds,omitempty"`
+	// GraceSeconds is for how long its kubelet delays that (shutdownGracePeriod); one that
+	// does not hears of nothing.
+	GraceSeconds float64 `json:"graceSeconds,omitempty"`
 }
 
 // Stalled says that nothing but the runs' own time-outs can happen any more.

@@ -2,6 +2,7 @@ package intervention
 
 import (
 	"fmt"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -15,6 +16,9 @@ type Machines interface {
 	FallSilent(node, what string) bool
 	// SpeakAgain ends that.
 	SpeakAgain(node string)
+	// ShutDown tells a machine that it goes off, after a notice at the latest, and does
+	// something when it is off; it reports whether that is news.
+	ShutDown(node string, notice time.Duration, off func()) (bool, error)
 	// RegistryFails has images not come; the function ends that.
 	RegistryFails(which history.Registry) (mend func())
 }

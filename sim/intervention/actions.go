@@ -27,5 +27,6 @@ func acts() map[string]act {
 		"nodeSilent":    nodeSilent,
 		"apiErrors":     apiErrors,
 		"end":           endFaults,
+		"nodeShutdown":  nodeShutdown,
 	}
 }

@@ -22,6 +22,7 @@ import (
 	"k8s.io/kubernetes/pkg/controller/volume/attachdetach/populator"
 	"k8s.io/kubernetes/pkg/controller/volume/attachdetach/reconciler"
 	"k8s.io/kubernetes/pkg/controller/volume/attachdetach/statusupdater"
+	nodeutil "k8s.io/kubernetes/pkg/util/node"
 	"k8s.io/kubernetes/pkg/volume"
 	"k8s.io/kubernetes/pkg/volume/util/nestedpendingoperations"
 	"k8s.io/kubernetes/pkg/volume/util/operationexecutor"
@@ -200,8 +201,9 @@ func (d *detachRequests) SetDetachRequestTime(logger klog.Logger, volume corev1.
 		r = &detachRequest{at: d.clock.Now()}
 		d.made[key] = r
 	}
-	// Only the volumes of a node that is not there are taken away by force.
-	if _, err := d.nodes.Get(string(node)); err != nil && !r.awaited {
+	// Only the volumes of a node that is not there, or not ready, are taken away by force
+	// (nodeIsHealthy in pkg/controller/volume/attachdetach/reconciler).
+	if n, err := d.nodes.Get(string(node)); (err != nil || !nodeutil.IsNodeReady(n)) && !r.awaited {
 		r.awaited = true
 		d.clock.Schedule(d.patience+time.Second-d.clock.Since(r.at), clock.Work, "forced-detach/"+string(node), d.want)
 	}

@@ -60,6 +60,9 @@ type Kubelets struct {
 
 	// statusEvery is how often a kubelet looks at its node's status.
 	statusEvery time.Duration
+	// shutdownAll is for how long a kubelet delays a shutdown of its machine,
+	// shutdownCritical how much of that is for critical pods.
+	shutdownAll, shutdownCritical time.Duration
 
 	podLister    corelisters.PodLister
 	nodeLister   corelisters.NodeLister
@@ -113,7 +116,9 @@ type machine struct {
 	disk          disk
 	// silent, if not nil, is why nothing is heard of the node; back is when that ended last.
 	silent *silence
-	back   time.Time
+	// shutdown, if not nil, says that the machine goes off, or has done so.
+	shutdown *shutdown
+	back     time.Time
 }
 
 // New checks the models and makes the kubelets; nothing happens before Start.
@@ -139,8 +144,12 @@ func New(o Options) (*Kubelets, error) {
 			return nil, fmt.Errorf("kubelet: nodeStatusUpdateFrequency %q is no duration of a millisecond or more", text)
 		}
 	}
+	shutdownAll, shutdownCritical, err := shutdownPeriods(o.Kubelet)
+	if err != nil {
+		return nil, err
+	}
 	return &Kubelets{
-		o: o, registry: reg, thresholds: thresholds, statusEvery: statusEvery,
+		o: o, registry: reg, thresholds: thresholds, statusEvery: statusEvery, shutdownAll: shutdownAll, shutdownCritical: shutdownCritical,
 		podLister: core.Pods().Lister(), nodeLister: core.Nodes().Lister(),
 		claimLister: core.PersistentVolumeClaims().Lister(), pvLister: core.PersistentVolumes().Lister(),
 		secretLister: core.Secrets().Lister(), configLister: core.ConfigMaps().Lister(),
@@ -349,7 +358,10 @@ func (k *Kubelets) lose(name string) {
 			e.Cancel()
 		}
 	}
-	m.silent, m.back = nil, time.Time{}
+	if m.shutdown != nil {
+		m.shutdown.cancel()
+	}
+	m.silent, m.shutdown, m.back = nil, nil, time.Time{}
 	m.images, m.pullsUntil, m.volumes, m.inUse, m.disk = map[string]time.Time{}, time.Time{}, map[string]*volumeUse{}, nil, disk{}
 	m.status = nil
 	m.generation++

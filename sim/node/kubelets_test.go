@@ -64,6 +64,8 @@ type action struct {
 	Delete, Cancel, StopSidecars string
 	// Cordon and Uncordon are nodes, Back is one whose silence ends.
 	Cordon, Uncordon, Back string
+	// Shutdown is a node whose machine is shut down.
+	Shutdown *struct{ Node, Notice string }
 	// Silent is a node of which nothing is heard, Outage images that do not come until
 	// RegistryBack.
 	Silent       *history.NodeSilent
@@ -306,6 +308,11 @@ func (c *cluster) do(a action) {
 		must(c.t, err)
 		n.Spec.Unschedulable = a.Cordon != ""
 		_, err = core.Nodes().Update(c.ctx, n, metav1.UpdateOptions{})
+		must(c.t, err)
+	case a.Shutdown != nil:
+		notice, err := time.ParseDuration(a.Shutdown.Notice)
+		must(c.t, err)
+		_, err = c.kubelets.ShutDown(c.ctx, a.Shutdown.Node, notice, func() { c.kubelets.FallSilent(a.Shutdown.Node, history.SilentMachine) })
 		must(c.t, err)
 	case a.Silent != nil:
 		c.kubelets.FallSilent(a.Silent.Node, a.Silent.What)

@@ -98,6 +98,8 @@ type pod struct {
 	reason, message string
 	// reported is the status that the API server has from this kubelet.
 	reported corev1.PodStatus
+	// grace, if not nil, is how many seconds its kubelet gives it whose machine goes off.
+	grace *int64
 	// disruption is the condition that says why the pod was evicted.
 	disruption *corev1.PodCondition
 	// reports counts the statuses written, so that a report that failed and is
@@ -335,7 +337,7 @@ func (k *Kubelets) refusal(ctx context.Context, p *pod, node *corev1.Node) (reas
 		func(t *corev1.Taint) bool { return t.Effect == corev1.TaintEffectNoExecute }, false); untolerated {
 		return "TaintToleration", "Predicate TaintToleration failed: node(s) had taints that the pod didn't tolerate"
 	}
-	return "", ""
+	return p.m.shutdown.refuses(ctx, p)
 }
 
 // volumesReady has the sandbox made once every volume is there.
@@ -734,6 +736,9 @@ func (k *Kubelets) release(ctx context.Context, p *pod) {
 		k.dropVolumes(ctx, p)
 		if p.terminating {
 			k.deletePod(ctx, p)
+		}
+		if s := p.m.shutdown; s != nil {
+			s.released(ctx)
 		}
 	}
 	if took == 0 {

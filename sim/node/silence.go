@@ -77,6 +77,9 @@ func (k *Kubelets) FallSilent(node, what string) bool {
 		cancelEvent(e)
 	}
 	m.generation++
+	if m.shutdown != nil {
+		m.shutdown.cancel() // Whatever it waited for, that is over.
+	}
 	if what == history.SilentMachine {
 		for _, p := range k.podsOf(m) {
 			p.cancelAll()
@@ -99,7 +102,7 @@ func (k *Kubelets) SpeakAgain(ctx context.Context, node string) {
 		return
 	}
 	s := m.silent
-	m.silent, m.back = nil, k.o.Clock.Now()
+	m.silent, m.shutdown, m.back = nil, nil, k.o.Clock.Now()
 	k.nodeFact(node, history.FactNodeBack, history.NodeSilent{Node: node, What: s.what})
 	k.reportReady(ctx, m, s)
 	pods := k.podsOf(m)
@@ -131,10 +134,14 @@ func (k *Kubelets) SpeakAgain(ctx context.Context, node string) {
 	k.planDisk(ctx, m)
 }
 
-// SpeakAgainAll ends the silence of all nodes.
+// SpeakAgainAll ends the silence of all nodes, and keeps those on that are about to go off.
 func (k *Kubelets) SpeakAgainAll(ctx context.Context) {
 	for _, node := range slices.Sorted(maps.Keys(k.machines)) {
 		k.SpeakAgain(ctx, node)
+		if s := k.machines[node].shutdown; s != nil {
+			s.cancel()
+			k.machines[node].shutdown = nil
+		}
 	}
 }
 

@@ -62,6 +62,8 @@ func (k *Kubelets) stop(ctx context.Context, p *pod, then func()) {
 func gracePeriod(p *pod) time.Duration {
 	seconds := int64(corev1.DefaultTerminationGracePeriodSeconds)
 	switch {
+	case p.grace != nil:
+		seconds = *p.grace
 	case p.obj != nil && p.obj.DeletionGracePeriodSeconds != nil:
 		seconds = *p.obj.DeletionGracePeriodSeconds
 	case p.spec.TerminationGracePeriodSeconds != nil:

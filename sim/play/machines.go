@@ -1,6 +1,8 @@
 package play
 
 import (
+	"time"
+
 	"simctl.dev/simctl/sim/history"
 	"simctl.dev/simctl/sim/intervention"
 )
@@ -29,6 +31,18 @@ func (m machines) watch() {
 	if err := m.Plane.Controllers.NodeHealth.Watch(m.kubelets); err != nil {
 		m.cancel(err)
 	}
+}
+
+// ShutDown implements intervention.Machines.
+func (m machines) ShutDown(node string, notice time.Duration, off func()) (bool, error) {
+	news, err := m.kubelets.ShutDown(m.ctx, node, notice, func() {
+		m.FallSilent(node, history.SilentMachine)
+		off()
+	})
+	if news {
+		m.watch() // Its kubelet may say that it is not ready.
+	}
+	return news, err
 }
 
 // RegistryFails implements intervention.Machines.

@@ -47,6 +47,8 @@ type Intervention struct {
 	// NodeSilent has nothing be heard of a node while its Node stays, for a while or for
 	// good.
 	NodeSilent *NodeSilence `json:"nodeSilent,omitempty"`
+	// NodeShutdown has a node's machine be shut down, with or without a notice.
+	NodeShutdown *NodeShutdown `json:"nodeShutdown,omitempty"`
 	// RegistryFails has images not come for a while, or for good.
 	RegistryFails *RegistryFailure `json:"registryFails,omitempty"`
 	// APIErrors has the API server fail towards one client for a while.
@@ -80,6 +82,6 @@ type action struct {
 func actions() []action {
 	return []action{
 		applyAction(), patchAction(), deleteAction(), setFlagsAction(), controllerAction(), swapReleaseAction(),
-		cordonAction(), uncordonAction(), drainAction(), removeNodeAction(), taintAction(), untaintAction(), nodeSilentAction(), registryFailsAction(), apiErrorsAction(), endAction(),
+		cordonAction(), uncordonAction(), drainAction(), removeNodeAction(), taintAction(), untaintAction(), nodeSilentAction(), nodeShutdownAction(), registryFailsAction(), apiErrorsAction(), endAction(),
 	}
 }

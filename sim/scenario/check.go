@@ -230,6 +230,28 @@ func (c *checker) kubelet(k *Kubelet) {
 			c.add(at+".nodeStatusUpdateFrequency", "%s.nodeStatusUpdateFrequency: %q is no duration above 0; write it as 10s", at, text)
 		}
 	}
+	c.shutdownPeriods(at, k)
+}
+
+// shutdownPeriods checks for how long kubelets delay a shutdown, as upstream does
+// (ValidateKubeletConfiguration in pkg/kubelet/apis/config/validation).
+func (c *checker) shutdownPeriods(at string, k *Kubelet) {
+	all, critical := at+".shutdownGracePeriod", at+".shutdownGracePeriodCriticalPods"
+	periods := map[string]time.Duration{}
+	for where, text := range map[string]string{all: k.ShutdownGracePeriod, critical: k.ShutdownGracePeriodCriticalPods} {
+		if text == "" {
+			continue
+		}
+		d, err := time.ParseDuration(text)
+		if err != nil || d < 0 || d > 0 && d < time.Second {
+			c.add(where, "%s: %q is no duration of 0 or of a second or more; write it as 30s", where, text)
+			return
+		}
+		periods[where] = d
+	}
+	if periods[critical] > periods[all] {
+		c.add(critical, "%s: it is part of shutdownGracePeriod, and so not longer than that", critical)
+	}
 }
 
 func (c *checker) taints(at string, taints []Taint) {

@@ -41,13 +41,14 @@ var (
 	claimOfType      = reflect.TypeFor[ClaimOf]()
 	podOfType        = reflect.TypeFor[PodOf]()
 	nodeSilenceType  = reflect.TypeFor[NodeSilence]()
+	nodeShutdownType = reflect.TypeFor[NodeShutdown]()
 	scenarioType     = reflect.TypeFor[Scenario]()
 	axisType         = reflect.TypeFor[Axis]()
 	valueType        = reflect.TypeFor[Value]()
 )
 
 // scalarForms are the types that plain text stands for too.
-var scalarForms = []reflect.Type{distributionType, nodeRefType, nodeDrainType, nodeSilenceType, claimOfType, podOfType}
+var scalarForms = []reflect.Type{distributionType, nodeRefType, nodeDrainType, nodeSilenceType, nodeShutdownType, claimOfType, podOfType}
 
 // parseScenario reads the text of a scenario file. The problems are in the
 // document; the Scenario has what could be read.

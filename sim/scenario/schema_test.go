@@ -125,6 +125,7 @@ func makeSchema(t *testing.T) []byte {
 	also("ClaimOf", &jsonschema.Schema{Type: "string"})
 	also("PodOf", &jsonschema.Schema{Type: "string"})
 	also("NodeSilence", &jsonschema.Schema{Type: "string"})
+	also("NodeShutdown", &jsonschema.Schema{Type: "string"})
 	field("ObjectDeletion", "gracePeriodSeconds").Minimum = "0"
 	manifests := field("Apply", "manifests")
 	manifests.Items = &jsonschema.Schema{Type: "object"}

@@ -105,6 +105,11 @@ type Kubelet struct {
 	// NodeStatusUpdateFrequency is how often a kubelet reports its node's status, with
 	// the volumes in use; default 10s.
 	NodeStatusUpdateFrequency string `json:"nodeStatusUpdateFrequency,omitempty"`
+	// ShutdownGracePeriod is for how long a kubelet delays the shutdown of its machine to
+	// end its pods, ShutdownGracePeriodCriticalPods the part of it that is for critical
+	// ones; 0 by default, as upstream: it hears of no shutdown.
+	ShutdownGracePeriod             string `json:"shutdownGracePeriod,omitempty"`
+	ShutdownGracePeriodCriticalPods string `json:"shutdownGracePeriodCriticalPods,omitempty"`
 	// SingleProcessOOMKill has the kernel kill the one process that asks for too much,
 	// and not all of the container's, as on nodes with cgroup v1.
 	SingleProcessOOMKill bool `json:"singleProcessOOMKill,omitempty"`

@@ -128,6 +128,16 @@ func (s *NodeSilence) UnmarshalJSON(data []byte) error {
 	return json.Unmarshal(data, (*plain)(s))
 }
 
+// UnmarshalJSON takes a plain string as the node's name.
+func (s *NodeShutdown) UnmarshalJSON(data []byte) error {
+	if len(data) > 0 && data[0] == '"' {
+		*s = NodeShutdown{}
+		return json.Unmarshal(data, &s.Name)
+	}
+	type plain NodeShutdown
+	return json.Unmarshal(data, (*plain)(s))
+}
+
 // UnmarshalJSON takes a plain string as a constant.
 func (d *Distribution) UnmarshalJSON(data []byte) error {
 	if len(data) > 0 && data[0] == '"' {

@@ -301,6 +301,8 @@ func (t *Timeline) fact(e history.Entry) error {
 		return beginSpell(&t.Registries, e)
 	case history.FactRegistryBack:
 		return endSpell(t.Registries, e, func(r history.Registry) string { return r.Images })
+	case history.FactNodeShutdown:
+		return add(&t.Shutdowns, e)
 	case history.FactNodeSilent:
 		return beginSpell(&t.Silences, e)
 	case history.FactNodeBack:

@@ -55,3 +55,19 @@ func (t *Timeline) OutageOf(image string, before int) *Spell[history.Registry] {
 func (t *Timeline) SilenceOf(node string, before int) *Spell[history.NodeSilent] {
 	return lastSpell(t.Silences, before, func(s history.NodeSilent) bool { return s.Node == node })
 }
+
+// ShutdownOf returns the last time that a node's machine was told to go off before an entry,
+// and has not come back since; nil if there was none.
+func (t *Timeline) ShutdownOf(node string, before int) *Fact[history.NodeShutdown] {
+	for i := len(t.Shutdowns) - 1; i >= 0; i-- {
+		s := &t.Shutdowns[i]
+		if s.Data.Node != node || s.Seq >= before {
+			continue
+		}
+		if off := t.SilenceOf(node, before); off != nil && off.Began.Seq > s.Seq && !off.Lasts(before) {
+			return nil
+		}
+		return s
+	}
+	return nil
+}

@@ -1028,6 +1028,11 @@ func (x *explainer) heldBy(id int64, p *timeline.Pod, spec *corev1.Pod, h *timel
 		x.end(vid, MultiAttach, volumeNodeGone.link("PersistentVolume "+pv, evidence, pv, at))
 		return
 	}
+	if why := x.t.cannotSay(at, h.Seq, x.before); why != nil {
+		x.foreign, x.shared = true, why
+		x.end(vid, MultiAttach, volumeNotReleased.link("PersistentVolume "+pv, evidence, pv, at))
+		return
+	}
 	// Others may be waiting for the volume too: it is where it is attached.
 	users := x.users(p.Namespace, claim, func(u *timeline.Pod) bool {
 		return u != p && u.Node != "" && u.Node != p.Node && (at == "" || u.Node == at)

@@ -651,6 +651,7 @@ func (t *judging) failure(p *timeline.Pod) []Link {
 		evidence := strings.TrimSuffix(strings.TrimSpace(c.Data.Reason+": "+c.Data.Message), ":")
 		links := append([]Link{rule.link(p.Object(), evidence, name, t.Title(p), c.Data.ExitCode)}, t.oomKilled(p, c)...)
 		links = append(links, t.stopped(p)...)
+		links = append(links, t.endedForShutdown(p)...)
 		if c.Data.Reason == history.ContainerUnknown {
 			links = append(links, t.silent(p.Node, c.Seq)...)
 		}
@@ -659,8 +660,15 @@ func (t *judging) failure(p *timeline.Pod) []Link {
 	if links := t.unpulled(p, t.End()); links != nil && p.StartedSeq == 0 {
 		return links
 	}
+	if links := t.endedForShutdown(p); links != nil {
+		return links
+	}
 	for _, f := range p.Refusals {
-		return []Link{kubeletRefuses.link(p.Object(), strings.TrimSpace(f.Data.Reason+": "+f.Data.Message), f.Data.Node, t.Title(p))}
+		links := []Link{kubeletRefuses.link(p.Object(), strings.TrimSpace(f.Data.Reason+": "+f.Data.Message), f.Data.Node, t.Title(p))}
+		if f.Data.Reason == nodeShutdownRefuses {
+			links = append(links, t.shutDown(f.Data.Node, f.Seq)...)
+		}
+		return links
 	}
 	e := t.LastEvent("Pod", p.Namespace, p.Name, t.End(), func(e timeline.Event) bool {
 		return e.Type == corev1.EventTypeWarning && e.Reason != "FailedScheduling"
@@ -670,6 +678,10 @@ func (t *judging) failure(p *timeline.Pod) []Link {
 	}
 	return nil
 }
+
+// nodeShutdownRefuses is why a kubelet takes no pods any more whose machine goes off
+// (pkg/kubelet/nodeshutdown).
+const nodeShutdownRefuses = "NodeShutdown"
 
 // firstFailure is the step that failed first, else the first other container.
 func firstFailure(p *timeline.Pod) *timeline.Fact[history.Container] {
@@ -776,7 +788,7 @@ func (t *judging) ranOut(run *timeline.Run, r *timeline.TaskRun, p *timeline.Pod
 	cause := []Link{t.runLink(run), taskLink(r), stepsRunning.link(p.Object(), "on node "+p.Node, t.Title(p))}
 	if lost := t.onSilentNode(p, before); lost != nil {
 		// More time would not help.
-		return ruling{outcome: Timeout, cause: append(append(cause[:2], t.timeOut(run, r)...), lost...)}
+		return ruling{outcome: Timeout, cause: append(append(cause[:2], t.timeOut(run, r)...), lost...), stalled: true}
 	}
 	cause = append(cause, t.begunAgain(r)...)
 	cause = append(cause, t.admittedLate(r, p)...)

@@ -61,16 +61,72 @@ func (t *judging) silent(node string, before int) []Link {
 	if s == nil {
 		return nil
 	}
+	if links := t.shutDown(node, before); links != nil {
+		return links
+	}
 	how := map[string]string{
 		history.SilentMachine: "its machine is dead", history.SilentKubelet: "its kubelet is dead", history.SilentNetwork: "its network is cut off",
 	}[s.Began.Data.What]
-	evidence := fmt.Sprintf("%s at %.0f s", history.FactNodeSilent, s.Began.T)
+	return []Link{nodeSilent.link("Node "+node, t.interventionAt("nodeSilent", node, s.Began.T, history.FactNodeSilent), node, lasted(*s), how)}
+}
+
+// shutDown says that a node's machine was told to go off before an entry; nil if it was not.
+func (t *judging) shutDown(node string, before int) []Link {
+	s := t.ShutdownOf(node, before)
+	if s == nil {
+		return nil
+	}
+	from, notice := "from "+inWords(s.T)+" on", "without notice"
+	if s.Data.NoticeSeconds > 0 {
+		notice = "at a notice of " + inWords(s.Data.NoticeSeconds)
+	}
+	delays := "and its kubelet hears nothing of it"
+	if s.Data.GraceSeconds > 0 {
+		delays = "which its kubelet delays for " + inWords(s.Data.GraceSeconds) + " at most"
+	}
+	return []Link{nodeShutdown.link("Node "+node, t.interventionAt("nodeShutdown", node, s.T, history.FactNodeShutdown), node, from+" "+notice, delays)}
+}
+
+// cannotSay says why a node's kubelet may not have reported what was unmounted: it is silent,
+// or its machine was about to go off when that was first missed; nil if neither is so.
+func (t *judging) cannotSay(node string, since, before int) []Link {
+	if s := t.SilenceOf(node, before); s != nil && s.Lasts(before) {
+		return t.silent(node, before)
+	}
+	if s := t.ShutdownOf(node, since); s != nil && s.Data.GraceSeconds > 0 {
+		return t.shutDown(node, since)
+	}
+	return nil
+}
+
+// interventionAt names the intervention that did something to a node, as evidence for a fact
+// of that moment.
+func (t *judging) interventionAt(action, node string, at float64, fact string) string {
+	evidence := fmt.Sprintf("%s at %.0f s", fact, at)
 	for _, v := range t.Interventions {
-		if v.Data.Node == node && v.Data.Action == "nodeSilent" && !v.Data.Missed && v.Data.Failure == "" && v.T <= s.Began.T {
+		if v.Data.Node == node && v.Data.Action == action && !v.Data.Missed && v.Data.Failure == "" && v.T <= at {
 			evidence = "intervention: " + v.Data.What
 		}
 	}
-	return []Link{nodeSilent.link("Node "+node, evidence, node, lasted(*s), how)}
+	return evidence
+}
+
+// endedForShutdown says of a pod that its kubelet ended it since its machine was about to go
+// off; nil if it did not.
+func (t *judging) endedForShutdown(p *timeline.Pod) []Link {
+	s := t.ShutdownOf(p.Node, p.OverSeq)
+	if p.OverSeq == 0 || s == nil {
+		return nil
+	}
+	o := t.Before(p.OverSeq+1).Get("Pod", p.Namespace, p.Name)
+	if o == nil {
+		return nil
+	}
+	_, reason, message := timeline.Condition(o, string(corev1.DisruptionTarget))
+	if reason != corev1.PodReasonTerminationByKubelet {
+		return nil
+	}
+	return append([]Link{podShutdown.link(p.Object(), reason+": "+message, t.Title(p), p.Node)}, t.shutDown(p.Node, p.OverSeq)...)
 }
 
 // lasted says from when to when something was so.

@@ -213,6 +213,14 @@ var (
 		Sentence: "Nothing is heard of node %s %s: %s",
 		Meaning:  "The kubelet gives no sign of life, as it is dead, cut off or its machine is, and the Node object stays. The node lifecycle controller taints the node after a grace, and pods are evicted when their tolerationSeconds are over; but nobody confirms their end, so that they stay Terminating with their volumes and no StatefulSet makes another, until the kubelet speaks again or somebody puts the taint node.kubernetes.io/out-of-service there.",
 		Remedies: []Remedy{ChangeRetries, ChangeNodes}})
+	nodeShutdown = rules.add(Rule{ID: "fault/node-shutdown", Kind: "Node",
+		Sentence: "The machine of node %s is shut down %s, %s",
+		Meaning:  "A kubelet that delays its machine's shutdown (shutdownGracePeriod, 0 by default) ends its pods first, others hear of nothing. What the machine then has not unmounted and reported stays attached: the attach/detach controller waits six minutes before it detaches by force, unless the Node is deleted or somebody puts the taint node.kubernetes.io/out-of-service there.",
+		Remedies: []Remedy{ChangeRetries, ChangeNodes}})
+	podShutdown = rules.add(Rule{ID: "pod/ended-for-shutdown", Kind: "Pod",
+		Sentence: "%s was ended by the kubelet of node %s, whose machine was about to go off",
+		Meaning:  "The kubelet delays the shutdown and gives its pods what is left of their grace period; each is Failed then, with the reason Terminated.",
+		Remedies: []Remedy{ChangeRetries, ChangeNodes}})
 	podSilent = rules.add(Rule{ID: "pod/on-silent-node", Kind: "Pod",
 		Sentence: "%s is on node %s, and nobody says what becomes of it there",
 		Meaning:  "What the API server has of a pod is what its kubelet has reported last. Tekton goes by that, and by its time-outs.",
@@ -619,6 +627,10 @@ var (
 	volumeNodeGone = rules.add(Rule{ID: "volume/node-gone", Kind: "PersistentVolume",
 		Sentence: "Volume %s is still on node %s, which is gone: nobody says that it is unmounted, and six minutes after its last pod it is detached by force",
 		Meaning:  "maxWaitForUnmountDuration of the attach/detach controller.",
+		Remedies: []Remedy{ChangeNodes, ChangeClaim}})
+	volumeNotReleased = rules.add(Rule{ID: "volume/not-released", Kind: "PersistentVolume",
+		Sentence: "Volume %s is still on node %s, and its kubelet has not said that it is unmounted",
+		Meaning:  "The attach/detach controller waits for that. Of a node that is not ready it detaches a volume by force six minutes after the last pod with it has ended (maxWaitForUnmountDuration), and at once if the node is declared out of service; a pod that stays Terminating has not ended.",
 		Remedies: []Remedy{ChangeNodes, ChangeClaim}})
 	volumeUsed = rules.add(Rule{ID: "volume/used-elsewhere", Kind: "PersistentVolume",
 		Sentence: "Volume %s is on node %s, where %s uses it",

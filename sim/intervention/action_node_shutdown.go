@@ -1,0 +1,40 @@
+package intervention
+
+import (
+	"fmt"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"simctl.dev/simctl/sim/history"
+	"simctl.dev/simctl/sim/scenario"
+)
+
+// nodeShutdown shuts a machine down. Whether its pods are ended before is its kubelet's
+// business.
+func nodeShutdown(all *Interventions, v *scenario.Intervention, f *history.Intervention) error {
+	s := v.NodeShutdown
+	name, err := all.nodeOf(s.Ref())
+	if err != nil {
+		return err
+	}
+	f.Node = name
+	if _, err := all.Plane.User.CoreV1().Nodes().Get(all.ctx, name, metav1.GetOptions{}); err != nil {
+		return fmt.Errorf("reading Node %s: %w", name, err)
+	}
+	var notice time.Duration
+	if s.Notice != "" {
+		if notice, err = time.ParseDuration(s.Notice); err != nil {
+			return fmt.Errorf("reading the notice: %w", err)
+		}
+	}
+	news, err := all.Machines().ShutDown(name, notice, func() {
+		if err := all.lasts(s.For, "node-back/"+name, func() { all.Machines().SpeakAgain(name) }); err != nil {
+			all.failed = err
+		}
+	})
+	if err == nil && !news {
+		return ineffective("Node %s goes off already, or nothing is heard of it", name)
+	}
+	return err
+}
