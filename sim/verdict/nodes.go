@@ -82,7 +82,7 @@ func (t *judging) shutDown(node string, before int) []Link {
 	}
 	delays := "and its kubelet hears nothing of it"
 	if s.Data.GraceSeconds > 0 {
-		delays = "which its kubelet delays for " + inWords(s.Data.GraceSeconds) + " at most"
+		delays = "and its kubelet delays that for " + inWords(s.Data.GraceSeconds) + " at most"
 	}
 	return []Link{nodeShutdown.link("Node "+node, t.interventionAt("nodeShutdown", node, s.T, history.FactNodeShutdown), node, from+" "+notice, delays)}
 }
