@@ -28,13 +28,28 @@ func nodeShutdown(all *Interventions, v *scenario.Intervention, f *history.Inter
 			return fmt.Errorf("reading the notice: %w", err)
 		}
 	}
+	since := all.now()
+	// It may be off at once.
+	var began *fault
+	off := false
+	boots := func() error { return all.ends(began, s.For, "node-back/"+name) }
 	news, err := all.Machines().ShutDown(name, notice, func() {
-		if err := all.lasts(s.For, "node-back/"+name, func() { all.Machines().SpeakAgain(name) }); err != nil {
+		if off = true; began == nil {
+			return
+		}
+		if err := boots(); err != nil {
 			all.failed = err
 		}
 	})
-	if err == nil && !news {
+	if err != nil {
+		return fmt.Errorf("shutting Node %s down: %w", name, err)
+	}
+	if !news {
 		return ineffective("Node %s goes off already, or nothing is heard of it", name)
 	}
-	return err
+	began = all.begun(f, func() { all.Machines().SpeakAgain(name) }, func() []string { return all.podsOn(name, since) })
+	if off {
+		return boots()
+	}
+	return nil
 }

@@ -14,7 +14,7 @@ import (
 type Machines interface {
 	// FallSilent has nothing be heard of a node any more; it reports whether that is news.
 	FallSilent(node, what string) bool
-	// SpeakAgain ends that.
+	// SpeakAgain ends that, and a shutdown.
 	SpeakAgain(node string)
 	// ShutDown tells a machine that it goes off, after a notice at the latest, and does
 	// something when it is off; it reports whether that is news.

@@ -30,8 +30,18 @@ const told = 10
 // it; one without a time lasts for good. Whom it has met is recorded at its end, or at the
 // cell's.
 func (all *Interventions) lasting(f *history.Intervention, text, key string, end func(), met func() []string) error {
+	return all.ends(all.begun(f, end, met), text, key)
+}
+
+// begun notes a fault that has begun and lasts.
+func (all *Interventions) begun(f *history.Intervention, end func(), met func() []string) *fault {
 	began := &fault{f: *f, end: end, met: met}
 	all.faults = append(all.faults, began)
+	return began
+}
+
+// ends has a fault end after a time from now on; one without a time lasts for good.
+func (all *Interventions) ends(began *fault, text, key string) error {
 	if text == "" {
 		return nil
 	}

@@ -102,19 +102,6 @@ func (all *Interventions) schedule(v *intervention, after string) {
 	all.After(d, fmt.Sprintf("intervention/%04d", v.index), func() { all.carryOut(v) })
 }
 
-// lasts has a fault that has begun end after a time; one without a time lasts for good.
-func (all *Interventions) lasts(text, key string, end func()) error {
-	if text == "" {
-		return nil
-	}
-	d, err := time.ParseDuration(text)
-	if err != nil {
-		return fmt.Errorf("reading for how long: %w", err)
-	}
-	all.After(d, key, end)
-	return nil
-}
-
 // Make carries out the first intervention whose moment has just come, and
 // puts those on the clock that come some time after theirs. It reports whether
 // it did anything. The error is that of one that could not be carried out.

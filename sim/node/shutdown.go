@@ -248,6 +248,19 @@ func (s *shutdown) end() {
 	s.off()
 }
 
+// callOff ends a shutdown before the machine is off. Pods that are being ended are.
+func (s *shutdown) callOff(ctx context.Context) {
+	s.cancel()
+	s.m.shutdown = nil
+	s.k.nodeFact(s.m.name, history.FactNodeBack, history.NodeSilent{Node: s.m.name, What: history.SilentMachine})
+	if s.manager == nil {
+		return
+	}
+	s.k.event(ctx, corev1.ObjectReference{APIVersion: "v1", Kind: "Node", Name: s.m.name, UID: types.UID(s.m.name)},
+		s.m.name, corev1.EventTypeNormal, kubeletevents.NodeShutdown, "Shutdown manager detected shutdown cancellation")
+	s.k.reportReady(ctx, s.m, false)
+}
+
 // cancel takes what a shutdown waits for off the clock.
 func (s *shutdown) cancel() {
 	cancelEvent(&s.over)

@@ -95,16 +95,20 @@ func (k *Kubelets) Silent(node string) bool {
 }
 
 // SpeakAgain ends a node's silence: its kubelet is started, its network mended or its machine
-// booted. The kubelet looks at its pods as the API server has them now, and reports.
+// booted; one that was to go off stays on. The kubelet looks at its pods as the API server has them now, and reports.
 func (k *Kubelets) SpeakAgain(ctx context.Context, node string) {
 	m := k.machines[node]
-	if m == nil || m.silent == nil {
+	if m == nil || m.silent == nil && m.shutdown == nil {
+		return
+	}
+	if m.silent == nil {
+		m.shutdown.callOff(ctx)
 		return
 	}
 	s := m.silent
 	m.silent, m.shutdown, m.back = nil, nil, k.o.Clock.Now()
 	k.nodeFact(node, history.FactNodeBack, history.NodeSilent{Node: node, What: s.what})
-	k.reportReady(ctx, m, s)
+	k.reportReady(ctx, m, s.what != history.SilentNetwork)
 	pods := k.podsOf(m)
 	k.refresh(m)
 	for _, p := range pods {
@@ -138,10 +142,6 @@ func (k *Kubelets) SpeakAgain(ctx context.Context, node string) {
 func (k *Kubelets) SpeakAgainAll(ctx context.Context) {
 	for _, node := range slices.Sorted(maps.Keys(k.machines)) {
 		k.SpeakAgain(ctx, node)
-		if s := k.machines[node].shutdown; s != nil {
-			s.cancel()
-			k.machines[node].shutdown = nil
-		}
 	}
 }
 
@@ -303,14 +303,15 @@ var nodeReady = []struct {
 	{corev1.NodeReady, corev1.ConditionTrue, "KubeletReady", "kubelet is posting ready status", kubeletevents.NodeReady},
 }
 
-// reportReady has a kubelet report its node's status when it is back.
-func (k *Kubelets) reportReady(ctx context.Context, m *machine, s *silence) {
+// reportReady has a kubelet report its node's status when it is back, and has perhaps been
+// started.
+func (k *Kubelets) reportReady(ctx context.Context, m *machine, started bool) {
 	node, err := k.nodeLister.Get(m.name)
 	if err != nil {
 		return // There is no such machine any more.
 	}
 	now := metav1.NewTime(k.o.Clock.Now())
-	if s.what != history.SilentNetwork {
+	if started {
 		k.events.Say(ctx, source(m.name), corev1.ObjectReference{APIVersion: "v1", Kind: "Node", Name: m.name, UID: types.UID(m.name)},
 			corev1.EventTypeNormal, kubeletevents.StartingKubelet, "Starting kubelet.")
 	}

@@ -302,10 +302,11 @@ func (t *Timeline) fact(e history.Entry) error {
 	case history.FactRegistryBack:
 		return endSpell(t.Registries, e, func(r history.Registry) string { return r.Images })
 	case history.FactNodeShutdown:
-		return add(&t.Shutdowns, e)
+		return beginSpell(&t.Shutdowns, e)
 	case history.FactNodeSilent:
 		return beginSpell(&t.Silences, e)
 	case history.FactNodeBack:
+		t.shutdownOver(e)
 		return endSpell(t.Silences, e, func(s history.NodeSilent) string { return s.Node })
 	case history.FactBusy:
 		t.busyWith(e.Object)

@@ -56,18 +56,17 @@ func (t *Timeline) SilenceOf(node string, before int) *Spell[history.NodeSilent]
 	return lastSpell(t.Silences, before, func(s history.NodeSilent) bool { return s.Node == node })
 }
 
-// ShutdownOf returns the last time that a node's machine was told to go off before an entry,
-// and has not come back since; nil if there was none.
-func (t *Timeline) ShutdownOf(node string, before int) *Fact[history.NodeShutdown] {
-	for i := len(t.Shutdowns) - 1; i >= 0; i-- {
-		s := &t.Shutdowns[i]
-		if s.Data.Node != node || s.Seq >= before {
-			continue
+// ShutdownOf returns the last time in which a node's machine was about to go off, or off, that
+// began before an entry, over or not; nil if there was none.
+func (t *Timeline) ShutdownOf(node string, before int) *Spell[history.NodeShutdown] {
+	return lastSpell(t.Shutdowns, before, func(s history.NodeShutdown) bool { return s.Node == node })
+}
+
+// shutdownOver ends a shutdown with the fact that its node is back.
+func (t *Timeline) shutdownOver(e history.Entry) {
+	for i := range t.Shutdowns {
+		if s := &t.Shutdowns[i]; s.Began.Data.Node == e.Object.Name && s.Ended == nil {
+			s.Ended = &Fact[history.NodeShutdown]{Seq: e.Seq, T: e.T, Data: s.Began.Data}
 		}
-		if off := t.SilenceOf(node, before); off != nil && off.Began.Seq > s.Seq && !off.Lasts(before) {
-			return nil
-		}
-		return s
 	}
-	return nil
 }

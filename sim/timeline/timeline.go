@@ -28,8 +28,8 @@ type Timeline struct {
 	Interventions []Fact[history.Intervention]
 	// Met are whom faults have met that lasted, in the order of their ends.
 	Met []Fact[history.FaultMet]
-	// Shutdowns are the machines that were told to go off.
-	Shutdowns []Fact[history.NodeShutdown]
+	// Shutdowns are the times in which a machine was about to go off, or off.
+	Shutdowns []Spell[history.NodeShutdown]
 	// Silences are the times in which nothing was heard of a node.
 	Silences []Spell[history.NodeSilent]
 	// Registries are the times in which images did not come.

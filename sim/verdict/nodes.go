@@ -61,7 +61,7 @@ func (t *judging) silent(node string, before int) []Link {
 	if s == nil {
 		return nil
 	}
-	if links := t.shutDown(node, before); links != nil {
+	if links := t.shutDown(node, s.Began.Seq); links != nil {
 		return links
 	}
 	how := map[string]string{
@@ -70,21 +70,22 @@ func (t *judging) silent(node string, before int) []Link {
 	return []Link{nodeSilent.link("Node "+node, t.interventionAt("nodeSilent", node, s.Began.T, history.FactNodeSilent), node, lasted(*s), how)}
 }
 
-// shutDown says that a node's machine was told to go off before an entry; nil if it was not.
-func (t *judging) shutDown(node string, before int) []Link {
-	s := t.ShutdownOf(node, before)
-	if s == nil {
+// shutDown says that a node's machine was about to go off at an entry, or off; nil if it was
+// not.
+func (t *judging) shutDown(node string, at int) []Link {
+	s := t.ShutdownOf(node, at)
+	if s == nil || !s.Lasts(at) {
 		return nil
 	}
-	from, notice := "from "+inWords(s.T)+" on", "without notice"
-	if s.Data.NoticeSeconds > 0 {
-		notice = "at a notice of " + inWords(s.Data.NoticeSeconds)
+	notice := "without notice"
+	if s.Began.Data.NoticeSeconds > 0 {
+		notice = "at a notice of " + inWords(s.Began.Data.NoticeSeconds)
 	}
 	delays := "and its kubelet hears nothing of it"
-	if s.Data.GraceSeconds > 0 {
-		delays = "and its kubelet delays that for " + inWords(s.Data.GraceSeconds) + " at most"
+	if s.Began.Data.GraceSeconds > 0 {
+		delays = "and its kubelet delays that for " + inWords(s.Began.Data.GraceSeconds) + " at most"
 	}
-	return []Link{nodeShutdown.link("Node "+node, t.interventionAt("nodeShutdown", node, s.T, history.FactNodeShutdown), node, from+" "+notice, delays)}
+	return []Link{nodeShutdown.link("Node "+node, t.interventionAt("nodeShutdown", node, s.Began.T, history.FactNodeShutdown), node, lasted(*s)+" "+notice, delays)}
 }
 
 // cannotSay says why a node's kubelet may not have reported what was unmounted: it is silent,
@@ -93,7 +94,7 @@ func (t *judging) cannotSay(node string, since, before int) []Link {
 	if s := t.SilenceOf(node, before); s != nil && s.Lasts(before) {
 		return t.silent(node, before)
 	}
-	if s := t.ShutdownOf(node, since); s != nil && s.Data.GraceSeconds > 0 {
+	if s := t.ShutdownOf(node, since); s != nil && s.Began.Data.GraceSeconds > 0 {
 		return t.shutDown(node, since)
 	}
 	return nil
@@ -114,8 +115,8 @@ func (t *judging) interventionAt(action, node string, at float64, fact string) s
 // endedForShutdown says of a pod that its kubelet ended it since its machine was about to go
 // off; nil if it did not.
 func (t *judging) endedForShutdown(p *timeline.Pod) []Link {
-	s := t.ShutdownOf(p.Node, p.OverSeq)
-	if p.OverSeq == 0 || s == nil {
+	why := t.shutDown(p.Node, p.OverSeq)
+	if p.OverSeq == 0 || why == nil {
 		return nil
 	}
 	o := t.Before(p.OverSeq+1).Get("Pod", p.Namespace, p.Name)
@@ -126,7 +127,7 @@ func (t *judging) endedForShutdown(p *timeline.Pod) []Link {
 	if reason != corev1.PodReasonTerminationByKubelet {
 		return nil
 	}
-	return append([]Link{podShutdown.link(p.Object(), reason+": "+message, t.Title(p), p.Node)}, t.shutDown(p.Node, p.OverSeq)...)
+	return append([]Link{podShutdown.link(p.Object(), reason+": "+message, t.Title(p), p.Node)}, why...)
 }
 
 // lasted says from when to when something was so.
