@@ -100,18 +100,7 @@ func reviewText(r impact.Review, w writing) string {
 		b.WriteString(w.title(s.From.String() + " → " + s.To.String()))
 		for _, c := range s.Changes {
 			b.WriteString(w.heading(CellName(c.Scenario, c.Axes, c.Values)+": "+c.String(), c.Effect()))
-			for _, x := range c.AllReasons() {
-				b.WriteString(w.item(x.What))
-				b.WriteString(w.verbatim("before", x.Before))
-				b.WriteString(w.verbatim("after", x.After))
-			}
-			if len(c.Chain) > 0 {
-				b.WriteString(w.item("from the symptom to the root:"))
-				for _, l := range c.Chain {
-					b.WriteString(w.link(l.What, l.Evidence))
-				}
-			}
-			b.WriteString(remedies(c, w))
+			b.WriteString(changeBody(c, w))
 		}
 		for _, f := range s.Flags {
 			set := cellCount(f.Cells)
@@ -132,6 +121,7 @@ func reviewText(r impact.Review, w writing) string {
 		for _, m := range s.MidRun {
 			b.WriteString(midRun(m, w))
 		}
+		b.WriteString(afterRun(s.AfterRun, w))
 		same := fmt.Sprintf("%s unchanged", cellCount(s.Unchanged))
 		if s.Still > 0 {
 			same += fmt.Sprintf(", %d of them without their work done on either side", s.Still)
@@ -142,6 +132,63 @@ func reviewText(r impact.Review, w writing) string {
 		}
 	}
 	return strings.Trim(b.String(), "\n") + "\n"
+}
+
+// changeBody is what stands below the heading of a change.
+func changeBody(c impact.Change, w writing) string {
+	var b strings.Builder
+	for _, x := range c.AllReasons() {
+		b.WriteString(w.item(x.What))
+		b.WriteString(w.verbatim("before", x.Before))
+		b.WriteString(w.verbatim("after", x.After))
+	}
+	if len(c.Chain) > 0 {
+		b.WriteString(w.item("from the symptom to the root:"))
+		for _, l := range c.Chain {
+			b.WriteString(w.link(l.What, l.Evidence))
+		}
+	}
+	b.WriteString(remedies(c, w))
+	return b.String()
+}
+
+// AfterRunText says in a line for each way how many cells were played and in how many of
+// them runs that had ended did not stay as they were.
+func AfterRunText(a *impact.AfterRun) []string {
+	var out []string
+	for _, way := range impact.Ways(true) {
+		n, changed := a.Played[way], 0
+		if n == 0 {
+			continue
+		}
+		for _, c := range a.Changes {
+			if c.Way == way {
+				changed++
+			}
+		}
+		text := "all runs stay as they were"
+		if changed > 0 {
+			text = fmt.Sprintf("in %d of them runs do not stay as they were", changed)
+		}
+		out = append(out, fmt.Sprintf("%s after the end of the runs, %s: %s", way, cellCount(n), text))
+	}
+	return out
+}
+
+// afterRun shows what becomes of runs that have ended.
+func afterRun(a *impact.AfterRun, w writing) string {
+	if a == nil {
+		return ""
+	}
+	var b strings.Builder
+	for _, c := range a.Changes {
+		b.WriteString(w.heading(CellName(c.Scenario, c.Axes, c.Values)+": "+c.String(), impact.Worse))
+		b.WriteString(changeBody(c.Change, w))
+	}
+	for _, text := range AfterRunText(a) {
+		b.WriteString(w.item(text))
+	}
+	return b.String()
 }
 
 func overview(r impact.Review) [][]string {

@@ -47,6 +47,13 @@ func review() impact.Review {
 		{Name: "rwx", What: "a claim of access mode ReadWriteMany", Cost: impact.CostStorage, Value: scenario.Value{Name: "rwx"}},
 	}
 	s.Changes[0].Tried(tried, [][]impact.Run{{cell("a", "1.0.0", verdict.Success, 1500)}, {cell("a", "1.0.0", verdict.Deadlock, 0)}})
+	ended := cell("other", "0.68.1", verdict.Success, 100)
+	changed := cell("other", "0.68.1", verdict.ChangedAfterEnd, 0)
+	changed.Cell.Cause = []verdict.Link{{Rule: "release/takes-up-ended", What: "Tekton 1.0.0 was put in the place of 0.68.1", Object: "Deployment tekton-pipelines-controller", Evidence: "TektonStarted at 1h2m"}}
+	changed.Cell.Conduct.Changed = []verdict.Changed{{PipelineRun: "n/r", Object: "PipelineRun n/r", By: "tekton", Was: "Succeeded", Is: "PipelineRunTimeout"}}
+	unkept, _ := impact.Afterwards(impact.Bump, []impact.Run{ended}, []impact.Run{changed})
+	unkept.Tried([]impact.Candidate{{Name: "prune-before", What: "runs that have ended are deleted before", Cost: impact.CostRun}}, []impact.Run{ended}, [][]impact.Run{{ended}})
+	s.AfterRun = &impact.AfterRun{Played: map[impact.Way]int{impact.Bump: 3, impact.Rollback: 3}, Changes: []impact.AfterChange{unkept}}
 	return impact.Review{APIVersion: impact.APIVersion, Kind: impact.Kind, Path: []impact.Release{before, after}, Steps: []impact.Step{s}, Rows: impact.Rows(from, to)}
 }
 

@@ -21,6 +21,7 @@ var reviewPage = template.Must(template.New("review").Funcs(template.FuncMap{
 	"named":    func(l verdict.Link) bool { return l.Object != "" && !strings.Contains(l.What, l.Object) },
 	"trim":     func(s string) string { return strings.TrimRight(s, "\n") },
 	"fate":     fate,
+	"afterRun": reports.AfterRunText,
 	"on":       reports.On,
 	"cell":     reports.RowName,
 	"same":     reports.SameScenarios,
@@ -111,6 +112,12 @@ func (l lostRun) At() []string {
 	return out
 }
 
+// unkept is a cell whose runs, which had ended, do not stay as they were.
+type unkept struct {
+	changed
+	Way impact.Way
+}
+
 // slower is a measure that is surely another one after a step.
 type slower struct {
 	impact.TimingChange
@@ -126,7 +133,9 @@ type reviewView struct {
 	Title, Verdict       string
 	Worse, Better, Other []*changed
 	Lost                 []lostRun
-	Slower, Faster       []slower
+	// Unkept are cells whose runs, which had ended, do not stay as they were.
+	Unkept         []unkept
+	Slower, Faster []slower
 	// Changed are the scenarios with a cell that does not end alike on all releases,
 	// Alike those without; of Partly not all cells are known on all releases.
 	Changed, Alike, Partly []*reports.Roll
@@ -164,6 +173,11 @@ func newReviewView(r impact.Review) *reviewView {
 				v.Lost = append(v.Lost, lostRun{m, s})
 			}
 		}
+		if s.AfterRun != nil {
+			for _, c := range s.AfterRun.Changes {
+				v.Unkept = append(v.Unkept, unkept{changed{Change: c.Change, Step: s}, c.Way})
+			}
+		}
 		for _, t := range s.Timing {
 			switch {
 			case t.Significant && t.Effect > 0:
@@ -179,7 +193,7 @@ func newReviewView(r impact.Review) *reviewView {
 		return v
 	}
 	v.Verdict = "Nothing gets worse."
-	if n := worse + len(v.Lost) + len(v.Slower); n > 0 {
+	if n := worse + len(v.Lost) + len(v.Unkept) + len(v.Slower); n > 0 {
 		var parts []string
 		for _, p := range []struct {
 			n         int
@@ -187,6 +201,7 @@ func newReviewView(r impact.Review) *reviewView {
 		}{
 			{worse, "cell does worse", "cells do worse"},
 			{len(v.Lost), "cell loses its run when the bump comes in the middle of it", "cells lose their run when the bump comes in the middle of it"},
+			{len(v.Unkept), "cell does not keep a run that has ended", "cells do not keep runs that have ended"},
 			{len(v.Slower), "measure is slower", "measures are slower"},
 		} {
 			switch {

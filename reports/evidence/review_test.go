@@ -84,6 +84,9 @@ func TestReviewHTMLOfLittle(t *testing.T) {
 	mid := step
 	mid.MidRun = []impact.MidRun{{Scenario: "s", Places: []impact.Place{{Task: "a", Phase: "queued"},
 		{Task: "a", Phase: "running", Lost: true, Chain: []verdict.Link{{What: "the controller is gone"}}}}}}
+	unkept := step
+	unkept.AfterRun = &impact.AfterRun{Played: map[impact.Way]int{impact.Bump: 2}, Changes: []impact.AfterChange{{Way: impact.Bump, Change: impact.Change{Scenario: "s",
+		To: impact.Ended{Outcome: verdict.ChangedAfterEnd}, Chain: []verdict.Link{{What: "the new one takes it up"}}}}}}
 	timed := step
 	timed.Timing = []impact.TimingChange{{Scenario: "s", Measure: "makespanSeconds", FromMedian: 60, ToMedian: 120, Significant: true, Effect: 1}}
 	span := 75.0
@@ -97,6 +100,7 @@ func TestReviewHTMLOfLittle(t *testing.T) {
 		"nothing":    {impact.Review{Path: path, Steps: []impact.Step{step}}, []string{"Nothing gets worse. 0 better, 3 as before", "<p>Nothing that was compared.</p>"}},
 		"no steps":   {impact.Review{Path: path, Incomplete: []string{"1 of 2 cells are known"}}, []string{"Not complete: 1 of 2 cells are known.", "No cell could be compared."}},
 		"mid-run":    {impact.Review{Path: path, Steps: []impact.Step{mid}}, []string{"1 cell loses its run", "lost at 1 of 2 moments", "when a is running", "the controller is gone"}},
+		"after-run":  {impact.Review{Path: path, Steps: []impact.Step{unkept}}, []string{"1 cell does not keep a run that has ended", "ended runs change (bump)", "the new one takes it up", "<li>bump after the end of the runs, 2 cells: in 1 of them runs do not stay as they were</li>"}},
 		"slower":     {impact.Review{Path: path, Steps: []impact.Step{timed}}, []string{"1 measure is slower", "<h3>Slower</h3>", "2m0s"}},
 		"mended":     {impact.Review{Path: path, Steps: []impact.Step{mended}}, []string{"set the flag", "1m15s"}},
 		"not played": {impact.Review{Path: path, Rows: []impact.Row{{Scenario: "s", On: []*impact.Ended{{Outcome: verdict.Success}, nil}}}}, []string{"not known", "1 scenario ends alike where that is known"}},

@@ -46,6 +46,9 @@ func (r Review) Regressions() int {
 		for _, m := range s.MidRun {
 			n += m.Lost()
 		}
+		if s.AfterRun != nil {
+			n += len(s.AfterRun.Changes)
+		}
 	}
 	return n
 }
@@ -72,6 +75,9 @@ type Step struct {
 	// MidRun says what becomes of runs that are under way when the bump comes;
 	// nil if that was not asked.
 	MidRun []MidRun `json:"midRun,omitempty"`
+	// AfterRun says what becomes of runs that have ended when the bump comes; nil if that
+	// was not asked.
+	AfterRun *AfterRun `json:"afterRun,omitempty"`
 }
 
 // Compared is how many cells, repeats apart, were set against each other.

@@ -37,6 +37,9 @@ type Plan struct {
 	// Remedies asks for what may mend the cells that a bump breaks, MidRun for the bump
 	// at each phase of each task of a run.
 	Remedies, MidRun bool
+	// AfterRun asks for the bump after the end of the runs, Rollback for the way back as
+	// well.
+	AfterRun, Rollback bool
 	// Unfit, unless nil, is told of each candidate that a scenario does not allow, and
 	// Untried of each that simctl could not run. Neither is in the review.
 	Unfit   func(scenario string, c impact.Candidate, why error)
@@ -116,6 +119,9 @@ func (p Plan) Make(ctx context.Context, play Player) (impact.Review, error) {
 	}
 	if err == nil && p.MidRun {
 		err = r.midRun(ctx)
+	}
+	if err == nil && (p.AfterRun || p.Rollback) {
+		err = r.afterRun(ctx)
 	}
 	return r.out, err
 }

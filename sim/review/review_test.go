@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"simctl.dev/simctl/sim/history"
 	"simctl.dev/simctl/sim/impact"
 	"simctl.dev/simctl/sim/scenario"
 	"simctl.dev/simctl/sim/verdict"
@@ -21,11 +22,12 @@ var update = flag.Bool("update", false, "rewrite the golden files")
 // files say which cells were played, turn by turn, and what the review says of them.
 func TestMake(t *testing.T) {
 	for _, tt := range []struct {
-		name             string
-		file             string
-		path             []string
-		remedies, midRun bool
-		play             func(scenario.Cell) verdict.Cell
+		name               string
+		file               string
+		path               []string
+		remedies, midRun   bool
+		afterRun, rollback bool
+		play               func(scenario.Cell) verdict.Cell
 		// stops is the turn that ends with an error, 0 is none; knows are the cells of
 		// this turn that are known all the same, the first ones.
 		stops, knows int
@@ -53,6 +55,17 @@ func TestMake(t *testing.T) {
 			}
 			return success(c)
 		}},
+		{name: "after-run", file: "axes", afterRun: true, remedies: true, play: changedAfterwards},
+		{name: "after-run-of-broken", file: "plain", afterRun: true, play: always(deadlock)},
+		{name: "rollback", file: "plain", path: []string{"0.68.1", "1.0.0", "1.3.1"}, rollback: true, remedies: true, play: changedAfterwards},
+		{name: "after-run-of-none", file: "plain", afterRun: true, play: func(c scenario.Cell) verdict.Cell {
+			out := success(c)
+			for _, v := range c.Spec.Interventions {
+				out.Interventions = append(out.Interventions, verdict.Intervention{Intervention: history.Intervention{Action: v.Action(), Missed: true}})
+			}
+			return out
+		}},
+		{name: "stopped-after-run", file: "axes", afterRun: true, play: changedAfterwards, stops: 2, knows: 3},
 		{name: "cannot-run", file: "plain", remedies: true, midRun: true, play: always(failed)},
 		{name: "stopped-at-once", file: "plain", remedies: true, play: hangs, stops: 1},
 		{name: "stopped-at-remedies", file: "plain", remedies: true, midRun: true, play: hangs, stops: 2},
@@ -107,7 +120,7 @@ func TestMake(t *testing.T) {
 				}
 				return runs, nil
 			}
-			plan := Plan{Path: tt.path, Files: files, Cells: cells, Remedies: tt.remedies, MidRun: tt.midRun,
+			plan := Plan{Path: tt.path, Files: files, Cells: cells, Remedies: tt.remedies, MidRun: tt.midRun, AfterRun: tt.afterRun, Rollback: tt.rollback,
 				Unfit: func(scenario string, c impact.Candidate, _ error) {
 					fmt.Fprintf(&b, "%s does not allow %s\n", scenario, c.Name)
 				},
@@ -162,6 +175,22 @@ func show(b *strings.Builder, r impact.Review) {
 				fmt.Fprintf(b, "    %s %s: %s (%d runs), lost %t\n", p.Task, p.Phase, p.Ended.Text(), p.Ended.Repeats, p.Lost)
 			}
 		}
+		if s.AfterRun == nil {
+			continue
+		}
+		fmt.Fprintf(b, "  %d regressions in all\n", r.Regressions())
+		for _, way := range impact.Ways(true) {
+			fmt.Fprintf(b, "  after the run, %s: %d cells\n", way, s.AfterRun.Played[way])
+		}
+		for _, c := range s.AfterRun.Changes {
+			fmt.Fprintf(b, "  %s %v: %s\n", c.Scenario, c.Values, c)
+			for _, x := range c.AllReasons() {
+				fmt.Fprintf(b, "    %s: %s | %s\n", x.What, x.Before, x.After)
+			}
+			for _, m := range c.Remedies {
+				fmt.Fprintf(b, "    %s (%s): %s (%d runs), mends %t\n", m.Name, m.Cost, m.Ended.Text(), m.Ended.Repeats, m.Mends)
+			}
+		}
 	}
 }
 
@@ -209,6 +238,26 @@ func hangs(c scenario.Cell) verdict.Cell {
 		return deadlock(c)
 	}
 	return success(c)
+}
+
+// changedAfterwards changes runs that have ended when they meet 1.0.0 or 1.3.1 before
+// anybody has deleted them.
+func changedAfterwards(c scenario.Cell) verdict.Cell {
+	out := success(c)
+	for _, v := range c.Spec.Interventions {
+		if v.Delete != nil {
+			return out
+		}
+		if v.SwapRelease == "1.0.0" || v.SwapRelease == "1.3.1" {
+			if v.When.Run != scenario.AllRuns || v.After != "2h1m0s" && v.After != "2h11m0s" {
+				panic("the bump does not come after the run's time")
+			}
+			out.Outcome, out.MakespanSeconds = verdict.ChangedAfterEnd, nil
+			out.Cause = []verdict.Link{{What: "Tekton was replaced.", Object: "Deployment tekton-pipelines-controller"}}
+			out.Conduct.Changed = []verdict.Changed{{PipelineRun: "default/hello", Object: "PipelineRun default/hello", By: "tekton", Was: "Succeeded", Is: "PipelineRunTimeout"}}
+		}
+	}
+	return out
 }
 
 // lostWhileRunning loses the runs whose second repeat meets the bump while task a runs.

@@ -83,6 +83,8 @@ type Options struct {
 type Review struct {
 	MidRun     bool `json:"midRun,omitempty"`
 	NoRemedies bool `json:"noRemedies,omitempty"`
+	AfterRun   bool `json:"afterRun,omitempty"`
+	Rollback   bool `json:"rollback,omitempty"`
 }
 
 // Record is a finished cell: a line of cells.jsonl.

@@ -41,6 +41,7 @@ Exit status: 0 nothing is worse after the bump, 1 something is, 2 simctl could n
 do its work.`,
 		Example: `  simctl upgrade --from osp-1.18 --to osp-1.20 scenarios/
   simctl upgrade --path osp-1.18,osp-1.19,osp-1.20 scenarios/incident.yaml -o markdown
+  simctl upgrade --from osp-1.18 --to osp-1.20 --rollback scenarios/
   simctl upgrade --resume`,
 		Args: pathsOrResume,
 		RunE: a.upgrade,
@@ -51,6 +52,8 @@ do its work.`,
 	f.StringSlice("path", nil, "all `releases` on the way, instead of --from and --to")
 	f.Bool("direct", false, "from --from straight to --to, without the known releases between them")
 	f.Bool("mid-run", false, "also put the bump at each phase of each task of a run")
+	f.Bool("after-run", false, "also put the bump after the end of the runs")
+	f.Bool("rollback", false, "as --after-run, and go back to the release before again")
 	f.Bool("no-remedies", false, "do not look for what mends a cell")
 	outputFlag(cmd, "review", reviewFormats()...)
 	completeFlag(cmd, "from", completeRelease)
@@ -119,6 +122,7 @@ func (a *App) upgrade(cmd *cobra.Command, args []string) (err error) {
 		Path: s.expansion.Tekton, Files: in.files, Cells: in.cells,
 		Seed: s.expansion.Seed, Repeats: s.expansion.Repeats,
 		Remedies: !s.expansion.Review.NoRemedies, MidRun: s.expansion.Review.MidRun,
+		AfterRun: s.expansion.Review.AfterRun, Rollback: s.expansion.Review.Rollback,
 		Unfit: func(scenario string, c impact.Candidate, why error) {
 			log.Info("A remedy does not fit the scenario", "scenario", scenario, "remedy", c.Name, "because", why.Error())
 		},
@@ -225,7 +229,7 @@ func (a *App) playKept(ctx context.Context, store *runstore.Run, in *inputs, s s
 // Its cells are those of the scenarios on each release of the path.
 func (a *App) openReview(c *config, s *settings, started time.Time) (store *runstore.Run, in *inputs, err error) {
 	if s.resume != "" {
-		for _, name := range []string{"from", "to", "path", "direct", "mid-run", "no-remedies"} {
+		for _, name := range []string{"from", "to", "path", "direct", "mid-run", "after-run", "rollback", "no-remedies"} {
 			if c.given(name) {
 				return nil, nil, fmt.Errorf("a review goes on as it was begun: leave --%s out, or begin another one", name)
 			}
@@ -237,9 +241,11 @@ func (a *App) openReview(c *config, s *settings, started time.Time) (store *runs
 		return nil, nil, err
 	}
 	var asks runstore.Review
-	var errs [2]error
+	var errs [4]error
 	asks.NoRemedies, errs[0] = c.bool("no-remedies")
 	asks.MidRun, errs[1] = c.bool("mid-run")
+	asks.AfterRun, errs[2] = c.bool("after-run")
+	asks.Rollback, errs[3] = c.bool("rollback")
 	if err := errors.Join(errs[:]...); err != nil {
 		return nil, nil, err
 	}

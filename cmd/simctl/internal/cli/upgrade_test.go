@@ -2,6 +2,7 @@ package cli
 
 import (
 	"encoding/json"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -193,5 +194,44 @@ func TestMidRun(t *testing.T) {
 	}
 	if p := m.Places[1]; !p.Lost || len(p.Chain) == 0 {
 		t.Errorf("the second place is %+v", p)
+	}
+}
+
+// TestAfterRun changes runs that have ended when they meet 1.3.1, on the way there and on
+// the way back.
+func TestAfterRun(t *testing.T) {
+	place(t)
+	e := &fakeEngine{outcome: func(c scenario.Cell) verdict.Cell {
+		r := success(c)
+		for _, i := range c.Spec.Interventions {
+			if i.SwapRelease == "1.3.1" {
+				r.Outcome, r.MakespanSeconds = verdict.ChangedAfterEnd, nil
+			}
+		}
+		return r
+	}}
+	for _, tt := range []struct {
+		flag string
+		want map[impact.Way]int // the changes
+	}{
+		{"--after-run", map[impact.Way]int{impact.Bump: 1}},
+		{"--rollback", map[impact.Way]int{impact.Bump: 1, impact.BumpAndBack: 1}},
+	} {
+		o := simctl(t, e, "upgrade", "--direct", "--from", "0.68.1", "--to", "1.3.1", tt.flag, "--no-remedies", "-o", "json", "scenarios/other.yaml")
+		o.want(t, StatusDeviates)
+		var r impact.Review
+		if err := json.Unmarshal([]byte(o.stdout), &r); err != nil {
+			t.Fatal(err)
+		}
+		got := map[impact.Way]int{}
+		for _, c := range r.Steps[0].AfterRun.Changes {
+			got[c.Way]++
+			if c.Remedies != nil {
+				t.Errorf("%s: remedies that nobody asked for: %+v", tt.flag, c.Remedies)
+			}
+		}
+		if !maps.Equal(got, tt.want) {
+			t.Errorf("%s: %v, want %v", tt.flag, got, tt.want)
+		}
 	}
 }
