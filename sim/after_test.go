@@ -44,6 +44,7 @@ func TestLifeAfterTheRun(t *testing.T) {
 		"prune":                  {11 * minute, nil, "was deleted"},
 		"delete-a-task":          {11 * minute, without("TaskRun first-produce", "Pod first-produce-pod"), "is kept until"},
 		"delete-a-pod":           {11 * minute, without("Pod first-consume-pod"), "is kept until"},
+		"delete-the-claim":       {11 * minute, all, "it stays as long as Pod default/first-"},
 		"delete-and-apply-again": {11*minute + 80, all, "is kept until"},
 		"second-run":             {12*minute + 80, second, "is kept until"},
 		"finalizer":              {12 * minute, all, "nobody takes its finalizers off"},

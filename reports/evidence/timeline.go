@@ -50,7 +50,7 @@ type Bar struct {
 type Mark struct {
 	T    float64
 	Text string
-	// Kind is "intervention", "stalled" or "end".
+	// Kind is "intervention", "stalled", "run" or "end".
 	Kind string
 }
 
@@ -112,6 +112,7 @@ func NewTimeLine(c verdict.Cell, of *timeline.Timeline) TimeLine {
 	for _, f := range of.Stalls {
 		tl.Marks = append(tl.Marks, Mark{T: f.T, Text: "nothing can happen any more but time-outs", Kind: "stalled"})
 	}
+	tl.Marks = append(tl.Marks, afterwards(of)...)
 	if f := of.Finished; f != nil {
 		text := "the cell ended"
 		if f.Data.Bound != "" {
@@ -121,6 +122,27 @@ func NewTimeLine(c verdict.Cell, of *timeline.Timeline) TimeLine {
 	}
 	slices.SortStableFunc(tl.Marks, func(a, b Mark) int { return cmp.Compare(a.T, b.T) })
 	return tl
+}
+
+// afterwards are the ends of runs, and what changed in them then, in a cell that goes on
+// after them.
+func afterwards(of *timeline.Timeline) []Mark {
+	var out []Mark
+	last := 0.0
+	for _, r := range of.Runs {
+		last = max(last, r.DoneT)
+		if r.DoneSeq == 0 {
+			continue
+		}
+		out = append(out, Mark{T: r.DoneT, Text: fmt.Sprintf("%s has ended: %s", r.Object(), r.Reason), Kind: "run"})
+		for _, l := range r.Later {
+			out = append(out, Mark{T: l.T, Text: fmt.Sprintf("%s is changed after its end by %s: %s", r.Object(), l.By, l.Reason), Kind: "run"})
+		}
+	}
+	if of.Finished == nil || of.Finished.T-last < 1 {
+		return nil
+	}
+	return out
 }
 
 // meanwhile is what a pod does until it has come to a phase, or, of the last, in it.

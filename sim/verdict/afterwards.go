@@ -73,19 +73,22 @@ func (t *judging) takenUp(after, before int) []Link {
 	if start < 0 {
 		return nil
 	}
-	at := fmt.Sprintf("%s at %s", history.FactTektonStarted, inWords(t.Starts[start].T))
-	for _, v := range t.Interventions {
-		if v.Data.Missed || v.Data.Failure != "" || v.Seq <= after || v.Seq >= before {
-			continue
-		}
-		switch {
-		case v.Data.Release != "":
-			return []Link{releaseTakesUp.link(objectController, at+"; intervention: "+v.Data.What, v.Data.Release, v.Data.FormerRelease)}
-		case v.Data.Controller != "":
-			at += "; intervention: " + v.Data.What
+	began := t.Starts[start].T
+	at := fmt.Sprintf("%s at %s", history.FactTektonStarted, inWords(began))
+	var by *timeline.Fact[history.Intervention]
+	for i := range t.Interventions {
+		// It is told when it is done, by which the new controller may have begun.
+		if v := &t.Interventions[i]; !v.Data.Missed && v.Data.Failure == "" && v.Seq > after && v.T <= began && (v.Data.Release != "" || v.Data.Controller != "") {
+			by = v
 		}
 	}
-	return []Link{controllerTakesUp.link(objectController, at)}
+	switch {
+	case by == nil:
+		return []Link{controllerTakesUp.link(objectController, at)}
+	case by.Data.Release != "":
+		return []Link{releaseTakesUp.link(objectController, at+"; intervention: "+by.Data.What, by.Data.Release, by.Data.FormerRelease)}
+	}
+	return []Link{controllerTakesUp.link(objectController, at+"; intervention: "+by.Data.What)}
 }
 
 // changed lists the runs that changed after their end, and the TaskRuns that did so after
@@ -127,5 +130,26 @@ func undeletable(s *timeline.View) []Left {
 				What: fmt.Sprintf("its deletion was asked for by %s, and nobody takes its finalizers off: %s", o.CondemnedBy, list)})
 		}
 	}
+	for _, o := range s.List("PersistentVolumeClaim") {
+		if p := keptByEnded(o, s); p != nil && p.PipelineRun != "" {
+			out = append(out, Left{PipelineRun: p.Namespace + "/" + p.PipelineRun, Object: o.Ref.String(),
+				What: fmt.Sprintf("its deletion was asked for by %s, and it stays as long as %s does, which has ended", o.CondemnedBy, p.Object())})
+		}
+	}
 	return out
+}
+
+// keptByEnded is a pod that has ended, is there to stay, and keeps a claim whose deletion
+// was asked for (pvc-protection-controller); nil if there is none, or the claim is free to
+// go by and by.
+func keptByEnded(claim *history.Object, s *timeline.View) *timeline.Pod {
+	if claim.Deleted || claim.Text("metadata", "deletionTimestamp") == "" {
+		return nil
+	}
+	for _, p := range s.PodsOfClaim(claim.Ref.Namespace, claim.Ref.Name) {
+		if o := s.Live("Pod", p.Namespace, p.Name); p.OverSeq != 0 && o != nil && !going(o, s) {
+			return p
+		}
+	}
+	return nil
 }

@@ -531,7 +531,7 @@ func claims(s *timeline.View) []Claim {
 		if run == "" {
 			continue
 		}
-		out = append(out, Claim{PipelineRun: o.Ref.Namespace + "/" + run, Object: o.Ref.String(), Kept: !going(o, s), Owned: owned})
+		out = append(out, Claim{PipelineRun: o.Ref.Namespace + "/" + run, Object: o.Ref.String(), Kept: !going(o, s) || keptByEnded(o, s) != nil, Owned: owned})
 	}
 	return out
 }
