@@ -36,7 +36,7 @@ ARGS      ?=
 FUZZTIME ?= 2m
 FUZZ     ?= FuzzRead FuzzJudge FuzzLoad FuzzImport
 
-.PHONY: help build dist image run example test test-fast fuzz conformance conformance-test lint mutants bench generate fmt clean
+.PHONY: help build dist image run example test test-fast chaos fuzz conformance conformance-test lint mutants bench generate fmt clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
@@ -74,6 +74,13 @@ test-fast: ## run the tests that need no control plane, in seconds once they are
 
 test: ## run all tests
 	$(GO) test -timeout 60m ./...
+
+# Faults of the catalogue on the ModelCar pipeline, each at moments that seeds draw and each
+# twice; hours. make chaos CHAOS='-chaos-faults node-dead -chaos-seeds 2' plays less of it.
+CHAOS ?= -chaos-faults all -chaos-seeds 30
+
+chaos: ## play every fault with 30 seeds (CHAOS=... plays less): nightly
+	$(GO) test ./sim -run '^TestChaos$$' -v -count 1 -timeout 24h $(CHAOS)
 
 fuzz: $(FUZZ) ## look for input that breaks a reader (FUZZTIME=2m each)
 

@@ -383,6 +383,17 @@ func canonical(t *testing.T, entries []history.Entry, begun time.Time) []string 
 				heard[text] = true
 				out = append(out, text)
 			}
+		case e.Fact == history.FactTektonExited:
+			// Of a controller that is killed the last line of its log is told, which is the
+			// last of its moment.
+			var exited history.Tekton
+			if err := e.Decode(&exited); err != nil {
+				t.Fatal(err)
+			}
+			if exited.ExitCode < 0 {
+				exited.Message = ""
+			}
+			out = append(out, stable(e.T, string(e.Kind), []any{e.Fact, exited}))
 		case e.Kind != history.KindObject:
 			out = append(out, stable(e.T, string(e.Kind), e))
 		case e.Verb == history.VerbBind:

@@ -49,11 +49,11 @@ func applyFaults() []Fault {
     manifests:
       - apiVersion: v1
         kind: ResourceQuota
-        metadata: {name: full}
+        metadata: {name: full, namespace: private-ai-demo}
         spec: {hard: {pods: "1"}}
 - when: {task: download-model, phase: done}
   after: 10m
-  delete: {kind: ResourceQuota, name: full}
+  delete: {kind: ResourceQuota, namespace: private-ai-demo, name: full}
 `,
 		},
 		{
@@ -65,14 +65,14 @@ func applyFaults() []Fault {
     manifests:
       - apiVersion: v1
         kind: LimitRange
-        metadata: {name: tight}
+        metadata: {name: tight, namespace: private-ai-demo}
         spec:
           limits:
             - {type: Pod, max: {memory: 1Mi}}
             - {type: Container, default: {memory: 64Mi}, defaultRequest: {memory: 64Mi}}
 - when: {task: download-model, phase: done}
   after: 10m
-  delete: {kind: LimitRange, name: tight}
+  delete: {kind: LimitRange, namespace: private-ai-demo, name: tight}
 `,
 		},
 	}
@@ -165,10 +165,10 @@ func deleteFaults() []Fault {
 			Real: "the API server's admission, what Tekton does about a pod that is refused", Simulated: "nothing",
 			Example: `
 - when: {task: download-model, phase: running}
-  delete: {kind: ServiceAccount, name: model-pipeline-sa}
+  delete: {kind: ServiceAccount, namespace: private-ai-demo, name: model-pipeline-sa}
 - when: {task: download-model, phase: done}
   after: 10m
-  apply: {manifests: [{apiVersion: v1, kind: ServiceAccount, metadata: {name: model-pipeline-sa}}]}
+  apply: {manifests: [{apiVersion: v1, kind: ServiceAccount, metadata: {name: model-pipeline-sa, namespace: private-ai-demo}}]}
 `,
 		},
 		{
@@ -177,14 +177,14 @@ func deleteFaults() []Fault {
 			Remedies: []string{"none but time: the kubelet tries again until the Secret is there or a time-out ends the run"}, Rule: "object/deleted",
 			Example: `
 - when: {task: build-image, phase: running}
-  delete: {kind: Secret, name: quay-auth}
+  delete: {kind: Secret, namespace: private-ai-demo, name: quay-auth}
 - when: {task: build-image, phase: done}
   after: 10m
   apply:
     manifests:
       - apiVersion: v1
         kind: Secret
-        metadata: {name: quay-auth}
+        metadata: {name: quay-auth, namespace: private-ai-demo}
         type: kubernetes.io/dockerconfigjson
         stringData: {.dockerconfigjson: '{"auths": {}}'}
 `,

@@ -3,6 +3,8 @@ package scenario
 import (
 	"fmt"
 	"strings"
+
+	"go.yaml.in/yaml/v3"
 )
 
 // Fault is an entry of the catalogue of faults: an action that does what goes wrong in
@@ -89,4 +91,45 @@ func indented(text string) string {
 		b.WriteString("  " + line)
 	}
 	return b.String()
+}
+
+// At returns the interventions of the example with another task and phase in the place of
+// those that it has: what comes at a time comes so long after that, and what is done to a
+// task is done to this one.
+func (f Fault) At(task, phase string) ([]map[string]any, error) {
+	var items []map[string]any
+	if err := yaml.Unmarshal([]byte(f.Example), &items); err != nil {
+		return nil, fmt.Errorf("reading the example of %s: %w", f.Name, err)
+	}
+	for _, v := range items {
+		if at, ok := v["at"]; ok {
+			delete(v, "at")
+			v["after"] = at
+		}
+		v["when"] = map[string]any{"task": task, "phase": phase}
+		aim(v, task)
+	}
+	return items, nil
+}
+
+// aim puts a task into what is named by whose it is.
+func aim(v any, task string) {
+	switch v := v.(type) {
+	case []any:
+		for _, x := range v {
+			aim(x, task)
+		}
+	case map[string]any:
+		for key, x := range v {
+			of, whole := x.(map[string]any)
+			switch {
+			case key != "nodeOf" && key != "podOf":
+				aim(x, task)
+			case whole:
+				of["task"] = task
+			default:
+				v[key] = task
+			}
+		}
+	}
 }

@@ -15,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"go.yaml.in/yaml/v3"
+
 	"simctl.dev/simctl/sim/verdict"
 )
 
@@ -66,6 +68,27 @@ func TestFaults(t *testing.T) {
 	}
 }
 
+// TestFaultAt holds that an example can be moved to another task and phase.
+func TestFaultAt(t *testing.T) {
+	for _, f := range Faults() {
+		items, err := f.At("push-to-quay", "scheduled")
+		if err != nil {
+			t.Fatal(err)
+		}
+		raw, err := yaml.Marshal(items)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text := string(raw)
+		if n := strings.Count(text, "phase: scheduled"); n != len(items) {
+			t.Errorf("%s: %d of %d come at the phase", f.Name, n, len(items))
+		}
+		if strings.Contains(text, "Of: build-image") || strings.Contains(text, "at: ") && strings.Contains(f.Example, "- at:") {
+			t.Errorf("%s is not moved:\n%s", f.Name, text)
+		}
+	}
+}
+
 // faultsPage is what docs/faults.md has of the catalogue.
 func faultsPage() string {
 	var b strings.Builder
@@ -75,6 +98,11 @@ What can go wrong in the middle of a run, by [interventions](scenario.md#interve
 scenario: each fault with what it does, what of it is real and what is simulated, the times of
 upstream's that decide what comes of it, and an example to copy, which fits the ModelCar pipeline
 (` + "`scenarios/incident.yaml`" + `). ` + "`simctl faults`" + ` lists them; ` + "`simctl faults NAME`" + ` prints one.
+
+` + "`simctl faults -o scenario > scenarios/faults.yaml`" + ` writes a scenario beside the pipelines that
+simctl comes with in which each fault comes at each phase of a task, on Tekton 1.3.1 and 1.15.0;
+` + "`simctl run scenarios/faults.yaml`" + ` prints what becomes of each. With names (` + "`simctl faults node-dead -o scenario`" + `)
+it has those alone.
 
 This page is printed from the table of actions in sim/scenario (` + "`go generate ./sim/scenario`" + `).
 Upstream's timers are held against upstream's sources by a test, for the versions that go.mod names.

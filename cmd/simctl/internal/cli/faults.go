@@ -15,7 +15,7 @@ import (
 )
 
 // faultFormats are those in which faults are listed.
-var faultFormats = []string{"table", "json", "markdown", "name"}
+var faultFormats = []string{"table", "json", "markdown", "name", "scenario"}
 
 // faultList is the catalogue of faults as a document.
 type faultList struct {
@@ -31,8 +31,12 @@ func (a *App) faultsCommand() *cobra.Command {
 		Long: `List the faults that interventions of a scenario can do. Of those that are named:
 what is real and what is simulated, the times of upstream's that decide what comes
 of them, remedies, and an example to copy. NAME is a fault's, or that of an action,
-which may do several.`,
-		Example: "  simctl faults\n  simctl faults node-dead\n  simctl faults nodeSilent -o json",
+which may do several.
+
+-o scenario writes a scenario of the ModelCar pipeline, beside the pipelines that
+simctl comes with, in which each fault comes at each phase of the task build-image,
+on two releases: simctl run prints the table of what becomes of it.`,
+		Example: "  simctl faults\n  simctl faults node-dead\n  simctl faults nodeSilent -o json\n  simctl faults api-errors -o scenario > scenarios/faults.yaml && simctl run scenarios/faults.yaml",
 		ValidArgsFunction: func(_ *cobra.Command, given []string, _ string) ([]string, cobra.ShellCompDirective) {
 			var out []string
 			for _, f := range scenario.Faults() {
@@ -117,6 +121,11 @@ func (a *App) printFaults(o output[string], faults []scenario.Fault, all bool, s
 				break
 			}
 		}
+	case o.format == "scenario":
+		var text string
+		if text, err = phased(faults); err == nil {
+			_, err = io.WriteString(a.Stdout, text)
+		}
 	case o.format == "markdown" && all:
 		_, err = io.WriteString(a.Stdout, docs.Faults)
 	case o.format == "markdown":
@@ -143,4 +152,57 @@ func sections(faults []scenario.Fault) string {
 		out = append(out, f.Markdown())
 	}
 	return strings.Join(out, "\n")
+}
+
+// phasedHead is the scenario in which faults come at phases: the incident's workload, on a
+// cluster on which it ends.
+const phasedHead = `# Each fault at each phase of a task, on two releases: made by simctl faults -o scenario.
+apiVersion: simctl.dev/v1alpha1
+kind: Scenario
+metadata: {name: faults}
+description: What becomes of the ModelCar pipeline under each fault at each phase of the task build-image.
+cluster:
+  nodePools: [{name: worker, count: 3}]
+  storageClasses: [{name: gp3-csi, default: true, volumeBindingMode: WaitForFirstConsumer}]
+tekton: {version: 1.15.0}
+workload:
+  manifests: [pipelines/modelcar-quantized]
+  tasks:
+    download-model:
+      duration: 12m
+      uid: 1001
+      writes: [{workspace: source, path: models, bytes: 25G, files: 30}]
+    build-image:
+      duration: 7m
+      uid: 0
+      reads: [{workspace: source, path: models}]
+      writes: [{workspace: source, path: oci/modelcar.tar, bytes: 25G, mode: "0640"}]
+      results: {archive: oci/modelcar.tar}
+    push-to-internal: {duration: 3m, uid: 1001, reads: [{workspace: source, path: oci/modelcar.tar}]}
+    push-to-quay: {duration: 5m, uid: 1001, reads: [{workspace: source, path: oci/modelcar.tar}]}
+    register-model: {duration: 20s, uid: 1001}
+axes:
+  - {name: tekton, values: [1.3.1, 1.15.0]}
+  - name: fault
+    values:
+`
+
+// phased is a scenario in which each of some faults comes at each phase of a task.
+func phased(faults []scenario.Fault) (string, error) {
+	var b strings.Builder
+	b.WriteString(phasedHead)
+	for _, f := range faults {
+		for _, phase := range scenario.Phases {
+			items, err := f.At("build-image", phase)
+			if err != nil {
+				return "", err
+			}
+			raw, err := json.Marshal(items)
+			if err != nil {
+				return "", fmt.Errorf("writing the interventions of %s: %w", f.Name, err)
+			}
+			fmt.Fprintf(&b, "      - {name: %s@%s, patch: {interventions: %s}}\n", f.Name, phase, raw)
+		}
+	}
+	return b.String(), nil
 }

@@ -2,6 +2,8 @@ package cli
 
 import (
 	"encoding/json"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -10,6 +12,10 @@ import (
 )
 
 func TestFaults(t *testing.T) {
+	pipelines, err := filepath.Abs("../../../../scenarios/pipelines")
+	if err != nil {
+		t.Fatal(err)
+	}
 	place(t)
 	e := &fakeEngine{}
 	all := simctl(t, e, "faults")
@@ -49,7 +55,20 @@ func TestFaults(t *testing.T) {
 		t.Errorf("the faults of nodeSilent, and one of them again:\n%s", silent.stdout)
 	}
 	simctl(t, e, "faults", "node-ded").want(t, StatusError, `no fault is called "node-ded"; did you mean "node-dead"?`)
-	simctl(t, e, "faults", "-o", "html").want(t, StatusError, `unknown format "html": valid are table, json, markdown, name or jsonpath=TEMPLATE`)
+	simctl(t, e, "faults", "-o", "html").want(t, StatusError, `unknown format "html": valid are table, json, markdown, name, scenario or jsonpath=TEMPLATE`)
+	phased := simctl(t, e, "faults", "-o", "scenario")
+	phased.want(t, StatusOK)
+	file := filepath.Join(t.TempDir(), "faults.yaml")
+	if err := os.WriteFile(file, []byte(strings.ReplaceAll(phased.stdout, "pipelines/", pipelines+"/")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	loaded, err := scenario.Load(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if cells, err := loaded.Cells(scenario.Options{}); err != nil || len(cells) != 2*len(scenario.Phases)*len(scenario.Faults()) {
+		t.Errorf("%d cells: %v", len(cells), err)
+	}
 	first := simctl(t, e, "faults", "-o", "jsonpath={.items[0].name}")
 	first.want(t, StatusOK)
 	if first.stdout != scenario.Faults()[0].Name {
