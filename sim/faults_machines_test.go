@@ -78,3 +78,23 @@ func TestShutdowns(t *testing.T) {
 		}
 	}
 }
+
+// TestRuntimes holds what becomes of runs whose container runtime makes no containers or no
+// sandboxes, and how long kubelets and Tekton bear it.
+func TestRuntimes(t *testing.T) {
+	const root = "fault/runtime"
+	all := play(t, "faults/runtime.yaml", "runtime", map[string]string{
+		"hangs": root, "no-sandbox": root, "hangs-with-patience": "", "hangs-shortly": "", "no-sandbox-for-a-while": "",
+	})
+	for name, notMade := range map[string]bool{
+		"hangs": true, "hangs-with-patience": true, "no-sandbox": true, "no-sandbox-for-a-while": true, "hangs-shortly": false,
+	} {
+		if at := factAt(all[name], history.FactNotMade, "two-tasks-"); notMade != (at >= 0) {
+			t.Errorf("%s: something is not made at %g s, want %t", name, at, notMade)
+		}
+	}
+	// The runtime that is back answers what it was asked.
+	if at := factAt(all["hangs-shortly"], history.FactContainersBusy, "two-tasks-"); at < 76 || at > 80 {
+		t.Errorf("the containers of the first pod run from %g s on, want soon after 76 s", at)
+	}
+}

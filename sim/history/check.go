@@ -301,6 +301,10 @@ func factData(fact string) any {
 		return &Space{}
 	case FactPodRefused:
 		return &Refusal{}
+	case FactRuntimeFails, FactRuntimeBack:
+		return &Runtime{}
+	case FactNotMade:
+		return &NotMade{}
 	case FactPullFailed:
 		return &PullFailed{}
 	case FactRegistryFails, FactRegistryBack:
@@ -557,7 +561,7 @@ func (c *checker) factObject(m moment) string {
 		return ""
 	}
 	switch m.Fact {
-	case FactRegistryFails, FactRegistryBack, FactStalled, FactFinished, FactIntervention, FactFaultMet, FactInert, FactTektonStarted, FactTektonExited, FactLeaseHeld, FactLeaseTaken:
+	case FactRegistryFails, FactRegistryBack, FactRuntimeFails, FactRuntimeBack, FactStalled, FactFinished, FactIntervention, FactFaultMet, FactInert, FactTektonStarted, FactTektonExited, FactLeaseHeld, FactLeaseTaken:
 		return "" // of the cell, of what is not made, and of what comes with the release
 	}
 	if factData(m.Fact) == nil {

@@ -1,5 +1,7 @@
 package history
 
+import "cmp"
+
 import "strings"
 
 // Facts that simulated machines and components record, with the struct that
@@ -19,6 +21,9 @@ const (
 	FactPullFailed      = "PullFailed"      // [PullFailed]: a container's image does not come, told once of a pod and image
 	FactRegistryFails   = "RegistryFails"   // [Registry]: images do not come any more
 	FactRegistryBack    = "RegistryBack"    // [Registry]: they do again
+	FactRuntimeFails    = "RuntimeFails"    // [Runtime]: container runtimes do not do what they are asked for
+	FactRuntimeBack     = "RuntimeBack"     // [Runtime]: they do again
+	FactNotMade         = "NotMade"         // [NotMade]: the runtime does not make a pod's sandbox or container, told once of each
 	FactNodeSilent      = "NodeSilent"      // [NodeSilent]: nothing is heard of a node any more
 	FactNodeShutdown    = "NodeShutdown"    // [NodeShutdown]: a machine is told to go off
 	FactNodeBack        = "NodeBack"        // [NodeSilent]: its kubelet is there again
@@ -225,6 +230,34 @@ type Registry struct {
 func (r Registry) Has(image string) bool {
 	begin, open := strings.CutSuffix(r.Images, "*")
 	return r.Images == image || open && strings.HasPrefix(image, begin)
+}
+
+// What a container runtime does not do.
+const (
+	// RuntimeSandbox: it sets up no sandbox, for want of a network.
+	RuntimeSandbox = "sandbox"
+	// RuntimeContainer: it does not answer when a container is to be made.
+	RuntimeContainer = "container"
+)
+
+// Runtime is a container runtime that does not do what it is asked for, or does again.
+type Runtime struct {
+	// Node is empty if it is that of every node.
+	Node string `json:"node,omitempty"`
+	// Fails is RuntimeSandbox or RuntimeContainer.
+	Fails string `json:"fails"`
+}
+
+// Name names what fails in facts.
+func (r Runtime) Name() string { return cmp.Or(r.Node, "*") + "/" + r.Fails }
+
+// NotMade is a sandbox or a container that the runtime does not make.
+type NotMade struct {
+	Node string `json:"node"`
+	// What is RuntimeSandbox or RuntimeContainer.
+	What      string `json:"what"`
+	Container string `json:"container,omitempty"`
+	Message   string `json:"message"`
 }
 
 // PullFailed is an image that does not come.

@@ -19,6 +19,8 @@ type Machines interface {
 	// ShutDown tells a machine that it goes off, after a notice at the latest, and does
 	// something when it is off; it reports whether that is news.
 	ShutDown(node string, notice time.Duration, off func()) (bool, error)
+	// RuntimeFails has container runtimes not do something; the function ends that.
+	RuntimeFails(which history.Runtime) (mend func())
 	// RegistryFails has images not come; the function ends that.
 	RegistryFails(which history.Registry) (mend func())
 }

@@ -28,5 +28,6 @@ func acts() map[string]act {
 		"apiErrors":     apiErrors,
 		"end":           endFaults,
 		"nodeShutdown":  nodeShutdown,
+		"runtimeFails":  runtimeFails,
 	}
 }

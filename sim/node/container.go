@@ -33,6 +33,8 @@ type container struct {
 	started, finished                          time.Time
 	exit                                       int32
 	reason, message                            string
+	// refused: the runtime did not make it at first.
+	refused bool
 	// pullError is why the container's image does not come, pullReason and pullMessage what
 	// the last look at it came to, which the next one tells.
 	pullError, pullReason, pullMessage string

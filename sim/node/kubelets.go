@@ -88,7 +88,9 @@ type Kubelets struct {
 	// The rest belongs to the goroutine that steps the clock.
 	pods map[types.UID]*pod
 	// failing are the registries that do not give images, backOff is of pulls that failed.
-	failing  []*history.Registry
+	failing []*history.Registry
+	// runtimes are the faults of container runtimes that last.
+	runtimes []*runtimeFault
 	backOff  *flowcontrol.Backoff
 	machines map[string]*machine
 	ids      identities

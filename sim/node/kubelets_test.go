@@ -66,6 +66,9 @@ type action struct {
 	Cordon, Uncordon, Back string
 	// Shutdown is a node whose machine is shut down.
 	Shutdown *struct{ Node, Notice string }
+	// RuntimeFails are runtimes that do not do something until RuntimeBack.
+	RuntimeFails *history.Runtime
+	RuntimeBack  bool
 	// Silent is a node of which nothing is heard, Outage images that do not come until
 	// RegistryBack.
 	Silent       *history.NodeSilent
@@ -314,6 +317,10 @@ func (c *cluster) do(a action) {
 		must(c.t, err)
 		_, err = c.kubelets.ShutDown(c.ctx, a.Shutdown.Node, notice, func() { c.kubelets.FallSilent(a.Shutdown.Node, history.SilentMachine) })
 		must(c.t, err)
+	case a.RuntimeFails != nil:
+		c.mend = c.kubelets.RuntimeFails(*a.RuntimeFails)
+	case a.RuntimeBack:
+		c.mend()
 	case a.Silent != nil:
 		c.kubelets.FallSilent(a.Silent.Node, a.Silent.What)
 	case a.Back != "":

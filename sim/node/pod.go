@@ -64,9 +64,11 @@ type pod struct {
 	next, deadline, retry, downward *clock.Event
 	// pullAgain is the next look at images that did not come, looks counts them. passedOver are
 	// looks before it at which all of them back off, which change nothing.
-	pullAgain  *clock.Event
-	looks      int
-	passedOver []time.Time
+	pullAgain *clock.Event
+	looks     int
+	// sandboxTries counts the sandboxes that the runtime did not make.
+	sandboxTries int
+	passedOver   []time.Time
 	// restarts are those of containers whose image has changed.
 	restarts []*clock.Event
 	// attachedAt is when its volumes were attached, tries are those that could not
@@ -347,12 +349,14 @@ func (k *Kubelets) volumesReady(ctx context.Context, p *pod) {
 	})
 	p.stage, p.syncing, p.due = starting, true, k.o.Clock.Now()
 	k.after(ctx, p, k.takes(p, k.o.Kubelet.Sandbox, sandboxTime, "sandbox"), "sandbox", func() {
-		p.sandbox = sandboxReady
-		p.m.podIPs++
-		p.ip = fmt.Sprintf("10.%d.%d.%d", 128+p.m.index/250, p.m.index%250, p.m.podIPs)
-		k.makeSubPaths(p)
-		k.writeStatus(ctx, p)
-		k.startNext(ctx, p)
+		k.makeSandbox(ctx, p, func() {
+			p.sandbox = sandboxReady
+			p.m.podIPs++
+			p.ip = fmt.Sprintf("10.%d.%d.%d", 128+p.m.index/250, p.m.index%250, p.m.podIPs)
+			k.makeSubPaths(p)
+			k.writeStatus(ctx, p)
+			k.startNext(ctx, p)
+		})
 	})
 }
 
@@ -429,6 +433,11 @@ func (k *Kubelets) start(ctx context.Context, p *pod, c *container, init bool) {
 		return
 	}
 	p.syncing = true
+	k.makeContainer(ctx, p, c, func() { k.startMade(ctx, p, c, init) })
+}
+
+// startMade starts a container that the runtime has made.
+func (k *Kubelets) startMade(ctx context.Context, p *pod, c *container, init bool) {
 	k.sayOf(ctx, p, c, containerCreated)
 	k.after(ctx, p, k.takes(p, k.o.Kubelet.ContainerStart, containerStartTime, "start", c.spec.Name), "start", func() {
 		k.sayOf(ctx, p, c, containerStarted)

@@ -45,6 +45,11 @@ func (m machines) ShutDown(node string, notice time.Duration, off func()) (bool,
 	return news, err
 }
 
+// RuntimeFails implements intervention.Machines.
+func (m machines) RuntimeFails(which history.Runtime) func() {
+	return m.kubelets.RuntimeFails(which)
+}
+
 // RegistryFails implements intervention.Machines.
 func (m machines) RegistryFails(which history.Registry) func() {
 	return m.kubelets.RegistryFails(which)

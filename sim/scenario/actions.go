@@ -49,6 +49,9 @@ type Intervention struct {
 	NodeSilent *NodeSilence `json:"nodeSilent,omitempty"`
 	// NodeShutdown has a node's machine be shut down, with or without a notice.
 	NodeShutdown *NodeShutdown `json:"nodeShutdown,omitempty"`
+	// RuntimeFails has container runtimes not do what they are asked for, for a while, or for
+	// good.
+	RuntimeFails *RuntimeFailure `json:"runtimeFails,omitempty"`
 	// RegistryFails has images not come for a while, or for good.
 	RegistryFails *RegistryFailure `json:"registryFails,omitempty"`
 	// APIErrors has the API server fail towards one client for a while.
@@ -82,6 +85,6 @@ type action struct {
 func actions() []action {
 	return []action{
 		applyAction(), patchAction(), deleteAction(), setFlagsAction(), controllerAction(), swapReleaseAction(),
-		cordonAction(), uncordonAction(), drainAction(), removeNodeAction(), taintAction(), untaintAction(), nodeSilentAction(), nodeShutdownAction(), registryFailsAction(), apiErrorsAction(), endAction(),
+		cordonAction(), uncordonAction(), drainAction(), removeNodeAction(), taintAction(), untaintAction(), nodeSilentAction(), nodeShutdownAction(), runtimeFailsAction(), registryFailsAction(), apiErrorsAction(), endAction(),
 	}
 }

@@ -301,6 +301,10 @@ func (t *Timeline) fact(e history.Entry) error {
 		return beginSpell(&t.Registries, e)
 	case history.FactRegistryBack:
 		return endSpell(t.Registries, e, func(r history.Registry) string { return r.Images })
+	case history.FactRuntimeFails:
+		return beginSpell(&t.Runtimes, e)
+	case history.FactRuntimeBack:
+		return endSpell(t.Runtimes, e, history.Runtime.Name)
 	case history.FactNodeShutdown:
 		return beginSpell(&t.Shutdowns, e)
 	case history.FactNodeSilent:
@@ -345,6 +349,8 @@ func (t *Timeline) fact(e history.Entry) error {
 		return add(&p.Unschedulable, e)
 	case history.FactPodRefused:
 		return add(&p.Refusals, e)
+	case history.FactNotMade:
+		return add(&p.NotMade, e)
 	case history.FactPullFailed:
 		f, err := decoded[history.PullFailed](e)
 		p.Unpulled = append(p.Unpulled, Unpulled{Failed: f})

@@ -144,6 +144,8 @@ type Pod struct {
 	NoSpace  []Fact[history.Space]
 	Disk     *Fact[history.Disk]
 	Refusals []Fact[history.Refusal]
+	// NotMade are its sandbox and containers that the runtime did not make at first.
+	NotMade []Fact[history.NotMade]
 	// Unpulled are images of its that did not come at first.
 	Unpulled []Unpulled
 	Holds    []Hold

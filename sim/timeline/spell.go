@@ -70,3 +70,11 @@ func (t *Timeline) shutdownOver(e history.Entry) {
 		}
 	}
 }
+
+// RuntimeOf returns the last time in which a node's container runtime did not do something
+// that began before an entry, over or not; nil if there was none.
+func (t *Timeline) RuntimeOf(node, what string, before int) *Spell[history.Runtime] {
+	return lastSpell(t.Runtimes, before, func(r history.Runtime) bool {
+		return r.Fails == what && (r.Node == "" || r.Node == node)
+	})
+}

@@ -32,6 +32,8 @@ type Timeline struct {
 	Shutdowns []Spell[history.NodeShutdown]
 	// Silences are the times in which nothing was heard of a node.
 	Silences []Spell[history.NodeSilent]
+	// Runtimes are the times in which container runtimes did not do what they were asked for.
+	Runtimes []Spell[history.Runtime]
 	// Registries are the times in which images did not come.
 	Registries []Spell[history.Registry]
 	// Inert are the manifests that had no effect, with the reason; Busy the runs that a

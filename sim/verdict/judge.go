@@ -590,7 +590,9 @@ func (t *judging) judgeTaskRun(run *timeline.Run, r *timeline.TaskRun) (ruling, 
 			return ruling{outcome: outcome, cause: append(cause, links...)}, true
 		}
 	}
-	if slices.Contains(invalidTask, r.Reason) && (p == nil || p.StartedSeq == 0) {
+	// Tekton gives this reason too for a pod of which a container is not made.
+	unmade := p != nil && t.notMade(p, r.DoneSeq) != nil
+	if slices.Contains(invalidTask, r.Reason) && (p == nil || p.StartedSeq == 0) && !unmade {
 		return ruling{outcome: InvalidPipeline, cause: append(cause, t.tooManyClaims(r)...), asOf: t.Before(r.DoneSeq).AsOf()}, true
 	}
 	return ruling{outcome: Failed, cause: append(append(cause, t.retriesUsed(r)...), t.failure(p)...)}, true
@@ -656,6 +658,9 @@ func (t *judging) failure(p *timeline.Pod) []Link {
 			links = append(links, t.silent(p.Node, c.Seq)...)
 		}
 		return append(links, t.takenAway(p, c)...)
+	}
+	if links := t.notMade(p, t.End()); links != nil {
+		return links
 	}
 	if links := t.unpulled(p, t.End()); links != nil && p.StartedSeq == 0 {
 		return links

@@ -156,6 +156,30 @@ func (t *judging) unpulled(p *timeline.Pod, before int) []Link {
 	return nil
 }
 
+// notMade says of a pod what its node's container runtime did not make, and why; nil if it had
+// made all before an entry.
+func (t *judging) notMade(p *timeline.Pod, before int) []Link {
+	if past(p.StartedSeq, before) {
+		return nil
+	}
+	for _, f := range p.NotMade {
+		r := t.RuntimeOf(f.Data.Node, f.Data.What, f.Seq)
+		if f.Seq >= before || r == nil || f.Data.What == history.RuntimeSandbox && !r.Lasts(before) {
+			continue
+		}
+		what, whose := "sandbox", "node "+f.Data.Node
+		if f.Data.Container != "" {
+			what = "container " + f.Data.Container
+		}
+		if r.Began.Data.Node == "" {
+			whose = "every node"
+		}
+		return []Link{notMade.link(p.Object(), f.Data.Message, what, t.Title(p)), runtimeFails.link("Runtime "+r.Began.Data.Name(),
+			fmt.Sprintf("%s at %.0f s", history.FactRuntimeFails, r.Began.T), whose, r.Began.Data.Fails, lasted(*r))}
+	}
+	return nil
+}
+
 // onSilentNode says that a pod stands where nothing is heard of its node; nil if it does not.
 func (t *judging) onSilentNode(p *timeline.Pod, before int) []Link {
 	if s := t.SilenceOf(p.Node, before); p.Node == "" || s == nil || !s.Lasts(before) {

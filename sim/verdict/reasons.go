@@ -142,6 +142,13 @@ func unstartedReasons() []reason {
 			}
 			return lost != nil
 		}},
+		{notMade, func(x *explainer, w *waiting) bool {
+			links := x.t.notMade(w.pod, x.before)
+			if links != nil {
+				x.end(w.id, Timeout, links...)
+			}
+			return links != nil
+		}},
 		{imageUnpulled, func(x *explainer, w *waiting) bool {
 			links := x.t.unpulled(w.pod, x.before)
 			if links != nil {

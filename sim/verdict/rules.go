@@ -225,6 +225,14 @@ var (
 		Sentence: "%s is on node %s, and nobody says what becomes of it there",
 		Meaning:  "What the API server has of a pod is what its kubelet has reported last. Tekton goes by that, and by its time-outs.",
 		Remedies: []Remedy{ChangeRetries, ChangeNodes}})
+	notMade = rules.add(Rule{ID: "pod/not-made", Kind: "Pod",
+		Sentence: "The container runtime does not make the %s of %s",
+		Meaning:  "The kubelet asks again at its next look at the pod, 10 to 15 s later. Of a container Tekton fails the TaskRun at once (CreateContainerError), unless default-create-container-error-timeout of config-defaults gives a runtime that does not answer time; of a sandbox nothing but a time-out does.",
+		Remedies: []Remedy{ChangeRetries, ChangeTimeout}})
+	runtimeFails = rules.add(Rule{ID: "fault/runtime", Kind: "Runtime",
+		Sentence: "The container runtime of %s makes no %s, %s",
+		Meaning:  "A runtime that hangs answers no request within two minutes (runtimeRequestTimeout of the kubelet); one without a network makes no sandbox.",
+		Remedies: []Remedy{ChangeRetries, ChangeNodes}})
 	imageUnpulled = rules.add(Rule{ID: "image/not-pulled", Kind: "Pod",
 		Sentence: "Image %s of %s does not come",
 		Meaning:  "The kubelet asks for it again and again, with a back-off of 10 s to 5 min (ErrImagePull, ImagePullBackOff). Tekton ends the TaskRun when it sees ImagePullBackOff, unless default-imagepullbackoff-timeout of config-defaults gives it patience.",
