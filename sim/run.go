@@ -23,6 +23,7 @@ import (
 	"simctl.dev/simctl/sim/scenario"
 	"simctl.dev/simctl/sim/tekton"
 	tektoncontroller "simctl.dev/simctl/sim/tekton/controller"
+	tektonwebhook "simctl.dev/simctl/sim/tekton/webhook"
 	"simctl.dev/simctl/sim/verdict"
 )
 
@@ -87,6 +88,7 @@ var ErrFailFast = errors.New("a cell was not as expected")
 func ChildMain() {
 	controlplane.ChildMain()
 	tektoncontroller.ChildMain()
+	tektonwebhook.ChildMain()
 	// A worker keeps little and makes much garbage, as a Tekton controller does.
 	debug.SetGCPercent(400)
 	workerMain()

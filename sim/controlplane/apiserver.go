@@ -9,17 +9,25 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	apiextensionsapiserver "k8s.io/apiextensions-apiserver/pkg/apiserver"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
 	utilerrors "k8s.io/apimachinery/pkg/util/errors"
 	"k8s.io/apiserver/pkg/admission"
 	"k8s.io/apiserver/pkg/admission/plugin/policy/generic"
 	genericapiserver "k8s.io/apiserver/pkg/server"
+	"k8s.io/apiserver/pkg/util/webhook"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/cache"
 	basecompatibility "k8s.io/component-base/compatibility"
 	logsapi "k8s.io/component-base/logs/api/v1"
+	aggregatorscheme "k8s.io/kube-aggregator/pkg/apiserver/scheme"
 	apiserver "k8s.io/kubernetes/cmd/kube-apiserver/app"
 	"k8s.io/kubernetes/cmd/kube-apiserver/app/options"
+	"k8s.io/kubernetes/pkg/api/legacyscheme"
+	upstream "k8s.io/kubernetes/pkg/controlplane"
+	controlplaneapiserver "k8s.io/kubernetes/pkg/controlplane/apiserver"
+	openapi "k8s.io/kubernetes/pkg/generated/openapi"
 	"k8s.io/kubernetes/pkg/registry/core/persistentvolume"
 )
 
@@ -73,7 +81,7 @@ func runAPIServer(ctx context.Context, o options.CompletedOptions) error {
 		return err
 	}
 	o.InformerName = name
-	config, err := apiserver.NewConfig(o)
+	config, err := newConfig(o)
 	if err != nil {
 		return err
 	}
@@ -95,6 +103,34 @@ func runAPIServer(ctx context.Context, o options.CompletedOptions) error {
 		return err
 	}
 	return prepared.Run(ctx)
+}
+
+// newConfig is upstream's [apiserver.NewConfig] with a network in which failures are told
+// as on a cluster.
+func newConfig(o options.CompletedOptions) (*apiserver.Config, error) {
+	generic, informers, storage, err := controlplaneapiserver.BuildGenericConfig(o.CompletedOptions,
+		[]*runtime.Scheme{legacyscheme.Scheme, apiextensionsapiserver.Scheme, aggregatorscheme.Scheme},
+		upstream.DefaultAPIResourceConfigSource(), openapi.GetOpenAPIDefinitions, o.InformerName)
+	if err != nil {
+		return nil, err
+	}
+	if generic.EgressSelector, err = inItsWords(generic.EgressSelector); err != nil {
+		return nil, err
+	}
+	kube, resolver, initializers, err := apiserver.CreateKubeAPIServerConfig(o, generic, informers, storage)
+	if err != nil {
+		return nil, err
+	}
+	config := &apiserver.Config{Options: o, KubeAPIs: kube}
+	c := &kube.ControlPlane
+	if config.ApiExtensions, err = controlplaneapiserver.CreateAPIExtensionsConfig(*c.Generic, c.VersionedInformers, initializers, o.CompletedOptions, o.MasterCount, resolver,
+		webhook.NewDefaultAuthenticationInfoResolverWrapper(c.ProxyTransport, c.Generic.EgressSelector, c.Generic.LoopbackClientConfig, c.Generic.TracerProvider)); err != nil {
+		return nil, err
+	}
+	if config.Aggregator, err = controlplaneapiserver.CreateAggregatorConfig(*c.Generic, o.CompletedOptions, c.VersionedInformers, resolver, c.ProxyTransport, c.Extra.PeerProxy, initializers); err != nil {
+		return nil, err
+	}
+	return config, nil
 }
 
 // timeHeader is the header of a request in which the tap says the virtual time.

@@ -53,6 +53,7 @@ type ControlPlane struct {
 
 	dir  string
 	tap  *Tap
+	net  Network
 	pids []int
 	base *rest.Config
 
@@ -131,6 +132,15 @@ func (c *ControlPlane) start(ctx context.Context, o Options) error {
 	args.Set("enable-priority-and-fairness", "false").Set("profiling", "false")
 	// No request is given up because the host is slow.
 	args.Set("request-timeout", "24h")
+
+	if err := c.net.listen(ctx, c.dir); err != nil {
+		return err
+	}
+	egress, err := c.net.configure(c.dir)
+	if err != nil {
+		return err
+	}
+	args.Set("egress-selector-config-file", egress)
 
 	// A token costs the API server a look-up with every request, envtest's client
 	// certificate the verification of a signature.
@@ -264,6 +274,7 @@ func (c *ControlPlane) Stop() error {
 	if err := c.servers.Stop(); err != nil {
 		c.logger.V(1).Info("Killing the control plane", "why", err.Error())
 	}
+	c.net.close()
 	// Nobody may write to the folder any more when it is removed.
 	for len(c.processes()) > 0 {
 		c.kill()
@@ -274,6 +285,9 @@ func (c *ControlPlane) Stop() error {
 
 // Tap is the tap of all of this control plane's clients.
 func (c *ControlPlane) Tap() *Tap { return c.tap }
+
+// Network is the cluster's network as far as the API server uses it.
+func (c *ControlPlane) Network() *Network { return &c.net }
 
 // Admin returns a client configuration of a member of system:masters whose writes
 // are recorded under the name actor.

@@ -81,21 +81,17 @@ func (in *Install) Swap(ctx context.Context, build *tekton.Build) error {
 	if err != nil {
 		return err
 	}
-	configMaps, err := in.layOut(ctx, build, crds, in.release.namespace)
-	if err != nil {
+	if err := in.layOut(ctx, build, crds); err != nil {
 		return err
 	}
 	// What was laid out is among what the cell has written, and goes with it.
-	in.release.build, in.release.configMaps, in.release.changed = build, configMaps, true
+	in.release.changed = true
 	more, err := installedBy(build, crds, in.release.namespace)
 	if err != nil {
 		return err
 	}
 	// What only the release before has stays, as on a cluster.
 	in.release.refs = append(in.release.refs, plane.NotAmong(more, in.release.refs)...)
-	if in.release.schemas, err = schemasOf(crds); err != nil {
-		return err
-	}
 	settings := in.release.settings
 	settings.Version = build.Version
 	if err := in.Configure(ctx, settings, in.release.openshift); err != nil {

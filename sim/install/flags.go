@@ -6,6 +6,7 @@ import (
 	"maps"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"simctl.dev/simctl/sim/openshift"
@@ -56,8 +57,8 @@ func (in *Install) Configure(ctx context.Context, t scenario.Tekton, onOpenShift
 		}
 		want := base.DeepCopy()
 		setKeys(want, set)
-		if err := in.updateConfigMap(ctx, want); err != nil {
-			return err
+		if err := in.updateConfigMap(ctx, want); err != nil && !apierrors.IsBadRequest(err) {
+			return err // what the webhook refuses is in the history
 		}
 	}
 	return in.Plane.Quiet(ctx)
@@ -77,6 +78,7 @@ func setKeys(cm *corev1.ConfigMap, keys map[string]string) {
 	}
 }
 
+// updateConfigMap writes a ConfigMap of Tekton's, about which its webhook is asked.
 func (in *Install) updateConfigMap(ctx context.Context, cm *corev1.ConfigMap) error {
 	if _, err := in.Plane.Operator.CoreV1().ConfigMaps(cm.Namespace).Update(ctx, cm, metav1.UpdateOptions{}); err != nil {
 		return fmt.Errorf("writing ConfigMap %s: %w", cm.Name, err)

@@ -17,7 +17,6 @@ import (
 
 	"simctl.dev/simctl/sim/controlplane"
 	"simctl.dev/simctl/sim/history"
-	"simctl.dev/simctl/sim/internal/loopback"
 	"simctl.dev/simctl/sim/openshift"
 	"simctl.dev/simctl/sim/plane"
 	"simctl.dev/simctl/sim/scenario"
@@ -29,9 +28,10 @@ import (
 // steps the plane's clock.
 type Install struct {
 	Options
-	release   *release         // nil until one is laid
-	converter *loopback.Server // nil until a release is laid
-	older     bool             // objects of Tekton's v1beta1 are served
+	release *release // nil until one is laid
+	older   bool     // objects of Tekton's v1beta1 are served
+	// certs are those of Tekton's webhook, by its namespace.
+	certs map[string]tekton.Certificates
 	// controllerPID is of the Tekton controller that was last started.
 	controllerPID atomic.Int64
 	scc           *scc // nil while OpenShift's admission does not run
@@ -59,7 +59,8 @@ type release struct {
 	proxy      *controlplane.Proxy
 	controller *tekton.Controller // nil while it is stopped
 	leave      func()             // has the controller no longer belong to the plane
-	schemas    schemas            // of the release's kinds
+	webhook    *webhook           // nil while it is stopped
+	version    string             // in which Tasks are stored
 	refs       []history.Ref      // of what is installed
 	// changed says that a cell wrote to what is installed, beyond the flags.
 	changed bool
@@ -67,7 +68,7 @@ type release struct {
 
 // New returns an Install with nothing in it.
 func New(o Options) *Install {
-	in := &Install{Options: o}
+	in := &Install{Options: o, certs: map[string]tekton.Certificates{}}
 	o.Plane.Tap().Echo(tekton.ServiceAccount, func() bool { return controlplane.Resting(int(in.controllerPID.Load())) })
 	o.Plane.AtEnd(func() error {
 		if in.scc == nil {
@@ -84,7 +85,7 @@ func New(o Options) *Install {
 func (in *Install) Fits(build *tekton.Build, namespace string, older bool) bool {
 	r := in.release
 	return r != nil && in.older == older && r.build.Version == build.Version && r.namespace == namespace && !r.changed &&
-		r.controller != nil && r.controller.ExitErr() == nil && r.controller.Leads()
+		r.controller != nil && r.controller.ExitErr() == nil && r.controller.Leads() && r.webhook != nil && r.webhook.process.ExitErr() == nil
 }
 
 // Lay lays a release on the plane in the place of what is there of another, as on a
@@ -95,29 +96,50 @@ func (in *Install) Lay(ctx context.Context, build *tekton.Build, namespace strin
 	if in.release != nil {
 		before = in.release.refs
 	}
-	in.End(ctx)
-	if err := in.lay(ctx, build, namespace, before); err != nil {
+	err := in.end(ctx)
+	if err == nil {
+		err = in.lay(ctx, build, namespace, before)
+	}
+	if err != nil {
 		in.End(ctx)
 		return fmt.Errorf("installing Tekton %s: %w", build.Version, err)
 	}
 	return nil
 }
 
-// End ends the release's controller. What is installed stays on the API server.
+// End ends the release's processes. What is installed stays on the API server.
 func (in *Install) End(ctx context.Context) {
 	if in.release == nil {
 		return
 	}
-	if in.release.controller != nil {
-		if err := in.release.controller.Stop(ctx); err != nil {
+	r := in.release
+	if r.controller != nil {
+		if err := r.controller.Stop(ctx); err != nil {
 			in.Logger.Error(err, "Stopping a Tekton controller failed")
 		}
-		in.release.leave()
+		r.leave()
 	}
-	if in.release.proxy != nil {
-		in.release.proxy.Stop()
+	if err := in.StopWebhook(ctx); err != nil {
+		in.Logger.Error(err, "Stopping Tekton's webhook failed")
+	}
+	if r.proxy != nil {
+		r.proxy.Stop()
 	}
 	in.release = nil
+}
+
+// end ends the release to make place for another one.
+func (in *Install) end(ctx context.Context) error {
+	if in.release != nil {
+		if err := in.StopWebhook(ctx); err != nil {
+			return err
+		}
+		if err := in.withdrawWebhooks(ctx); err != nil {
+			return err
+		}
+	}
+	in.End(ctx)
+	return nil
 }
 
 func (in *Install) lay(ctx context.Context, build *tekton.Build, namespace string, before []history.Ref) error {
@@ -135,12 +157,8 @@ func (in *Install) lay(ctx context.Context, build *tekton.Build, namespace strin
 	if err := in.Plane.RemoveOthers(ctx, crds); err != nil {
 		return err
 	}
-	maps, err := in.layOut(ctx, build, crds, namespace)
-	if err != nil {
-		return err
-	}
-	in.release = &release{build: build, namespace: namespace, configMaps: maps, refs: after}
-	if in.release.schemas, err = schemasOf(crds); err != nil {
+	in.release = &release{build: build, namespace: namespace, refs: after, version: versionOf(crds)}
+	if err := in.layOut(ctx, build, crds); err != nil {
 		return err
 	}
 	if in.release.proxy, err = in.Plane.Servers.Proxy(namespace, tekton.ServiceAccount); err != nil {
@@ -161,20 +179,26 @@ func (in *Install) dropLeases(ctx context.Context, namespace string) error {
 	return nil
 }
 
-// layOut puts a release's CRDs, rights and ConfigMaps in place, and gives the
-// ConfigMaps.
-func (in *Install) layOut(ctx context.Context, build *tekton.Build, crds []*apiextensionsv1.CustomResourceDefinition, namespace string) ([]*corev1.ConfigMap, error) {
-	if err := in.convert(crds); err != nil {
-		return nil, err
+// layOut puts a release's CRDs, rights, webhooks and ConfigMaps in place, and has its
+// webhook run before the ConfigMaps come, about which it is asked.
+func (in *Install) layOut(ctx context.Context, build *tekton.Build, crds []*apiextensionsv1.CustomResourceDefinition) error {
+	namespace := in.release.namespace
+	certs, err := in.certificates(ctx, namespace)
+	if err != nil {
+		return err
 	}
+	if !in.older {
+		tekton.OnlyStored(crds)
+	}
+	tekton.Converted(crds, namespace, certs)
 	if err := in.Plane.InstallTypes(ctx, append(slices.Clone(crds), openshift.TektonConfigCRD())); err != nil {
-		return nil, err
+		return err
 	}
 	if err := in.Plane.Discover(); err != nil {
-		return nil, err
+		return err
 	}
 	if err := in.Plane.Controllers.Rediscover(ctx); err != nil {
-		return nil, err
+		return err
 	}
 	ns := &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}
 	if namespace == wellknown.OpenShiftPipelinesNamespace {
@@ -182,42 +206,59 @@ func (in *Install) layOut(ctx context.Context, build *tekton.Build, crds []*apie
 		openshift.Annotate(ns, scenario.OpenShift{}, 0)
 	}
 	if _, err := in.Plane.Simctl.CoreV1().Namespaces().Create(ctx, ns, metav1.CreateOptions{}); err != nil && !apierrors.IsAlreadyExists(err) {
-		return nil, fmt.Errorf("creating Namespace %s: %w", namespace, err)
+		return fmt.Errorf("creating Namespace %s: %w", namespace, err)
 	}
-	objects, err := manifestsOf(build, namespace)
+	m, err := manifestsOf(build, namespace, certs)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	maps, err := build.ConfigMaps(namespace)
-	if err != nil {
-		return nil, err
-	}
-	for _, u := range objects {
+	for _, u := range slices.Concat(m.rights, m.webhooks) {
 		if err := in.Plane.Replace(ctx, u); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	return maps, nil
+	// A webhook wants to find its ConfigMaps, which the one before is asked about.
+	if in.release.webhook == nil {
+		if err := in.replace(ctx, m.maps); err != nil {
+			return err
+		}
+	}
+	in.release.build, in.release.configMaps, in.release.version = build, m.maps, versionOf(crds)
+	if err := in.StartWebhook(ctx); err != nil {
+		return err
+	}
+	return in.replace(ctx, m.maps)
 }
 
-// manifestsOf gives a release's rights and ConfigMaps.
-func manifestsOf(build *tekton.Build, namespace string) ([]*unstructured.Unstructured, error) {
-	out, err := build.RBAC(namespace)
-	if err != nil {
-		return nil, err
-	}
-	maps, err := build.ConfigMaps(namespace)
-	if err != nil {
-		return nil, err
-	}
+func (in *Install) replace(ctx context.Context, maps []*corev1.ConfigMap) error {
 	for _, cm := range maps {
 		u, err := plane.Unstructured(cm)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		out = append(out, u)
+		if err := in.Plane.Replace(ctx, u); err != nil {
+			return err
+		}
 	}
-	return out, nil
+	return nil
+}
+
+// manifests are what a release is installed by, beyond its types.
+type manifests struct {
+	rights, webhooks []*unstructured.Unstructured
+	maps             []*corev1.ConfigMap
+}
+
+// manifestsOf gives a release's manifests.
+func manifestsOf(build *tekton.Build, namespace string, certs tekton.Certificates) (m manifests, err error) {
+	if m.rights, err = build.RBAC(namespace); err != nil {
+		return m, err
+	}
+	if m.webhooks, err = build.Webhooks(namespace, webhookIP, certs); err != nil {
+		return m, err
+	}
+	m.maps, err = build.ConfigMaps(namespace)
+	return m, err
 }
 
 // installedBy names what is there when a release is installed, in the order of making.
@@ -227,9 +268,14 @@ func installedBy(build *tekton.Build, crds []*apiextensionsv1.CustomResourceDefi
 		out = append(out, plane.TypeRef(crd.Name))
 	}
 	out = append(out, history.Ref{APIVersion: "v1", Kind: "Namespace", Name: namespace})
-	objects, err := manifestsOf(build, namespace)
-	for _, u := range objects {
+	m, err := manifestsOf(build, namespace, tekton.Certificates{})
+	for _, u := range slices.Concat(m.rights, m.webhooks) {
 		out = append(out, controlplane.RefOf(u))
+	}
+	// The API server keeps account of the Service's address.
+	out = append(out, history.Ref{APIVersion: "networking.k8s.io/v1", Kind: "IPAddress", Name: webhookIP})
+	for _, cm := range m.maps {
+		out = append(out, history.Ref{APIVersion: "v1", Kind: "ConfigMap", Namespace: cm.Namespace, Name: cm.Name})
 	}
 	return out, err
 }
@@ -286,7 +332,7 @@ func (in *Install) Touch(u *unstructured.Unstructured) {
 		in.scc.changed = true
 	}
 	switch kind := u.GetKind(); {
-	case u.GetNamespace() == in.Namespace(), kind == "CustomResourceDefinition", strings.HasPrefix(kind, "ClusterRole"):
+	case u.GetNamespace() == in.Namespace(), kind == "CustomResourceDefinition", strings.HasPrefix(kind, "ClusterRole"), strings.HasSuffix(kind, "WebhookConfiguration"):
 		in.release.changed = true
 	}
 }

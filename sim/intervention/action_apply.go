@@ -30,14 +30,7 @@ func apply(all *Interventions, v *scenario.Intervention, _ *history.Intervention
 			_, err = client.Get(all.ctx, u.GetName(), metav1.GetOptions{})
 		}
 		if u.GetName() == "" || apierrors.IsNotFound(err) {
-			admitted, refused, err := all.User.Admit(u)
-			if err != nil {
-				return err
-			}
-			if refused != "" {
-				return ineffective("%s", refused)
-			}
-			if _, err := client.Create(all.ctx, admitted, metav1.CreateOptions{FieldManager: fieldManager}); err != nil {
+			if _, err := client.Create(all.ctx, u, metav1.CreateOptions{FieldManager: fieldManager}); err != nil {
 				return err
 			}
 			if err := all.Plane.Heed(all.ctx, u.GetKind()); err != nil {

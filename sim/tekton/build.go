@@ -40,9 +40,8 @@ type Builder struct {
 // Build is a release that is ready to run.
 type Build struct {
 	Version string
-	// Path is the executable and Args0 its argv[0].
-	Path  string
-	Args0 string
+	// Path is the executable: its controller, or under [WebhookName] its webhook.
+	Path string
 	// ModuleDir holds the release's config folder with its manifests.
 	ModuleDir string
 }
@@ -50,7 +49,7 @@ type Build struct {
 const (
 	// sourceFormat is part of what names a cache entry, as the build's flags are; it
 	// is counted up when source.go makes something else of a module.
-	sourceFormat = "3"
+	sourceFormat = "4"
 
 	binaryName = "controller"
 	builtInKey = "builtin"
@@ -81,7 +80,7 @@ func (b *Builder) Build(ctx context.Context, version string) (*Build, error) {
 	if err != nil {
 		return nil, fmt.Errorf("Tekton %s: %w", version, err) //nolint:staticcheck // a name
 	}
-	out := &Build{Version: version, Path: filepath.Join(dir, binaryName), Args0: BuiltInName, ModuleDir: dir}
+	out := &Build{Version: version, Path: filepath.Join(dir, binaryName), ModuleDir: dir}
 	if version == BuiltIn {
 		if out.Path, err = os.Executable(); err != nil {
 			return nil, fmt.Errorf("finding simctl's own executable: %w", err)
@@ -366,7 +365,7 @@ func (b *Builder) source(ctx context.Context, work, module, version string) (str
 	if err := copySource(src, module); err != nil {
 		return "", err
 	}
-	_, err := b.gocmd(version).Output(ctx, src, "list", "-mod=readonly", "-deps", "./cmd/controller")
+	_, err := b.gocmd(version).Output(ctx, src, "list", "-mod=readonly", "-deps", "./cmd/controller", "./cmd/webhook")
 	if staleGoMod(err) {
 		err = b.raiseGo(ctx, src, module, work, version)
 	}

@@ -1,24 +1,12 @@
 package tekton
 
 import (
-	"bufio"
 	"cmp"
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
-	"net"
-	"os"
-	"os/exec"
-	"path/filepath"
-	"runtime"
-	"slices"
 	"strconv"
 	"strings"
-	"sync"
-	"sync/atomic"
-	"syscall"
 	"time"
 
 	"simctl.dev/simctl/sim/clock"
@@ -49,49 +37,17 @@ type ControllerOptions struct {
 	Args []string
 }
 
-// ExitError is the unasked end of a controller's process. It is an [ErrExited].
-type ExitError struct {
-	Version string
-	// Code is the exit status, -1 after a signal.
-	Code int
-	// Words is the reason in the controller's own words: the last line of its
-	// log that is one, e.g. that feature-flags is not valid.
-	Words string
-}
-
-// Error implements error.
-func (e *ExitError) Error() string {
-	return fmt.Sprintf("the controller of Tekton %s has exited (status %d): %s", e.Version, e.Code, e.Words)
-}
-
-// Is makes it an [ErrExited].
-func (e *ExitError) Is(target error) bool { return target == ErrExited }
-
-// stopWithin is how long a process may take to end; then it is killed.
-const stopWithin = 500 * time.Millisecond
-
 // Controller is a running Tekton controller process. Its methods may be called
 // from any goroutine; Quiet and Reset only from the one that steps the clock.
 type Controller struct {
-	build *Build
+	*process
 	clock *clock.Clock
-	pid   int
-	log   *logReader
 
-	exited  chan struct{}
-	exitErr error // set when exited is closed
-	ending  atomic.Bool
-
-	// talk guards the conversation.
-	talk    sync.Mutex
-	conn    net.Conn
-	answers *bufio.Reader
-	n       int
+	// What answers said; guarded by the process's talk.
 	pending []wire.Delay // reported, not on the clock yet
 	elected []wire.Key   // reported, not in the history yet
 	parked  bool         // of the last answer
 	leads   bool         // of the last answer
-	failed  error
 
 	// events holds the delays on the clock; only the stepping goroutine uses it, and
 	// attempts, how often each key was tried in vain.
@@ -114,61 +70,26 @@ func Start(ctx context.Context, b *Build, o ControllerOptions) (*Controller, err
 }
 
 func start(ctx context.Context, b *Build, o ControllerOptions) (*Controller, error) {
-	args, env, err := b.deployment()
+	args, env, err := b.deployment(controllerManifest, wellknown.TektonController)
 	if err != nil {
 		return nil, err
 	}
-	env = environment(env, o.Namespace)
-	args = append(append([]string{b.Args0}, args...),
-		// The hook runs the leader election.
-		"-kubeconfig", o.Kubeconfig, "-disable-ha",
-		// Virtual time makes any client-side rate a distortion.
-		"-kube-api-qps", "100000", "-kube-api-burst", "100000")
-	fds, err := syscall.Socketpair(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
-	if err != nil {
-		return nil, fmt.Errorf("making a socket pair: %w", err)
-	}
-	ours, theirs := os.NewFile(uintptr(fds[0]), "simctl"), os.NewFile(uintptr(fds[1]), "tekton")
-	defer func() { _, _ = ours.Close(), theirs.Close() }()
-	conn, err := net.FileConn(ours)
-	if err != nil {
-		return nil, fmt.Errorf("making a connection of a socket: %w", err)
-	}
-	logged, logs, err := os.Pipe()
-	if err != nil {
-		_ = conn.Close()
-		return nil, fmt.Errorf("making a pipe for its log: %w", err)
-	}
-	cmd := &exec.Cmd{
-		Path: b.Path, Args: append(args, o.Args...), Dir: o.Dir,
-		Env:    append(flatten(env), wire.EnvFD+"=3"),
-		Stdout: logs, Stderr: logs,
-		ExtraFiles: []*os.File{theirs},
-		SysProcAttr: &syscall.SysProcAttr{
-			Pdeathsig: syscall.SIGKILL,
-			// Ctrl-C goes to simctl, which decides what it means.
-			Setpgid: true,
-		},
-	}
-	if cmd.Dir == "" {
-		cmd.Dir = os.TempDir()
-	}
 	c := &Controller{
-		build: b, clock: o.Clock, conn: conn, answers: bufio.NewReader(conn),
-		exited: make(chan struct{}),
+		clock:  o.Clock,
 		events: map[wire.Key]*clock.Event{}, attempts: map[wire.Key]int{}, looked: map[wire.Key]time.Time{},
 		seed: o.Seed,
-		log:  newLogReader(logged, o.Log),
 	}
 	if c.seed == nil {
 		c.seed = func() int64 { return 0 }
 	}
-	c.SetRecorder(o.Recorder)
-	started := make(chan error)
-	go c.run(cmd, logs, started)
-	if err := <-started; err != nil {
-		_, _ = conn.Close(), logged.Close()
-		return nil, fmt.Errorf("running %s: %w", b.Path, err)
+	// The hook runs the leader election.
+	args = append(append(args, "-kubeconfig", o.Kubeconfig, "-disable-ha"), unlimited...)
+	c.process, err = startProcess(b, processOptions{
+		Name: wellknown.TektonController, Noun: "controller", Args: append(args, o.Args...), Env: environment(env, o.Namespace),
+		Log: o.Log, Dir: o.Dir, Recorder: o.Recorder, Heard: c.heard,
+	})
+	if err != nil {
+		return nil, err
 	}
 	o.Clock.OnStep(c.step)
 	// Nothing else bounds how long it may take over an answer, on a slow host.
@@ -183,89 +104,15 @@ func start(ctx context.Context, b *Build, o ControllerOptions) (*Controller, err
 	return c, nil
 }
 
-// environment is what the process gets: nothing of simctl's own but where to
-// put files and how many cores to use, and nothing that leads out of this host.
-func environment(upstream map[string]string, namespace string) map[string]string {
-	env := map[string]string{
-		// Needed by old releases even if nobody reads metrics.
-		"METRICS_DOMAIN": wellknown.PipelineLabel,
-		// It keeps little and makes much garbage: to collect that less often costs
-		// some 50 MB and saves a tenth of its time.
-		"GOGC": "400",
+// heard takes what an answer says beyond the question.
+func (c *Controller) heard(r wire.Request, a wire.Answer) {
+	if r.Forget {
+		c.pending = nil
 	}
-	for k, v := range upstream {
-		env[k] = v
-	}
-	for _, name := range []string{"TMPDIR", "GOMAXPROCS"} {
-		if v, ok := os.LookupEnv(name); ok {
-			env[name] = v
-		}
-	}
-	const nowhere = "/nonexistent"
-	env["HOME"], env["PATH"] = nowhere, nowhere
-	// Nothing listens on this port; loopback itself needs no proxy.
-	env["HTTP_PROXY"], env["HTTPS_PROXY"] = "http://127.0.0.1:9", "http://127.0.0.1:9"
-	env["SYSTEM_NAMESPACE"] = namespace
-	// The API server may be older than the release wants.
-	env["KUBERNETES_MIN_VERSION"] = "v1.0.0"
-	// The kernel gives a free port; the hook binds it to loopback.
-	env["PROBES_PORT"], env["PROFILING_PORT"] = "0", "0"
-	// This one must be a number. Nothing listens on it unless somebody asks for
-	// metrics; 0 is refused, and so is what the kernel would give (old releases
-	// read it with 16 bits and a sign).
-	env["METRICS_PROMETHEUS_PORT"] = strconv.Itoa(10000 + os.Getpid()%20000)
-	env["METRICS_PROMETHEUS_HOST"] = "127.0.0.1"
-	return env
+	c.pending = append(c.pending, a.Delays...)
+	c.elected = append(c.elected, a.Elected...)
+	c.parked, c.leads = a.Parked, a.Leads
 }
-
-func flatten(env map[string]string) []string {
-	out := make([]string, 0, len(env))
-	for k, v := range env {
-		out = append(out, k+"="+v)
-	}
-	slices.Sort(out)
-	return out
-}
-
-// run starts the process and waits for its end. The kernel ends the process
-// with the thread that started it, hence one thread for all of it.
-func (c *Controller) run(cmd *exec.Cmd, logs *os.File, started chan<- error) {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	err := cmd.Start()
-	_ = logs.Close()
-	if err != nil {
-		started <- err
-		return
-	}
-	c.pid = cmd.Process.Pid
-	go c.log.read()
-	started <- nil
-	err = cmd.Wait()
-	<-c.log.done
-	_ = c.conn.Close()
-	var exit *exec.ExitError
-	code := 0
-	if errors.As(err, &exit) {
-		code = exit.ExitCode()
-	}
-	words := c.log.words()
-	if words == "" && err != nil {
-		words = err.Error()
-	}
-	c.exitErr = &ExitError{Version: c.build.Version, Code: code, Words: words}
-	if !c.ending.Load() {
-		c.fact(history.FactTektonExited, history.Tekton{Version: c.build.Version, ExitCode: code, Message: words})
-	}
-	close(c.exited)
-}
-
-func (c *Controller) fact(name string, data history.Tekton) {
-	c.log.record(history.NewFact(wellknown.TektonController, history.Ref{Kind: "Deployment", Name: wellknown.TektonController}, name, data))
-}
-
-// SetRecorder has what follows recorded by r, or by nobody if it is nil.
-func (c *Controller) SetRecorder(r history.Recorder) { c.log.setRecorder(r) }
 
 // ready waits until the controllers run.
 func (c *Controller) ready(ctx context.Context) error {
@@ -287,62 +134,6 @@ func (c *Controller) ready(ctx context.Context) error {
 		case <-tick.C:
 		}
 	}
-}
-
-// ask has one request answered.
-func (c *Controller) ask(r wire.Request) (wire.Answer, error) {
-	c.talk.Lock()
-	defer c.talk.Unlock()
-	var a wire.Answer
-	if c.failed != nil {
-		return a, c.failed
-	}
-	c.n++
-	r.N = c.n
-	err := func() error {
-		if err := json.NewEncoder(c.conn).Encode(r); err != nil {
-			return err
-		}
-		line, err := c.answers.ReadBytes('\n')
-		if err != nil {
-			return err
-		}
-		if err := json.Unmarshal(line, &a); err != nil {
-			return err
-		}
-		if a.N != r.N {
-			return fmt.Errorf("answer %d to request %d", a.N, r.N)
-		}
-		return nil
-	}()
-	if err != nil {
-		c.failed = fmt.Errorf("asking the controller of Tekton %s: %w", c.build.Version, err)
-		return a, c.failed
-	}
-	if r.Forget {
-		c.pending = nil
-	}
-	c.pending = append(c.pending, a.Delays...)
-	c.elected = append(c.elected, a.Elected...)
-	c.parked, c.leads = a.Parked, a.Leads
-	return a, nil
-}
-
-// HangUp ends the conversation for good, also in the middle of a question, and the
-// process with it.
-func (c *Controller) HangUp() { _ = c.conn.Close() }
-
-// lost waits for the end of a process that does not talk any more, for its last
-// words. It closes its side by ending, which may take its time; one that closes it and
-// lives on is killed.
-func (c *Controller) lost() error {
-	select {
-	case <-c.exited:
-	case <-time.After(stopWithin):
-		_ = c.signal(syscall.SIGKILL)
-		<-c.exited
-	}
-	return c.exitErr
 }
 
 // Settled tells the process that all is quiet, not only it: what happens from now
@@ -384,15 +175,6 @@ func (c *Controller) Quiet() (bool, error) {
 	return a.Idle && c.log.empty(), nil
 }
 
-// Admit does with a new object, as JSON, what the release's webhook does with it:
-// it returns the object with its defaults, or why it is refused in the API server's
-// words. Kinds that are not Tekton's come back as they are. The error says that
-// nobody could be asked.
-func (c *Controller) Admit(raw []byte) (admitted []byte, refused string, err error) {
-	a, err := c.ask(wire.Request{Admit: raw})
-	return a.Admitted, a.Refused, err
-}
-
 // schedule puts the delays that were reported on the clock.
 func (c *Controller) schedule() {
 	c.talk.Lock()
@@ -402,7 +184,7 @@ func (c *Controller) schedule() {
 	for _, key := range elected {
 		waited := c.clock.Now().Sub(c.looked[key])
 		delete(c.looked, key)
-		c.leaseFact(history.FactLeaseTaken, history.Lease{Controller: key.Controller, Seconds: waited.Seconds()})
+		c.fact(history.FactLeaseTaken, history.Lease{Controller: key.Controller, Seconds: waited.Seconds()})
 	}
 	for _, d := range delays {
 		key, at := d.Key, time.Unix(0, d.At)
@@ -451,15 +233,11 @@ func (c *Controller) nextLook(d wire.Delay) time.Time {
 	now := c.clock.Now()
 	if d.Attempt == 1 {
 		c.looked[d.Key] = now
-		c.leaseFact(history.FactLeaseHeld, history.Lease{Controller: d.Controller, Seconds: time.Duration(d.Lease).Seconds()})
+		c.fact(history.FactLeaseHeld, history.Lease{Controller: d.Controller, Seconds: time.Duration(d.Lease).Seconds()})
 	}
 	period := time.Unix(0, d.At).Sub(now)
 	more := clock.Rand(c.seed(), "lease", d.Controller, d.Key.Key, strconv.Itoa(d.Attempt)).Float64() * leaseJitter * float64(period)
 	return now.Add(period + time.Duration(more))
-}
-
-func (c *Controller) leaseFact(name string, data history.Lease) {
-	c.log.record(history.NewFact(wellknown.TektonController, history.Ref{Kind: "Deployment", Name: wellknown.TektonController}, name, data))
 }
 
 // Leads says whether the controller acts: it has the leases of all its reconcilers.
@@ -526,65 +304,12 @@ func (c *Controller) Rest() {
 	_, _ = c.ask(wire.Request{Rest: true}) // a failure shows in Quiet
 }
 
-// Version is the release's version.
-func (c *Controller) Version() string { return c.build.Version }
-
-// PID is the process's id.
-func (c *Controller) PID() int { return c.pid }
-
-// Exited is closed when the process has ended.
-func (c *Controller) Exited() <-chan struct{} { return c.exited }
-
-// ExitErr is an [*ExitError] once the process has ended, and nil before.
-func (c *Controller) ExitErr() error {
-	select {
-	case <-c.exited:
-		return c.exitErr
-	default:
-		return nil
-	}
-}
-
 // Stop ends the process and takes its events off the clock. It may be called
 // twice. The process is not left to shut down in its own time: its state is
 // thrown away.
 func (c *Controller) Stop(ctx context.Context) error {
-	c.ending.Store(true)
 	for _, e := range c.events {
 		e.Cancel()
 	}
-	// The hook ends the process when this end of the socket is closed.
-	_ = c.conn.Close()
-	_ = c.signal(syscall.SIGTERM)
-	kill := time.NewTimer(stopWithin)
-	defer kill.Stop()
-	select {
-	case <-c.exited:
-		return nil
-	case <-kill.C:
-	case <-ctx.Done():
-	}
-	if err := c.signal(syscall.SIGKILL); err != nil {
-		return fmt.Errorf("killing the controller of Tekton %s: %w", c.build.Version, err)
-	}
-	<-c.exited
-	return nil
-}
-
-// signal does nothing if the process has ended.
-func (c *Controller) signal(s syscall.Signal) error {
-	select {
-	case <-c.exited:
-		return nil
-	default:
-	}
-	if err := syscall.Kill(c.pid, s); err != nil && !errors.Is(err, syscall.ESRCH) {
-		return err
-	}
-	return nil
-}
-
-// String names the process in messages.
-func (c *Controller) String() string {
-	return fmt.Sprintf("Tekton %s (%s, process %d)", c.build.Version, filepath.Base(c.build.Path), c.pid)
+	return c.process.Stop(ctx)
 }

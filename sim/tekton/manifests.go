@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	appsv1 "k8s.io/api/apps/v1"
@@ -25,9 +26,16 @@ import (
 // ServiceAccount is the name of the ServiceAccount that the controller acts as.
 const ServiceAccount = wellknown.TektonController
 
-// CRDs returns the release's CustomResourceDefinitions. Conversion is None: the
-// release's webhook does not run, and every version of a kind is stored as it
-// is served.
+// WebhookServiceAccount is the name of the ServiceAccount that the webhook acts as.
+const WebhookServiceAccount = wellknown.TektonWebhook
+
+// The manifests of what runs.
+const (
+	controllerManifest = "controller.yaml"
+	webhookManifest    = "webhook.yaml"
+)
+
+// CRDs returns the release's CustomResourceDefinitions.
 func (b *Build) CRDs() ([]*apiextensionsv1.CustomResourceDefinition, error) {
 	var out []*apiextensionsv1.CustomResourceDefinition
 	// The folder is there from 0.58 on.
@@ -36,7 +44,6 @@ func (b *Build) CRDs() ([]*apiextensionsv1.CustomResourceDefinition, error) {
 		if err := runtime.DefaultUnstructuredConverter.FromUnstructured(u.Object, crd); err != nil {
 			return err
 		}
-		crd.Spec.Conversion = &apiextensionsv1.CustomResourceConversion{Strategy: apiextensionsv1.NoneConverter}
 		out = append(out, crd)
 		return nil
 	})
@@ -47,8 +54,8 @@ func (b *Build) CRDs() ([]*apiextensionsv1.CustomResourceDefinition, error) {
 }
 
 // ConfigMaps returns the ConfigMaps that the release's controller wants to find in
-// its namespace, with upstream's values. Metrics are switched off and no line of
-// its log is left out; neither has to do with what the controller does.
+// its namespace, with upstream's values. Metrics are switched off, no line of its log is
+// left out, and the webhook's says errors only; none of this has to do with what they do.
 func (b *Build) ConfigMaps(namespace string) ([]*corev1.ConfigMap, error) {
 	var out []*corev1.ConfigMap
 	err := b.each([]string{"*.yaml"}, "ConfigMap", func(u *unstructured.Unstructured) error {
@@ -71,6 +78,8 @@ func (b *Build) ConfigMaps(namespace string) ([]*corev1.ConfigMap, error) {
 			if err := logEverything(cm.Data); err != nil {
 				return err
 			}
+			// It would log every request in full, which costs more than to answer it.
+			cm.Data["loglevel.webhook"] = "error"
 		}
 		out = append(out, cm)
 		return nil
@@ -106,6 +115,9 @@ func (b *Build) RBAC(namespace string) ([]*unstructured.Unstructured, error) {
 		if u.GetNamespace() == wellknown.TektonNamespace {
 			u.SetNamespace(namespace)
 		}
+		if err := renameNamespace(u, namespace); err != nil {
+			return err
+		}
 		subjects, _, err := unstructured.NestedSlice(u.Object, "subjects")
 		if err != nil {
 			return err
@@ -124,32 +136,51 @@ func (b *Build) RBAC(namespace string) ([]*unstructured.Unstructured, error) {
 	return out, err
 }
 
-// deployment returns the controller's arguments and environment in upstream's
-// Deployment, without what comes from elsewhere.
-func (b *Build) deployment() (args []string, env map[string]string, err error) {
+// renameNamespace has rules that are about upstream's Namespace be about namespace.
+func renameNamespace(u *unstructured.Unstructured, namespace string) error {
+	rules, found, err := unstructured.NestedSlice(u.Object, "rules")
+	if err != nil || !found {
+		return err
+	}
+	for _, r := range rules {
+		rule, ok := r.(map[string]any)
+		if !ok {
+			continue
+		}
+		resources, _ := rule["resources"].([]any)
+		names, _ := rule["resourceNames"].([]any)
+		for i, name := range names {
+			if name == wellknown.TektonNamespace && slices.ContainsFunc(resources, func(r any) bool { return r == "namespaces" || r == "namespaces/finalizers" }) {
+				names[i] = namespace
+			}
+		}
+	}
+	return unstructured.SetNestedSlice(u.Object, rules, "rules")
+}
+
+// deployment returns the arguments and the environment that a container has in
+// upstream's Deployment, without what comes from elsewhere.
+func (b *Build) deployment(manifest, container string) (args []string, env map[string]string, err error) {
 	found := false
-	err = b.each([]string{"controller.yaml"}, "Deployment", func(u *unstructured.Unstructured) error {
-		d := &appsv1.Deployment{}
-		if err := runtime.DefaultUnstructuredConverter.FromUnstructured(u.Object, d); err != nil {
-			return err
-		}
-		for _, c := range d.Spec.Template.Spec.Containers {
-			if c.Name != wellknown.TektonController {
-				continue
-			}
-			found = true
-			args = c.Args
-			env = map[string]string{}
-			for _, e := range c.Env {
-				if e.ValueFrom == nil && !strings.HasPrefix(e.Name, "SSL_CERT_") {
-					env[e.Name] = e.Value
-				}
-			}
-		}
-		return nil
+	d := &appsv1.Deployment{}
+	err = b.each([]string{manifest}, "Deployment", func(u *unstructured.Unstructured) error {
+		return runtime.DefaultUnstructuredConverter.FromUnstructured(u.Object, d)
 	})
+	for _, c := range d.Spec.Template.Spec.Containers {
+		if c.Name != container {
+			continue
+		}
+		found = true
+		args = c.Args
+		env = map[string]string{}
+		for _, e := range c.Env {
+			if e.ValueFrom == nil && !strings.HasPrefix(e.Name, "SSL_CERT_") {
+				env[e.Name] = e.Value
+			}
+		}
+	}
 	if err == nil && !found {
-		err = fmt.Errorf("Tekton %s: no tekton-pipelines-controller in config/controller.yaml", b.Version) //nolint:staticcheck // a name
+		err = fmt.Errorf("Tekton %s: no container %s in config/%s", b.Version, container, manifest) //nolint:staticcheck // a name
 	}
 	// Images that upstream builds for the release.
 	for i, a := range args {

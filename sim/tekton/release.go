@@ -5,6 +5,7 @@ import (
 
 	"simctl.dev/simctl/sim/internal/buildcache"
 	"simctl.dev/simctl/sim/releases"
+	"simctl.dev/simctl/sim/tekton/hook/wire"
 	"simctl.dev/simctl/sim/wellknown"
 )
 
@@ -13,6 +14,10 @@ const BuiltIn = releases.BuiltIn
 
 // BuiltInName is the argv[0] under which simctl is the built-in controller.
 const BuiltInName = wellknown.TektonController
+
+// WebhookName is the argv[0] under which simctl, or a release's build, is the release's
+// webhook.
+const WebhookName = wire.WebhookName
 
 // Module is the Go module that releases are built from.
 const Module = "github.com/tektoncd/pipeline"

@@ -10,6 +10,7 @@ import (
 	"go/token"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -18,7 +19,7 @@ import (
 
 // hookSource is the hook, with the package of what it says to its parent.
 //
-//go:embed hook/hook.go hook/registry.go hook/election.go hook/admission.go hook/wire/wire.go
+//go:embed hook/hook.go hook/registry.go hook/election.go hook/webhook.go hook/wire/wire.go
 var hookSource embed.FS
 
 // hookImport is the hook's import path here, which its files name each other by.
@@ -26,6 +27,10 @@ const hookImport = "simctl.dev/simctl/sim/tekton/hook"
 
 // hookDir is where the hook is put in a copy of upstream's module.
 const hookDir = "internal/simctlhook"
+
+// webhookDir is where upstream's cmd/webhook is put there, as a package that the
+// controller's main calls: two programs in one share nearly all of their code.
+const webhookDir = "internal/simctlwebhook"
 
 // skipped are folders of upstream's module that the controller is not built
 // from. The vendor folder of a module zip is not complete.
@@ -73,6 +78,9 @@ func addHook(dir string, noProbes bool) error {
 	if err := writeHook(dir); err != nil {
 		return err
 	}
+	if err := addWebhook(dir, noProbes); err != nil {
+		return fmt.Errorf("making a package of upstream's cmd/webhook: %w", err)
+	}
 	name := filepath.Join(dir, "cmd", "controller", "main.go")
 	src, err := os.ReadFile(name)
 	if err != nil {
@@ -82,6 +90,81 @@ func addHook(dir string, noProbes bool) error {
 		return fmt.Errorf("putting the hook into upstream's cmd/controller/main.go: %w", err)
 	}
 	return os.WriteFile(name, src, 0o644)
+}
+
+// addWebhook makes a package of the copy of upstream's cmd/webhook in dir.
+func addWebhook(dir string, noProbes bool) error {
+	files, err := filepath.Glob(filepath.Join(dir, "cmd", "webhook", "*.go"))
+	if err != nil {
+		return err
+	}
+	to := filepath.Join(dir, webhookDir)
+	if err := os.MkdirAll(to, 0o755); err != nil {
+		return err
+	}
+	mains := 0
+	for _, name := range files {
+		src, err := os.ReadFile(name)
+		if err != nil {
+			return err
+		}
+		src, main, err := webhookPackage(src, noProbes)
+		if err != nil {
+			return fmt.Errorf("%s: %w", filepath.Base(name), err)
+		}
+		if main {
+			mains++
+		}
+		if err := os.WriteFile(filepath.Join(to, filepath.Base(name)), src, 0o644); err != nil {
+			return err
+		}
+	}
+	if mains != 1 {
+		return fmt.Errorf("found %d functions main that call sharedmain.MainWithContext, expected 1", mains)
+	}
+	return nil
+}
+
+// webhookPackage makes a file of a package of a file of upstream's cmd/webhook: its main
+// is Main and begins by telling that it is there. main says whether it is this file that
+// has it.
+func webhookPackage(src []byte, noProbes bool) (out []byte, main bool, err error) {
+	fset := token.NewFileSet()
+	file, err := parser.ParseFile(fset, "main.go", src, parser.SkipObjectResolution)
+	if err != nil {
+		return nil, false, err
+	}
+	offset := func(p token.Pos) int { return fset.Position(p).Offset }
+	edits := []edit{{offset(file.Name.Pos()), offset(file.Name.End()), path.Base(webhookDir)}}
+	insert := func(p token.Pos, text string) { edits = append(edits, edit{offset(p), offset(p), text}) }
+	mains, calls := 0, 0
+	ast.Inspect(file, func(n ast.Node) bool {
+		switch n := n.(type) {
+		case *ast.FuncDecl:
+			if n.Name.Name == "main" && n.Recv == nil {
+				mains++
+				edits = append(edits, edit{offset(n.Name.Pos()), offset(n.Name.End()), "Main"})
+				insert(n.Body.Lbrace+1, "\n\tsimctlhook.ConnectWebhook()")
+			}
+		case *ast.CallExpr:
+			if !selects(n.Fun, "sharedmain", "MainWithContext") || len(n.Args) < 2 {
+				return true
+			}
+			calls++
+			if noProbes {
+				insert(n.Args[0].Pos(), "sharedmain.WithHealthProbesDisabled(")
+				insert(n.Args[0].End(), ")")
+			}
+		}
+		return true
+	})
+	if mains != calls || mains > 1 || mains == 1 && len(file.Imports) == 0 {
+		return nil, false, fmt.Errorf("found %d functions main and %d calls of sharedmain.MainWithContext", mains, calls)
+	}
+	if mains == 1 {
+		insert(file.Imports[0].Pos(), fmt.Sprintf("simctlhook %q\n\t", Module+"/"+hookDir))
+	}
+	return apply(src, edits), mains == 1, nil
 }
 
 // writeHook puts the hook's files into the copy of upstream's module in dir.
@@ -209,9 +292,9 @@ func apply(src []byte, edits []edit) []byte {
 	return append(out, src[at:]...)
 }
 
-// hookMain changes upstream's main as little as the hook needs: the clock that
-// constructors get, the constructors, the client configuration, and, with
-// noProbes, the context, so that knative does not listen on its fixed port.
+// hookMain changes upstream's main as little as the hook needs: which of the two programs
+// this is, the clock that constructors get, the constructors, the client configuration,
+// and, with noProbes, the context, so that knative does not listen on its fixed port.
 func hookMain(src []byte, noProbes bool) ([]byte, error) {
 	fset := token.NewFileSet()
 	file, err := parser.ParseFile(fset, "main.go", src, parser.SkipObjectResolution)
@@ -227,7 +310,7 @@ func hookMain(src []byte, noProbes bool) ([]byte, error) {
 		switch n := n.(type) {
 		case *ast.FuncDecl:
 			if n.Name.Name == "main" && n.Recv == nil {
-				insert(n.Body.Lbrace+1, "\n\tsimctl := simctlhook.Connect()")
+				insert(n.Body.Lbrace+1, "\n\tif simctlhook.IsWebhook() {\n\t\tsimctlwebhook.Main()\n\t\treturn\n\t}\n\tsimctl := simctlhook.Connect()")
 			}
 		case *ast.CompositeLit:
 			if selects(n.Type, "clock", "RealClock") {
@@ -265,7 +348,7 @@ func hookMain(src []byte, noProbes bool) ([]byte, error) {
 	case len(file.Imports) == 0:
 		return nil, errors.New("found no imports")
 	}
-	insert(file.Imports[0].Pos(), fmt.Sprintf("simctlhook %q\n\t", Module+"/"+hookDir))
+	insert(file.Imports[0].Pos(), fmt.Sprintf("simctlhook %q\n\tsimctlwebhook %q\n\t", Module+"/"+hookDir, Module+"/"+webhookDir))
 
 	// Upstream's import of the clock has no other use now.
 	return append(apply(src, edits), "\nvar _ = clock.RealClock{}\n"...), nil

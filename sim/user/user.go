@@ -3,7 +3,6 @@ package user
 import (
 	"context"
 	"fmt"
-	"net/http"
 	"slices"
 	"strings"
 
@@ -54,10 +53,6 @@ func (user *User) Create(ctx context.Context, u *unstructured.Unstructured) erro
 		return nil
 	}
 	if err != nil {
-		return err
-	}
-	u, refused, err := user.Admit(u)
-	if refused != "" || err != nil {
 		return err
 	}
 	if _, ok := withoutController[u.GroupVersionKind().GroupKind()]; ok {
@@ -119,21 +114,6 @@ func manifestRef(u *unstructured.Unstructured) history.Ref {
 // inert records that a manifest has no effect.
 func (user *User) inert(u *unstructured.Unstructured, reason string) {
 	user.History.Log().Record(history.NewFact(wellknown.Simctl, manifestRef(u), history.FactInert, history.Inert{Reason: reason}))
-}
-
-// Admit returns an object as Tekton's webhook would leave it, or the words with which it
-// would refuse it, which are recorded then.
-func (user *User) Admit(u *unstructured.Unstructured) (admitted *unstructured.Unstructured, refused string, err error) {
-	a, err := user.Install.Admit(u)
-	if err != nil {
-		return nil, "", err
-	}
-	user.dropped(u, a.Dropped)
-	if a.Refused != "" {
-		user.History.Log().Record(history.Entry{Kind: history.KindRefused, Actor: wellknown.User, Verb: "create", Object: manifestRef(u), Code: http.StatusBadRequest,
-			Reason: string(metav1.StatusReasonBadRequest), Message: a.Refused, Body: a.Sent})
-	}
-	return a.Object, a.Refused, nil
 }
 
 // dropped records the warnings of fields of a manifest that its kind does not have.

@@ -34,6 +34,7 @@ const (
 // The clients that more than one package speaks of.
 const (
 	TektonController = "tekton-pipelines-controller"
+	TektonWebhook    = "tekton-pipelines-webhook"
 	KubeScheduler    = "kube-scheduler"
 	StatefulSets     = "statefulset-controller"
 	VolumeBinder     = "persistent-volume-binder"

@@ -1,7 +1,8 @@
 //go:build go1.21
 
 // Package hook puts an upstream Tekton controller process on virtual time and
-// lets it say when it has nothing to do.
+// lets it say when it has nothing to do. In the process of a release's webhook, which
+// knows no time, it does only the latter.
 //
 // The same source is compiled into simctl's own controller and added to a copy
 // of upstream's module when another release is built, so it uses nothing but
@@ -24,8 +25,6 @@
 //   - Upstream's leader election runs on virtual time: its looks at the lease are
 //     delays like others, and nobody renews one.
 //   - Listening sockets are bound to the loopback device.
-//   - What upstream's webhook does with new objects is done here, since no webhook
-//     runs: by the same types with the same configuration.
 //   - Image registries, which a controller asks for the entrypoints of steps that
 //     have no command, are simulated.
 package hook
@@ -51,7 +50,6 @@ import (
 	"time"
 	"unsafe"
 
-	"github.com/tektoncd/pipeline/pkg/apis/config"
 	v1 "github.com/tektoncd/pipeline/pkg/apis/pipeline/v1"
 	pipelineruninformer "github.com/tektoncd/pipeline/pkg/client/injection/informers/pipeline/v1/pipelinerun"
 	taskruninformer "github.com/tektoncd/pipeline/pkg/client/injection/informers/pipeline/v1/taskrun"
@@ -87,12 +85,16 @@ type Hook struct {
 	reconciles  int
 	resting     bool
 	created     map[types.UID]metav1.Time
-	config      *config.Store
 }
 
 // Connect opens the channel that the environment names; it ends the process if
 // there is one and it does not work.
 func Connect() *Hook {
+	register(func(pkg string) bool { return !contains(webhookOnly, pkg) })
+	return connect()
+}
+
+func connect() *Hook {
 	h := &Hook{created: map[types.UID]metav1.Time{}}
 	fd := os.Getenv(wire.EnvFD)
 	if fd == "" {
@@ -138,11 +140,7 @@ func (h *Hook) serve(first chan struct{}) {
 			close(first)
 			first = nil
 		}
-		a := h.answer(r)
-		if len(r.Admit) > 0 {
-			a.Admitted, a.Refused = h.admit(r.Admit)
-		}
-		if err := out.Encode(a); err != nil {
+		if err := out.Encode(h.answer(r)); err != nil {
 			break
 		}
 	}
@@ -320,7 +318,6 @@ func (h *Hook) Wrap(ctor Constructor) Constructor {
 	h.mu.Unlock()
 	return func(ctx context.Context, cmw configmap.Watcher) *controller.Impl {
 		impl := ctor(ctx, cmw)
-		h.watchConfig(ctx, cmw)
 		h.correct(ctx, impl)
 		h.count(ctx, impl)
 		return impl

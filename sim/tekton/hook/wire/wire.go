@@ -7,10 +7,12 @@
 // there at both.
 package wire
 
-import "encoding/json"
-
 // EnvFD names the environment variable with the number of the inherited socket.
 const EnvFD = "SIMCTL_TEKTON_FD"
+
+// WebhookName is the argv[0] under which a release's build is its webhook; under others
+// it is its controller.
+const WebhookName = "tekton-pipelines-webhook"
 
 // Reasons of a [Delay].
 const (
@@ -73,8 +75,6 @@ type Request struct {
 	Settled bool `json:"settled,omitempty"`
 	// Wait has the answer wait some milliseconds for reconcilers to come to an end.
 	Wait bool `json:"wait,omitempty"`
-	// Admit is a new object of the user's, as JSON, for the release's webhook.
-	Admit json.RawMessage `json:"admit,omitempty"`
 }
 
 // Answer is the line that answers a request.
@@ -104,8 +104,4 @@ type Answer struct {
 	Parked bool `json:"parked,omitempty"`
 	// Delays are new since the last answer.
 	Delays []Delay `json:"delays,omitempty"`
-	// Admitted is the object that was to be admitted with its defaults; Refused
-	// says why it was not, in the API server's words.
-	Admitted json.RawMessage `json:"admitted,omitempty"`
-	Refused  string          `json:"refused,omitempty"`
 }

@@ -1,0 +1,226 @@
+package controlplane
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"sync"
+	"syscall"
+
+	utilnet "k8s.io/apimachinery/pkg/util/net"
+	"k8s.io/apiserver/pkg/server/egressselector"
+)
+
+// Network is the simulated cluster's network as far as the API server uses it: it calls
+// webhooks by their Services' addresses, which lead here and from here to where the
+// webhook really serves. An address that leads nowhere refuses connections, as one of
+// which no pod is ready does.
+//
+// The API server dials by HTTP CONNECT over a Unix socket, which is one of upstream's ways
+// for it to leave its network (package egressselector).
+type Network struct {
+	listener net.Listener
+	served   chan struct{}
+
+	mu     sync.Mutex
+	routes map[string]*route
+	closed bool
+}
+
+// route is where an address leads.
+type route struct {
+	to    string
+	conns map[net.Conn]struct{}
+	ended bool
+}
+
+// networkSocket is the name of the socket in the control plane's folder.
+const networkSocket = "network.sock"
+
+// listen starts the network with its socket in dir.
+func (n *Network) listen(ctx context.Context, dir string) error {
+	var lc net.ListenConfig
+	l, err := lc.Listen(ctx, "unix", filepath.Join(dir, networkSocket))
+	if err != nil {
+		return fmt.Errorf("opening the socket of the cluster's network: %w", err)
+	}
+	n.listener, n.served, n.routes = l, make(chan struct{}), map[string]*route{}
+	go n.serve()
+	return nil
+}
+
+// Route has an address, as in 10.0.0.9:443, lead to another one until the function that it
+// returns is called; connections are cut then.
+func (n *Network) Route(address, to string) (end func()) {
+	r := &route{to: to, conns: map[net.Conn]struct{}{}}
+	n.mu.Lock()
+	old := n.routes[address]
+	n.routes[address] = r
+	n.mu.Unlock()
+	if old != nil {
+		n.cut(old)
+	}
+	return func() {
+		n.mu.Lock()
+		if n.routes[address] == r {
+			delete(n.routes, address)
+		}
+		n.mu.Unlock()
+		n.cut(r)
+	}
+}
+
+func (n *Network) cut(r *route) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	r.ended = true
+	for c := range r.conns {
+		_ = c.Close()
+	}
+}
+
+func (n *Network) serve() {
+	var conns sync.WaitGroup
+	defer func() { conns.Wait(); close(n.served) }()
+	for {
+		c, err := n.listener.Accept()
+		if err != nil {
+			return // closed
+		}
+		conns.Go(func() {
+			defer func() { _ = c.Close() }()
+			n.connect(c)
+		})
+	}
+}
+
+// routeOf is the route of an address; nil if it leads nowhere. Kubelets are served on
+// loopback, and their addresses lead there.
+func (n *Network) routeOf(address string) *route {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	r := n.routes[address]
+	if host, _, err := net.SplitHostPort(address); r == nil && err == nil && net.ParseIP(host).IsLoopback() && !n.closed {
+		r = &route{to: address, conns: map[net.Conn]struct{}{}}
+		n.routes[address] = r
+	}
+	return r
+}
+
+// connect serves one connection from beginning to end.
+func (n *Network) connect(c net.Conn) {
+	in := bufio.NewReader(c)
+	req, err := http.ReadRequest(in)
+	if err != nil || req.Method != http.MethodConnect {
+		return
+	}
+	r := n.routeOf(req.Host)
+	var to net.Conn
+	if r != nil {
+		to, err = (&net.Dialer{}).DialContext(context.Background(), "tcp", r.to)
+	}
+	if r == nil || err != nil {
+		_, _ = io.WriteString(c, "HTTP/1.1 502 connection refused\r\n\r\n")
+		return
+	}
+	defer func() { _ = to.Close() }()
+	n.mu.Lock()
+	over := n.closed || r.ended
+	if !over {
+		r.conns[c], r.conns[to] = struct{}{}, struct{}{}
+	}
+	n.mu.Unlock()
+	if over {
+		return
+	}
+	if _, err := io.WriteString(c, "HTTP/1.1 200 OK\r\n\r\n"); err == nil {
+		back := make(chan struct{})
+		go func() {
+			defer close(back)
+			_, _ = io.Copy(c, to)
+			_ = c.Close()
+		}()
+		_, _ = io.Copy(to, in)
+		_ = to.Close()
+		<-back
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	delete(r.conns, c)
+	delete(r.conns, to)
+}
+
+// close ends the network and every connection.
+func (n *Network) close() {
+	if n.listener == nil {
+		return
+	}
+	_ = n.listener.Close()
+	n.mu.Lock()
+	n.closed = true
+	routes := n.routes
+	n.routes = nil
+	n.mu.Unlock()
+	for _, r := range routes {
+		n.cut(r)
+	}
+	<-n.served
+}
+
+// egressConfig is the configuration by which an API server reaches the network whose
+// socket it names.
+const egressConfig = `apiVersion: apiserver.k8s.io/v1beta1
+kind: EgressSelectorConfiguration
+egressSelections:
+- name: cluster
+  connection:
+    proxyProtocol: HTTPConnect
+    transport:
+      uds:
+        udsName: %s
+`
+
+// configure writes a file that has an API server reach the network, and returns its name.
+func (n *Network) configure(dir string) (string, error) {
+	name := filepath.Join(dir, "egress.yaml")
+	if err := os.WriteFile(name, fmt.Appendf(nil, egressConfig, n.listener.Addr()), 0o600); err != nil {
+		return "", fmt.Errorf("writing how the API server reaches the cluster's network: %w", err)
+	}
+	return name, nil
+}
+
+// inItsWords has failures to reach the network be told as they are on a cluster without a
+// proxy in between.
+func inItsWords(selector *egressselector.EgressSelector) (*egressselector.EgressSelector, error) {
+	if selector == nil {
+		return nil, nil
+	}
+	dial, err := selector.Lookup(egressselector.Cluster.AsNetworkContext())
+	if err != nil || dial == nil {
+		return selector, err
+	}
+	return egressselector.NewEgressSelectorWithMap(map[egressselector.EgressType]utilnet.DialFunc{
+		egressselector.Cluster: func(ctx context.Context, network, address string) (net.Conn, error) {
+			c, err := dial(ctx, network, address)
+			if err != nil && ctx.Err() == nil {
+				return nil, refused(network, address)
+			}
+			return c, err
+		},
+	}), nil
+}
+
+// refused is the error of a dialer whom nobody has listened to.
+func refused(network, address string) error {
+	to, err := net.ResolveTCPAddr(network, address)
+	if err != nil {
+		return errors.Join(syscall.ECONNREFUSED, err)
+	}
+	return &net.OpError{Op: "dial", Net: network, Addr: to, Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)}
+}
