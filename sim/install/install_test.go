@@ -5,7 +5,6 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"simctl.dev/simctl/sim/history"
 	"simctl.dev/simctl/sim/tekton"
@@ -50,26 +49,6 @@ func TestFits(t *testing.T) {
 	}
 	if laid().Running() || laid().Retrying() != nil {
 		t.Error("a controller runs that was not started")
-	}
-}
-
-// TestAdmit: what is not Tekton's is taken as it is, and without a controller only what
-// cannot be read is refused.
-func TestAdmit(t *testing.T) {
-	for name, test := range map[string]struct {
-		object  map[string]any
-		refused bool
-	}{
-		"a Secret":     {object: map[string]any{"apiVersion": "v1", "kind": "Secret", "spec": map[string]any{"no": "such"}}},
-		"a Task":       {object: map[string]any{"apiVersion": "tekton.dev/v1", "kind": "Task", "metadata": map[string]any{"name": "a"}, "spec": map[string]any{"steps": []any{}}}},
-		"not readable": {object: map[string]any{"apiVersion": "tekton.dev/v1", "kind": "Task", "metadata": map[string]any{"name": "a"}, "spec": map[string]any{"steps": "none"}}, refused: true},
-	} {
-		t.Run(name, func(t *testing.T) {
-			a, err := laid().Admit(&unstructured.Unstructured{Object: test.object})
-			if err != nil || (a.Refused != "") != test.refused || (a.Object == nil) != test.refused {
-				t.Errorf("%+v, %v", a, err)
-			}
-		})
 	}
 }
 

@@ -25,7 +25,9 @@ func (p *Plane) Replace(ctx context.Context, u *unstructured.Unstructured) error
 		return err
 	}
 	_, err = client.Create(ctx, u, metav1.CreateOptions{})
-	if apierrors.IsAlreadyExists(err) {
+	// The API server looks whether a Service's address is free before it looks whether the
+	// Service is there.
+	if apierrors.IsAlreadyExists(err) || u.GetKind() == "Service" && apierrors.IsInvalid(err) {
 		var old *unstructured.Unstructured
 		if old, err = client.Get(ctx, u.GetName(), metav1.GetOptions{}); err == nil {
 			u = u.DeepCopy()

@@ -69,7 +69,7 @@ func TestRBAC(t *testing.T) {
 }
 
 func TestDeployment(t *testing.T) {
-	args, env, err := testBuild.deployment()
+	args, env, err := testBuild.deployment(controllerManifest, wellknown.TektonController)
 	if err != nil {
 		t.Fatal(err)
 	}
