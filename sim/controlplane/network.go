@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 
@@ -30,6 +31,7 @@ type Network struct {
 
 	mu     sync.Mutex
 	routes map[string]*route
+	silent map[string]bool // addresses where nobody answers
 	closed bool
 }
 
@@ -39,6 +41,9 @@ type route struct {
 	conns map[net.Conn]struct{}
 	ended bool
 }
+
+// timeIsOver is the status of an address where nobody answers.
+const timeIsOver = "time is over"
 
 // networkSocket is the name of the socket in the control plane's folder.
 const networkSocket = "network.sock"
@@ -50,7 +55,7 @@ func (n *Network) listen(ctx context.Context, dir string) error {
 	if err != nil {
 		return fmt.Errorf("opening the socket of the cluster's network: %w", err)
 	}
-	n.listener, n.served, n.routes = l, make(chan struct{}), map[string]*route{}
+	n.listener, n.served, n.routes, n.silent = l, make(chan struct{}), map[string]*route{}, map[string]bool{}
 	go n.serve()
 	return nil
 }
@@ -80,8 +85,29 @@ func (n *Network) cut(r *route) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	r.ended = true
+	r.hangUp()
+}
+
+// hangUp closes a route's connections. Callers hold the lock.
+func (r *route) hangUp() {
 	for c := range r.conns {
 		_ = c.Close()
+	}
+}
+
+// Silence has nobody answer at an address until the function that it returns is called.
+// Who asks there is told at once that the time is over in which he waits for an answer.
+func (n *Network) Silence(address string) (end func()) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.silent[address] = true
+	if r := n.routes[address]; r != nil {
+		r.hangUp()
+	}
+	return func() {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		delete(n.silent, address)
 	}
 }
 
@@ -101,16 +127,16 @@ func (n *Network) serve() {
 }
 
 // routeOf is the route of an address; nil if it leads nowhere. Kubelets are served on
-// loopback, and their addresses lead there.
-func (n *Network) routeOf(address string) *route {
+// loopback, and their addresses lead there. silent says that nobody answers.
+func (n *Network) routeOf(address string) (r *route, silent bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	r := n.routes[address]
+	r = n.routes[address]
 	if host, _, err := net.SplitHostPort(address); r == nil && err == nil && net.ParseIP(host).IsLoopback() && !n.closed {
 		r = &route{to: address, conns: map[net.Conn]struct{}{}}
 		n.routes[address] = r
 	}
-	return r
+	return r, n.silent[address]
 }
 
 // connect serves one connection from beginning to end.
@@ -120,7 +146,11 @@ func (n *Network) connect(c net.Conn) {
 	if err != nil || req.Method != http.MethodConnect {
 		return
 	}
-	r := n.routeOf(req.Host)
+	r, silent := n.routeOf(req.Host)
+	if silent {
+		_, _ = io.WriteString(c, "HTTP/1.1 504 "+timeIsOver+"\r\n\r\n")
+		return
+	}
 	var to net.Conn
 	if r != nil {
 		to, err = (&net.Dialer{}).DialContext(context.Background(), "tcp", r.to)
@@ -208,7 +238,11 @@ func inItsWords(selector *egressselector.EgressSelector) (*egressselector.Egress
 	return egressselector.NewEgressSelectorWithMap(map[egressselector.EgressType]utilnet.DialFunc{
 		egressselector.Cluster: func(ctx context.Context, network, address string) (net.Conn, error) {
 			c, err := dial(ctx, network, address)
-			if err != nil && ctx.Err() == nil {
+			switch {
+			case err == nil, ctx.Err() != nil:
+			case strings.Contains(err.Error(), timeIsOver):
+				return nil, context.DeadlineExceeded
+			default:
 				return nil, refused(network, address)
 			}
 			return c, err

@@ -309,6 +309,8 @@ func factData(fact string) any {
 		return &PullFailed{}
 	case FactRegistryFails, FactRegistryBack:
 		return &Registry{}
+	case FactWebhookFails, FactWebhookBack:
+		return &Webhook{}
 	case FactNodeSilent, FactNodeBack:
 		return &NodeSilent{}
 	case FactNodeShutdown:
@@ -561,7 +563,7 @@ func (c *checker) factObject(m moment) string {
 		return ""
 	}
 	switch m.Fact {
-	case FactRegistryFails, FactRegistryBack, FactRuntimeFails, FactRuntimeBack, FactStalled, FactFinished, FactIntervention, FactFaultMet, FactInert, FactTektonStarted, FactTektonExited, FactLeaseHeld, FactLeaseTaken:
+	case FactRegistryFails, FactRegistryBack, FactWebhookFails, FactWebhookBack, FactRuntimeFails, FactRuntimeBack, FactStalled, FactFinished, FactIntervention, FactFaultMet, FactInert, FactTektonStarted, FactTektonExited, FactLeaseHeld, FactLeaseTaken:
 		return "" // of the cell, of what is not made, and of what comes with the release
 	}
 	if factData(m.Fact) == nil {

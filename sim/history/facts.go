@@ -24,6 +24,8 @@ const (
 	FactRuntimeFails    = "RuntimeFails"    // [Runtime]: container runtimes do not do what they are asked for
 	FactRuntimeBack     = "RuntimeBack"     // [Runtime]: they do again
 	FactNotMade         = "NotMade"         // [NotMade]: the runtime does not make a pod's sandbox or container, told once of each
+	FactWebhookFails    = "WebhookFails"    // [Webhook]: it is not to be asked any more
+	FactWebhookBack     = "WebhookBack"     // [Webhook]: it is again
 	FactNodeSilent      = "NodeSilent"      // [NodeSilent]: nothing is heard of a node any more
 	FactNodeShutdown    = "NodeShutdown"    // [NodeShutdown]: a machine is told to go off
 	FactNodeBack        = "NodeBack"        // [NodeSilent]: its kubelet is there again
@@ -217,6 +219,23 @@ const (
 	// RegistryDown: it is there and cannot, 503.
 	RegistryDown = "unavailable"
 )
+
+// What the API server meets that asks a webhook in vain.
+const (
+	WebhookRefuses = "connection-refused"
+	WebhookSilent  = "timeout"
+)
+
+// WebhookFailed is how the API server begins to say that it could not ask a webhook, and
+// refuses what was written for that (k8s.io/apiserver/pkg/admission/plugin/webhook).
+const WebhookFailed = "failed calling webhook"
+
+// Webhook is a webhook that cannot be asked, or can again.
+type Webhook struct {
+	Name string `json:"name"`
+	// Answer is WebhookRefuses or WebhookSilent.
+	Answer string `json:"answer"`
+}
 
 // Registry is a registry that does not give images, or does again.
 type Registry struct {

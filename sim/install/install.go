@@ -60,6 +60,7 @@ type release struct {
 	controller *tekton.Controller // nil while it is stopped
 	leave      func()             // has the controller no longer belong to the plane
 	webhook    *webhook           // nil while it is stopped
+	speak      func()             // ends its silence; nil if there was none
 	version    string             // in which Tasks are stored
 	refs       []history.Ref      // of what is installed
 	// changed says that a cell wrote to what is installed, beyond the flags.

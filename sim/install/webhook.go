@@ -216,3 +216,23 @@ func versionOf(crds []*apiextensionsv1.CustomResourceDefinition) string {
 	}
 	return ""
 }
+
+// SilenceWebhook has the API server wait for the webhook's answers in vain, until the
+// function that it returns is called. The time that it would wait is over at once.
+func (in *Install) SilenceWebhook() (speak func()) {
+	in.release.speak = in.Plane.Servers.Network().Silence(net.JoinHostPort(webhookIP, webhookPort))
+	return in.release.speak
+}
+
+// MendWebhook has the webhook be there and answer, whatever was done to it: without it
+// nothing of Tekton's can be cleared away.
+func (in *Install) MendWebhook(ctx context.Context) error {
+	if in.release.speak != nil {
+		in.release.speak()
+		in.release.speak = nil
+	}
+	if in.WebhookRuns() {
+		return nil
+	}
+	return in.StartWebhook(ctx)
+}

@@ -24,6 +24,7 @@ func acts() map[string]act {
 		"taint":         taint,
 		"untaint":       untaint,
 		"registryFails": registryFails,
+		"webhookFails":  webhookFails,
 		"nodeSilent":    nodeSilent,
 		"apiErrors":     apiErrors,
 		"end":           endFaults,

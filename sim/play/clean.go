@@ -26,6 +26,9 @@ func (c *play) clean() error {
 		c.Estate.GiveDefinitionsUp()
 	}
 	c.Install.Rest()
+	if err := c.Install.MendWebhook(c.ctx); err != nil {
+		return err
+	}
 	if err := c.removePolicies(s); err != nil {
 		return err
 	}

@@ -54,6 +54,8 @@ type Intervention struct {
 	RuntimeFails *RuntimeFailure `json:"runtimeFails,omitempty"`
 	// RegistryFails has images not come for a while, or for good.
 	RegistryFails *RegistryFailure `json:"registryFails,omitempty"`
+	// WebhookFails has Tekton's webhook be away or not answer, for a while or for good.
+	WebhookFails *WebhookFailure `json:"webhookFails,omitempty"`
 	// APIErrors has the API server fail towards one client for a while.
 	APIErrors *APIErrors `json:"apiErrors,omitempty"`
 	// End ends what the intervention of that name has begun, before its time or, if it has
@@ -85,6 +87,6 @@ type action struct {
 func actions() []action {
 	return []action{
 		applyAction(), patchAction(), deleteAction(), setFlagsAction(), controllerAction(), swapReleaseAction(),
-		cordonAction(), uncordonAction(), drainAction(), removeNodeAction(), taintAction(), untaintAction(), nodeSilentAction(), nodeShutdownAction(), runtimeFailsAction(), registryFailsAction(), apiErrorsAction(), endAction(),
+		cordonAction(), uncordonAction(), drainAction(), removeNodeAction(), taintAction(), untaintAction(), nodeSilentAction(), nodeShutdownAction(), runtimeFailsAction(), registryFailsAction(), webhookFailsAction(), apiErrorsAction(), endAction(),
 	}
 }

@@ -64,6 +64,7 @@ func testBuilder(t *testing.T) (b *Builder, calls func(verb string) int, said fu
 		t.Fatal(err)
 	}
 	for name, text := range map[string]string{
+		"cmd/webhook/main.go":               "package main\nimport \"knative.dev/pkg/injection/sharedmain\"\nfunc main() { sharedmain.MainWithContext(ctx, \"webhook\") }\n",
 		"go.mod":                            "module example.com/m\ngo 1.22.7\nrequire example.com/a v1.0.0\n",
 		"go.sum":                            "example.com/a v1.0.0 h1:x\n",
 		"knative/main.go":                   "func WithHealthProbesDisabled(ctx context.Context) context.Context {",

@@ -307,6 +307,10 @@ func (t *Timeline) fact(e history.Entry) error {
 		return endSpell(t.Runtimes, e, history.Runtime.Name)
 	case history.FactNodeShutdown:
 		return beginSpell(&t.Shutdowns, e)
+	case history.FactWebhookFails:
+		return beginSpell(&t.Webhooks, e)
+	case history.FactWebhookBack:
+		return endSpell(t.Webhooks, e, func(w history.Webhook) string { return w.Name })
 	case history.FactNodeSilent:
 		return beginSpell(&t.Silences, e)
 	case history.FactNodeBack:

@@ -50,6 +50,12 @@ func (t *Timeline) OutageOf(image string, before int) *Spell[history.Registry] {
 	return lastSpell(t.Registries, before, func(r history.Registry) bool { return r.Has(image) })
 }
 
+// WebhookOutage returns the last time in which Tekton's webhook could not be asked that began
+// before an entry, over or not; nil if there was none.
+func (t *Timeline) WebhookOutage(before int) *Spell[history.Webhook] {
+	return lastSpell(t.Webhooks, before, func(history.Webhook) bool { return true })
+}
+
 // SilenceOf returns the last time in which nothing was heard of a node that began before an
 // entry, over or not; nil if there was none.
 func (t *Timeline) SilenceOf(node string, before int) *Spell[history.NodeSilent] {

@@ -36,6 +36,8 @@ type Timeline struct {
 	Runtimes []Spell[history.Runtime]
 	// Registries are the times in which images did not come.
 	Registries []Spell[history.Registry]
+	// Webhooks are the times in which Tekton's webhook could not be asked.
+	Webhooks []Spell[history.Webhook]
 	// Inert are the manifests that had no effect, with the reason; Busy the runs that a
 	// reconciler does not leave alone.
 	Inert, Busy []string

@@ -753,6 +753,7 @@ func (t *judging) judgeWaiting(run *timeline.Run, r *timeline.TaskRun, p *timeli
 		}
 	}
 	out.cause = append(out.cause, t.preempted(r, before)...)
+	out.cause = append(out.cause, t.unasked(run, r, before)...)
 	at := t.ownProgress(r, before)
 	if stalled {
 		at = t.LastProgress(run, before)
@@ -798,6 +799,7 @@ func (t *judging) ranOut(run *timeline.Run, r *timeline.TaskRun, p *timeline.Pod
 	cause = append(cause, t.begunAgain(r)...)
 	cause = append(cause, t.admittedLate(r, p)...)
 	cause = append(cause, t.timeOut(run, r)...)
+	cause = append(cause, t.unasked(run, r, before)...)
 	// More time would not help there.
 	cause = append(cause, t.stepsWait(p)...)
 	return ruling{outcome: Timeout, cause: cause}

@@ -241,6 +241,14 @@ var (
 		Sentence: "The registry of %s answers %s, %s",
 		Meaning:  "It is away, does not have the image or has been asked too often. Images that are on a node are not asked for.",
 		Remedies: []Remedy{ChangeRetries}})
+	webhookUnasked = rules.add(Rule{ID: "webhook/not-asked", Kind: "TaskRun",
+		Sentence: "What Tekton's controller wrote of %s was refused %d times, since its webhook could not be asked",
+		Meaning:  "The API server asks Tekton's webhook about every write of a TaskRun or PipelineRun, of its status too, and refuses what it could not ask about. The controller tries again with a back-off that doubles from 5 ms to 1000 s.",
+		Remedies: []Remedy{ChangeTimeout}})
+	webhookFails = rules.add(Rule{ID: "fault/webhook", Kind: "Deployment",
+		Sentence: "Tekton's webhook answered %s, %s",
+		Meaning:  "It was away, or did not answer the API server in time.",
+		Remedies: []Remedy{ChangeTimeout}})
 	podOutOfService = rules.add(Rule{ID: "pod/out-of-service", Kind: "Pod",
 		Sentence: "%s was taken away by force from node %s, which somebody has declared out of service",
 		Meaning:  "The pod garbage collector sets pods that end on such a node to Failed and deletes them, and their volumes are detached at once.",
