@@ -1,9 +1,11 @@
 package verdict
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -101,21 +103,8 @@ func (t *judging) taskTimeOut(run *timeline.Run, r *timeline.TaskRun) []Link {
 	times := t.times(run)
 	own := o.Text("spec", "timeout")
 	counted := fmt.Sprintf("; counted from the TaskRun's start at %.0f s", r.Created)
-	if own == "" {
-		evidence := "TaskRun spec.timeout: none"
-		if times != nil {
-			evidence += "; PipelineRun spec.timeouts: " + t.timeoutsOf(run)
-		}
-		configured := "not set: 60"
-		for _, c := range t.Now().Named("ConfigMap", wellknown.ConfigDefaults) {
-			if v := c.Text("data", "default-timeout-minutes"); v != "" {
-				configured = v
-			}
-		}
-		return []Link{timeDefault.link(r.Object(), evidence+"; config-defaults default-timeout-minutes: "+configured+counted, r.Task, took)}
-	}
-	evidence := "TaskRun spec.timeout: " + own + counted
 	if times != nil {
+		evidence := "TaskRun spec.timeout: " + own + counted
 		for _, s := range times.Spec.TaskRunSpecs {
 			if s.PipelineTaskName == r.Task && s.Timeout != "" {
 				return []Link{timeTaskSpecs.link(run.Object(), evidence, run.Object(), r.Task, s.Timeout)}
@@ -124,11 +113,34 @@ func (t *judging) taskTimeOut(run *timeline.Run, r *timeline.TaskRun) []Link {
 		if v := times.task(r.Task); v != "" {
 			return []Link{timeTask.link(r.Object(), evidence, r.Task, v)}
 		}
-		if times.Spec.Timeouts != nil || times.Spec.Timeout != "" {
-			return []Link{timeHandedDown.link(run.Object(), evidence+"; PipelineRun spec.timeouts: "+t.timeoutsOf(run), r.Task, took, run.Object())}
+	}
+	// What the controller leaves open its webhook sets.
+	if configured, minutes := t.defaultTimeout(); own == "" || times != nil && own == minutes.String() {
+		evidence := "TaskRun spec.timeout: " + cmp.Or(own, "none")
+		if times != nil {
+			evidence += "; PipelineRun spec.timeouts: " + t.timeoutsOf(run)
 		}
+		return []Link{timeDefault.link(r.Object(), evidence+"; config-defaults default-timeout-minutes: "+configured+counted, r.Task, took)}
+	}
+	evidence := "TaskRun spec.timeout: " + own + counted
+	if times != nil && (times.Spec.Timeouts != nil || times.Spec.Timeout != "") {
+		return []Link{timeHandedDown.link(run.Object(), evidence+"; PipelineRun spec.timeouts: "+t.timeoutsOf(run), r.Task, took, run.Object())}
 	}
 	return []Link{timeUp.link(r.Object(), evidence)}
+}
+
+// defaultTimeout is the time that Tekton gives a run or TaskRun that has none, and how it
+// is configured.
+func (t *judging) defaultTimeout() (configured string, d time.Duration) {
+	const minutes = 60 // DefaultTimeoutMinutes in upstream's pkg/apis/config
+	configured, d = fmt.Sprintf("not set: %d", minutes), minutes*time.Minute
+	for _, c := range t.Now().Named("ConfigMap", wellknown.ConfigDefaults) {
+		v := c.Text("data", "default-timeout-minutes")
+		if n, err := strconv.Atoi(v); err == nil {
+			configured, d = v, time.Duration(n)*time.Minute
+		}
+	}
+	return configured, d
 }
 
 // times reads what a run says of time; nil if the history does not show the run.
