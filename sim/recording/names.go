@@ -27,6 +27,7 @@ var madeUp = []struct {
 	{regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`), "UID"},
 	{regexp.MustCompile(`\b2\d{3}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)`), "TIME"},
 	{regexp.MustCompile(`\b[a-z][-a-z]*://[0-9a-f]{64}\b`), "CONTAINER"},
+	{regexp.MustCompile(`\bdial tcp [0-9.]+:\d+`), "dial tcp ADDRESS"},
 	{regexp.MustCompile(`\bkube-api-access-[a-z0-9]{5}\b`), "kube-api-access"},
 	{regexp.MustCompile(`resourceVersion: \d+|\(stored: \d+, assume: \d+\)`), "VERSION"},
 	{regexp.MustCompile(`[Ii]mage "[^"]*"`), `image "IMAGE"`},
