@@ -168,3 +168,55 @@ func TestWithoutClouds(t *testing.T) {
 		t.Error("a file that cannot be read is no error")
 	}
 }
+
+// TestWebhookPackage: upstream's cmd/webhook becomes a package with its main in it; what is
+// built otherwise is told.
+func TestWebhookPackage(t *testing.T) {
+	const src = `package main
+
+import (
+	"knative.dev/pkg/injection/sharedmain"
+)
+
+func main() {
+	sharedmain.MainWithContext(ctx, name,
+		certificates.NewController)
+}
+
+func main2() {}
+`
+	got, main, err := webhookPackage([]byte(src), true)
+	if err != nil || !main {
+		t.Fatal(main, err)
+	}
+	const want = `package simctlwebhook
+
+import (
+	simctlhook "github.com/tektoncd/pipeline/internal/simctlhook"
+	"knative.dev/pkg/injection/sharedmain"
+)
+
+func Main() {
+	simctlhook.ConnectWebhook()
+	sharedmain.MainWithContext(sharedmain.WithHealthProbesDisabled(ctx), name,
+		certificates.NewController)
+}
+
+func main2() {}
+`
+	if string(got) != want {
+		t.Errorf("got\n%s", got)
+	}
+	if got, main, err := webhookPackage([]byte("package main\n\nvar types = 1\n"), false); err != nil || main || string(got) != "package simctlwebhook\n\nvar types = 1\n" {
+		t.Errorf("a file without main: %s, %t, %v", got, main, err)
+	}
+	for _, change := range []*strings.Replacer{
+		strings.NewReplacer("MainWithContext", "MainNamed"),
+		strings.NewReplacer("func main()", "func other()"),
+		strings.NewReplacer("package main", "foo"),
+	} {
+		if _, _, err := webhookPackage([]byte(change.Replace(src)), false); err == nil {
+			t.Errorf("%s is taken", change.Replace(src))
+		}
+	}
+}

@@ -1,0 +1,83 @@
+package sim_test
+
+import (
+	"context"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/go-logr/logr"
+	"k8s.io/klog/v2"
+
+	"simctl.dev/simctl/sim"
+	"simctl.dev/simctl/sim/history"
+	"simctl.dev/simctl/sim/verdict"
+)
+
+// TestWebhook: the API server asks the release's own webhook about everybody's writes, and
+// refuses what it could not ask about.
+func TestWebhook(t *testing.T) {
+	klog.SetLogger(logr.Discard())
+	cells := load(t, "faults/webhook.yaml")
+	out := t.TempDir()
+	results, err := run(t, context.Background(), cells, sim.Options{Parallel: 1, OutDir: out})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const (
+		refused = "dial tcp 10.0.0.9:443: connect: connection refused"
+		silent  = "context deadline exceeded"
+	)
+	want := map[string]struct {
+		root  string // the rule of the chain's end
+		words string // of the refusals
+		by    string // who met them
+		late  bool   // whether the run ends later than without
+	}{
+		"over-the-end":        {words: refused, by: "tekton-pipelines-controller", late: true},
+		"silent-over-the-end": {words: silent, by: "tekton-pipelines-controller", late: true},
+		"for-ever":            {words: refused, by: "tekton-pipelines-controller", root: "fault/webhook"},
+		"flags-refused":       {words: `admission webhook "config.webhook.pipeline.tekton.dev" denied the request`, by: "tekton-operator", root: "config/refused-on-write"},
+		"flags-unasked":       {words: refused, by: "tekton-operator"},
+	}
+	makespan := map[string]float64{}
+	for _, r := range results {
+		name := r.Values["outage"]
+		w := want[name]
+		if r.Judgement != verdict.AsExpected {
+			t.Errorf("%s: %s (%s), expected %s\n%s", name, r.Outcome, r.Error, r.Expected, chain(r))
+		}
+		got := ""
+		if n := len(r.Cause); n > 0 {
+			got = r.Cause[n-1].Rule
+		}
+		if got != w.root {
+			t.Errorf("%s: the chain ends with %q, want %q\n%s", name, got, w.root, chain(r))
+		}
+		met, others := 0, ""
+		for _, e := range readHistory(t, filepath.Join(out, r.History)) {
+			switch {
+			case e.Kind != history.KindRefused || e.Code < 400 || e.Code == 404 || e.Code == 409:
+			case w.words != "" && e.Actor == w.by && strings.Contains(e.Message, w.words):
+				met++
+			default:
+				others = e.Actor + ": " + e.Message
+			}
+			if e.Fact == history.FactFinished {
+				makespan[name] = e.T
+			}
+		}
+		if (met > 0) != (w.words != "") || others != "" {
+			t.Errorf("%s: %d refusals with %q of %s, and %s", name, met, w.words, w.by, others)
+		}
+	}
+	for name, w := range want {
+		// A minute's outage costs at least what was left of it when the task ended.
+		if w.late && makespan[name] < makespan["none"]+30 {
+			t.Errorf("%s ended after %.0f s, and after %.0f s without an outage", name, makespan[name], makespan["none"])
+		}
+	}
+	if makespan["in-the-middle"] != makespan["none"] {
+		t.Errorf("an outage that nobody met cost time: %.3f s, and %.3f s without", makespan["in-the-middle"], makespan["none"])
+	}
+}
