@@ -241,20 +241,20 @@ func inItsWords(selector *egressselector.EgressSelector) (*egressselector.Egress
 			switch {
 			case err == nil, ctx.Err() != nil:
 			case strings.Contains(err.Error(), timeIsOver):
-				return nil, context.DeadlineExceeded
+				return nil, failed(network, address, os.ErrDeadlineExceeded)
 			default:
-				return nil, refused(network, address)
+				return nil, failed(network, address, os.NewSyscallError("connect", syscall.ECONNREFUSED))
 			}
 			return c, err
 		},
 	}), nil
 }
 
-// refused is the error of a dialer whom nobody has listened to.
-func refused(network, address string) error {
+// failed is the error of a dialer at an address.
+func failed(network, address string, why error) error {
 	to, err := net.ResolveTCPAddr(network, address)
 	if err != nil {
-		return errors.Join(syscall.ECONNREFUSED, err)
+		return errors.Join(why, err)
 	}
-	return &net.OpError{Op: "dial", Net: network, Addr: to, Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)}
+	return &net.OpError{Op: "dial", Net: network, Addr: to, Err: why}
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -119,7 +120,7 @@ func TestNetwork(t *testing.T) {
 	if _, err := c.Read(make([]byte, 1)); err == nil {
 		t.Error("a connection to somebody silent goes on")
 	}
-	if _, err := dial(address); !errors.Is(err, context.DeadlineExceeded) {
+	if _, err := dial(address); !errors.Is(err, os.ErrDeadlineExceeded) || err.Error() != "dial tcp "+address+": i/o timeout" {
 		t.Errorf("nobody answers: %v", err)
 	}
 	speak()

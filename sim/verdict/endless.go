@@ -50,6 +50,7 @@ func (t *judging) neverEnded(run *timeline.Run) []Link {
 		if o := t.Now().Get(e.Object.Kind, e.Object.Namespace, e.Object.Name); o != nil && strings.Contains(e.Message, "too large") {
 			links = append(links, runTooLarge.link(e.Object.String(), fmt.Sprintf("spec: %d kB", (len(o.JSON("spec"))+999)/1000)))
 		}
+		links = append(links, t.webhookAway(*e)...)
 	}
 	if b := t.boundMet(); b != "" {
 		links = append(links, runBound.link(run.Object(), fmt.Sprintf("at %.0f s, after %d entries", t.Finished.T, t.Finished.Seq), run.Object(), b))

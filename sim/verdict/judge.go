@@ -791,7 +791,11 @@ func (t *judging) ranOut(run *timeline.Run, r *timeline.TaskRun, p *timeline.Pod
 	if outcome, links := t.failedPod(r, p); outcome != "" {
 		return ruling{outcome: outcome, cause: append([]Link{taskLink(r)}, links...)}
 	}
-	cause := []Link{t.runLink(run), taskLink(r), stepsRunning.link(p.Object(), "on node "+p.Node, t.Title(p))}
+	running := stepsRunning
+	if past(p.OverSeq, before) {
+		running = endUnwritten
+	}
+	cause := []Link{t.runLink(run), taskLink(r), running.link(p.Object(), "on node "+p.Node, t.Title(p))}
 	if lost := t.onSilentNode(p, before); lost != nil {
 		// More time would not help.
 		return ruling{outcome: Timeout, cause: append(append(cause[:2], t.timeOut(run, r)...), lost...), stalled: true}

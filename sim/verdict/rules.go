@@ -289,6 +289,10 @@ var (
 
 // Time-outs.
 var (
+	endUnwritten = rules.add(Rule{ID: "timeout/end-unwritten", Kind: "Pod",
+		Sentence: "%s had ended, and Tekton's controller had not written that down",
+		Meaning:  "A TaskRun goes by what its pod has come to only when the controller has seen that and could write it.",
+		Remedies: []Remedy{ChangeTimeout}})
 	stepsRunning = rules.add(Rule{ID: "timeout/steps-running", Kind: "Pod",
 		Sentence: "The steps of %s were still running",
 		Meaning:  "The time-out met a task that went on.",

@@ -10,8 +10,12 @@ import (
 )
 
 // unasked says that what Tekton's controller wrote of a run or its TaskRun before an entry
-// was refused because its webhook could not be asked about it, and why; nil if none was.
+// was refused because its webhook could not be asked about it, and why; nil if none was, or
+// if nothing is written of a run any more, which says the same.
 func (t *judging) unasked(run *timeline.Run, r *timeline.TaskRun, before int) []Link {
+	if t.unended(run) && t.unwritten(run) != nil {
+		return nil
+	}
 	var refused []history.Entry
 	for _, e := range append(t.RefusedOf(r.Namespace, r.Name), t.RefusedOf(run.Namespace, run.Name)...) {
 		if e.Seq < before && e.Actor == wellknown.TektonController && strings.Contains(e.Message, history.WebhookFailed) {
@@ -22,9 +26,14 @@ func (t *judging) unasked(run *timeline.Run, r *timeline.TaskRun, before int) []
 		return nil
 	}
 	last := refused[len(refused)-1]
-	links := []Link{webhookUnasked.link(last.Object.String(), clip(last.Message), last.Object.String(), len(refused))}
-	if o := t.WebhookOutage(last.Seq); o != nil {
-		links = append(links, webhookFails.link("Deployment "+o.Began.Data.Name, fmt.Sprintf("%s at %.0f s", history.FactWebhookFails, o.Began.T), o.Began.Data.Answer, lasted(*o)))
+	return append([]Link{webhookUnasked.link(last.Object.String(), clip(last.Message), last.Object.String(), len(refused))}, t.webhookAway(last)...)
+}
+
+// webhookAway says why a write was refused about which Tekton's webhook could not be asked;
+// nil if it was refused for another reason, or nobody knows.
+func (t *judging) webhookAway(e history.Entry) []Link {
+	if o := t.WebhookOutage(e.Seq); o != nil && strings.Contains(e.Message, history.WebhookFailed) {
+		return []Link{webhookFails.link("Deployment "+o.Began.Data.Name, fmt.Sprintf("%s at %.0f s", history.FactWebhookFails, o.Began.T), o.Began.Data.Answer, lasted(*o))}
 	}
-	return links
+	return nil
 }
