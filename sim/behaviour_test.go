@@ -155,7 +155,8 @@ func observe(t *testing.T, file string) behaviour {
 	entries := readHistory(t, file)
 	var b behaviour
 	for _, e := range entries {
-		if e.Kind == history.KindLog && strings.Contains(e.Message, "coschedule value") {
+		// Its webhook refuses the ConfigMap; where none does, the controller says so.
+		if (e.Kind == history.KindLog || e.Kind == history.KindRefused) && strings.Contains(e.Message, "coschedule value") {
 			b.Refused = e.Message
 		}
 		if e.Kind == history.KindLog && e.Object.Kind == "PipelineRun" && strings.Contains(e.Message, "is not implemented") {

@@ -110,7 +110,7 @@ func TestOutcomes(t *testing.T) {
 	seen := map[verdict.Outcome]bool{}
 	for _, r := range results {
 		seen[r.Outcome] = true
-		if r.Judgement != verdict.AsExpected {
+		if r.Expected != "" && r.Judgement != verdict.AsExpected {
 			t.Errorf("%s: %s (%s), expected %s\n%s", r.Scenario, r.Outcome, r.Error, r.Expected, chain(r))
 		}
 		if r.Outcome != verdict.Success && len(r.Cause) == 0 {
@@ -118,7 +118,8 @@ func TestOutcomes(t *testing.T) {
 		}
 	}
 	for _, o := range verdict.Outcomes() {
-		if !seen[o] {
+		// TestChangedAfterEnd has that one, and takes two releases.
+		if !seen[o] && o != verdict.ChangedAfterEnd {
 			t.Errorf("no cell came out as %s", o)
 		}
 	}
@@ -207,19 +208,15 @@ func TestOtherLoad(t *testing.T) {
 	}
 }
 
-// TestResolvers: what is nowhere ends a run at once on the old release. The newer
-// ones' definition of ResolutionRequests refuses the resolver's answer, so that the
-// run hangs; the verdict says so.
+// TestResolvers: what is nowhere ends a run at once.
 func TestResolvers(t *testing.T) {
 	results := runOn(t, "testdata/resolvers.yaml", strings.Split(shippedReleases, ","))
 	for _, r := range results {
 		at := r.Values["tekton"] + " " + r.Values["namespace"]
 		want, words := verdict.Success, []string(nil)
 		switch at {
-		case "0.68.1 missing":
+		case "0.68.1 missing", "1.3.1 missing":
 			want, words = verdict.InvalidPipeline, []string{`tasks.tekton.dev "echo" not found`}
-		case "1.3.1 missing":
-			want, words = verdict.Timeout, []string{"changes nothing, not even after its time is up", "The API server refused the resolver's answer", "The resolver has nothing", `tasks.tekton.dev "echo" not found`}
 		}
 		if r.Outcome != want {
 			t.Errorf("%s: %s (%s), want %s\n%s", at, r.Outcome, r.Error, want, chain(r))

@@ -133,7 +133,7 @@ func (c *ControlPlane) start(ctx context.Context, o Options) error {
 	// No request is given up because the host is slow.
 	args.Set("request-timeout", "24h")
 
-	if err := c.net.listen(ctx, c.dir); err != nil {
+	if err := c.net.listen(ctx); err != nil {
 		return err
 	}
 	egress, err := c.net.configure(c.dir)

@@ -3,6 +3,7 @@ package controlplane
 import (
 	"bufio"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -23,8 +24,8 @@ import (
 // webhook really serves. An address that leads nowhere refuses connections, as one of
 // which no pod is ready does.
 //
-// The API server dials by HTTP CONNECT over a Unix socket, which is one of upstream's ways
-// for it to leave its network (package egressselector).
+// The API server dials by HTTP CONNECT over a Unix socket, which is one of upstream's ways for it to leave its
+// network (package egressselector).
 type Network struct {
 	listener net.Listener
 	served   chan struct{}
@@ -45,13 +46,11 @@ type route struct {
 // timeIsOver is the status of an address where nobody answers.
 const timeIsOver = "time is over"
 
-// networkSocket is the name of the socket in the control plane's folder.
-const networkSocket = "network.sock"
-
-// listen starts the network with its socket in dir.
-func (n *Network) listen(ctx context.Context, dir string) error {
+// listen starts the network at a Unix socket without a file, whose name has no limit that
+// the path of a folder could exceed.
+func (n *Network) listen(ctx context.Context) error {
 	var lc net.ListenConfig
-	l, err := lc.Listen(ctx, "unix", filepath.Join(dir, networkSocket))
+	l, err := lc.Listen(ctx, "unix", "@simctl-network-"+rand.Text())
 	if err != nil {
 		return fmt.Errorf("opening the socket of the cluster's network: %w", err)
 	}
@@ -203,8 +202,7 @@ func (n *Network) close() {
 	<-n.served
 }
 
-// egressConfig is the configuration by which an API server reaches the network whose
-// socket it names.
+// egressConfig is the configuration by which an API server reaches the network at an address.
 const egressConfig = `apiVersion: apiserver.k8s.io/v1beta1
 kind: EgressSelectorConfiguration
 egressSelections:
@@ -213,7 +211,7 @@ egressSelections:
     proxyProtocol: HTTPConnect
     transport:
       uds:
-        udsName: %s
+        udsName: "%s"
 `
 
 // configure writes a file that has an API server reach the network, and returns its name.

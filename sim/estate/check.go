@@ -14,6 +14,7 @@ import (
 	"simctl.dev/simctl/sim/controlplane"
 	"simctl.dev/simctl/sim/history"
 	"simctl.dev/simctl/sim/plane"
+	"simctl.dev/simctl/sim/wellknown"
 )
 
 // ErrNotAlone says that a cell has left something behind, or taken something away, on
@@ -154,11 +155,14 @@ func (e *Estate) part(ref history.Ref) string {
 }
 
 // excused are objects that change whatever cells do: the API server's own accounts of
-// who it is, and the leases of Tekton's controller, which runs on in the next cell.
+// who it is, the leases of Tekton's controller, which runs on in the next cell, and what its
+// keeping of Services' addresses says of that of Tekton's webhook, once every few minutes.
 func excused(ref history.Ref) bool {
 	switch ref.Kind {
 	case "Lease":
 		return ref.Namespace == metav1.NamespaceSystem || strings.HasPrefix(ref.Name, "tekton-pipelines-controller.")
+	case "Event":
+		return strings.HasPrefix(ref.Name, wellknown.TektonWebhook+".")
 	case "ConfigMap":
 		return ref.Namespace == metav1.NamespaceSystem && ref.Name == "kube-apiserver-legacy-service-account-token-tracking"
 	}

@@ -10,6 +10,7 @@ import (
 	"simctl.dev/simctl/sim/internal/tree"
 	"simctl.dev/simctl/sim/scenario"
 	"simctl.dev/simctl/sim/verdict"
+	"simctl.dev/simctl/sim/wellknown"
 )
 
 // Way is how runs that have ended meet another release.
@@ -142,7 +143,7 @@ func Pruned(cell scenario.Cell) []scenario.Intervention {
 			if pipeline == "" {
 				return nil
 			}
-			d.Labels = map[string]string{"tekton.dev/pipeline": pipeline}
+			d.Labels = map[string]string{wellknown.PipelineLabel: pipeline}
 		}
 		out = append(out, scenario.Intervention{Name: "prune", When: &scenario.Moment{Run: scenario.AllRuns, Phase: scenario.PhaseDone}, After: "1m", Delete: d})
 	}

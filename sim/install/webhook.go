@@ -131,7 +131,7 @@ func questions(namespace, version string) []question {
 	}
 	return []question{
 		{"config.webhook.pipeline.tekton.dev", map[string]any{"apiVersion": "v1", "kind": "ConfigMap", "metadata": map[string]any{
-			"name": wellknown.ConfigDefaults, "namespace": namespace, "labels": map[string]any{"app.kubernetes.io/part-of": "tekton-pipelines"},
+			"name": wellknown.ConfigDefaults, "namespace": namespace, "labels": map[string]any{"app.kubernetes.io/part-of": wellknown.TektonNamespace},
 		}, "data": map[string]any{"default-timeout-minutes": "none"}}},
 		{"webhook.pipeline.tekton.dev", task(map[string]any{"steps": "none"})},
 		{"validation.webhook.pipeline.tekton.dev", task(map[string]any{"steps": []any{}})},

@@ -32,7 +32,7 @@ func (t *judging) changedRun(run *timeline.Run) *ruling {
 	}
 	r := &ruling{outcome: ChangedAfterEnd, asOf: t.Before(last.Seq + 1).AsOf()}
 	r.cause = append(r.cause, runChanged.link(object, clip(strings.Join(evidence, "\n")), object, was, first.By, ending(last.Status, last.Reason)))
-	if strings.HasPrefix(first.By, "tekton-pipelines") {
+	if strings.HasPrefix(first.By, wellknown.TektonNamespace) {
 		r.cause = append(r.cause, t.takenUp(run.DoneSeq, first.Seq)...)
 	}
 	return r
