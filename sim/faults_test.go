@@ -103,24 +103,5 @@ func TestSilentNodes(t *testing.T) {
 // TestRegistries holds what becomes of runs whose images do not come, and what the verdict
 // says of it.
 func TestRegistries(t *testing.T) {
-	klog.SetLogger(logr.Discard())
-	cells := load(t, "faults/registry.yaml")
-	results, err := run(t, context.Background(), cells, sim.Options{Parallel: 1, OutDir: t.TempDir()})
-	if err != nil {
-		t.Fatal(err)
-	}
-	want := map[string]string{"ten-minutes": "fault/registry", "entrypoint": "fault/registry"}
-	for _, r := range results {
-		name := r.Values["outage"]
-		if r.Judgement != verdict.AsExpected {
-			t.Errorf("%s: %s (%s), expected %s\n%s", name, r.Outcome, r.Error, r.Expected, chain(r))
-		}
-		got := ""
-		if n := len(r.Cause); n > 0 {
-			got = r.Cause[n-1].Rule
-		}
-		if got != want[name] {
-			t.Errorf("%s: the chain ends with %q, want %q\n%s", name, got, want[name], chain(r))
-		}
-	}
+	play(t, "faults/registry.yaml", "outage", map[string]string{"ten-minutes": "fault/registry", "entrypoint": "fault/registry"})
 }

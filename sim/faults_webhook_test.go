@@ -1,29 +1,15 @@
 package sim_test
 
 import (
-	"context"
-	"path/filepath"
 	"strings"
 	"testing"
 
-	"github.com/go-logr/logr"
-	"k8s.io/klog/v2"
-
-	"simctl.dev/simctl/sim"
 	"simctl.dev/simctl/sim/history"
-	"simctl.dev/simctl/sim/verdict"
 )
 
 // TestWebhook: the API server asks the release's own webhook about everybody's writes, and
 // refuses what it could not ask about.
 func TestWebhook(t *testing.T) {
-	klog.SetLogger(logr.Discard())
-	cells := load(t, "faults/webhook.yaml")
-	out := t.TempDir()
-	results, err := run(t, context.Background(), cells, sim.Options{Parallel: 1, OutDir: out})
-	if err != nil {
-		t.Fatal(err)
-	}
 	const (
 		refused = "dial tcp 10.0.0.9:443: connect: connection refused"
 		silent  = "dial tcp 10.0.0.9:443: i/o timeout"
@@ -40,22 +26,15 @@ func TestWebhook(t *testing.T) {
 		"flags-refused":       {words: `admission webhook "config.webhook.pipeline.tekton.dev" denied the request`, by: "tekton-operator", root: "config/refused-on-write"},
 		"flags-unasked":       {words: refused, by: "tekton-operator"},
 	}
+	roots := map[string]string{}
+	for name, w := range want {
+		roots[name] = w.root
+	}
 	makespan := map[string]float64{}
-	for _, r := range results {
-		name := r.Values["outage"]
+	for name, entries := range play(t, "faults/webhook.yaml", "outage", roots) {
 		w := want[name]
-		if r.Judgement != verdict.AsExpected {
-			t.Errorf("%s: %s (%s), expected %s\n%s", name, r.Outcome, r.Error, r.Expected, chain(r))
-		}
-		got := ""
-		if n := len(r.Cause); n > 0 {
-			got = r.Cause[n-1].Rule
-		}
-		if got != w.root {
-			t.Errorf("%s: the chain ends with %q, want %q\n%s", name, got, w.root, chain(r))
-		}
 		met, others := 0, ""
-		for _, e := range readHistory(t, filepath.Join(out, r.History)) {
+		for _, e := range entries {
 			switch {
 			case e.Kind != history.KindRefused || e.Code < 400 || e.Code == 404 || e.Code == 409:
 			case w.words != "" && e.Actor == w.by && strings.Contains(e.Message, w.words):

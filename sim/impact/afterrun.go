@@ -100,7 +100,7 @@ func (c *AfterChange) Tried(tried []Candidate, before []Run, runs [][]Run) {
 // of its own about these (HasTimedOutForALongTime of pkg/apis/pipeline).
 func TimeIsUp(cell scenario.Cell) time.Duration {
 	longest := time.Hour
-	if n, err := strconv.Atoi(cell.Spec.Tekton.Defaults["default-timeout-minutes"]); err == nil {
+	if n, err := strconv.Atoi(cell.Spec.Tekton.Defaults[defaultTimeout]); err == nil {
 		longest = max(longest, time.Duration(n)*time.Minute)
 	}
 	for _, o := range decodeAll(cell.Objects) {

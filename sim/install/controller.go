@@ -37,6 +37,15 @@ func (in *Install) Start(ctx context.Context) error {
 	return nil
 }
 
+// Revive starts what has ended by itself, as its Deployment does: the release's webhook, and
+// else its controller.
+func (in *Install) Revive(ctx context.Context) error {
+	if w := in.release.webhook; w != nil && w.process.ExitErr() != nil {
+		return in.StartWebhook(ctx)
+	}
+	return in.Start(ctx)
+}
+
 // Stop ends the release's controller, if it runs, in an orderly way: it
 // gives its leases back. What it had on the clock goes with it.
 func (in *Install) Stop(ctx context.Context) error {

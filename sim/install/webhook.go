@@ -50,9 +50,9 @@ func (in *Install) certificates(ctx context.Context, namespace string) (tekton.C
 	return c, err
 }
 
-// startWebhook starts a release's webhook in the place of one that runs, and waits until
-// the API server asks it about all that it is to be asked about.
-func (in *Install) startWebhook(ctx context.Context, build *tekton.Build, namespace string) (*webhook, error) {
+// startWebhook starts the installed release's webhook, and leads the API server to it.
+func (in *Install) startWebhook(ctx context.Context) (*webhook, error) {
+	build, namespace := in.release.build, in.release.namespace
 	out, err := in.LogFile("tekton-webhook-" + build.Version)
 	if err != nil {
 		return nil, err
@@ -81,10 +81,11 @@ func (w *webhook) stop(ctx context.Context) error {
 	return err
 }
 
-// StartWebhook starts the installed release's webhook, and ends the one that runs.
+// StartWebhook starts the installed release's webhook, ends the one that runs, and waits until
+// the API server asks it about all that it is to be asked about.
 func (in *Install) StartWebhook(ctx context.Context) error {
 	old := in.release.webhook
-	w, err := in.startWebhook(ctx, in.release.build, in.release.namespace)
+	w, err := in.startWebhook(ctx)
 	if err != nil {
 		return err
 	}
@@ -160,7 +161,6 @@ func (in *Install) awaitWebhooks(ctx context.Context, asked bool) error {
 			if gone = cmp.Or(gone, context.Cause(ctx)); gone != nil {
 				return fmt.Errorf("waiting for webhook %s: %w", q.webhook, errors.Join(gone, err))
 			}
-			in.Logger.V(1).Info("Waiting for a webhook", "webhook", q.webhook, "why", err)
 			select {
 			case <-ctx.Done():
 			case <-time.After(5 * time.Millisecond):
@@ -192,9 +192,6 @@ func (in *Install) ask(ctx context.Context, u *unstructured.Unstructured, webhoo
 // withdrawWebhooks removes what the webhooks of a release that is about to go are
 // registered by, and waits until the API server asks them no more.
 func (in *Install) withdrawWebhooks(ctx context.Context) error {
-	if in.release == nil {
-		return nil
-	}
 	for _, ref := range in.release.refs {
 		if ref.Kind == "MutatingWebhookConfiguration" || ref.Kind == "ValidatingWebhookConfiguration" {
 			if err := in.Plane.Delete(ctx, ref); err != nil {

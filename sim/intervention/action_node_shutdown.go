@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"time"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-
 	"simctl.dev/simctl/sim/history"
 	"simctl.dev/simctl/sim/scenario"
 )
@@ -14,13 +12,9 @@ import (
 // business.
 func nodeShutdown(all *Interventions, v *scenario.Intervention, f *history.Intervention) error {
 	s := v.NodeShutdown
-	name, err := all.nodeOf(s.Ref())
+	name, err := all.thereIs(s.Ref(), f)
 	if err != nil {
 		return err
-	}
-	f.Node = name
-	if _, err := all.Plane.User.CoreV1().Nodes().Get(all.ctx, name, metav1.GetOptions{}); err != nil {
-		return fmt.Errorf("reading Node %s: %w", name, err)
 	}
 	var notice time.Duration
 	if s.Notice != "" {

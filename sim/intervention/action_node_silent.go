@@ -1,10 +1,7 @@
 package intervention
 
 import (
-	"fmt"
 	"time"
-
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"simctl.dev/simctl/sim/history"
 	"simctl.dev/simctl/sim/scenario"
@@ -29,13 +26,9 @@ type Machines interface {
 // controller's business.
 func nodeSilent(all *Interventions, v *scenario.Intervention, f *history.Intervention) error {
 	s := v.NodeSilent
-	name, err := all.nodeOf(s.Ref())
+	name, err := all.thereIs(s.Ref(), f)
 	if err != nil {
 		return err
-	}
-	f.Node = name
-	if _, err := all.Plane.User.CoreV1().Nodes().Get(all.ctx, name, metav1.GetOptions{}); err != nil {
-		return fmt.Errorf("reading Node %s: %w", name, err)
 	}
 	since := all.now()
 	if !all.Machines().FallSilent(name, s.What()) {

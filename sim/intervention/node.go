@@ -39,3 +39,17 @@ func (all *Interventions) updateNode(ref scenario.NodeRef, f *history.Interventi
 	}
 	return nil
 }
+
+// thereIs returns the name of the node that a fault is about, notes it, and says if there is
+// no such Node.
+func (all *Interventions) thereIs(r scenario.NodeRef, f *history.Intervention) (string, error) {
+	name, err := all.nodeOf(r)
+	if err != nil {
+		return "", err
+	}
+	f.Node = name
+	if _, err := all.Plane.User.CoreV1().Nodes().Get(all.ctx, name, metav1.GetOptions{}); err != nil {
+		return "", fmt.Errorf("reading Node %s: %w", name, err)
+	}
+	return name, nil
+}

@@ -33,17 +33,17 @@ func (c world) Quiet(ctx context.Context) error {
 	}
 }
 
-// maxRestarts bounds how often a cell's controller may end by itself.
+// maxRestarts bounds how often Tekton's processes may end by themselves in a cell.
 const maxRestarts = 5
 
-// restart puts a new Tekton controller in the place of one that has ended, as
-// its Deployment does.
+// restart puts a new process of Tekton's in the place of one that has ended, as its
+// Deployment does.
 func (c *play) restart(cause error) error {
 	if c.restarts++; c.restarts > maxRestarts {
 		return fmt.Errorf("%d restarts did not help: %w", maxRestarts, cause)
 	}
-	c.Logger.Info("The Tekton controller has ended; starting it again", "cause", cause.Error())
-	return c.Install.Start(c.ctx)
+	c.Logger.Info("A process of Tekton's has ended; starting it again", "cause", cause.Error())
+	return c.Install.Revive(c.ctx)
 }
 
 // Done implements stepper.World: every run has reached a final condition. A run that the

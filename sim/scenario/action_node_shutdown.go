@@ -27,10 +27,7 @@ func nodeShutdownAction() action {
 			if s.Notice != "" {
 				what += " at a notice of " + s.Notice
 			}
-			if s.For != "" {
-				what += " for " + s.For
-			}
-			return what
+			return what + lasting(s.For)
 		},
 		check: func(c *checker, at string, v *Intervention) {
 			c.node(at, v.NodeShutdown.Ref())

@@ -36,10 +36,7 @@ func nodeSilentAction() action {
 			what := map[string]string{
 				history.SilentMachine: "kill the machine of ", history.SilentKubelet: "kill the kubelet of ", history.SilentNetwork: "cut off the network of ",
 			}[s.What()] + s.Ref().String()
-			if s.For != "" {
-				what += " for " + s.For
-			}
-			return what
+			return what + lasting(s.For)
 		},
 		check: func(c *checker, at string, v *Intervention) {
 			c.node(at, v.NodeSilent.Ref())

@@ -37,10 +37,7 @@ func registryFailsAction() action {
 		what: func(v *Intervention) string {
 			r := v.RegistryFails
 			what := fmt.Sprintf("have registries answer %s for %s", r.Says(), r.Which())
-			if r.For != "" {
-				what += " for " + r.For
-			}
-			return what
+			return what + lasting(r.For)
 		},
 		check: func(c *checker, at string, v *Intervention) {
 			c.choice(at+".answer", "answer of a registry", v.RegistryFails.Answer, registryAnswers)

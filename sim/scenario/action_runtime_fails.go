@@ -42,10 +42,7 @@ func runtimeFailsAction() action {
 				what += r.Ref().String()
 			}
 			what += " make no " + r.What()
-			if r.For != "" {
-				what += " for " + r.For
-			}
-			return what
+			return what + lasting(r.For)
 		},
 		check: func(c *checker, at string, v *Intervention) {
 			if !everywhere(v.RuntimeFails) {

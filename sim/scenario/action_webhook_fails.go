@@ -30,10 +30,7 @@ func webhookFailsAction() action {
 			what := map[string]string{
 				history.WebhookRefuses: "kill Tekton's webhook", history.WebhookSilent: "have Tekton's webhook not answer",
 			}[v.WebhookFails.Says()]
-			if v.WebhookFails.For != "" {
-				what += " for " + v.WebhookFails.For
-			}
-			return what
+			return what + lasting(v.WebhookFails.For)
 		},
 		check: func(c *checker, at string, v *Intervention) {
 			c.choice(at+".answer", "answer of a webhook", v.WebhookFails.Answer, webhookAnswers)

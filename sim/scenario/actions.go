@@ -63,6 +63,14 @@ type Intervention struct {
 	End string `json:"end,omitempty"`
 }
 
+// lasting says for how long something lasts; nothing where it lasts for good.
+func lasting(text string) string {
+	if text == "" {
+		return ""
+	}
+	return " for " + text
+}
+
 // action is what this package knows of one thing that an intervention can do. Package sim
 // has a table of its own that says how it is done.
 type action struct {

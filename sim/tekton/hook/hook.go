@@ -43,6 +43,7 @@ import (
 	"regexp"
 	"runtime"
 	"runtime/metrics"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -90,7 +91,7 @@ type Hook struct {
 // Connect opens the channel that the environment names; it ends the process if
 // there is one and it does not work.
 func Connect() *Hook {
-	register(func(pkg string) bool { return !contains(webhookOnly, pkg) })
+	register(func(pkg string) bool { return !slices.Contains(webhookOnly, pkg) })
 	return connect()
 }
 

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"runtime"
+	"slices"
 	"strings"
 
 	"knative.dev/pkg/injection"
@@ -20,7 +21,7 @@ func IsWebhook() bool { return filepath.Base(os.Args[0]) == wire.WebhookName }
 
 // ConnectWebhook opens the channel as [Connect] does, in the process of the webhook.
 func ConnectWebhook() {
-	register(func(pkg string) bool { return contains(webhookOnly, pkg) || contains(both, pkg) })
+	register(func(pkg string) bool { return slices.Contains(webhookOnly, pkg) || slices.Contains(both, pkg) })
 	connect()
 }
 
@@ -68,13 +69,4 @@ func packageOf(function string) string {
 	slash := strings.LastIndex(function, "/") + 1
 	name, _, _ := strings.Cut(function[slash:], ".")
 	return function[:slash] + name
-}
-
-func contains(list []string, s string) bool {
-	for _, other := range list {
-		if other == s {
-			return true
-		}
-	}
-	return false
 }

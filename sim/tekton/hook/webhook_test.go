@@ -2,6 +2,7 @@ package hook
 
 import (
 	"context"
+	"slices"
 	"testing"
 
 	"k8s.io/client-go/rest"
@@ -35,7 +36,7 @@ func TestRegister(t *testing.T) {
 	if informers == 0 {
 		t.Fatal("no informers are registered: this test proves nothing")
 	}
-	register(func(pkg string) bool { return !contains(webhookOnly, pkg) })
+	register(func(pkg string) bool { return !slices.Contains(webhookOnly, pkg) })
 	gone := func() int { _, left := count(); return informers - left }()
 	if gone == 0 {
 		t.Error("the controller keeps the webhook's informers")
@@ -44,7 +45,7 @@ func TestRegister(t *testing.T) {
 		t.Errorf("of %d clients %d are left", clients, left)
 	}
 	ctx := injection.Default.GetClients()[0](context.Background(), &rest.Config{})
-	register(func(pkg string) bool { return contains(both, pkg) })
+	register(func(pkg string) bool { return slices.Contains(both, pkg) })
 	for _, c := range injection.Default.GetClients() {
 		ctx = c(ctx, &rest.Config{})
 	}
