@@ -218,8 +218,14 @@ func (in *Install) layOut(ctx context.Context, build *tekton.Build, crds []*apie
 			return err
 		}
 	}
-	// A webhook wants to find its ConfigMaps. What the one before would say of those that
-	// are there is nothing to the new one.
+	// A webhook wants to find its ConfigMaps, and does not start with some that a cell has
+	// left. What the one before, where there is one, would say of those that are there is
+	// nothing to the new one.
+	if in.release.webhook == nil {
+		if err := in.replace(ctx, m.maps); err != nil {
+			return err
+		}
+	}
 	for _, cm := range m.maps {
 		if _, err := in.Plane.Simctl.CoreV1().ConfigMaps(namespace).Create(ctx, cm, metav1.CreateOptions{}); err != nil && !apierrors.IsAlreadyExists(err) {
 			return fmt.Errorf("creating ConfigMap %s: %w", cm.Name, err)

@@ -474,6 +474,9 @@ func (t *judging) runItself(run *timeline.Run) ruling {
 	}
 	if r.outcome == Timeout {
 		r.cause = append(r.cause, t.runTimeOut(run)...)
+		if n := len(run.Refused); n > 0 {
+			r.cause = append(r.cause, t.webhookAway(run.Refused[n-1])...)
+		}
 		if f := t.Finished; f != nil && f.Data.Busy != "" && run.Status == "" {
 			r.cause = append(r.cause, runBusy.link(run.Object(), clip("work queue: "+f.Data.Busy)))
 		}

@@ -69,6 +69,20 @@ func (r *runTimes) others(run *timeline.Run) []string {
 	return out
 }
 
+// hands says whether a run may have handed a time down: that of its tasks or finally tasks is,
+// from 1.11 on; that of the whole is not.
+func (r *runTimes) hands(took string) bool {
+	t := r.Spec.Timeouts
+	if t == nil {
+		return false
+	}
+	want, err := time.ParseDuration(took)
+	return err == nil && slices.ContainsFunc([]string{t.Tasks, t.Finally}, func(part string) bool {
+		d, err := time.ParseDuration(part)
+		return err == nil && d == want
+	})
+}
+
 // task is the time that a pipeline gives one of its tasks; empty if it gives none.
 func (r *runTimes) task(name string) string {
 	for _, t := range slices.Concat(r.Status.PipelineSpec.Tasks, r.Status.PipelineSpec.Finally) {
@@ -115,7 +129,7 @@ func (t *judging) taskTimeOut(run *timeline.Run, r *timeline.TaskRun) []Link {
 		}
 	}
 	// What the controller leaves open its webhook sets.
-	if configured, minutes := t.defaultTimeout(); own == "" || times != nil && own == minutes.String() {
+	if configured, minutes := t.defaultTimeout(); own == "" || times != nil && own == minutes.String() && !times.hands(own) {
 		evidence := "TaskRun spec.timeout: " + cmp.Or(own, "none")
 		if times != nil {
 			evidence += "; PipelineRun spec.timeouts: " + t.timeoutsOf(run)
