@@ -214,11 +214,10 @@ func versionOf(crds []*apiextensionsv1.CustomResourceDefinition) string {
 	return ""
 }
 
-// SilenceWebhook has the API server wait for the webhook's answers in vain, until the
-// function that it returns is called. The time that it would wait is over at once.
-func (in *Install) SilenceWebhook() (speak func()) {
+// SilenceWebhook has the API server wait for the webhook's answers in vain, until
+// [Install.MendWebhook]. The time that it would wait is over at once.
+func (in *Install) SilenceWebhook() {
 	in.release.speak = in.Plane.Servers.Network().Silence(net.JoinHostPort(webhookIP, webhookPort))
-	return in.release.speak
 }
 
 // MendWebhook has the webhook be there and answer, whatever was done to it: without it

@@ -16,16 +16,14 @@ func webhookFails(all *Interventions, v *scenario.Intervention, f *history.Inter
 		return ineffective("Tekton's webhook does not run")
 	}
 	began, since := history.Webhook{Name: wellknown.TektonWebhook, Answer: v.WebhookFails.Says()}, all.now()
-	mend := func() error { return all.Install.StartWebhook(all.ctx) }
 	if began.Answer == history.WebhookSilent {
-		speak := all.Install.SilenceWebhook()
-		mend = func() error { speak(); return nil }
+		all.Install.SilenceWebhook()
 	} else if err := all.Install.StopWebhook(all.ctx); err != nil {
 		return err
 	}
 	all.Record(history.FactWebhookFails, began)
 	return all.lasting(f, v.WebhookFails.For, "webhook-back", func() {
-		if err := mend(); err != nil && all.failed == nil {
+		if err := all.Install.MendWebhook(all.ctx); err != nil && all.failed == nil {
 			all.failed = err
 			return
 		}

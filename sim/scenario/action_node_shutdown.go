@@ -40,9 +40,9 @@ func nodeShutdownAction() action {
 }
 
 func shutdownFaults() []Fault {
-	const real = "the kubelet's own shutdown manager (who is ended when, in how much time, in which words; 0 by default: it hears of nothing), and all that finds a silent node"
+	const decides = "the kubelet's own shutdown manager (who is ended when, in how much time, in which words; 0 by default: it hears of nothing), and all that finds a silent node"
 	fault := func(name, does, simulated, example string) Fault {
-		return Fault{Name: name, Does: does, Real: real, Simulated: simulated, Timers: silentTimers(), Rule: "fault/node-shutdown", Example: example,
+		return Fault{Name: name, Does: does, Real: decides, Simulated: simulated, Timers: silentTimers(), Rule: "fault/node-shutdown", Example: example,
 			Remedies: []string{retriesRemedy, "`cluster.kubelet.shutdownGracePeriod` long enough for pods to end and volumes to be unmounted, with a `shutdownGracePeriodCriticalPods` in which the kubelet reports it (every 10 s)", outOfServiceRemedy}}
 	}
 	return []Fault{

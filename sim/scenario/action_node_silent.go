@@ -49,10 +49,10 @@ func nodeSilentAction() action {
 }
 
 func silentFaults() []Fault {
-	const real = "the node lifecycle controller with its monitor, rates and taints, taint eviction, the pod garbage collector, the attach/detach controller with its time for detaching by force"
+	const decides = "the node lifecycle controller with its monitor, rates and taints, taint eviction, the pod garbage collector, the attach/detach controller with its time for detaching by force"
 	remedies := []string{retriesRemedy, outOfServiceRemedy, tolerationRemedy}
 	fault := func(name, does, simulated, example string) Fault {
-		return Fault{Name: name, Does: does, Real: real, Simulated: simulated, Timers: silentTimers(), Remedies: remedies, Rule: "fault/node-silent", Example: example}
+		return Fault{Name: name, Does: does, Real: decides, Simulated: simulated, Timers: silentTimers(), Remedies: remedies, Rule: "fault/node-silent", Example: example}
 	}
 	return []Fault{
 		fault("node-dead", "The machine of a node dies, its Node object stays; what ran there is gone, and when the machine is back it has been booted.",

@@ -49,12 +49,12 @@ func registryFailsAction() action {
 
 func registryFaults() []Fault {
 	const (
-		real      = "what Tekton does about ErrImagePull and ImagePullBackOff, by the release's own code"
+		decides   = "what Tekton does about ErrImagePull and ImagePullBackOff, by the release's own code"
 		simulated = "the registry, and the kubelet's asking for images: its words and its back-off are upstream's"
 	)
 	remedies := []string{"`tekton.defaults: {default-imagepullbackoff-timeout: 15m}`: Tekton waits so long for an image (releases that have it)", retriesRemedy}
 	fault := func(name, does, example string) Fault {
-		return Fault{Name: name, Does: does, Real: real, Simulated: simulated, Timers: pullTimers(), Remedies: remedies, Rule: "fault/registry", Example: example}
+		return Fault{Name: name, Does: does, Real: decides, Simulated: simulated, Timers: pullTimers(), Remedies: remedies, Rule: "fault/registry", Example: example}
 	}
 	return []Fault{
 		fault("registry-away", "Nobody can connect to the registries: images that are not on their nodes do not come.", `

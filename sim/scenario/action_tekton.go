@@ -40,11 +40,11 @@ func controllerAction() action {
 }
 
 func controllerFaults() []Fault {
-	const real = "all of it: the release's controller is a process, and its leases are in the API server"
+	const decides = "all of it: the release's controller is a process, and its leases are in the API server"
 	return []Fault{
 		{
 			Name: "controller-killed", Does: "Tekton's controller is killed and started again; the new one waits until it has seen the leases of the old one run out.",
-			Real: real, Simulated: "that the kubelet starts it again, which is at once", Timers: leaseTimers(),
+			Real: decides, Simulated: "that the kubelet starts it again, which is at once", Timers: leaseTimers(),
 			Example: `
 - when: {task: build-image, phase: running}
   after: 1m
@@ -53,7 +53,7 @@ func controllerFaults() []Fault {
 		},
 		{
 			Name: "controller-away", Does: "Tekton's controller is killed and not there for a while.",
-			Real: real, Simulated: "that its Deployment has it started again", Timers: leaseTimers(),
+			Real: decides, Simulated: "that its Deployment has it started again", Timers: leaseTimers(),
 			Example: `
 - when: {task: build-image, phase: running}
   controller: kill

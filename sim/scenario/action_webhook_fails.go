@@ -41,7 +41,7 @@ func webhookFailsAction() action {
 }
 
 func webhookFaults() []Fault {
-	const real = "the webhook is the release's own, a process of its own; the API server asks it about every write of Tekton's objects and ConfigMaps, of status too, and refuses what it could not ask about (`failurePolicy: Fail`); Tekton's controller tries again by its own back-off"
+	const decides = "the webhook is the release's own, a process of its own; the API server asks it about every write of Tekton's objects and ConfigMaps, of status too, and refuses what it could not ask about (`failurePolicy: Fail`); Tekton's controller tries again by its own back-off"
 	timers := []Timer{
 		{Is: "Tekton's controller tries again after, doubled each time", Value: "5ms", Package: clientGoWorkqueue},
 		{Is: "at most", Value: "1000s", Package: clientGoWorkqueue},
@@ -50,12 +50,12 @@ func webhookFaults() []Fault {
 	remedies := []string{"two replicas of `tekton-pipelines-webhook` with its PodDisruptionBudget: none of it is away while a node is drained", "time-outs of the run that leave room for the back-off, which goes on for up to as long again as the webhook was away"}
 	return []Fault{
 		{Name: "webhook-away", Does: "Tekton's webhook is killed and comes back later: nobody writes any of Tekton's objects meanwhile, its own controller least of all.",
-			Real: real, Simulated: "the network between the API server and the webhook", Timers: timers, Remedies: remedies, Rule: "fault/webhook", Example: `
+			Real: decides, Simulated: "the network between the API server and the webhook", Timers: timers, Remedies: remedies, Rule: "fault/webhook", Example: `
 - when: {task: build-image, phase: running}
   webhookFails: {for: 60s}
 `},
 		{Name: "webhook-silent", Does: "Tekton's webhook takes connections and does not answer.",
-			Real: real, Simulated: "the network between the API server and the webhook: the API server is told at once that its 10 s are over, and they are not spent", Timers: timers, Remedies: remedies, Rule: "fault/webhook", Example: `
+			Real: decides, Simulated: "the network between the API server and the webhook: the API server is told at once that its 10 s are over, and they are not spent", Timers: timers, Remedies: remedies, Rule: "fault/webhook", Example: `
 - when: {task: build-image, phase: running}
   webhookFails: {answer: timeout, for: 60s}
 `},

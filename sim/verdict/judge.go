@@ -671,7 +671,8 @@ func (t *judging) failure(p *timeline.Pod) []Link {
 	if links := t.endedForShutdown(p); links != nil {
 		return links
 	}
-	for _, f := range p.Refusals {
+	if len(p.Refusals) > 0 {
+		f := p.Refusals[0]
 		links := []Link{kubeletRefuses.link(p.Object(), strings.TrimSpace(f.Data.Reason+": "+f.Data.Message), f.Data.Node, t.Title(p))}
 		if f.Data.Reason == nodeShutdownRefuses {
 			links = append(links, t.shutDown(f.Data.Node, f.Seq)...)
