@@ -54,7 +54,7 @@ func webhookFaults() []Fault {
 - when: {task: build-image, phase: running}
   webhookFails: {for: 60s}
 `},
-		{Name: "webhook-silent", Does: "Tekton's webhook takes connections and does not answer.",
+		{Name: "webhook-silent", Does: "Nobody answers at the address of Tekton's webhook, as where a network policy drops what is sent there.",
 			Real: decides, Simulated: "the network between the API server and the webhook: the API server is told at once that its 10 s are over, and they are not spent", Timers: timers, Remedies: remedies, Rule: "fault/webhook", Example: `
 - when: {task: build-image, phase: running}
   webhookFails: {answer: timeout, for: 60s}
