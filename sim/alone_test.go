@@ -184,7 +184,7 @@ var (
 	uids      = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}`)
 	instants  = regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z`)
 	hashes    = regexp.MustCompile(`[0-9a-f]{10,64}`)
-	revisions = regexp.MustCompile(`(-|hash":")[bcdfghjklmnpqrstvwxz2456789]{8,10}\b`)
+	revisions = regexp.MustCompile(`(-|hash":")[bcdfghjklmnpqrstvwxz2456789]{6,10}\b`)
 	// The scheduler meets a conflict when it binds a claim of which it has old news; it
 	// tries again, and which of two pods with one claim it happens to is chance. It is
 	// excused in the recordings of a real cluster as well.
