@@ -1,17 +1,28 @@
 package controlplane
 
-import "sync"
+import (
+	"slices"
+	"sync"
+)
 
 // births are the creations that have no answer yet, by the collection that they are in.
 // Somebody who watches hears of a new object before its creator does, and the answer to
 // what he writes to it may be the first to come. It waits here for that of the creation,
-// so that a history shows the creation first, and whose it was.
+// so that a history shows the creation first, and whose it was. The creation of what the
+// new object owns waits as well: a TaskRun's pod has a TaskRun.
 type births map[target]*collection
 
 // collection is one in which something is being created.
 type collection struct {
 	unanswered int
 	waiting    []waiting
+	// heirs are closed when the object that owns them is in the history, by its name.
+	heirs []heir
+}
+
+type heir struct {
+	owner string
+	born  chan struct{}
 }
 
 // waiting is what is to be recorded of a write to an object of this name.
@@ -47,7 +58,20 @@ func (b *births) begin(where target, lock sync.Locker) (over func()) {
 			delete(*b, key)
 		}
 		c.record(func(waiting) bool { return true })
+		c.bear(func(heir) bool { return true })
 	}
+}
+
+// owned returns what to wait for before the creation of something that an object owns is
+// recorded; nil if nothing is being created where the owner is.
+func (b births) owned(owner target) <-chan struct{} {
+	c := b[collectionOf(owner)]
+	if c == nil {
+		return nil
+	}
+	h := heir{owner.name, make(chan struct{})}
+	c.heirs = append(c.heirs, h)
+	return h.born
 }
 
 // due says whether something is being created in the collection of an object.
@@ -78,6 +102,7 @@ func (b births) wait(where target, record func()) {
 func (b births) answered(where target, name string) {
 	if c := b[collectionOf(where)]; c != nil {
 		c.record(func(w waiting) bool { return w.name == name })
+		c.bear(func(h heir) bool { return h.owner == name })
 	}
 }
 
@@ -94,9 +119,21 @@ func (c *collection) record(due func(waiting) bool) {
 	}
 }
 
+// bear lets go on what was waiting for its owner.
+func (c *collection) bear(due func(heir) bool) {
+	c.heirs = slices.DeleteFunc(c.heirs, func(h heir) bool {
+		if due(h) {
+			close(h.born)
+			return true
+		}
+		return false
+	})
+}
+
 // forget drops what has waited: another history begins.
 func (b births) forget() {
 	for _, c := range b {
 		c.waiting = nil
+		c.bear(func(heir) bool { return true })
 	}
 }

@@ -24,8 +24,9 @@ type call struct {
 	kind  callKind
 	// sent is the body of a write.
 	sent []byte
-	// begun says that it is among the orders.
+	// begun says that it is among the orders, over ends its place among the births.
 	begun bool
+	over  func()
 	// got is the body of the answer, object the object in it, if it has one, and version
 	// that object's resourceVersion, 0 if it has none; of a write. Whoever records the
 	// object changes it: links that come earlier have its version alone.

@@ -107,9 +107,14 @@ func (os orders) forget() {
 	}
 }
 
-// begins is the link that notes writes to objects: from here on they are sent.
+// begins is the link that notes creations and writes to objects: from here on they are
+// sent.
 func (t *Tap) begins(req *http.Request, c *call, next sender) (*http.Response, error) {
-	if c.kind == kindWrite && c.where.name != "" && !isEvent(c.where) {
+	switch {
+	case c.kind != kindWrite || isEvent(c.where):
+	case req.Method == http.MethodPost && c.where.name == "":
+		c.over = t.creates(c.where)
+	case c.where.name != "":
 		c.begun = true
 		where := c.where
 		where.subresource = ""

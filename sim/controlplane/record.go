@@ -24,16 +24,42 @@ func (t *Tap) records(req *http.Request, c *call, next sender) (*http.Response, 
 	case isEvent(c.where): // nobody waits for one
 	case req.Method == http.MethodDelete && c.where.name != "", isEviction(c.where):
 		defer t.deletes(c.where, c.actor)()
-	case req.Method == http.MethodPost && c.where.name == "":
-		defer t.creates(c.where)()
 	}
 	resp, err := next(req, c)
+	if c.over != nil {
+		defer c.over()
+	}
 	if err != nil {
 		t.inTurn(req, c, 0)
 		return nil, err
 	}
+	if c.over != nil {
+		t.afterOwners(c)
+	}
 	t.inTurn(req, c, resp.StatusCode)
 	return resp, nil
+}
+
+// afterOwners waits until the owners of what was created are in the history: whoever
+// makes something for an object that he watches may have his answer before the object's
+// creator has.
+func (t *Tap) afterOwners(c *call) {
+	if c.object == nil {
+		return
+	}
+	for _, owner := range c.object.GetOwnerReferences() {
+		where := target{group: schema.FromAPIVersionAndKind(owner.APIVersion, owner.Kind).Group, resource: resourceOf(owner.Kind), namespace: c.where.namespace, name: owner.Name}
+		var born <-chan struct{}
+		t.mu.Lock()
+		last := t.last[history.Ref{APIVersion: owner.APIVersion, Kind: owner.Kind, Namespace: c.where.namespace, Name: owner.Name}]
+		if where.resource != c.where.resource && (last == nil || last.another(owner.UID)) {
+			born = t.births.owned(where)
+		}
+		t.mu.Unlock()
+		if born != nil {
+			<-born
+		}
+	}
 }
 
 // creates notes that something is being created in a collection until the function that

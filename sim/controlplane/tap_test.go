@@ -175,6 +175,69 @@ func TestOvertakenCreation(t *testing.T) {
 	}
 }
 
+// TestHeirs: a TaskRun's pod comes after the TaskRun in the history, though the answer to
+// the pod's creation is the first to come.
+func TestHeirs(t *testing.T) {
+	const taskRun = `{"kind":"TaskRun","apiVersion":"tekton.dev/v1","metadata":{"name":"%s","namespace":"a","uid":"%s","resourceVersion":"5"}}`
+	const pod = `{"kind":"Pod","apiVersion":"v1","metadata":{"name":"p","namespace":"a","uid":"two","resourceVersion":"6",
+		"ownerReferences":[{"kind":"TaskRun","apiVersion":"tekton.dev/v1","name":"t","uid":"one"}]}}`
+	for name, c := range map[string]struct {
+		answer string // to the creation of the TaskRun
+		code   int
+		want   []string
+	}{
+		"born":       {fmt.Sprintf(taskRun, "t", "one"), http.StatusCreated, []string{"create TaskRun", "create Pod"}},
+		"not born":   {string(refusal(http.StatusConflict, "")), http.StatusConflict, []string{"create Pod"}},
+		"of another": {fmt.Sprintf(taskRun, "u", "three"), http.StatusCreated, []string{"create TaskRun", "create Pod"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var tap Tap
+			var got entries
+			tap.SetRecorder(&got)
+			sent, answer := make(chan struct{}), make(chan struct{})
+			client := tap.Wrap("tekton")(roundTrip(func(req *http.Request) (*http.Response, error) {
+				if strings.HasSuffix(req.URL.Path, "/pods") {
+					return answerJSON(req, http.StatusCreated, []byte(pod)), nil
+				}
+				close(sent)
+				<-answer
+				return answerJSON(req, c.code, []byte(c.answer)), nil
+			}))
+			over := make(chan error)
+			create := func(path string) {
+				_, err := client.RoundTrip(request(http.MethodPost, path, "")) //nolint:bodyclose // there is none
+				over <- err
+			}
+			go create("/apis/tekton.dev/v1/namespaces/a/taskruns")
+			<-sent
+			go create("/api/v1/namespaces/a/pods")
+			for waits := false; !waits; runtime.Gosched() {
+				tap.mu.Lock()
+				for _, c := range tap.births {
+					waits = waits || len(c.heirs) > 0
+				}
+				tap.mu.Unlock()
+			}
+			close(answer)
+			for range 2 {
+				if err := <-over; err != nil {
+					t.Fatal(err)
+				}
+			}
+			var said []string
+			for _, e := range got {
+				said = append(said, e.Verb+" "+e.Object.Kind)
+			}
+			if !slices.Equal(said, c.want) {
+				t.Errorf("got %v, want %v", said, c.want)
+			}
+			if len(tap.births) > 0 {
+				t.Errorf("still waiting: %v", tap.births)
+			}
+		})
+	}
+}
+
 // roundTrip is a transport.
 type roundTrip func(*http.Request) (*http.Response, error)
 
