@@ -299,6 +299,10 @@ func factData(fact string) any {
 		return &Volume{}
 	case FactNoSpace:
 		return &Space{}
+	case FactVolumeFailed:
+		return &VolumeFailed{}
+	case FactStorageFails, FactStorageBack:
+		return &StorageFault{}
 	case FactPodRefused:
 		return &Refusal{}
 	case FactRuntimeFails, FactRuntimeBack:
@@ -563,7 +567,7 @@ func (c *checker) factObject(m moment) string {
 		return ""
 	}
 	switch m.Fact {
-	case FactRegistryFails, FactRegistryBack, FactWebhookFails, FactWebhookBack, FactRuntimeFails, FactRuntimeBack, FactStalled, FactFinished, FactIntervention, FactFaultMet, FactInert, FactTektonStarted, FactTektonExited, FactLeaseHeld, FactLeaseTaken:
+	case FactRegistryFails, FactRegistryBack, FactWebhookFails, FactWebhookBack, FactStorageFails, FactStorageBack, FactRuntimeFails, FactRuntimeBack, FactStalled, FactFinished, FactIntervention, FactFaultMet, FactInert, FactTektonStarted, FactTektonExited, FactLeaseHeld, FactLeaseTaken:
 		return "" // of the cell, of what is not made, and of what comes with the release
 	}
 	if factData(m.Fact) == nil {

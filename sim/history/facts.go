@@ -1,8 +1,9 @@
 package history
 
-import "cmp"
-
-import "strings"
+import (
+	"cmp"
+	"strings"
+)
 
 // Facts that simulated machines and components record, with the struct that
 // Data holds for each. Durations are virtual seconds, sizes bytes.
@@ -15,6 +16,10 @@ const (
 	FactAttached    = "Attached"    // [Volume]: attached to Node
 	FactDetached    = "Detached"    // [Volume]: detached from Node
 	FactNoSpace     = "NoSpace"     // [Space]: a write past the claim's size
+
+	FactVolumeFailed = "VolumeFailed" // [VolumeFailed]: a driver does not do what is asked of it for a volume; told once of each answer
+	FactStorageFails = "StorageFails" // [StorageFault]: drivers fail at an operation or are slow at it
+	FactStorageBack  = "StorageBack"  // [StorageFault]: they do it again as before
 
 	// Kubelet. Object is the Pod.
 	FactPodAdmitted     = "PodAdmitted"     // [Volume] with Node only: the kubelet took the pod
@@ -284,6 +289,46 @@ type PullFailed struct {
 	Image string `json:"image"`
 	Node  string `json:"node"`
 	// Message is what the container runtime says.
+	Message string `json:"message"`
+}
+
+// The operations of CSI drivers.
+const (
+	OperationProvision = "provision" // CreateVolume
+	OperationAttach    = "attach"    // ControllerPublishVolume
+	OperationDetach    = "detach"    // ControllerUnpublishVolume
+	OperationMount     = "mount"     // NodeStageVolume, or NodePublishVolume of a driver that has no stage
+)
+
+// StorageFault is an operation at which drivers fail, or are slow.
+type StorageFault struct {
+	Operation string `json:"operation"`
+	// Class is the StorageClass and Node the node that it is about; empty: all.
+	Class string `json:"class,omitempty"`
+	Node  string `json:"node,omitempty"`
+	// Code is the answer's gRPC code, Message what the driver says with it. Empty if it is
+	// only slow.
+	Code    string `json:"code,omitempty"`
+	Message string `json:"message,omitempty"`
+	// Slow is by how many seconds the operation takes longer.
+	Slow float64 `json:"slow,omitempty"`
+}
+
+// Key names it among others.
+func (f StorageFault) Key() string {
+	return strings.TrimRight(strings.Join([]string{f.Operation, f.Class, f.Node}, "/"), "/")
+}
+
+// VolumeFailed is an operation that failed.
+type VolumeFailed struct {
+	Operation string `json:"operation"`
+	Class     string `json:"class,omitempty"`
+	// Namespace is the claim's.
+	Namespace string `json:"namespace,omitempty"`
+	Claim     string `json:"claim,omitempty"`
+	PV        string `json:"pv,omitempty"`
+	Node      string `json:"node,omitempty"`
+	// Message is what whoever asked for it says.
 	Message string `json:"message"`
 }
 

@@ -20,6 +20,9 @@ type Machines interface {
 	RuntimeFails(which history.Runtime) (mend func())
 	// RegistryFails has images not come; the function ends that.
 	RegistryFails(which history.Registry) (mend func())
+	// StorageFails has CSI drivers fail at an operation, or be slow at it; met is told of
+	// the claims, NAMESPACE/NAME, and the function ends it.
+	StorageFails(what history.StorageFault, met func(claim string)) (mend func())
 }
 
 // nodeSilent has nothing be heard of a node; what comes of it is the node lifecycle

@@ -25,6 +25,7 @@ func acts() map[string]act {
 		"untaint":       untaint,
 		"registryFails": registryFails,
 		"webhookFails":  webhookFails,
+		"storageFails":  storageFails,
 		"nodeSilent":    nodeSilent,
 		"apiErrors":     apiErrors,
 		"end":           endFaults,

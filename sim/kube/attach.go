@@ -224,11 +224,12 @@ func claimOf(spec *volume.Spec) string {
 func attachDetach(ctx context.Context, client kubernetes.Interface, f informers.SharedInformerFactory, c *clock.Clock, seed func() int64) (func(context.Context), *passes, *retryQueue, error) {
 	p := &passes{wake: make(chan struct{}, 1)}
 	attachments := f.Storage().V1().VolumeAttachments()
-	plugin, err := newCSI(c, attachments.Lister())
+	plugin, err := newCSI(c, attachments.Lister(), f.Core().V1().PersistentVolumes().Lister())
 	if err != nil {
 		return nil, nil, nil, err
 	}
 	plugin.over = p.over
+	plugin.hope = func(volume corev1.UniqueVolumeName, node types.NodeName) { p.executor.hope(volume, node) }
 	if _, err := attachments.Informer().AddEventHandler(plugin.handler()); err != nil {
 		return nil, nil, nil, fmt.Errorf("watching attachments: %w", err)
 	}

@@ -12,6 +12,7 @@ import (
 	storagev1 "k8s.io/api/storage/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
+	corelisters "k8s.io/client-go/listers/core/v1"
 	storagelisters "k8s.io/client-go/listers/storage/v1"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/kubernetes/pkg/volume"
@@ -21,8 +22,17 @@ import (
 	"simctl.dev/simctl/sim/clock"
 )
 
-// attachLimit is upstream's csiTimeout: how long an attach or detach may take.
-const attachLimit = 2 * time.Minute
+const (
+	// attachLimit is upstream's csiTimeout: how long an attach or detach may take.
+	attachLimit = 2 * time.Minute
+	// firstLook is how long upstream waits before it looks at the VolumeAttachment for the
+	// first time (initBackoff of waitForVolumeAttachDetachStatusWithLister).
+	firstLook = 500 * time.Millisecond
+)
+
+// statusError is an error that a VolumeAttachment has of its external-attacher. It may be an
+// old one: whoever tries again finds the same until the external-attacher has tried again too.
+type statusError struct{ error }
 
 // csiByEvent is upstream's CSI volume plugin, except that an attach or detach is
 // over when its VolumeAttachment says so: upstream's attacher sleeps half a
@@ -32,9 +42,12 @@ type csiByEvent struct {
 	volume.AttachableVolumePlugin
 	clock       *clock.Clock
 	attachments storagelisters.VolumeAttachmentLister
+	volumes     corelisters.PersistentVolumeLister
 	// over is called with an operation's volume, node and error when it has
 	// ended.
 	over func(volume corev1.UniqueVolumeName, node types.NodeName, err error)
+	// hope is called with a volume and a node where what failed before would not fail now.
+	hope func(volume corev1.UniqueVolumeName, node types.NodeName)
 
 	mu sync.Mutex
 	// changed is closed and replaced whenever a VolumeAttachment changes.
@@ -42,10 +55,10 @@ type csiByEvent struct {
 }
 
 // newCSI returns the plugin; attachments' changes have to be told to notify.
-func newCSI(c *clock.Clock, attachments storagelisters.VolumeAttachmentLister) (*csiByEvent, error) {
+func newCSI(c *clock.Clock, attachments storagelisters.VolumeAttachmentLister, volumes corelisters.PersistentVolumeLister) (*csiByEvent, error) {
 	for _, p := range csi.ProbeVolumePlugins() {
 		if a, ok := p.(volume.AttachableVolumePlugin); ok {
-			return &csiByEvent{AttachableVolumePlugin: a, clock: c, attachments: attachments, changed: make(chan struct{})}, nil
+			return &csiByEvent{AttachableVolumePlugin: a, clock: c, attachments: attachments, volumes: volumes, changed: make(chan struct{})}, nil
 		}
 	}
 	return nil, errors.New("upstream has no attachable CSI plugin")
@@ -61,10 +74,38 @@ func (p *csiByEvent) notify() {
 // handler tells of every change of a VolumeAttachment.
 func (p *csiByEvent) handler() cache.ResourceEventHandler {
 	return cache.ResourceEventHandlerFuncs{
-		AddFunc:    func(any) { p.notify() },
-		UpdateFunc: func(any, any) { p.notify() },
-		DeleteFunc: func(any) { p.notify() },
+		AddFunc: func(any) { p.notify() },
+		UpdateFunc: func(before, now any) {
+			p.notify()
+			was, ok := before.(*storagev1.VolumeAttachment)
+			is, too := now.(*storagev1.VolumeAttachment)
+			if ok && too && is.Status.Attached && !was.Status.Attached {
+				p.hoped(is)
+			}
+		},
+		DeleteFunc: func(obj any) {
+			p.notify()
+			if va, ok := obj.(*storagev1.VolumeAttachment); ok {
+				p.hoped(va)
+			}
+		},
 	}
+}
+
+// hoped tells that the external-attacher has done what may have failed before.
+func (p *csiByEvent) hoped(va *storagev1.VolumeAttachment) {
+	if va.Spec.Source.PersistentVolumeName == nil {
+		return
+	}
+	pv, err := p.volumes.Get(*va.Spec.Source.PersistentVolumeName)
+	if err != nil || pv.Spec.CSI == nil {
+		return
+	}
+	name, err := p.GetVolumeName(volume.NewSpecFromPersistentVolume(pv, false))
+	if err != nil {
+		return
+	}
+	p.hope(volumeutil.GetUniqueVolumeName(p.GetPluginName(), name), types.NodeName(va.Spec.NodeName))
 }
 
 // run starts upstream's operation and waits until it has ended or seen, asked
@@ -152,7 +193,7 @@ func (a *attacherByEvent) Attach(spec *volume.Spec, node types.NodeName) (string
 		case va.Status.Attached:
 			return true, nil
 		case va.Status.AttachError != nil:
-			return false, errors.New(va.Status.AttachError.Message)
+			return false, statusError{errors.New(va.Status.AttachError.Message)}
 		}
 		return false, nil
 	}, fmt.Errorf("timed out waiting for external-attacher of %v CSI driver to attach volume %v", src.Driver, src.VolumeHandle))
@@ -181,7 +222,7 @@ func (d *detacherByEvent) Detach(name string, node types.NodeName) error {
 			return true, nil
 		}
 		if va.Status.DetachError != nil && va.DeletionTimestamp != nil {
-			return false, errors.New(va.Status.DetachError.Message)
+			return false, statusError{errors.New(va.Status.DetachError.Message)}
 		}
 		return false, nil
 	}, fmt.Errorf("timed out waiting for external-attacher of unknown CSI driver to detach volume %v", handle))

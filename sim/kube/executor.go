@@ -1,6 +1,7 @@
 package kube
 
 import (
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -161,8 +162,31 @@ func (e *executor) backOff(op operation, err error) {
 		f.event.Cancel()
 		f.delay = min(2*f.delay, longestOperationBackoff)
 	}
-	f.until = e.clock.Now().Add(f.delay)
-	f.event = e.clock.Schedule(f.delay, clock.Retry, fmt.Sprintf("%s %s %s", op.name, op.volume, op.node), e.want)
+	wait := f.delay
+	var old statusError
+	if errors.As(err, &old) {
+		// The next try is as long as a look at the VolumeAttachment later: here that is
+		// looked at at once, where upstream sleeps first.
+		wait += firstLook
+	}
+	f.until = e.clock.Now().Add(wait)
+	f.event = e.clock.Schedule(wait, clock.Retry, e.key(op), e.want)
+}
+
+func (e *executor) key(op operation) string {
+	return fmt.Sprintf("%s %s %s", op.name, op.volume, op.node)
+}
+
+// hope says that what failed for a volume and a node would not fail now. It is tried again
+// when its back-off is over, and that is work.
+func (e *executor) hope(volume corev1.UniqueVolumeName, node types.NodeName) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for op, f := range e.failed {
+		if op.volume == volume && (op.node == "" || op.node == node) && f.event.Cancel() {
+			f.event = e.clock.Schedule(f.until.Sub(e.clock.Now()), clock.Work, e.key(op), e.want)
+		}
+	}
 }
 
 // waiting is the number of operations that back off.

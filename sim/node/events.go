@@ -29,6 +29,7 @@ var (
 	containerStopped    = saying{corev1.EventTypeNormal, kubeletevents.KillingContainer, "Stopping container %s"}
 	containerRedefined  = saying{corev1.EventTypeNormal, kubeletevents.KillingContainer, "Container %s definition changed, will be restarted"}
 
+	stageFailed         = saying{corev1.EventTypeWarning, kubeletevents.FailedMountVolume, "MountVolume.MountDevice failed for volume %q : %v"}
 	mountFailed         = saying{corev1.EventTypeWarning, kubeletevents.FailedMountVolume, "MountVolume.SetUp failed for volume %q : %v"}
 	volumesNotProcessed = saying{
 		corev1.EventTypeWarning, kubeletevents.FailedMountVolume,

@@ -91,11 +91,17 @@ func (k *Kubelets) tryVolumes(ctx context.Context, p *pod) {
 			ready = false
 			continue
 		}
-		problem := ""
+		failed, problem := mountFailed, ""
 		if k.mountedByOther(p, v.pv) {
 			problem = "volume uses the ReadWriteOncePod access mode and is already in use by another pod"
+		} else if no := k.o.Storage.NoMount(v.pv, p.m.name); no != "" {
+			problem = no
+			if k.o.Storage.Attachable(v.pv) {
+				failed = stageFailed
+			}
+			k.o.Storage.MountFailed(v.pv, p.namespace, v.claim, p.m.name, no)
 		}
-		if !k.mountable(ctx, p, v.pv.Name, problem) {
+		if !k.mountableAs(ctx, p, v.pv.Name, failed, problem) {
 			ready = false
 		}
 	}
@@ -210,10 +216,22 @@ func (t *mountTry) backOff(seed int64, p *pod, what string) {
 // mountable says whether a volume that stands in the way of nothing but a problem of
 // its own is mounted at this try.
 func (k *Kubelets) mountable(ctx context.Context, p *pod, volume, problem string) bool {
+	return k.mountableAs(ctx, p, volume, mountFailed, problem)
+}
+
+// mountableAs is mountable with the words in which a failure is told.
+func (k *Kubelets) mountableAs(ctx context.Context, p *pod, volume string, failed saying, problem string) bool {
 	if problem == "" {
 		return k.tried(ctx, p, volume, saying{})
 	}
-	return k.tried(ctx, p, volume, mountFailed, volume, problem)
+	return k.tried(ctx, p, volume, failed, volume, problem)
+}
+
+// LookAtVolumes has the kubelets see whether volumes that could not be mounted can be now.
+func (k *Kubelets) LookAtVolumes(ctx context.Context) {
+	for _, p := range slices.SortedFunc(maps.Values(k.pods), byIdentity) {
+		k.tryVolumes(ctx, p)
+	}
 }
 
 // tried says whether what a pod's volumes need is done at this try; if not, and a

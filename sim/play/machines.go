@@ -27,6 +27,15 @@ func (m machines) SpeakAgain(node string) {
 	m.watch()
 }
 
+// StorageFails implements intervention.Machines.
+func (m machines) StorageFails(what history.StorageFault, met func(claim string)) func() {
+	mend := m.disks.Fail(what, met)
+	return func() {
+		mend()
+		m.kubelets.LookAtVolumes(m.ctx)
+	}
+}
+
 func (m machines) watch() {
 	if err := m.Plane.Controllers.NodeHealth.Watch(m.kubelets); err != nil {
 		m.cancel(err)

@@ -64,6 +64,7 @@ type play struct {
 	interventions *intervention.Interventions
 	resolvers     *resolvers.Resolvers
 	kubelets      *node.Kubelets
+	disks         *storage.Driver
 	overlap       overlap
 	restarts      int // of Tekton's controller
 	// pending is what the cell itself has put on the clock.
@@ -155,6 +156,9 @@ func (c *play) close() {
 		e.Cancel()
 	}
 	c.pending = nil
+	if c.disks != nil {
+		c.disks.Mend() // else volumes would stay attached
+	}
 	if c.kubelets != nil {
 		c.kubelets.SpeakAgainAll(c.ctx) // else nobody would let the pods go
 	}
@@ -181,6 +185,7 @@ func (c *play) prepare() error {
 	if err != nil {
 		return err
 	}
+	c.disks = disks
 	c.kubelets, err = node.New(node.Options{
 		Client: c.Plane.Machines, Dynamic: c.Plane.Machines.Dynamic, Informers: c.Plane.Informers, Clock: c.Plane.Clock, Seed: c.seed,
 		Recorder: c.log, Storage: disks, Workload: spec.Workload, Registry: spec.Cluster.Registry,

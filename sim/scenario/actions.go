@@ -56,6 +56,9 @@ type Intervention struct {
 	RegistryFails *RegistryFailure `json:"registryFails,omitempty"`
 	// WebhookFails has Tekton's webhook be away or not answer, for a while or for good.
 	WebhookFails *WebhookFailure `json:"webhookFails,omitempty"`
+	// StorageFails has CSI drivers fail at an operation, or be slow at it, for a while or for
+	// good.
+	StorageFails *StorageFailure `json:"storageFails,omitempty"`
 	// APIErrors has the API server fail towards one client for a while.
 	APIErrors *APIErrors `json:"apiErrors,omitempty"`
 	// End ends what the intervention of that name has begun, before its time or, if it has
@@ -95,6 +98,6 @@ type action struct {
 func actions() []action {
 	return []action{
 		applyAction(), patchAction(), deleteAction(), setFlagsAction(), controllerAction(), swapReleaseAction(),
-		cordonAction(), uncordonAction(), drainAction(), removeNodeAction(), taintAction(), untaintAction(), nodeSilentAction(), nodeShutdownAction(), runtimeFailsAction(), registryFailsAction(), webhookFailsAction(), apiErrorsAction(), endAction(),
+		cordonAction(), uncordonAction(), drainAction(), removeNodeAction(), taintAction(), untaintAction(), nodeSilentAction(), nodeShutdownAction(), runtimeFailsAction(), registryFailsAction(), webhookFailsAction(), storageFailsAction(), apiErrorsAction(), endAction(),
 	}
 }

@@ -3,6 +3,7 @@ package scenario
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"path"
 	"reflect"
 	"regexp"
@@ -181,6 +182,9 @@ func (c *checker) cluster(cl *Cluster) {
 			if sc.Zonal {
 				c.add(at+".zonal", "storage class %q: a volume that needs no attach is not bound to a zone; remove noAttach or zonal", sc.Name)
 			}
+			if sc.MaxVolumesPerNode != 0 {
+				c.add(at+".maxVolumesPerNode", "storage class %q: a volume that needs no attach counts for no node; remove noAttach or maxVolumesPerNode", sc.Name)
+			}
 			if sc.Attach != nil || sc.Detach != nil {
 				c.add(at+".noAttach", "storage class %q: a volume that needs no attach takes no time to attach or detach; remove noAttach, or attach and detach", sc.Name)
 			}
@@ -189,6 +193,12 @@ func (c *checker) cluster(cl *Cluster) {
 		c.distribution(at+".attach", sc.Attach)
 		c.distribution(at+".detach", sc.Detach)
 		c.distribution(at+".mount", sc.Mount)
+		if sc.MaxVolumesPerNode < 0 || sc.MaxVolumesPerNode > math.MaxInt32 {
+			c.add(at+".maxVolumesPerNode", "%s.maxVolumesPerNode is %d and must be from 1 to %d", at, sc.MaxVolumesPerNode, math.MaxInt32)
+		}
+		if sc.ReportsLimit != nil && sc.MaxVolumesPerNode == 0 {
+			c.add(at+".reportsLimit", "storage class %q has no limit to report; give maxVolumesPerNode, or remove reportsLimit", sc.Name)
+		}
 		if sc.OwnershipFilesPerSecond < 0 {
 			c.add(at+".ownershipFilesPerSecond", "%s.ownershipFilesPerSecond is %g and must be more than 0", at, sc.OwnershipFilesPerSecond)
 		}

@@ -39,6 +39,23 @@ func pullTimers() []Timer {
 	}
 }
 
+// storageTimers are those of volumes.
+func storageTimers() []Timer {
+	const (
+		attacher    = "external-attacher's flags (kubernetes-csi/external-attacher)"
+		provisioner = "external-provisioner's flags (kubernetes-csi/external-provisioner)"
+	)
+	return []Timer{
+		{Is: "external-attacher waits for an answer for (`--timeout`)", Value: "15s", Package: attacher},
+		{Is: "and asks again after, doubled each time (`--retry-interval-start`)", Value: "1s", Package: attacher},
+		{Is: "at most (`--retry-interval-max`)", Value: "5m", Package: attacher},
+		{Is: "external-provisioner waits for an answer for (`--timeout`), and asks again as external-attacher does", Value: "10s", Package: provisioner},
+		{Is: "the attach/detach controller and the kubelet try again after, doubled each time", Value: "500ms", Package: "k8s.io/kubernetes/pkg/util/goroutinemap/exponentialbackoff", Symbol: "initialDurationBeforeRetry"},
+		{Is: "at most", Value: "2m2s", Package: "k8s.io/kubernetes/pkg/util/goroutinemap/exponentialbackoff", Symbol: "maxDurationBeforeRetry"},
+		{Is: "the attach/detach controller waits for external-attacher for", Value: "2m", Package: "k8s.io/kubernetes/pkg/volume/csi", Symbol: "csiTimeout"},
+	}
+}
+
 // leaseTimers are those of the leases of Tekton's controller.
 func leaseTimers() []Timer {
 	return []Timer{

@@ -16,7 +16,6 @@ import (
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/types"
 
-	"simctl.dev/simctl/sim/clock"
 	"simctl.dev/simctl/sim/history"
 	"simctl.dev/simctl/sim/internal/work"
 )
@@ -30,12 +29,15 @@ type attachment struct {
 	namespace, claim string
 	stable           string
 	class            *class
-	// attach is the attach under way, until it is done.
-	attach    *clock.Event
+	// attach is what is asked of the driver until the volume is attached, begun that it is
+	// at it.
+	attach *call
+	begun  bool
+
 	attached  bool
 	detaching bool
-	// refused: the volume is attached to another node and can be on one only.
-	refused bool
+	// marked: it was given its finalizer here.
+	marked bool
 }
 
 // finalizer is the external-attacher's for a driver.
@@ -110,42 +112,79 @@ func (d *Driver) syncAttachment(ctx context.Context, name string) {
 		if slices.Contains(va.Finalizers, finalizer(c.driver)) && (a == nil || !a.detaching) {
 			d.detach(ctx, va, a)
 		}
-	case a == nil || a.refused:
-		d.attach(ctx, c, va, a)
+	case a == nil:
+		d.attach(ctx, c, va)
 	}
 }
 
-func (d *Driver) attach(ctx context.Context, c *class, va *storagev1.VolumeAttachment, a *attachment) {
+func (d *Driver) attach(ctx context.Context, c *class, va *storagev1.VolumeAttachment) {
 	pvName := *va.Spec.Source.PersistentVolumeName
 	pv, err := d.pvs.Get(pvName)
 	if err != nil {
 		d.o.Logger.Error(err, "Attaching: no such volume", "volumeAttachment", va.Name)
 		return
 	}
-	if a == nil {
-		a = &attachment{pv: pvName, node: va.Spec.NodeName, class: c, stable: d.volumeName(pv)}
-		if ref := pv.Spec.ClaimRef; ref != nil {
-			a.namespace, a.claim = ref.Namespace, ref.Name
-		}
-		d.mu.Lock()
-		d.attaching[va.UID] = a
-		d.mu.Unlock()
-		d.markPV(ctx, c, pv, a)
-		d.mark(ctx, c, va, a)
+	a := &attachment{pv: pvName, node: va.Spec.NodeName, class: c, stable: d.volumeName(pv)}
+	if ref := pv.Spec.ClaimRef; ref != nil {
+		a.namespace, a.claim = ref.Namespace, ref.Name
 	}
-	if on := d.elsewhere(pv, a.node); on != "" {
-		a.refused = true
-		d.refuse(ctx, va, a, on)
-		return
-	}
-	a.refused = false
-	d.setAttached(a, true)
-	took := d.sample(c.Attach, defaultAttach, "attach", c.Name, a.stable, a.node)
+	d.mu.Lock()
+	d.attaching[va.UID] = a
+	d.mu.Unlock()
+	d.markPV(ctx, c, pv, a)
+	d.mark(ctx, c, va, a)
 	key := "csi/attach/" + a.stable + "/" + a.node + "/" + a.pv
-	a.attach = d.o.Clock.Schedule(took, clock.Work, key, func() {
-		a.attach = nil
-		work.Retry(ctx, d.o.Clock, d.o.Logger, key, func() error { return d.attachDone(ctx, va, a, took) })
-	})
+	a.attach = &call{
+		key: key, timeout: AttacherTimeout, namespace: a.namespace, claim: a.claim,
+		barred: func() *answer { return d.noAttach(pv, a) },
+		took:   func() time.Duration { return d.sample(c.Attach, defaultAttach, "attach", c.Name, a.stable, a.node) },
+		fault:  func() *fault { return d.faultAt(history.OperationAttach, c.Name, a.node) },
+		begin: func() {
+			a.begun = true
+			d.setAttached(a, true)
+		},
+		done: func(took time.Duration) {
+			work.Retry(ctx, d.o.Clock, d.o.Logger, key, func() error { return d.attachDone(ctx, va, a, took) })
+		},
+		failed: func(no answer) {
+			d.attachFailed(ctx, va, a, no)
+			if a.marked {
+				// The external-attacher's own finalizer has it try once more at once, which
+				// counts, but does not put off the try that is planned.
+				a.marked = false
+				a.attach.failures++
+			}
+		},
+	}
+	d.ask(a.attach)
+}
+
+// noAttach says why a driver does not attach a volume, nil if it does.
+func (d *Driver) noAttach(pv *corev1.PersistentVolume, a *attachment) *answer {
+	if no := d.faultAt(history.OperationAttach, a.class.Name, a.node).fails(a.node); no != nil {
+		return no
+	}
+	// The real attach/detach controller does not ask for it, unless it forces a detach.
+	if on := d.elsewhere(pv, a.node); on != "" {
+		return &answer{code: "FailedPrecondition", desc: fmt.Sprintf("volume %s is attached to node %s", a.pv, on)}
+	}
+	if most := a.class.MaxVolumesPerNode; most > 0 && !a.begun {
+		if n := d.volumesOn(a.class, a.node); n >= most {
+			return &answer{code: "ResourceExhausted", desc: fmt.Sprintf("node %s has %d volumes attached, its limit is %d", a.node, n, most)}
+		}
+	}
+	return nil
+}
+
+// volumesOn counts the volumes of a class that are attached to a node.
+func (d *Driver) volumesOn(c *class, node string) int {
+	n := 0
+	for _, nodes := range d.attached {
+		if nodes[node] == c {
+			n++
+		}
+	}
+	return n
 }
 
 // markPV puts the finalizer on a volume, so that it is not gone before it is detached.
@@ -204,6 +243,7 @@ func (d *Driver) mark(ctx context.Context, c *class, va *storagev1.VolumeAttachm
 		if err != nil {
 			return fmt.Errorf("putting the finalizer on VolumeAttachment %s: %w", va.Name, err)
 		}
+		a.marked = true
 		return nil
 	})
 }
@@ -227,33 +267,58 @@ func (d *Driver) elsewhere(pv *corev1.PersistentVolume, node string) string {
 func (d *Driver) setAttached(a *attachment, attached bool) {
 	if attached {
 		if d.attached[a.pv] == nil {
-			d.attached[a.pv] = map[string]bool{}
+			d.attached[a.pv] = map[string]*class{}
 		}
-		d.attached[a.pv][a.node] = true
+		d.attached[a.pv][a.node] = a.class
 		return
 	}
 	delete(d.attached[a.pv], a.node)
 }
 
-// refuse reports an attach that a disk on another node makes impossible. The
-// real attach/detach controller does not ask for it, unless it forces a detach.
-func (d *Driver) refuse(ctx context.Context, va *storagev1.VolumeAttachment, a *attachment, on string) {
-	message := fmt.Sprintf("rpc error: code = FailedPrecondition desc = volume %s is attached to node %s", a.pv, on)
-	patch := mustJSON(map[string]any{"status": map[string]any{
-		"attached": false,
-		"attachError": map[string]any{
-			"time":    metav1.NewTime(d.o.Clock.Now()),
-			"message": message,
-		},
-	}})
-	key := "csi/refuse/" + a.stable + "/" + a.node + "/" + a.pv
+// attachFailed reports what the driver says of an attach that it does not do.
+func (d *Driver) attachFailed(ctx context.Context, va *storagev1.VolumeAttachment, a *attachment, no answer) {
+	d.failure(history.OperationAttach, a, no)
+	d.reportError(ctx, va, a, "attach", map[string]any{"attached": false, "attachError": volumeError(d.o.Clock.Now(), no)})
+}
+
+// volumeError is what the external-attacher writes of an answer that says no.
+func volumeError(now time.Time, no answer) map[string]any {
+	return map[string]any{"time": metav1.NewTime(now), "message": no.String()}
+}
+
+func (d *Driver) reportError(ctx context.Context, va *storagev1.VolumeAttachment, a *attachment, operation string, status map[string]any) {
+	patch := mustJSON(map[string]any{"status": status})
+	key := "csi/" + operation + "-error/" + a.stable + "/" + a.node + "/" + a.pv
 	work.Retry(ctx, d.o.Clock, d.o.Logger, key, func() error {
 		_, err := d.o.Client.StorageV1().VolumeAttachments().Patch(ctx, va.Name, types.MergePatchType, patch, metav1.PatchOptions{}, "status")
 		if err != nil {
-			return fmt.Errorf("reporting the attach error of VolumeAttachment %s: %w", va.Name, err)
+			return fmt.Errorf("reporting the %s error of VolumeAttachment %s: %w", operation, va.Name, err)
 		}
 		return nil
 	})
+}
+
+// failure records that an operation on a volume has failed, once for each answer.
+func (d *Driver) failure(operation string, a *attachment, no answer) {
+	d.recordFailure(a.ref(), history.VolumeFailed{Operation: operation, Class: a.class.Name, Namespace: a.namespace, Claim: a.claim, PV: a.pv, Node: a.node, Message: no.String()})
+}
+
+// settled says that an operation has been done: if it fails again, that is told again.
+func (d *Driver) settled(operation string, a *attachment) {
+	delete(d.told, toldKey(operation, a.ref(), a.node))
+}
+
+func toldKey(operation string, ref history.Ref, node string) string {
+	return operation + "/" + ref.Namespace + "/" + ref.Name + "/" + node
+}
+
+func (d *Driver) recordFailure(ref history.Ref, f history.VolumeFailed) {
+	key := toldKey(f.Operation, ref, f.Node)
+	if d.told[key] == f {
+		return
+	}
+	d.told[key] = f
+	d.o.Recorder.Record(history.NewFact(actor, ref, history.FactVolumeFailed, f))
 }
 
 func (d *Driver) attachDone(ctx context.Context, va *storagev1.VolumeAttachment, a *attachment, took time.Duration) error {
@@ -265,6 +330,7 @@ func (d *Driver) attachDone(ctx context.Context, va *storagev1.VolumeAttachment,
 		return fmt.Errorf("reporting VolumeAttachment %s as attached: %w", va.Name, err)
 	}
 	a.attached = true
+	d.settled(history.OperationAttach, a)
 	d.record(history.FactAttached, a, took)
 	return nil
 }
@@ -272,11 +338,15 @@ func (d *Driver) attachDone(ctx context.Context, va *storagev1.VolumeAttachment,
 // record writes a fact about the claim of the volume, or the volume where it
 // has none.
 func (d *Driver) record(fact string, a *attachment, took time.Duration) {
-	ref := claimRef(a.namespace, a.claim)
+	d.o.Recorder.Record(history.NewFact(actor, a.ref(), fact, history.Volume{Claim: a.claim, PV: a.pv, Node: a.node, Seconds: took.Seconds()}))
+}
+
+// ref is the claim of the volume, or the volume where it has none.
+func (a *attachment) ref() history.Ref {
 	if a.claim == "" {
-		ref = history.Ref{APIVersion: "v1", Kind: "PersistentVolume", Name: a.pv}
+		return history.Ref{APIVersion: "v1", Kind: "PersistentVolume", Name: a.pv}
 	}
-	d.o.Recorder.Record(history.NewFact(actor, ref, fact, history.Volume{Claim: a.claim, PV: a.pv, Node: a.node, Seconds: took.Seconds()}))
+	return claimRef(a.namespace, a.claim)
 }
 
 func (d *Driver) detach(ctx context.Context, va *storagev1.VolumeAttachment, a *attachment) {
@@ -289,16 +359,38 @@ func (d *Driver) detach(ctx context.Context, va *storagev1.VolumeAttachment, a *
 	d.attaching[va.UID] = a
 	d.mu.Unlock()
 	if a.attach != nil {
-		a.attach.Cancel()
+		d.drop(a.attach)
 		a.attach = nil
-	}
-	var took time.Duration
-	if !a.refused {
-		took = d.sample(c.Detach, defaultDetach, "detach", c.Name, a.stable, a.node)
+	} else {
+		a.begun = true // of a cell before
 	}
 	key := "csi/detach/" + a.stable + "/" + a.node + "/" + a.pv
-	d.o.Clock.Schedule(took, clock.Work, key, func() {
-		work.Retry(ctx, d.o.Clock, d.o.Logger, key, func() error { return d.detachDone(ctx, c, va, a, took) })
+	detaching := func() *fault {
+		if !a.begun {
+			return nil // there is nothing to do for the driver
+		}
+		return d.faultAt(history.OperationDetach, c.Name, a.node)
+	}
+	d.ask(&call{
+		key: key, timeout: AttacherTimeout, namespace: a.namespace, claim: a.claim,
+		barred: func() *answer {
+			return detaching().fails(a.node)
+		},
+		took: func() time.Duration {
+			if !a.begun {
+				return 0
+			}
+			return d.sample(c.Detach, defaultDetach, "detach", c.Name, a.stable, a.node)
+		},
+		fault: detaching,
+		begin: func() {},
+		done: func(took time.Duration) {
+			work.Retry(ctx, d.o.Clock, d.o.Logger, key, func() error { return d.detachDone(ctx, c, va, a, took) })
+		},
+		failed: func(no answer) {
+			d.failure(history.OperationDetach, a, no)
+			d.reportError(ctx, va, a, "detach", map[string]any{"detachError": volumeError(d.o.Clock.Now(), no)})
+		},
 	})
 }
 
@@ -308,23 +400,16 @@ func (d *Driver) detachDone(ctx context.Context, c *class, va *storagev1.VolumeA
 	if _, err := api.Patch(ctx, va.Name, types.MergePatchType, patch, metav1.PatchOptions{}); err != nil && !apierrors.IsNotFound(err) {
 		return fmt.Errorf("taking the finalizer off VolumeAttachment %s: %w", va.Name, err)
 	}
-	if !a.refused {
+	if a.begun {
 		d.setAttached(a, false)
 	}
 	if a.attached {
 		d.record(history.FactDetached, a, took)
 	}
+	d.settled(history.OperationDetach, a)
 	// Whoever the volume was refused to may have it now, and a released volume
 	// may be deleted.
-	all, err := d.attachments.List(everything)
-	if err != nil {
-		return fmt.Errorf("listing VolumeAttachments: %w", err)
-	}
-	for _, other := range all {
-		if d.attacherClass(other) != nil && *other.Spec.Source.PersistentVolumeName == a.pv && other.UID != va.UID {
-			d.list.Add("attachment/" + other.Name)
-		}
-	}
+	d.reconsider()
 	d.list.Add("pv/" + a.pv)
 	return nil
 }

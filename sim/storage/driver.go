@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -92,8 +93,13 @@ type Driver struct {
 	volumes map[string]*Volume
 	// names are the volumes' names in draws, by PersistentVolume.
 	names map[string]string
-	// attached holds, by volume, the nodes it is attached to.
-	attached map[string]map[string]bool
+	// attached holds, by volume and node, the class of the volumes that are attached.
+	attached map[string]map[string]*class
+	// faults are those that hold now, calls what drivers are asked for, told which failures
+	// the history has.
+	faults []*fault
+	calls  map[*call]bool
+	told   map[string]history.VolumeFailed
 	// draws counts the draws made under one name, so that the second attach of
 	// a volume to a node is drawn anew.
 	draws  map[string]int
@@ -110,7 +116,9 @@ func New(o Options) (*Driver, error) {
 		deleting:     map[types.UID]bool{},
 		volumes:      map[string]*Volume{},
 		names:        map[string]string{},
-		attached:     map[string]map[string]bool{},
+		attached:     map[string]map[string]*class{},
+		calls:        map[*call]bool{},
+		told:         map[string]history.VolumeFailed{},
 		draws:        map[string]int{},
 		events:       work.NewEvents(o.Client, o.Clock, o.Logger),
 	}
@@ -154,6 +162,9 @@ func newClass(sc scenario.StorageClass) (*class, error) {
 			return nil, fmt.Errorf("accessModes: %q is no access mode", m)
 		}
 		c.modes = append(c.modes, long)
+	}
+	if sc.MaxVolumesPerNode < 0 || sc.MaxVolumesPerNode > math.MaxInt32 {
+		return nil, fmt.Errorf("maxVolumesPerNode is %d", sc.MaxVolumesPerNode)
 	}
 	if sc.OwnershipFilesPerSecond < 0 {
 		return nil, errors.New("ownershipFilesPerSecond is negative")
@@ -216,6 +227,10 @@ func (d *Driver) CSINode(node *corev1.Node) *storagev1.CSINode {
 		n := storagev1.CSINodeDriver{Name: c.driver, NodeID: node.Name}
 		if c.Zonal {
 			n.TopologyKeys = []string{corev1.LabelTopologyZone}
+		}
+		if c.MaxVolumesPerNode > 0 && (c.ReportsLimit == nil || *c.ReportsLimit) {
+			most := int32(c.MaxVolumesPerNode) //nolint:gosec // the scenario's check has an upper bound
+			n.Allocatable = &storagev1.VolumeNodeResources{Count: &most}
 		}
 		out.Spec.Drivers = append(out.Spec.Drivers, n)
 	}
@@ -322,7 +337,7 @@ func (d *Driver) MountTime(pv *corev1.PersistentVolume, node string, names ...st
 	if c.NoAttach {
 		fallback = defaultMountNoAttach
 	}
-	return d.sample(c.Mount, fallback, append([]string{"mount", c.Name, d.volumeName(pv), node}, names...)...)
+	return d.mountDelay(c, node) + d.sample(c.Mount, fallback, append([]string{"mount", c.Name, d.volumeName(pv), node}, names...)...)
 }
 
 // SupportsFSGroup says whether the kubelet changes the ownership of the volume

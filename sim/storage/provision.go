@@ -33,10 +33,6 @@ const (
 	// deleteTime is how long a driver takes to delete a volume; nothing in a
 	// run waits for it.
 	deleteTime = time.Second
-
-	// The external-provisioner's back-off (--retry-interval-start, -max).
-	firstProvisionRetry = time.Second
-	lastProvisionRetry  = 5 * time.Minute
 )
 
 // claimClass returns the class whose driver is to provision the claim, nil if it
@@ -94,20 +90,40 @@ func (d *Driver) syncClaim(ctx context.Context, key string) {
 	stable := claimName(claim)
 	d.names[pvName(claim)] = stable
 	eventKey := "csi/provision/" + stable + "/" + name
+	ask := &call{
+		key: eventKey, timeout: ProvisionerTimeout, namespace: claim.Namespace, claim: claim.Name,
+		barred: func() *answer { return d.noProvision(c, claim) },
+		took:   func() time.Duration { return d.sample(c.Provision, defaultProvision, "provision", c.Name, stable) },
+		fault:  func() *fault { return d.faultAt(history.OperationProvision, c.Name, "") },
+		begin:  func() {},
+		done: func(took time.Duration) {
+			work.Retry(ctx, d.o.Clock, d.o.Logger, eventKey, func() error { return d.provision(ctx, c, claim, stable, took) })
+		},
+		failed: func(no answer) {
+			d.claimEvent(ctx, claim, corev1.EventTypeWarning, "ProvisioningFailed", fmt.Sprintf("failed to provision volume with StorageClass %q: %s", c.Name, no))
+			d.recordFailure(claimRef(claim.Namespace, claim.Name), history.VolumeFailed{Operation: history.OperationProvision, Class: c.Name, Namespace: claim.Namespace, Claim: claim.Name, Message: no.String()})
+		},
+	}
+	ask.again = func() bool {
+		now, err := d.claims.PersistentVolumeClaims(claim.Namespace).Get(claim.Name)
+		if ctx.Err() != nil || err != nil || now.UID != claim.UID || !d.wants(now) {
+			return false
+		}
+		claim = now
+		d.claimEvent(ctx, claim, corev1.EventTypeNormal, "Provisioning", fmt.Sprintf("External provisioner is provisioning volume for claim %q", claim.Namespace+"/"+claim.Name))
+		return true
+	}
+	d.ask(ask)
+}
+
+// noProvision says why a driver makes no volume for a claim, nil if it does.
+func (d *Driver) noProvision(c *class, claim *corev1.PersistentVolumeClaim) *answer {
 	for _, m := range claim.Spec.AccessModes {
 		if len(c.modes) > 0 && !slices.Contains(c.modes, m) {
-			d.refuseClaim(ctx, claim, eventKey, fmt.Sprintf("failed to provision volume with StorageClass %q: rpc error: code = InvalidArgument desc = access mode %s is not supported by %s", c.Name, m, c.driver),
-				d.o.Clock.Now(), firstProvisionRetry)
-			return
+			return &answer{code: "InvalidArgument", desc: fmt.Sprintf("access mode %s is not supported by %s", m, c.driver)}
 		}
 	}
-	d.claimEvent(ctx, claim, corev1.EventTypeNormal, "Provisioning", provisioning(claim), d.o.Clock.Now())
-	took := d.sample(c.Provision, defaultProvision, "provision", c.Name, stable)
-	d.o.Clock.Schedule(took, clock.Work, eventKey, func() {
-		work.Retry(ctx, d.o.Clock, d.o.Logger, eventKey, func() error {
-			return d.provision(ctx, c, claim, stable, took)
-		})
-	})
+	return d.faultAt(history.OperationProvision, c.Name, "").fails("")
 }
 
 // provision makes the volume of a claim, unless the claim is gone by then.
@@ -161,33 +177,11 @@ func (d *Driver) provision(ctx context.Context, c *class, claim *corev1.Persiste
 	if err == nil {
 		d.Volume(made)
 	}
+	delete(d.told, toldKey(history.OperationProvision, claimRef(claim.Namespace, claim.Name), ""))
 	d.o.Recorder.Record(history.NewFact(actor, claimRef(claim.Namespace, claim.Name), history.FactProvisioned,
 		history.Volume{Claim: claim.Name, PV: pv.Name, Zone: zone, Seconds: took.Seconds()}))
-	d.claimEvent(ctx, claim, corev1.EventTypeNormal, "ProvisioningSucceeded", "Successfully provisioned volume "+pv.Name, d.o.Clock.Now())
+	d.claimEvent(ctx, claim, corev1.EventTypeNormal, "ProvisioningSucceeded", "Successfully provisioned volume "+pv.Name)
 	return nil
-}
-
-// refuseClaim says that a claim cannot be provisioned, and again at each of the
-// provisioner's tries, which are upkeep: they come to nothing.
-func (d *Driver) refuseClaim(ctx context.Context, claim *corev1.PersistentVolumeClaim, key, message string, due time.Time, wait time.Duration) {
-	var moments []time.Time
-	for now := d.o.Clock.Now(); !due.After(now); wait = min(2*wait, lastProvisionRetry) {
-		moments = append(moments, due)
-		due = due.Add(wait)
-	}
-	d.claimEvent(ctx, claim, corev1.EventTypeNormal, "Provisioning", provisioning(claim), moments...)
-	d.claimEvent(ctx, claim, corev1.EventTypeWarning, "ProvisioningFailed", message, moments...)
-	d.o.Clock.Schedule(due.Sub(d.o.Clock.Now()), clock.Housekeeping, key, func() {
-		now, err := d.claims.PersistentVolumeClaims(claim.Namespace).Get(claim.Name)
-		if ctx.Err() == nil && err == nil && now.UID == claim.UID && d.wants(now) {
-			d.refuseClaim(ctx, now, key, message, due, wait)
-		}
-	})
-}
-
-// provisioning is what the external-provisioner says before each try.
-func provisioning(claim *corev1.PersistentVolumeClaim) string {
-	return fmt.Sprintf("External provisioner is provisioning volume for claim %q", claim.Namespace+"/"+claim.Name)
 }
 
 // zone picks the zone a volume is made in: the selected node's, or one of the
@@ -228,13 +222,12 @@ func claimRef(namespace, name string) history.Ref {
 	return history.Ref{APIVersion: "v1", Kind: "PersistentVolumeClaim", Namespace: namespace, Name: name}
 }
 
-// claimEvent writes what a class's external-provisioner has said of a claim at some
-// moments.
-func (d *Driver) claimEvent(ctx context.Context, claim *corev1.PersistentVolumeClaim, kind, reason, message string, moments ...time.Time) {
-	d.events.Repeat(ctx, corev1.EventSource{Component: d.provisioner(d.claimClass(claim))}, corev1.ObjectReference{
+// claimEvent writes what a class's external-provisioner says of a claim.
+func (d *Driver) claimEvent(ctx context.Context, claim *corev1.PersistentVolumeClaim, kind, reason, message string) {
+	d.events.Say(ctx, corev1.EventSource{Component: d.provisioner(d.claimClass(claim))}, corev1.ObjectReference{
 		APIVersion: "v1", Kind: "PersistentVolumeClaim",
 		Namespace: claim.Namespace, Name: claim.Name, UID: claim.UID, ResourceVersion: claim.ResourceVersion,
-	}, kind, reason, message, moments...)
+	}, kind, reason, message)
 }
 
 // provisionerHost is where the external-provisioners of all drivers run.

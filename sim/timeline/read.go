@@ -311,6 +311,12 @@ func (t *Timeline) fact(e history.Entry) error {
 		return beginSpell(&t.Webhooks, e)
 	case history.FactWebhookBack:
 		return endSpell(t.Webhooks, e, func(w history.Webhook) string { return w.Name })
+	case history.FactStorageFails:
+		return beginSpell(&t.StorageFaults, e)
+	case history.FactStorageBack:
+		return endSpell(t.StorageFaults, e, history.StorageFault.Key)
+	case history.FactVolumeFailed:
+		return add(&t.VolumeFailures, e)
 	case history.FactNodeSilent:
 		return beginSpell(&t.Silences, e)
 	case history.FactNodeBack:

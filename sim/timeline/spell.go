@@ -56,6 +56,14 @@ func (t *Timeline) WebhookOutage(before int) *Spell[history.Webhook] {
 	return lastSpell(t.Webhooks, before, func(history.Webhook) bool { return true })
 }
 
+// StorageFaultAt returns the last time in which an operation of a class on a node failed or
+// was slow that began before an entry, over or not; nil if there was none.
+func (t *Timeline) StorageFaultAt(operation, class, node string, before int) *Spell[history.StorageFault] {
+	return lastSpell(t.StorageFaults, before, func(f history.StorageFault) bool {
+		return f.Operation == operation && (f.Class == "" || f.Class == class) && (f.Node == "" || f.Node == node)
+	})
+}
+
 // SilenceOf returns the last time in which nothing was heard of a node that began before an
 // entry, over or not; nil if there was none.
 func (t *Timeline) SilenceOf(node string, before int) *Spell[history.NodeSilent] {

@@ -38,6 +38,10 @@ type Timeline struct {
 	Registries []Spell[history.Registry]
 	// Webhooks are the times in which Tekton's webhook could not be asked.
 	Webhooks []Spell[history.Webhook]
+	// StorageFaults are the times in which CSI drivers failed at an operation or were slow at
+	// it, VolumeFailures what came of it and of drivers' limits, in order.
+	StorageFaults  []Spell[history.StorageFault]
+	VolumeFailures []Fact[history.VolumeFailed]
 	// Inert are the manifests that had no effect, with the reason; Busy the runs that a
 	// reconciler does not leave alone.
 	Inert, Busy []string

@@ -89,6 +89,7 @@ func unplacedReasons() []reason {
 				x.unboundClaim(id, w.pod.Namespace, name, pvc)
 			})
 		}},
+		{volumeOperation, failedVolume},
 		{noNode, func(x *explainer, w *waiting) bool {
 			if !strings.HasPrefix(w.said, noNodes) {
 				return false
@@ -156,6 +157,7 @@ func unstartedReasons() []reason {
 			}
 			return links != nil
 		}},
+		{volumeOperation, failedVolume},
 		{multiAttachError, func(x *explainer, w *waiting) bool {
 			h := x.holdOf(w.pod, w.spec)
 			if h != nil {
@@ -173,6 +175,15 @@ func unstartedReasons() []reason {
 			return e != nil
 		}},
 	}
+}
+
+// failedVolume explains a pod by a driver that does not do what it needs for a claim.
+func failedVolume(x *explainer, w *waiting) bool {
+	links := x.t.volumeFailed(w.pod, w.spec, x.before)
+	if links != nil {
+		x.end(w.id, Timeout, links...)
+	}
+	return links != nil
 }
 
 // unscheduled explains a pod that no node takes.

@@ -249,10 +249,6 @@ var (
 		Sentence: "Tekton's webhook answered %s, %s",
 		Meaning:  "It was away, or did not answer the API server in time.",
 		Remedies: []Remedy{ChangeTimeout}})
-	webhookRefusesOwn = rules.add(Rule{ID: "webhook/refuses-its-controller", Kind: "TaskRun",
-		Sentence: "%s is done, and Tekton's webhook takes no change of the spec of what is done; its own controller writes Cancelled into spec.status of every TaskRun of a run that is to end, and comes no further",
-		Meaning:  "Since 0.62.0 the webhook holds a TaskRun's spec fast when it has ended. The controller of 0.62.0 and 0.63.0 writes to TaskRuns that have ended all the same when it ends a run whose time is up, that of 0.62.0 also when a run is cancelled.",
-		Remedies: []Remedy{ChangeRelease}})
 	podOutOfService = rules.add(Rule{ID: "pod/out-of-service", Kind: "Pod",
 		Sentence: "%s was taken away by force from node %s, which somebody has declared out of service",
 		Meaning:  "The pod garbage collector sets pods that end on such a node to Failed and deletes them, and their volumes are detached at once.",
@@ -526,6 +522,14 @@ var (
 		Sentence: "The cluster gives claim %s no volume",
 		Meaning:  "Neither the binder nor a provisioner has a volume for the claim.",
 		Remedies: []Remedy{ChangeClaim, ChangeNodes}})
+	volumeOperation = rules.add(Rule{ID: "volume/operation-failed", Kind: "PersistentVolumeClaim",
+		Sentence: "The CSI driver does not %s the volume of claim %s%s",
+		Meaning:  "The driver's answer to external-provisioner (ProvisioningFailed), external-attacher (attachError or detachError of the VolumeAttachment, which the attach/detach controller tells the pod as FailedAttachVolume) or kubelet (FailedMount). Each tries again with a back-off of its own, and the attach/detach controller's, 0.5 s to 2 min 2 s, comes on top of external-attacher's, 1 s to 5 min: an attach that has been done may be noticed minutes later.",
+		Remedies: []Remedy{ChangeTimeout, ChangeClaim}})
+	storageFails = rules.add(Rule{ID: "fault/storage", Kind: "StorageClass",
+		Sentence: "CSI drivers fail at %s of %s, %s",
+		Meaning:  "An operation that a driver does not do for a while or for good, or for which it takes longer. Sidecars and kubelets try again by themselves; Tekton does not hear of it, so that a TaskRun waits until its time is up.",
+		Remedies: []Remedy{ChangeTimeout, ChangeClaim}})
 	noNode = rules.add(Rule{ID: "cluster/no-node", Kind: "Pod",
 		Sentence: "The cluster has no node",
 		Meaning:  "The scheduler found no node at all.",
