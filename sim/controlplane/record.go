@@ -240,8 +240,13 @@ func (t *Tap) refused(actor, verb string, where target, code int, sent, got []by
 		}
 		e.Body, _ = json.Marshal(prune(o))
 	}
-	if e.Object.Kind == "" {
+	if e.Object.Kind == "" { // a patch, of what is known by its name
 		e.Object.Kind = where.resource
+		for ref := range t.last {
+			if ref.Name == where.name && ref.Namespace == where.namespace && resourceOf(ref.Kind) == where.resource {
+				e.Object.APIVersion, e.Object.Kind = ref.APIVersion, ref.Kind
+			}
+		}
 	}
 	if e.Object.Namespace == "" {
 		e.Object.Namespace = where.namespace

@@ -570,6 +570,8 @@ type Expectation struct {
 	// Busy, if set, says whether Tekton's controller follows its own writes to one of
 	// the runs without end.
 	Busy *bool `json:"busy,omitempty"`
+	// NeverEnd, if set, says whether one of the runs never ends, not even by a time-out.
+	NeverEnd *bool `json:"neverEnd,omitempty"`
 }
 
 // Judge judges the cell by what is expected of it: nothing if e is nil.
@@ -593,7 +595,7 @@ func (e *Expectation) met(f *verdict.Finding) (expected string, met bool) {
 		name string
 		want *bool
 		got  bool
-	}{{"recovered", e.Recovered, f.Recovered}, {"busy", e.Busy, len(f.Busy) > 0}} {
+	}{{"recovered", e.Recovered, f.Recovered}, {"busy", e.Busy, len(f.Busy) > 0}, {"neverEnd", e.NeverEnd, len(f.NeverEnd) > 0}} {
 		if c.want != nil && *c.want != c.got {
 			met = false
 			expected += fmt.Sprintf(" with %s: %t", c.name, *c.want)

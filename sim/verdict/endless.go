@@ -51,11 +51,43 @@ func (t *judging) neverEnded(run *timeline.Run) []Link {
 			links = append(links, runTooLarge.link(e.Object.String(), fmt.Sprintf("spec: %d kB", (len(o.JSON("spec"))+999)/1000)))
 		}
 		links = append(links, t.webhookAway(*e)...)
+		links = append(links, refusesOwn(*e)...)
 	}
 	if b := t.boundMet(); b != "" {
 		links = append(links, runBound.link(run.Object(), fmt.Sprintf("at %.0f s, after %d entries", t.Finished.T, t.Finished.Seq), run.Object(), b))
 	}
 	return links
+}
+
+// couldNotEnd are the reasons of a PipelineRun that Tekton means to end, and cannot, since a
+// write to one of its TaskRuns fails (pkg/apis/pipeline/v1/pipelinerun_types.go).
+var couldNotEnd = []string{"PipelineRunCouldntCancel", "PipelineRunCouldntTimeOut"}
+
+// notEnded judges a run that was to end, by a hand or because its time was up, and never
+// does, as a write to end its TaskRuns is refused each time. What became of the TaskRuns
+// that it did end follows from that.
+func (t *judging) notEnded(run *timeline.Run) (ruling, bool) {
+	if !t.unended(run) || !slices.Contains(couldNotEnd, run.Reason) || t.unwritten(run) == nil {
+		return ruling{}, false
+	}
+	r := ruling{outcome: Failed, cause: []Link{t.runLink(run)}, asOf: t.Now().AsOf()}
+	ref := history.Ref{Kind: "PipelineRun", Namespace: run.Namespace, Name: run.Name}
+	if e := t.LastChange(ref, t.Finished.Seq, "spec", "status"); e != nil {
+		r.cause = append(r.cause, runCancelled.link(run.Object(), fmt.Sprintf("%s, at %.0f s", e.Patch, e.T), run.Object(), e.Actor))
+	} else if times := t.times(run); times != nil {
+		took := times.set("")
+		if took == "" {
+			_, d := t.defaultTimeout()
+			took = d.String() + " by default"
+		}
+		r.cause = append(r.cause, timePipeline.link(run.Object(), fmt.Sprintf("spec.timeouts: %s; counted from the run's start at %.0f s", t.timeoutsOf(run), run.Created), run.Object(), took))
+	}
+	r.cause = append(r.cause, t.neverEnded(run)...)
+	if before, stalled := t.StalledBefore(run.DoneSeq, 0); stalled {
+		since := t.LastProgress(run, before)
+		r.blockedSince = &since
+	}
+	return r, true
 }
 
 // unwritten returns the last refusal of what Tekton's controller wrote of a run, or of
@@ -77,7 +109,8 @@ func (t *judging) unwritten(run *timeline.Run) *history.Entry {
 			if e.Object.Kind != ref.Kind || !tekton(e.Actor) || e.Verb != history.VerbUpdate || e.Code == history.CodeConflict || e.Code == history.CodeNotFound {
 				continue
 			}
-			if found == nil || e.Seq > found.Seq {
+			// Within a moment it is chance which is tried last.
+			if found == nil || e.T > found.T {
 				found = &e
 			}
 			break

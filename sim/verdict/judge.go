@@ -281,6 +281,9 @@ func (t *judging) judgeRun(run *timeline.Run) ruling {
 	if l := t.deletedRun(run); l != nil {
 		return ruling{outcome: Failed, cause: []Link{*l}}
 	}
+	if r, ok := t.notEnded(run); ok {
+		return r
+	}
 	var all []ruling
 	switch {
 	case !slices.Contains(invalidRun, run.Reason) || run.Status != "False":

@@ -249,6 +249,10 @@ var (
 		Sentence: "Tekton's webhook answered %s, %s",
 		Meaning:  "It was away, or did not answer the API server in time.",
 		Remedies: []Remedy{ChangeTimeout}})
+	webhookRefusesOwn = rules.add(Rule{ID: "webhook/refuses-its-controller", Kind: "TaskRun",
+		Sentence: "%s is done, and Tekton's webhook takes no change of the spec of what is done; its own controller writes Cancelled into spec.status of every TaskRun of a run that is to end, and comes no further",
+		Meaning:  "Since 0.62.0 the webhook holds a TaskRun's spec fast when it has ended. The controller of 0.62.0 and 0.63.0 writes to TaskRuns that have ended all the same when it ends a run whose time is up, that of 0.62.0 also when a run is cancelled.",
+		Remedies: []Remedy{ChangeRelease}})
 	podOutOfService = rules.add(Rule{ID: "pod/out-of-service", Kind: "Pod",
 		Sentence: "%s was taken away by force from node %s, which somebody has declared out of service",
 		Meaning:  "The pod garbage collector sets pods that end on such a node to Failed and deletes them, and their volumes are detached at once.",

@@ -37,3 +37,16 @@ func (t *judging) webhookAway(e history.Entry) []Link {
 	}
 	return nil
 }
+
+// specFast is what Tekton's webhook says to a write of the spec of something that is done
+// (pkg/apis/pipeline/v1/taskrun_validation.go).
+const specFast = "is complete, no updates are allowed"
+
+// refusesOwn says why Tekton's webhook refused what its own controller wrote; nil if it
+// was for another reason than that the object is done.
+func refusesOwn(e history.Entry) []Link {
+	if !strings.Contains(e.Message, specFast) {
+		return nil
+	}
+	return []Link{webhookRefusesOwn.link(e.Object.String(), clip(e.Message), e.Object.String())}
+}
