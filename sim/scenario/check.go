@@ -420,6 +420,9 @@ func (c *checker) overrides(o *Overrides) {
 		}
 	}
 	c.choice(at+".claim", "claim", o.Claim, claims)
+	if o.Retries != nil && *o.Retries < 0 {
+		c.add(at+".retries", "retries is %d and must be at least 0", *o.Retries)
+	}
 	for i, t := range o.Tolerations {
 		where := fmt.Sprintf("%s.tolerations[%d]", at, i)
 		c.choice(where+".operator", "toleration operator", t.Operator, operators)

@@ -36,6 +36,30 @@ func (w *world) override() {
 		if run.tekton("PipelineRun") {
 			w.overrideRun(run, o)
 		}
+		if o.Retries != nil {
+			retry(run, *o.Retries)
+		}
+	}
+}
+
+// retry has tasks tried again as often as is given.
+func retry(o *object, retries int) {
+	var spec []string
+	switch {
+	case o.tekton("TaskRun"):
+		set(o.data, plain(retries), "spec", "retries")
+		return
+	case o.tekton("Pipeline"):
+		spec = []string{"spec"}
+	case o.tekton("PipelineRun"):
+		spec = []string{"spec", "pipelineSpec"}
+	}
+	for _, list := range []string{"tasks", "finally"} {
+		for _, task := range tree.List(o.data, slices.Concat(spec, []string{list})...) {
+			if m, ok := task.(map[string]any); ok && spec != nil {
+				m["retries"] = plain(retries)
+			}
+		}
 	}
 }
 

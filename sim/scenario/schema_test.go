@@ -72,6 +72,7 @@ func makeSchema(t *testing.T) []byte {
 	choice("Overrides", "claim", claims)
 	choice("Value", "claim", claims)
 	field("Scenario", "repeats").Minimum = "0"
+	field("Overrides", "retries").Minimum = "0"
 	field("PodOf", "attempt").Minimum = "0"
 	field("NodePool", "count").Minimum = "0"
 

@@ -398,6 +398,9 @@ type Overrides struct {
 	NodeSelector map[string]string `json:"nodeSelector,omitempty"`
 	// ServiceAccountName is the PipelineRuns' ServiceAccount.
 	ServiceAccountName string `json:"serviceAccountName,omitempty"`
+	// Retries, if set, is how often each task of the Pipelines, of pipelineSpecs and
+	// TaskRuns of their own are tried again.
+	Retries *int `json:"retries,omitempty"`
 	// Patches are merge patches on manifests by kind and name.
 	Patches []ManifestPatch `json:"patches,omitempty"`
 }

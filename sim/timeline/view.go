@@ -130,6 +130,14 @@ func (v *View) PodsOfClaim(namespace, claim string) []*Pod {
 	return v.pods(v.t.index.podsOfClaim[name{namespace, claim}])
 }
 
+// PodsThatHad returns the pods that mounted a claim and are gone, in the order in which they
+// were made.
+func (v *View) PodsThatHad(namespace, claim string) []*Pod {
+	return slices.DeleteFunc(slices.Clone(v.t.index.podsOfClaim[name{namespace, claim}]), func(p *Pod) bool {
+		return p.GoneSeq == 0 || p.GoneSeq >= v.before
+	})
+}
+
 // PodsSelected returns the pods that exist in a namespace and that a selector takes, by
 // name; none if it cannot be read.
 func (v *View) PodsSelected(namespace string, selector *metav1.LabelSelector) []*Pod {

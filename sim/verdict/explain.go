@@ -1063,11 +1063,32 @@ func (x *explainer) heldBy(id int64, p *timeline.Pod, spec *corev1.Pod, h *timel
 	if len(users) > 0 {
 		return
 	}
+	if why := x.movedFrom(p, claim, at); why != nil {
+		x.foreign, x.shared = true, why
+	}
 	l := volumeNotUsed.link("PersistentVolume "+pv, evidence, pv, at)
 	if at == "" {
 		l = volumeElsewhere.link("PersistentVolume "+pv, claimModes(x.s, p.Namespace, claim), pv)
 	}
 	x.end(vid, MultiAttach, l)
+}
+
+// movedFrom says why a run's pods are no longer on a node where they had a volume: who sent
+// the last of them away; nil if nobody did.
+func (x *explainer) movedFrom(p *timeline.Pod, claim, node string) []Link {
+	var last *timeline.Pod
+	for _, u := range x.s.PodsThatHad(p.Namespace, claim) {
+		if u.StopSeq != 0 && u.Node == node && u.PipelineRun == p.PipelineRun && (last == nil || u.StopSeq > last.StopSeq) {
+			last = u
+		}
+	}
+	if last == nil {
+		return nil
+	}
+	if stop, found := x.t.Entry(last.StopSeq); found {
+		return x.t.sentAway(last, stop)
+	}
+	return nil
 }
 
 func claimModes(s *timeline.View, namespace, claim string) string {

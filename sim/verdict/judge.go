@@ -660,7 +660,8 @@ func (t *judging) failure(p *timeline.Pod) []Link {
 		links := append([]Link{rule.link(p.Object(), evidence, name, t.Title(p), c.Data.ExitCode)}, t.oomKilled(p, c)...)
 		links = append(links, t.stopped(p)...)
 		links = append(links, t.endedForShutdown(p)...)
-		if c.Data.Reason == history.ContainerUnknown {
+		said := func(l Link) bool { return l.Rule == nodeSilent.ID }
+		if c.Data.Reason == history.ContainerUnknown && !slices.ContainsFunc(links, said) {
 			links = append(links, t.silent(p.Node, c.Seq)...)
 		}
 		return append(links, t.takenAway(p, c)...)

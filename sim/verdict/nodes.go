@@ -17,7 +17,12 @@ func (t *judging) nodeRemoved(node string, before int) []Link {
 	if e == nil || e.Verb != history.VerbDelete {
 		return nil
 	}
-	return []Link{nodeRemovedRule.link("Node "+node, fmt.Sprintf("deleted by %s at %.0f s", e.Actor, e.T), node)}
+	links := []Link{nodeRemovedRule.link("Node "+node, fmt.Sprintf("deleted by %s at %.0f s", e.Actor, e.T), node)}
+	// Somebody who takes the Node of a machine away that is off says what had become of it.
+	if s := t.SilenceOf(node, e.Seq); s != nil && s.Lasts(e.Seq) {
+		links = append(links, t.silent(node, e.Seq)...)
+	}
+	return links
 }
 
 // lostNode says that a pod failed since its node was gone; nil if it was not so.
@@ -150,8 +155,12 @@ func (t *judging) unpulled(p *timeline.Pod, before int) []Link {
 		if o == nil {
 			return links
 		}
+		images := o.Began.Data.Images
+		if images == "*" {
+			images = "every image"
+		}
 		return append(links, registryFails.link("Registry "+o.Began.Data.Images, fmt.Sprintf("%s at %.0f s", history.FactRegistryFails, o.Began.T),
-			o.Began.Data.Images, o.Began.Data.Answer, lasted(*o)))
+			images, o.Began.Data.Answer, lasted(*o)))
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -108,6 +109,9 @@ func volumeIsElsewhere(reason string) bool {
 	return strings.Contains(reason, "volume node affinity") || strings.Contains(reason, "PersistentVolume's node affinity")
 }
 
+// withoutValue is what a taint without a value ends with, in the scheduler's words.
+var withoutValue = regexp.MustCompile(`: (,|$)`)
+
 // nodeChanges says who cordoned nodes or put taints on them in the course of the cell,
 // those together to whom one did the same.
 func (x *explainer) nodeChanges(nodes []history.NodeRefusal) []Link {
@@ -148,7 +152,7 @@ func (x *explainer) nodeChanges(nodes []history.NodeRefusal) []Link {
 		if c.rule == nodeCordoned {
 			links = append(links, nodeCordoned.link("Node "+list, evidence[c], list, c.actor))
 		} else {
-			links = append(links, nodeTainted.link("Node "+list, evidence[c], c.actor, c.taints, list))
+			links = append(links, nodeTainted.link("Node "+list, evidence[c], c.actor, withoutValue.ReplaceAllString(c.taints, "$1"), list))
 			if c.actor == wellknown.NodeController && strings.Contains(c.taints, corev1.TaintNodeUnreachable) {
 				links = append(links, x.t.silent(names[c][0], x.before)...)
 			}

@@ -20,6 +20,12 @@ func (t *judging) stopped(p *timeline.Pod) []Link {
 	if c := firstFailure(p); !found || c == nil || c.Seq < p.StopSeq {
 		return nil
 	}
+	return t.sentAway(p, stop)
+}
+
+// sentAway says who asked for a pod's deletion, and why: a taint and who put it there, an
+// eviction, a hand; nil if it was the kubelet or Tekton.
+func (t *judging) sentAway(p *timeline.Pod, stop history.Entry) []Link {
 	at := fmt.Sprintf("deletion asked for by %s at %.0f s", stop.Actor, stop.T)
 	reason := ""
 	if o := t.Before(p.StopSeq+1).Live("Pod", p.Namespace, p.Name); o != nil {
