@@ -60,3 +60,20 @@ func TestWebhook(t *testing.T) {
 		t.Errorf("an outage that nobody met cost time: %.3f s, and %.3f s without", makespan["in-the-middle"], makespan["none"])
 	}
 }
+
+// TestForeignWebhook: the API server does not let in what it could not ask somebody else's
+// webhook about, and nothing of that is left when it is taken out.
+func TestForeignWebhook(t *testing.T) {
+	const refused = `failed calling webhook "validate.policy.example.com"`
+	for name, entries := range play(t, "faults/foreign-webhook.yaml", "webhook", map[string]string{"stays": "fault/foreign-webhook"}) {
+		met := 0
+		for _, e := range entries {
+			if e.Kind == history.KindRefused && e.Object.Kind == "Pod" && strings.Contains(e.Message, refused) {
+				met++
+			}
+		}
+		if (met > 0) != (name == "stays") {
+			t.Errorf("%s: %d pods are refused", name, met)
+		}
+	}
+}

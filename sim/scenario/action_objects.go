@@ -40,6 +40,34 @@ func applyAction() action {
 func applyFaults() []Fault {
 	return []Fault{
 		{
+			Name: "foreign-webhook-away", Does: "Somebody else's webhook that is asked about every new pod, such as a policy engine's, is away, and is taken out after a while.",
+			Real: "the API server, which refuses what it could not ask about (failurePolicy Fail), what Tekton and the StatefulSet controller do about a pod that is refused", Simulated: "the network to the webhook's Service, at which nobody is",
+			Remedies: []string{"retries that outlast it", "failurePolicy Ignore, or a namespaceSelector that leaves the pipelines' namespaces out"},
+			Rule:     "fault/foreign-webhook",
+			Example: `
+- when: {task: download-model, phase: done}
+  apply:
+    manifests:
+      - apiVersion: v1
+        kind: Service
+        metadata: {name: policy, namespace: private-ai-demo}
+        spec: {ports: [{port: 443}]}
+      - apiVersion: admissionregistration.k8s.io/v1
+        kind: ValidatingWebhookConfiguration
+        metadata: {name: policy}
+        webhooks:
+          - name: validate.policy.example.com
+            failurePolicy: Fail
+            sideEffects: None
+            admissionReviewVersions: [v1]
+            clientConfig: {service: {name: policy, namespace: private-ai-demo}}
+            rules: [{apiGroups: [""], apiVersions: [v1], operations: [CREATE], resources: [pods]}]
+- when: {task: download-model, phase: done}
+  after: 10m
+  delete: {apiVersion: admissionregistration.k8s.io/v1, kind: ValidatingWebhookConfiguration, name: policy}
+`,
+		},
+		{
 			Name: "quota-full", Does: "A ResourceQuota leaves no room for a pod more, and goes after a while.",
 			Real: "the API server's quota admission, the resource-quota controller, what Tekton does about a pod that is refused", Simulated: "nothing",
 			Remedies: []string{"none but time: Tekton tries again until the pod is let in or a time-out ends the run"},

@@ -40,6 +40,9 @@ func refusalCause(s *timeline.View, namespace, message string, pod *corev1.Pod) 
 	if m := policyWords.FindStringSubmatch(message); m != nil {
 		return []Link{policyCause(s, m[1], m[2], m[0])}
 	}
+	if name, asked, ok := foreignWebhook(message); ok {
+		return []Link{foreignWebhookCause(s, name, message, asked)}
+	}
 	if m := missingAccount.FindStringSubmatch(message); m != nil {
 		return []Link{accountMissing.link("ServiceAccount "+m[1]+"/"+m[2], m[0], m[2], m[1])}
 	}
@@ -64,7 +67,37 @@ var policyWords = regexp.MustCompile(`ValidatingAdmissionPolicy '([^']+)'(?: wit
 // denied says whether admission refused an object, rather than that the object is not
 // as its kind has it.
 func denied(e history.Entry) bool {
-	return e.Code == history.CodeForbidden || policyWords.MatchString(e.Message)
+	_, _, foreign := foreignWebhook(e.Message)
+	return e.Code == history.CodeForbidden || policyWords.MatchString(e.Message) || foreign
+}
+
+// webhookWords are those in which the API server says that a webhook refused something, or
+// could not be asked (pkg/admission/plugin/webhook of k8s.io/apiserver).
+var webhookWords = regexp.MustCompile(`(admission webhook|` + history.WebhookFailed + `) "([^"]+)"`)
+
+// foreignWebhook returns the webhook, one that is not Tekton's, for whose sake something was
+// refused, and whether it was asked.
+func foreignWebhook(message string) (name string, asked, ok bool) {
+	m := webhookWords.FindStringSubmatch(message)
+	if m == nil || strings.HasSuffix(m[2], ".tekton.dev") {
+		return "", false, false
+	}
+	return m[2], m[1] != history.WebhookFailed, true
+}
+
+func foreignWebhookCause(s *timeline.View, name, message string, asked bool) Link {
+	object, evidence := "ValidatingWebhookConfiguration", clip(message)
+	for _, kind := range []string{"ValidatingWebhookConfiguration", "MutatingWebhookConfiguration"} {
+		for _, o := range s.List(kind) {
+			if hooks := o.JSON("webhooks"); strings.Contains(hooks, strconv.Quote(name)) {
+				object, evidence = kind+" "+o.Ref.Name, "webhooks: "+clip(hooks)
+			}
+		}
+	}
+	if asked {
+		return foreignWebhookDenies.link(object, evidence, name)
+	}
+	return foreignWebhookAway.link(object, evidence, name)
 }
 
 func policyCause(s *timeline.View, policy, binding, words string) Link {

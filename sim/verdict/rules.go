@@ -441,6 +441,14 @@ var (
 		Sentence: "ValidatingAdmissionPolicy %s, which ValidatingAdmissionPolicyBinding %s puts in force, does not let it in",
 		Meaning:  "A ValidatingAdmissionPolicy refused the object by a binding.",
 		Remedies: []Remedy{ChangeManifest}})
+	foreignWebhookAway = rules.add(Rule{ID: "fault/foreign-webhook", Kind: "ValidatingWebhookConfiguration",
+		Sentence: "Webhook %s could not be asked, and what it would be asked about is refused then",
+		Meaning:  "Somebody else's webhook, such as a policy engine's, is registered for it with failurePolicy Fail (the default), and nobody answers at its address. Tekton takes a pod that is refused so for one that is wrong, and fails the TaskRun at once.",
+		Remedies: []Remedy{ChangeRetries}})
+	foreignWebhookDenies = rules.add(Rule{ID: "admission/foreign-webhook", Kind: "ValidatingWebhookConfiguration",
+		Sentence: "Webhook %s does not let it in",
+		Meaning:  "Somebody else's webhook, such as a policy engine's, refused the object.",
+		Remedies: []Remedy{ChangeManifest}})
 	sccNone = rules.add(Rule{ID: "admission/scc", Kind: "ServiceAccount",
 		Sentence: "%s",
 		Meaning:  "No SCC that the account may use takes the pod: the fields that each provider refused, by the ranges of the namespace.",
