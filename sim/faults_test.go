@@ -44,6 +44,8 @@ func TestSilentNodes(t *testing.T) {
 		"for-ever":                  {1, 1, root},
 		"for-ever-before-the-start": {1, 1, root},
 		"out-of-service":            {1, 1, root},
+		"flaps":                     {0, 0, ""},
+		"flaps-past-the-grace":      {1, 1, ""},
 		"two-nodes":                 {2, 2, ""},
 		"all-nodes":                 {4, 1, ""}, // the first is found before the others are
 	}
@@ -85,6 +87,12 @@ func TestSilentNodes(t *testing.T) {
 		}
 		if got != w.root {
 			t.Errorf("%s: the chain ends with %q, want %q\n%s", name, got, w.root, chain(r))
+		}
+		if name == "flaps-past-the-grace" {
+			taints := unreachable(t, readHistory(t, filepath.Join(out, r.History)))
+			if len(taints) != 3 || slices.ContainsFunc(taints, func(s spell) bool { return s.until < 0 }) {
+				t.Errorf("%s: the taint was there %v, want thrice, and gone again each time", name, taints)
+			}
 		}
 		if name == "two-nodes" {
 			var at []float64

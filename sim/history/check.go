@@ -307,6 +307,14 @@ func factData(fact string) any {
 		return &Refusal{}
 	case FactRuntimeFails, FactRuntimeBack:
 		return &Runtime{}
+	case FactClockShifted, FactClockRight:
+		return &ClockShift{}
+	case FactScaledDown:
+		return &ScaledDown{}
+	case FactMemory:
+		return &Memory{}
+	case FactMemoryTaken, FactMemoryBack:
+		return &MemoryTaken{}
 	case FactNotMade:
 		return &NotMade{}
 	case FactPullFailed:
@@ -567,7 +575,7 @@ func (c *checker) factObject(m moment) string {
 		return ""
 	}
 	switch m.Fact {
-	case FactRegistryFails, FactRegistryBack, FactWebhookFails, FactWebhookBack, FactStorageFails, FactStorageBack, FactRuntimeFails, FactRuntimeBack, FactStalled, FactFinished, FactIntervention, FactFaultMet, FactInert, FactTektonStarted, FactTektonExited, FactLeaseHeld, FactLeaseTaken:
+	case FactRegistryFails, FactRegistryBack, FactWebhookFails, FactWebhookBack, FactStorageFails, FactStorageBack, FactRuntimeFails, FactRuntimeBack, FactStalled, FactFinished, FactIntervention, FactFaultMet, FactInert, FactTektonStarted, FactTektonExited, FactLeaseHeld, FactLeaseTaken, FactClockShifted, FactClockRight, FactScaledDown:
 		return "" // of the cell, of what is not made, and of what comes with the release
 	}
 	if factData(m.Fact) == nil {

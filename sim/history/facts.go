@@ -31,6 +31,8 @@ const (
 	FactNotMade         = "NotMade"         // [NotMade]: the runtime does not make a pod's sandbox or container, told once of each
 	FactWebhookFails    = "WebhookFails"    // [Webhook]: it is not to be asked any more
 	FactWebhookBack     = "WebhookBack"     // [Webhook]: it is again
+	FactClockShifted    = "ClockShifted"    // [ClockShift]: the clock of Tekton's controller is wrong
+	FactClockRight      = "ClockRight"      // [ClockShift]: it is right again
 	FactNodeSilent      = "NodeSilent"      // [NodeSilent]: nothing is heard of a node any more
 	FactNodeShutdown    = "NodeShutdown"    // [NodeShutdown]: a machine is told to go off
 	FactNodeBack        = "NodeBack"        // [NodeSilent]: its kubelet is there again
@@ -45,6 +47,10 @@ const (
 	FactFileDenied      = "FileDenied"      // [File]: permission denied; Verb read or write
 	FactContainersBusy  = "ContainersBusy"  // [Volume] with Node only: all images are there, containers run
 	FactDisk            = "Disk"            // [Disk]: the pod is evicted, or a step of it fails, for want of room on its node's disk
+	FactMemory          = "Memory"          // [Memory]: the pod is evicted for want of memory on its node
+	FactScaledDown      = "ScaledDown"      // [ScaledDown]: the cluster autoscaler begins to take a node away
+	FactMemoryTaken     = "MemoryTaken"     // [MemoryTaken]: something outside of pods takes a node's memory
+	FactMemoryBack      = "MemoryBack"      // [MemoryTaken]: it does no more
 	FactResultMadeUp    = "ResultMadeUp"    // [MadeUp]: a step leaves a result whose value no model gives
 
 	// Driver of virtual time. Object is the cell, of kind Cell.
@@ -200,10 +206,36 @@ type Disk struct {
 	Wants int64 `json:"wants"`
 }
 
-// DiskUse is what a pod has on its node's disk.
+// DiskUse is what a pod has on its node's disk, or in its memory.
 type DiskUse struct {
 	Pod   string `json:"pod"`
 	Bytes int64  `json:"bytes"`
+}
+
+// Memory is what a node's memory is taken by.
+type Memory struct {
+	Node string `json:"node"`
+	Task string `json:"task,omitempty"`
+	// Size is the memory's, Reserve what the kubelet wants to be free of it.
+	Size    int64 `json:"size"`
+	Reserve int64 `json:"reserve"`
+	// Others is what is taken outside of pods; Pods have the most first.
+	Others int64     `json:"others"`
+	Pods   []DiskUse `json:"pods,omitempty"`
+}
+
+// ScaledDown is a node that the cluster autoscaler takes away.
+type ScaledDown struct {
+	Node string `json:"node"`
+	// UnneededSeconds is for how long nobody had needed it.
+	UnneededSeconds float64 `json:"unneededSeconds"`
+}
+
+// MemoryTaken is a node whose memory is taken outside of pods, or is no more.
+type MemoryTaken struct {
+	Node string `json:"node"`
+	// Left is what was left of it beside its pods.
+	Left int64 `json:"left"`
 }
 
 // Refusal is a kubelet's refusal of a pod.
@@ -288,8 +320,17 @@ type NotMade struct {
 type PullFailed struct {
 	Image string `json:"image"`
 	Node  string `json:"node"`
-	// Message is what the container runtime says.
+	// Message is what the container runtime says, or the kubelet that does not ask it.
 	Message string `json:"message"`
+	// Limit is for how many images the kubelet asks; nil if it did ask.
+	Limit *PullLimit `json:"limit,omitempty"`
+}
+
+// PullLimit is for how many images a kubelet asks at most.
+type PullLimit struct {
+	// QPS is how many in a second, Burst how many at once.
+	QPS   int `json:"qps"`
+	Burst int `json:"burst"`
 }
 
 // The operations of CSI drivers.
@@ -343,12 +384,23 @@ const (
 	SilentNetwork = "network"
 )
 
+// ClockShift is the clock of Tekton's controller that is wrong, or right again.
+type ClockShift struct {
+	// Seconds is by how many it is ahead.
+	Seconds float64 `json:"seconds"`
+}
+
 // NodeSilent is a node of which nothing is heard, or is again.
 type NodeSilent struct {
 	Node string `json:"node"`
 	// What has failed: SilentMachine, SilentKubelet or SilentNetwork.
 	What string `json:"what"`
+	// Zone is the zone that fell silent with it, or AllZones; empty if the node did alone.
+	Zone string `json:"zone,omitempty"`
 }
+
+// AllZones is the Zone of a [NodeSilent] where the whole cluster fell silent.
+const AllZones = "*"
 
 // NodeShutdown is a machine that is told to go off.
 type NodeShutdown struct {
@@ -389,6 +441,8 @@ type Intervention struct {
 	Release       string `json:"release,omitempty"`
 	FormerRelease string `json:"formerRelease,omitempty"`
 	Controller    string `json:"controller,omitempty"`
+	// Zone is the zone whose nodes it is about, or AllZones.
+	Zone string `json:"zone,omitempty"`
 	// Object is what was patched or deleted, NAMESPACE/NAME, where the scenario says whose
 	// it is and not its name.
 	Object string `json:"object,omitempty"`

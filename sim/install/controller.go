@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"syscall"
+	"time"
 
 	"simctl.dev/simctl/sim/plane"
 	"simctl.dev/simctl/sim/tekton"
@@ -24,6 +25,7 @@ func (in *Install) Start(ctx context.Context) error {
 		Kubeconfig: r.proxy.Kubeconfig,
 		Namespace:  r.namespace,
 		Clock:      in.Plane.Clock,
+		Shift:      in.shift,
 		Seed:       in.Plane.Seed,
 		Recorder:   in.Plane.Recorder(),
 		Log:        out,
@@ -75,6 +77,18 @@ func (in *Install) Kill(ctx context.Context) error {
 		return nil
 	case <-ctx.Done():
 		return context.Cause(ctx)
+	}
+}
+
+// ShiftClock has the clock of the controller be ahead by so much, or behind; that of one that
+// is started later too.
+func (in *Install) ShiftClock(by time.Duration) {
+	if in.shift == by {
+		return
+	}
+	in.shift = by
+	if in.release.controller != nil {
+		in.release.controller.ShiftClock(by)
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
+	"time"
 
 	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
@@ -34,7 +35,9 @@ type Install struct {
 	certs map[string]tekton.Certificates
 	// controllerPID is of the Tekton controller that was last started.
 	controllerPID atomic.Int64
-	scc           *scc // nil while OpenShift's admission does not run
+	// shift is by how much the clock of Tekton's controller is ahead.
+	shift time.Duration
+	scc   *scc // nil while OpenShift's admission does not run
 }
 
 // Options are what an Install is made of.

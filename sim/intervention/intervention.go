@@ -31,6 +31,8 @@ type Interventions struct {
 	failed error
 	// evictions are those that a drained node waits for, by their pods.
 	evictions map[string]*eviction
+	// reclaims are the nodes that the cluster autoscaler looks at.
+	reclaims []*reclaim
 	// faults are those that have begun and last.
 	faults []*fault
 }
@@ -112,6 +114,9 @@ func (all *Interventions) Make() (bool, error) {
 	if err := all.look(); err != nil {
 		return false, err
 	}
+	if did, err := all.lookAtReclaims(); did || err != nil {
+		return did, err
+	}
 	did := false
 	for _, v := range all.list {
 		if v.set || !all.reached(v.When) {
@@ -166,7 +171,12 @@ func (all *Interventions) Nudge() {
 }
 
 // End ends the interventions: nothing more is done.
-func (all *Interventions) End() { all.cancelled() }
+func (all *Interventions) End() {
+	all.cancelled()
+	for _, r := range all.reclaims {
+		r.end()
+	}
+}
 
 // Missed records the interventions whose trigger never came.
 func (all *Interventions) Missed() {

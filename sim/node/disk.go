@@ -140,9 +140,7 @@ type disk struct {
 	check *clock.Event
 	// pressed is when a look last found too little room.
 	pressed time.Time
-	// pressure is what the node's status says.
-	pressure bool
-	report   *clock.Event
+	pressureReport
 }
 
 // diskState is a disk as it is now.
@@ -200,7 +198,7 @@ func (k *Kubelets) nextTick(d, period, phase time.Duration) time.Duration {
 	return tick - now
 }
 
-// planDisk puts on the clock when something comes of a machine's disk: its kubelet
+// planDisk puts on the clock when something comes of a machine's disk or memory: its kubelet
 // would look every 10 s, which says nothing new unless something has grown. It is
 // called whenever that may have changed.
 func (k *Kubelets) planDisk(ctx context.Context, m *machine) {
@@ -228,6 +226,12 @@ func (k *Kubelets) planDisk(ctx context.Context, m *machine) {
 		look = 0
 	case room >= 0 && !d.pressed.IsZero():
 		look = max(0, pressureLinger.Seconds()-k.o.Clock.Since(d.pressed).Seconds())
+	}
+	switch now, lingers := k.shortOfMemory(m); {
+	case now:
+		look = 0
+	case lingers:
+		look = min(look, max(0, pressureLinger.Seconds()-k.o.Clock.Since(m.memory.pressed).Seconds()))
 	}
 	if s.perSecond > 0 {
 		look = min(look, max(0, room/s.perSecond), k.soonestLimit(m))
@@ -281,12 +285,7 @@ func (k *Kubelets) soonestLimit(m *machine) float64 {
 // reserve is what has to be free of a disk of a size: with less the kubelet is
 // under pressure.
 func (k *Kubelets) reserve(size int64) int64 {
-	var most int64
-	for _, t := range k.thresholds {
-		q := evictionapi.GetThresholdQuantity(t.Value, resource.NewQuantity(size, resource.BinarySI))
-		most = max(most, q.Value())
-	}
-	return most
+	return k.most(size, evictionapi.SignalNodeFsAvailable, evictionapi.SignalImageFsAvailable)
 }
 
 // diskFull fails the steps that write to a disk which has no room any more.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strings"
 	"time"
 	"unsafe"
 
@@ -42,10 +43,10 @@ type evictions struct {
 	evicted bool
 }
 
-// diskThresholds are upstream's hard thresholds of the disk's room.
-func diskThresholds() ([]evictionapi.Threshold, error) {
+// evictionThresholds are upstream's hard thresholds of the disk's room and of memory.
+func evictionThresholds() ([]evictionapi.Threshold, error) {
 	hard := map[string]string{}
-	for _, signal := range []evictionapi.Signal{evictionapi.SignalNodeFsAvailable, evictionapi.SignalImageFsAvailable} {
+	for _, signal := range []evictionapi.Signal{evictionapi.SignalMemoryAvailable, evictionapi.SignalNodeFsAvailable, evictionapi.SignalImageFsAvailable} {
 		hard[string(signal)] = eviction.DefaultEvictionHard[string(signal)]
 	}
 	thresholds, err := eviction.ParseThresholdConfig(nil, hard, nil, nil, nil)
@@ -75,6 +76,7 @@ func (k *Kubelets) lookAtDisk(ctx context.Context, m *machine) {
 	if !ok {
 		return
 	}
+	memory, _ := k.memoryOf(m)
 	evicted, err := synchronize(reflect.ValueOf(e.manager).UnsafePointer(), e.looking, e, e.pods)
 	if err != nil {
 		k.o.Logger.Error(err, "The eviction manager could not look", "node", m.name)
@@ -86,42 +88,75 @@ func (k *Kubelets) lookAtDisk(ctx context.Context, m *machine) {
 	} else if !e.manager.IsUnderDiskPressure() {
 		m.disk.pressed = time.Time{}
 	}
-	k.reportPressure(ctx, m)
+	m.memory.tried = ""
+	switch {
+	case memory.free() < k.memoryReserve(memory.size):
+		m.memory.pressed = k.o.Clock.Now()
+		if len(evicted) == 0 {
+			m.memory.tried = k.evictable(m)
+		}
+	case !e.manager.IsUnderMemoryPressure():
+		m.memory.pressed = time.Time{}
+	}
+	k.reportPressure(ctx, m, diskPressure, &m.disk.pressureReport, e.manager.IsUnderDiskPressure)
+	k.reportPressure(ctx, m, memoryPressure, &m.memory.pressureReport, e.manager.IsUnderMemoryPressure)
 	k.planDisk(ctx, m)
 }
 
+// lowOnMemory begins the kubelet's words about a pod that it evicts for want of memory
+// (nodeLowMessageFmt in pkg/kubelet/eviction).
+const lowOnMemory = "The node was low on resource: memory"
+
+// pressureReport is what a node's status says of a pressure, and the report that will say
+// something else.
+type pressureReport struct {
+	pressure bool
+	report   *clock.Event
+}
+
+// pressureWords are a kubelet's of a pressure (pkg/kubelet/nodestatus/setters.go).
+type pressureWords struct {
+	kind        corev1.NodeConditionType
+	short, well [3]string // reason, message, Event
+}
+
+var (
+	diskPressure = pressureWords{corev1.NodeDiskPressure,
+		[3]string{"KubeletHasDiskPressure", "kubelet has disk pressure", "NodeHasDiskPressure"},
+		[3]string{"KubeletHasNoDiskPressure", "kubelet has no disk pressure", "NodeHasNoDiskPressure"}}
+	memoryPressure = pressureWords{corev1.NodeMemoryPressure,
+		[3]string{"KubeletHasInsufficientMemory", "kubelet has insufficient memory available", "NodeHasInsufficientMemory"},
+		[3]string{"KubeletHasSufficientMemory", "kubelet has sufficient memory available", "NodeHasSufficientMemory"}}
+)
+
 // reportPressure has the node's status say at the next report whether the kubelet
-// is under pressure.
-func (k *Kubelets) reportPressure(ctx context.Context, m *machine) {
-	d := &m.disk
-	if d.report != nil || d.manager.manager.IsUnderDiskPressure() == d.pressure {
+// is under a pressure.
+func (k *Kubelets) reportPressure(ctx context.Context, m *machine, words pressureWords, r *pressureReport, is func() bool) {
+	if r.report != nil || is() == r.pressure {
 		return
 	}
-	d.report = k.o.Clock.Schedule(k.nextTick(0, k.statusEvery, m.statusPhase), clock.Work, "kubelet/"+m.name+"/status", func() {
-		d.report = nil
-		pressure := d.manager.manager.IsUnderDiskPressure()
-		if ctx.Err() != nil || pressure == d.pressure {
+	r.report = k.o.Clock.Schedule(k.nextTick(0, k.statusEvery, m.statusPhase), clock.Work, "kubelet/"+m.name+"/status/"+string(words.kind), func() {
+		r.report = nil
+		pressure := is()
+		if ctx.Err() != nil || pressure == r.pressure {
 			return
 		}
-		d.pressure = pressure
-		// pkg/kubelet/nodestatus/setters.go
+		r.pressure = pressure
 		now := metav1.NewTime(k.o.Clock.Now())
-		condition := corev1.NodeCondition{Type: corev1.NodeDiskPressure, Status: corev1.ConditionFalse,
-			Reason: "KubeletHasNoDiskPressure", Message: "kubelet has no disk pressure", LastHeartbeatTime: now, LastTransitionTime: now}
-		says := "NodeHasNoDiskPressure"
+		said, status := words.well, corev1.ConditionFalse
 		if pressure {
-			says = "NodeHasDiskPressure"
-			condition.Status, condition.Reason, condition.Message = corev1.ConditionTrue, "KubeletHasDiskPressure", "kubelet has disk pressure"
+			said, status = words.short, corev1.ConditionTrue
 		}
-		k.nodeStatusIs(ctx, m.name, says, k.o.Clock.Now())
+		condition := corev1.NodeCondition{Type: words.kind, Status: status, Reason: said[0], Message: said[1], LastHeartbeatTime: now, LastTransitionTime: now}
+		k.nodeStatusIs(ctx, m.name, said[2], k.o.Clock.Now())
 		patch := mustJSON(map[string]any{"status": map[string]any{"conditions": []corev1.NodeCondition{condition}}})
-		work.Retry(ctx, k.o.Clock, k.o.Logger, "kubelet/"+m.name+"/disk-pressure", func() error {
-			if d.pressure != pressure {
+		work.Retry(ctx, k.o.Clock, k.o.Logger, "kubelet/"+m.name+"/"+string(words.kind), func() error {
+			if r.pressure != pressure {
 				return nil // A later report has gone out since.
 			}
 			_, err := k.o.Client.CoreV1().Nodes().Patch(ctx, m.name, types.StrategicMergePatchType, patch, metav1.PatchOptions{}, "status")
 			if err != nil {
-				return fmt.Errorf("reporting the disk pressure of node %s: %w", m.name, err)
+				return fmt.Errorf("reporting the %s of node %s: %w", words.kind, m.name, err)
 			}
 			return nil
 		})
@@ -148,15 +183,20 @@ func (e *evictions) Get(context.Context, bool) (*statsapi.Summary, error) {
 	fs := bytes(s.size - s.free())
 	size, free := uint64(max(0, s.size)), uint64(s.free()) //nolint:gosec // neither is negative
 	fs.CapacityBytes, fs.AvailableBytes = &size, &free
-	out := &statsapi.Summary{Node: statsapi.NodeStats{NodeName: e.m.name, Fs: fs, Runtime: &statsapi.RuntimeStats{ImageFs: fs, ContainerFs: fs}}}
+	out := &statsapi.Summary{Node: statsapi.NodeStats{NodeName: e.m.name, Memory: e.memoryStats(now), Fs: fs, Runtime: &statsapi.RuntimeStats{ImageFs: fs, ContainerFs: fs}}}
 	for _, p := range e.k.podsOn(e.m) {
 		u := p.diskUse(now)
 		pod := statsapi.PodStats{
 			PodRef:           statsapi.PodReference{Name: p.name, Namespace: p.namespace, UID: string(p.uid)},
 			EphemeralStorage: bytes(u.total),
 		}
+		memory, all := e.k.memoryUse(p), int64(0)
+		for _, bytes := range memory {
+			all += bytes
+		}
+		pod.Memory = memoryStats(now, all, 0)
 		for _, c := range p.containers {
-			pod.Containers = append(pod.Containers, statsapi.ContainerStats{Name: c.spec.Name, Rootfs: bytes(u.layers[c.spec.Name]), Logs: bytes(0)})
+			pod.Containers = append(pod.Containers, statsapi.ContainerStats{Name: c.spec.Name, Memory: memoryStats(now, memory[c.spec.Name], 0), Rootfs: bytes(u.layers[c.spec.Name]), Logs: bytes(0)})
 		}
 		for _, v := range p.spec.Volumes {
 			if v.EmptyDir != nil {
@@ -214,7 +254,11 @@ func (e *evictions) kill(obj *corev1.Pod, _ bool, _ *int64, set func(*corev1.Pod
 	}
 	var status corev1.PodStatus
 	set(&status)
-	e.k.diskFact(p, false)
+	if strings.HasPrefix(status.Message, lowOnMemory) {
+		e.k.memoryFact(p)
+	} else {
+		e.k.diskFact(p, false)
+	}
 	p.reason, p.message = status.Reason, status.Message
 	for i := range status.Conditions {
 		p.disruption = &status.Conditions[i]

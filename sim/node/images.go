@@ -129,31 +129,41 @@ type pull struct {
 	cached bool
 	// took is how long the image is on its way, whole with the wait for others.
 	took, whole time.Duration
+	// refusal is why it does not come, which is known when whole is over; empty if it does.
+	refusal string
 }
 
-// pull has an image come to the machine: m.images says when it is there. Images come
-// one at a time (serializeImagePulls), in the order in which containers ask for them;
-// one that is on its way is waited for.
-func (m *machine) pull(r *registry, now time.Time, image string) pull {
+// pull has an image come to the machine: m.images says when it is there. Whether images
+// come one at a time, or for how many the registry is asked, is the puller's business. The
+// registry is asked for one that is there if newest is true.
+func (m *machine) pull(r *registry, now time.Time, image string, newest bool) pull {
 	p := pull{image: image, bytes: r.bytes(image)}
-	if r.preloaded {
-		p.cached = true
+	at, there := m.images[image]
+	p.cached = there || r.preloaded
+	if p.cached && !at.After(now) && !newest {
 		return p
 	}
-	if at, ok := m.images[image]; ok {
-		p.cached = true
+	turn := m.puller.turn(now)
+	// One at a time, no more are asked for than may be: each takes a round trip of longer.
+	if (!m.puller.serial || !p.cached) && !m.puller.lets(turn) {
+		p.refusal, p.whole = pullQPSExceeded, turn.Sub(now)
+		return p
+	}
+	switch {
+	case p.cached && !at.After(now):
+		return p
+	case there:
 		p.took = max(0, at.Sub(now))
 		p.whole = p.took
+		if !m.puller.serial {
+			m.puller.until = append(m.puller.until, at)
+		}
 		return p
-	}
-	start := now
-	if m.pullsUntil.After(now) {
-		start = m.pullsUntil
 	}
 	seconds := float64(p.bytes) / r.bandwidth
 	p.took = time.Duration(math.Round(seconds*1000)) * time.Millisecond
-	m.pullsUntil = start.Add(p.took)
-	m.images[image] = m.pullsUntil
-	p.whole = m.pullsUntil.Sub(now)
+	m.images[image] = turn.Add(p.took)
+	m.puller.until = append(m.puller.until, m.images[image])
+	p.whole = m.images[image].Sub(now)
 	return p
 }

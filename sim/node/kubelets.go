@@ -55,7 +55,8 @@ type Options struct {
 type Kubelets struct {
 	o        Options
 	registry *registry
-	// thresholds are those of the disks' room.
+	pulling  pulling
+	// thresholds are those of the disks' room and of memory.
 	thresholds []evictionapi.Threshold
 
 	// statusEvery is how often a kubelet looks at its node's status.
@@ -101,8 +102,8 @@ type Kubelets struct {
 type machine struct {
 	name string
 	// images are the images on the node with the moment they came or will come.
-	images     map[string]time.Time
-	pullsUntil time.Time
+	images map[string]time.Time
+	puller *puller
 	// volumes are those that pods on the node use, by PersistentVolume name; inUse is
 	// the volumesInUse last reported.
 	volumes map[string]*volumeUse
@@ -116,6 +117,7 @@ type machine struct {
 	// podIPs counts the addresses given out, index is the node's.
 	podIPs, index int
 	disk          disk
+	memory        memory
 	// silent, if not nil, is why nothing is heard of the node; back is when that ended last.
 	silent *silence
 	// shutdown, if not nil, says that the machine goes off, or has done so.
@@ -129,13 +131,17 @@ func New(o Options) (*Kubelets, error) {
 	if err != nil {
 		return nil, err
 	}
+	pulling, err := newPulling(o.Kubelet)
+	if err != nil {
+		return nil, err
+	}
 	if err := checkModels(o.Workload.Tasks); err != nil {
 		return nil, err
 	}
 	if err := checkKubelet(o.Kubelet); err != nil {
 		return nil, err
 	}
-	thresholds, err := diskThresholds()
+	thresholds, err := evictionThresholds()
 	if err != nil {
 		return nil, err
 	}
@@ -151,7 +157,7 @@ func New(o Options) (*Kubelets, error) {
 		return nil, err
 	}
 	return &Kubelets{
-		o: o, registry: reg, thresholds: thresholds, statusEvery: statusEvery, shutdownAll: shutdownAll, shutdownCritical: shutdownCritical,
+		o: o, registry: reg, pulling: pulling, thresholds: thresholds, statusEvery: statusEvery, shutdownAll: shutdownAll, shutdownCritical: shutdownCritical,
 		podLister: core.Pods().Lister(), nodeLister: core.Nodes().Lister(),
 		claimLister: core.PersistentVolumeClaims().Lister(), pvLister: core.PersistentVolumes().Lister(),
 		secretLister: core.Secrets().Lister(), configLister: core.ConfigMaps().Lister(),
@@ -306,7 +312,7 @@ func (k *Kubelets) machine(name string) *machine {
 	if m == nil {
 		m = &machine{
 			name: name, images: map[string]time.Time{}, volumes: map[string]*volumeUse{}, index: k.podNetwork(name),
-			statusPhase: k.statusPhase(name),
+			statusPhase: k.statusPhase(name), puller: newPuller(k.pulling),
 		}
 		k.machines[name] = m
 	}
@@ -355,7 +361,7 @@ func (k *Kubelets) lose(name string) {
 		}
 	}
 	// A machine that comes under this name is another one.
-	for _, e := range []*clock.Event{m.disk.check, m.disk.report, m.status} {
+	for _, e := range []*clock.Event{m.disk.check, m.disk.report, m.memory.report, m.status} {
 		if e != nil {
 			e.Cancel()
 		}
@@ -364,7 +370,7 @@ func (k *Kubelets) lose(name string) {
 		m.shutdown.cancel()
 	}
 	m.silent, m.shutdown, m.back = nil, nil, time.Time{}
-	m.images, m.pullsUntil, m.volumes, m.inUse, m.disk = map[string]time.Time{}, time.Time{}, map[string]*volumeUse{}, nil, disk{}
+	m.images, m.puller, m.volumes, m.inUse, m.disk, m.memory = map[string]time.Time{}, newPuller(k.pulling), map[string]*volumeUse{}, nil, disk{}, memory{}
 	m.status = nil
 	m.generation++
 }

@@ -315,14 +315,14 @@ func (c *cluster) do(a action) {
 	case a.Shutdown != nil:
 		notice, err := time.ParseDuration(a.Shutdown.Notice)
 		must(c.t, err)
-		_, err = c.kubelets.ShutDown(c.ctx, a.Shutdown.Node, notice, func() { c.kubelets.FallSilent(a.Shutdown.Node, history.SilentMachine) })
+		_, err = c.kubelets.ShutDown(c.ctx, a.Shutdown.Node, notice, func() { c.kubelets.FallSilent(history.NodeSilent{Node: a.Shutdown.Node, What: history.SilentMachine}) })
 		must(c.t, err)
 	case a.RuntimeFails != nil:
 		c.mend = c.kubelets.RuntimeFails(*a.RuntimeFails)
 	case a.RuntimeBack:
 		c.mend()
 	case a.Silent != nil:
-		c.kubelets.FallSilent(a.Silent.Node, a.Silent.What)
+		c.kubelets.FallSilent(*a.Silent)
 	case a.Back != "":
 		c.kubelets.SpeakAgain(c.ctx, a.Back)
 	case a.Outage != nil:

@@ -29,6 +29,9 @@ func checkModels(tasks map[string]scenario.TaskModel) error {
 				return fmt.Errorf("task model %q: %s: %w", name, what, err)
 			}
 		}
+		if _, err := m.Memory.Bytes(); err != nil {
+			return fmt.Errorf("task model %q: memory: %w", name, err)
+		}
 		if _, err := m.EphemeralStorage.Bytes(); err != nil {
 			return fmt.Errorf("task model %q: ephemeralStorage: %w", name, err)
 		}

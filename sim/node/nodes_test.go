@@ -1,6 +1,7 @@
 package node
 
 import (
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -72,7 +73,7 @@ func TestPull(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := &machine{images: map[string]time.Time{}}
+	m := &machine{images: map[string]time.Time{}, puller: newPuller(pulling{serial: true, qps: 5, burst: 10})}
 	at := clock.Epoch
 	for _, step := range []struct {
 		after time.Duration
@@ -90,7 +91,7 @@ func TestPull(t *testing.T) {
 		{time.Minute, "example.com/big@sha256:00", 10 * time.Second, 10 * time.Second, false},
 	} {
 		at = at.Add(step.after)
-		p := m.pull(r, at, step.image)
+		p := m.pull(r, at, step.image, false)
 		if ready := m.images[step.image].Sub(at); ready != step.ready || p.took != step.took || p.cached != step.cached {
 			t.Errorf("%s: ready in %v, took %v, cached %v, want %v, %v, %v", step.image, ready, p.took, p.cached, step.ready, step.took, step.cached)
 		}
@@ -104,13 +105,13 @@ func TestPullOfPreloadedImages(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	m := &machine{images: map[string]time.Time{}}
-	if p := m.pull(r, clock.Epoch, "any"); !p.cached || p.took != 0 || p.whole != 0 || len(m.images) > 0 || !m.pullsUntil.IsZero() {
-		t.Errorf("the pull is %+v, the machine has pulled %v until %v", p, m.images, m.pullsUntil)
+	m := &machine{images: map[string]time.Time{}, puller: newPuller(pulling{serial: true, qps: 5, burst: 10})}
+	if p := m.pull(r, clock.Epoch, "any", false); !p.cached || p.took != 0 || p.whole != 0 || len(m.images) > 0 || len(m.puller.until) > 0 {
+		t.Errorf("the pull is %+v, the machine has pulled %v until %v", p, m.images, m.puller.until)
 	}
 	for policy, asks := range map[corev1.PullPolicy]bool{corev1.PullAlways: true, corev1.PullIfNotPresent: false, corev1.PullNever: false} {
 		c := newContainer(&corev1.Container{Image: "any", ImagePullPolicy: policy})
-		if got := m.pull(r, clock.Epoch, "any").asks(c); got != asks {
+		if got := m.pull(r, clock.Epoch, "any", policy == corev1.PullAlways).asks(c); got != asks {
 			t.Errorf("%s: the registry is asked: %v", policy, got)
 		}
 	}
@@ -136,5 +137,62 @@ func TestNewRefusesDurations(t *testing.T) {
 	}
 	if err := checkKubelet(scenario.Kubelet{}); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestPulling holds what a scenario does not say against upstream's defaults, and what it
+// says against what upstream makes of it.
+func TestPulling(t *testing.T) {
+	upstream := pulling{serial: true, qps: 5, burst: 10}
+	if got, err := newPulling(scenario.Kubelet{}); err != nil || got != upstream {
+		t.Errorf("by default: %+v, %v, want %+v", got, err, upstream)
+	}
+	several, none := int64(3), int64(0)
+	got, err := newPulling(scenario.Kubelet{MaxParallelImagePulls: &several, RegistryPullQPS: &none, RegistryBurst: 2})
+	if want := (pulling{most: 3, burst: 2}); err != nil || got != want {
+		t.Errorf("three side by side: %+v, %v, want %+v", got, err, want)
+	}
+	negative := int64(-1)
+	if _, err := newPulling(scenario.Kubelet{RegistryPullQPS: &negative}); err == nil {
+		t.Error("-1 images a second are taken")
+	}
+}
+
+// TestPullsSideBySide: who comes when, and who is not asked for.
+func TestPullsSideBySide(t *testing.T) {
+	r, err := newRegistry(scenario.Registry{Bandwidth: "10Mi", ImageSize: "20Mi"}) // 2 s each
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		name  string
+		how   pulling
+		ready []time.Duration // of images that are asked for at once, -1 of one that is refused
+	}{
+		{"any number", pulling{qps: 5, burst: 3}, []time.Duration{2 * time.Second, 2 * time.Second, 2 * time.Second, -1, -1}},
+		{"two", pulling{most: 2, qps: 5, burst: 3}, []time.Duration{2 * time.Second, 2 * time.Second, 4 * time.Second, 4 * time.Second, 6 * time.Second}},
+		{"no limit", pulling{}, []time.Duration{2 * time.Second, 2 * time.Second, 2 * time.Second, 2 * time.Second}},
+		{"one", pulling{serial: true, qps: 5, burst: 1}, []time.Duration{2 * time.Second, 4 * time.Second, 6 * time.Second}},
+	} {
+		m := &machine{images: map[string]time.Time{}, puller: newPuller(c.how)}
+		for i, want := range c.ready {
+			p := m.pull(r, clock.Epoch, strconv.Itoa(i), false)
+			if p.refusal != "" {
+				p.whole = -1
+			}
+			if p.whole != want {
+				t.Errorf("%s: image %d is there after %v, want %v", c.name, i, p.whole, want)
+			}
+		}
+	}
+	// Who is refused may ask a fifth of a second later.
+	m := &machine{images: map[string]time.Time{}, puller: newPuller(pulling{qps: 5, burst: 1})}
+	for _, step := range []struct {
+		at      time.Duration
+		refused bool
+	}{{0, false}, {0, true}, {100 * time.Millisecond, true}, {200 * time.Millisecond, false}} {
+		if p := m.pull(r, clock.Epoch.Add(step.at), step.at.String()+strconv.FormatBool(step.refused), false); (p.refusal == pullQPSExceeded) != step.refused {
+			t.Errorf("at %v: %q, want refused: %t", step.at, p.refusal, step.refused)
+		}
 	}
 }

@@ -380,28 +380,40 @@ func (k *Kubelets) startNext(ctx context.Context, p *pod) {
 	for i, c := range p.all() {
 		if !c.tried {
 			c.tried = true
-			if !k.pullable(p, c) {
-				k.pullFailed(ctx, p, c)
+			pl := k.ask(p, c)
+			if pl.refusal == "" {
+				k.pull(ctx, p, c, pl, func() { k.start(ctx, p, c, i < len(p.init)) })
+				return
+			}
+			k.sayOf(ctx, p, c, pullingImage, c.image)
+			refused := func() bool {
+				k.pullFailed(ctx, p, c, pl.refusal)
 				if i < len(p.init) {
 					p.endSync()
-					return
+					return false
 				}
-				continue
+				return true
 			}
-			k.pull(ctx, p, c, func() { k.start(ctx, p, c, i < len(p.init)) })
-			return
+			if pl.whole > 0 {
+				k.after(ctx, p, pl.whole, "refused", func() {
+					if refused() {
+						k.startNext(ctx, p)
+					}
+				})
+				return
+			}
+			if !refused() {
+				return
+			}
 		}
 	}
 	k.started(ctx, p)
 }
 
-// pull has a container's image come, and then goes on. One that a container of the pod
-// before it has is there.
-func (k *Kubelets) pull(ctx context.Context, p *pod, c *container, then func()) {
-	pl := pull{image: c.image, cached: true}
+// pull goes on when a container's image has come.
+func (k *Kubelets) pull(ctx context.Context, p *pod, c *container, pl pull, then func()) {
 	first := !slices.Contains(p.pulls, c.image)
 	if first {
-		pl = p.m.pull(k.registry, k.o.Clock.Now(), c.image)
 		p.pulls = append(p.pulls, c.image)
 	}
 	k.sayPulling(ctx, p, c, pl)

@@ -113,19 +113,39 @@ func (k *Kubelets) pullable(p *pod, c *container) bool {
 // backOffKey is what a kubelet counts the pulls of a pod's image under.
 func backOffKey(p *pod, c *container) string { return string(p.uid) + "_" + c.image }
 
-// pullFailed is a pull that the registry does not answer. What it came to shows in the
-// pod's status when the kubelet looks at the pod next.
-func (k *Kubelets) pullFailed(ctx context.Context, p *pod, c *container) {
+// ask asks for a container's image. One that a container of the pod before it has is there.
+func (k *Kubelets) ask(p *pod, c *container) pull {
+	now := k.o.Clock.Now()
+	if k.pullable(p, c) {
+		if slices.Contains(p.pulls, c.image) {
+			return pull{image: c.image, cached: true}
+		}
+		return p.m.pull(k.registry, now, c.image, c.spec.ImagePullPolicy == corev1.PullAlways)
+	}
+	turn := p.m.puller.turn(now)
+	pl := pull{image: c.image, whole: turn.Sub(now), refusal: k.answer(c.image)}
+	if !p.m.puller.lets(turn) {
+		pl.refusal = pullQPSExceeded
+	}
+	return pl
+}
+
+// pullFailed is a pull that the registry does not answer, or that was not to be made. What it
+// came to shows in the pod's status when the kubelet looks at the pod next.
+func (k *Kubelets) pullFailed(ctx context.Context, p *pod, c *container, refusal string) {
 	first := c.pullError == ""
-	c.pullError = k.answer(c.image)
-	k.sayOf(ctx, p, c, pullingImage, c.image)
+	c.pullError = refusal
 	k.sayOf(ctx, p, c, pullNotDone, c.image, c.pullError)
 	k.backOff.Next(backOffKey(p, c), k.o.Clock.Now())
 	c.backsOff = k.o.Clock.Now().Add(k.backOff.Get(backOffKey(p, c)))
 	c.pullReason, c.pullMessage = errPull, c.pullError
 	k.sayOf(ctx, p, c, pullError, errPull)
 	if first {
-		k.fact(p, history.FactPullFailed, history.PullFailed{Image: c.image, Node: p.m.name, Message: c.pullError})
+		f := history.PullFailed{Image: c.image, Node: p.m.name, Message: c.pullError}
+		if refusal == pullQPSExceeded {
+			f.Limit = &history.PullLimit{QPS: int(k.pulling.qps), Burst: k.pulling.burst}
+		}
+		k.fact(p, history.FactPullFailed, f)
 	}
 	if p.pullAgain == nil {
 		// The start of another container, or the end of the one before, has it look.
@@ -168,12 +188,16 @@ func (k *Kubelets) lookAtPulls(ctx context.Context, p *pod) {
 		case k.o.Clock.Now().Before(c.backsOff):
 			k.sayBacksOff(ctx, p, c, k.o.Clock.Now())
 			c.pullReason, c.pullMessage = errPullBackOff, fmt.Sprintf(wordsBackOff, c.image, errPull, c.pullError)
-		case !k.pullable(p, c):
-			k.pullFailed(ctx, p, c)
 		default:
+			pl := k.ask(p, c)
+			if pl.refusal != "" {
+				k.sayOf(ctx, p, c, pullingImage, c.image)
+				k.pullFailed(ctx, p, c, pl.refusal)
+				continue
+			}
 			c.pullError = ""
 			init := slices.Index(p.all(), c) < len(p.init)
-			k.pull(ctx, p, c, func() { k.pulled(ctx, p, c, init) })
+			k.pull(ctx, p, c, pl, func() { k.pulled(ctx, p, c, init) })
 		}
 	}
 	cancelEvent(&p.pullAgain)

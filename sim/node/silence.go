@@ -21,8 +21,7 @@ import (
 
 // silence is why nothing is heard of a node while its Node is there.
 type silence struct {
-	// what has failed: history.SilentKubelet, SilentNetwork or SilentMachine.
-	what  string
+	history.NodeSilent
 	since time.Time
 	// held is what a kubelet that is not there would have done about its pods, in the order
 	// in which it would have come.
@@ -66,21 +65,21 @@ func (k *Kubelets) Renewed(node string, now time.Time) time.Time {
 
 // FallSilent has nothing be heard of a node any more, as its kubelet has died, its network
 // is cut or the whole machine is dead. It reports whether that is news.
-func (k *Kubelets) FallSilent(node, what string) bool {
-	m := k.machine(node)
+func (k *Kubelets) FallSilent(s history.NodeSilent) bool {
+	m := k.machine(s.Node)
 	if m.silent != nil {
 		return false
 	}
-	m.silent = &silence{what: what, since: k.o.Clock.Now()}
-	k.nodeFact(node, history.FactNodeSilent, history.NodeSilent{Node: node, What: what})
-	for _, e := range []**clock.Event{&m.disk.check, &m.disk.report, &m.status} {
+	m.silent = &silence{NodeSilent: s, since: k.o.Clock.Now()}
+	k.nodeFact(s.Node, history.FactNodeSilent, s)
+	for _, e := range []**clock.Event{&m.disk.check, &m.disk.report, &m.memory.report, &m.status} {
 		cancelEvent(e)
 	}
 	m.generation++
 	if m.shutdown != nil {
 		m.shutdown.cancel() // Whatever it waited for, that is over.
 	}
-	if what == history.SilentMachine {
+	if s.What == history.SilentMachine {
 		for _, p := range k.podsOf(m) {
 			p.cancelAll()
 		}
@@ -107,8 +106,8 @@ func (k *Kubelets) SpeakAgain(ctx context.Context, node string) {
 	}
 	s := m.silent
 	m.silent, m.shutdown, m.back = nil, nil, k.o.Clock.Now()
-	k.nodeFact(node, history.FactNodeBack, history.NodeSilent{Node: node, What: s.what})
-	k.reportReady(ctx, m, s.what != history.SilentNetwork)
+	k.nodeFact(node, history.FactNodeBack, s.NodeSilent)
+	k.reportReady(ctx, m, s.What != history.SilentNetwork)
 	pods := k.podsOf(m)
 	k.refresh(m)
 	for _, p := range pods {
@@ -116,11 +115,12 @@ func (k *Kubelets) SpeakAgain(ctx context.Context, node string) {
 			p.takeReported()
 		}
 	}
-	if s.what == history.SilentMachine {
+	if s.What == history.SilentMachine {
 		// Its disk has what was there; what was on its way is not.
 		maps.DeleteFunc(m.images, func(_ string, at time.Time) bool { return at.After(s.since) })
-		m.pullsUntil = time.Time{}
+		m.puller = newPuller(k.pulling)
 		clear(m.volumes)
+		m.memory.others = 0 // Whatever took it is gone.
 		for _, p := range pods {
 			k.rebooted(ctx, p, s.since)
 		}
@@ -282,7 +282,7 @@ func (m *machine) isSilent() bool { return m.silent != nil }
 
 // does has a kubelet do something about a pod: at once, or when it is there again.
 func (k *Kubelets) does(p *pod, do func()) {
-	if s := p.m.silent; s != nil && s.what == history.SilentKubelet {
+	if s := p.m.silent; s != nil && s.What == history.SilentKubelet {
 		s.held = append(s.held, held{p, do})
 		return
 	}
@@ -330,6 +330,9 @@ func (k *Kubelets) reportReady(ctx context.Context, m *machine, started bool) {
 		}
 		if r.kind == corev1.NodeDiskPressure && m.disk.pressure {
 			continue // reported with the disk
+		}
+		if r.kind == corev1.NodeMemoryPressure && m.memory.pressure {
+			continue // likewise
 		}
 		conditions = append(conditions, c)
 		if changed {

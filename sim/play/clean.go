@@ -26,6 +26,7 @@ func (c *play) clean() error {
 		c.Estate.GiveDefinitionsUp()
 	}
 	c.Install.Rest()
+	c.Install.ShiftClock(0)
 	if err := c.Install.MendWebhook(c.ctx); err != nil {
 		return err
 	}

@@ -13,8 +13,8 @@ type machines struct{ *play }
 var _ intervention.Machines = machines{}
 
 // FallSilent implements intervention.Machines.
-func (m machines) FallSilent(node, what string) bool {
-	if !m.kubelets.FallSilent(node, what) {
+func (m machines) FallSilent(s history.NodeSilent) bool {
+	if !m.kubelets.FallSilent(s) {
 		return false
 	}
 	m.watch()
@@ -45,7 +45,7 @@ func (m machines) watch() {
 // ShutDown implements intervention.Machines.
 func (m machines) ShutDown(node string, notice time.Duration, off func()) (bool, error) {
 	news, err := m.kubelets.ShutDown(m.ctx, node, notice, func() {
-		m.FallSilent(node, history.SilentMachine)
+		m.FallSilent(history.NodeSilent{Node: node, What: history.SilentMachine})
 		off()
 	})
 	if news {
@@ -57,6 +57,11 @@ func (m machines) ShutDown(node string, notice time.Duration, off func()) (bool,
 // RuntimeFails implements intervention.Machines.
 func (m machines) RuntimeFails(which history.Runtime) func() {
 	return m.kubelets.RuntimeFails(which)
+}
+
+// MemoryTaken implements intervention.Machines.
+func (m machines) MemoryTaken(t history.MemoryTaken) func() {
+	return m.kubelets.MemoryTaken(m.ctx, t)
 }
 
 // RegistryFails implements intervention.Machines.

@@ -41,17 +41,24 @@ type Intervention struct {
 	// RemoveNode takes a node away, machine and all, as a cloud's autoscaler does
 	// without draining it.
 	RemoveNode *NodeRef `json:"removeNode,omitempty"`
+	// ScaleDown has the cluster autoscaler take a node away when nobody has needed it for long
+	// enough.
+	ScaleDown *ScaleDown `json:"scaleDown,omitempty"`
 	// Taint puts a taint on a node, Untaint takes it away.
 	Taint   *NodeTaint `json:"taint,omitempty"`
 	Untaint *NodeTaint `json:"untaint,omitempty"`
 	// NodeSilent has nothing be heard of a node while its Node stays, for a while or for
 	// good.
 	NodeSilent *NodeSilence `json:"nodeSilent,omitempty"`
+	// ZoneSilent has nothing be heard of the nodes of a zone, for a while or for good.
+	ZoneSilent *ZoneSilence `json:"zoneSilent,omitempty"`
 	// NodeShutdown has a node's machine be shut down, with or without a notice.
 	NodeShutdown *NodeShutdown `json:"nodeShutdown,omitempty"`
 	// RuntimeFails has container runtimes not do what they are asked for, for a while, or for
 	// good.
 	RuntimeFails *RuntimeFailure `json:"runtimeFails,omitempty"`
+	// MemoryTaken has something outside of pods take a node's memory, for a while or for good.
+	MemoryTaken *MemoryTaking `json:"memoryTaken,omitempty"`
 	// RegistryFails has images not come for a while, or for good.
 	RegistryFails *RegistryFailure `json:"registryFails,omitempty"`
 	// WebhookFails has Tekton's webhook be away or not answer, for a while or for good.
@@ -59,6 +66,9 @@ type Intervention struct {
 	// StorageFails has CSI drivers fail at an operation, or be slow at it, for a while or for
 	// good.
 	StorageFails *StorageFailure `json:"storageFails,omitempty"`
+	// ClockShift has the clock of Tekton's controller be ahead or behind, for a while or for
+	// good.
+	ClockShift *ClockShift `json:"clockShift,omitempty"`
 	// APIErrors has the API server fail towards one client for a while.
 	APIErrors *APIErrors `json:"apiErrors,omitempty"`
 	// End ends what the intervention of that name has begun, before its time or, if it has
@@ -98,6 +108,6 @@ type action struct {
 func actions() []action {
 	return []action{
 		applyAction(), patchAction(), deleteAction(), setFlagsAction(), controllerAction(), swapReleaseAction(),
-		cordonAction(), uncordonAction(), drainAction(), removeNodeAction(), taintAction(), untaintAction(), nodeSilentAction(), nodeShutdownAction(), runtimeFailsAction(), registryFailsAction(), webhookFailsAction(), storageFailsAction(), apiErrorsAction(), endAction(),
+		cordonAction(), uncordonAction(), drainAction(), removeNodeAction(), scaleDownAction(), taintAction(), untaintAction(), nodeSilentAction(), zoneSilentAction(), nodeShutdownAction(), runtimeFailsAction(), memoryTakenAction(), registryFailsAction(), webhookFailsAction(), storageFailsAction(), clockShiftAction(), apiErrorsAction(), endAction(),
 	}
 }

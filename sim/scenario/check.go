@@ -241,6 +241,25 @@ func (c *checker) kubelet(k *Kubelet) {
 		}
 	}
 	c.shutdownPeriods(at, k)
+	c.pulls(at, k)
+}
+
+// pulls checks how kubelets ask for images, as upstream does.
+func (c *checker) pulls(at string, k *Kubelet) {
+	if n := k.RegistryPullQPS; n != nil && *n < 0 {
+		c.add(at+".registryPullQPS", "%s.registryPullQPS is %d; it cannot be negative", at, *n)
+	}
+	if k.RegistryBurst < 0 {
+		c.add(at+".registryBurst", "%s.registryBurst is %d; it cannot be negative", at, k.RegistryBurst)
+	}
+	if n := k.MaxParallelImagePulls; n != nil {
+		switch {
+		case *n < 1:
+			c.add(at+".maxParallelImagePulls", "%s.maxParallelImagePulls is %d; it is at least 1", at, *n)
+		case *n > 1 && k.SerializeImagePulls != nil && *k.SerializeImagePulls:
+			c.add(at+".maxParallelImagePulls", "%s.maxParallelImagePulls is %d, and with serializeImagePulls it can only be 1; remove one", at, *n)
+		}
+	}
 }
 
 // shutdownPeriods checks for how long kubelets delay a shutdown, as upstream does
@@ -382,6 +401,7 @@ func (c *checker) task(at string, t *TaskModel) {
 		c.file(fmt.Sprintf("%s.deletes[%d]", at, i), r.Workspace, r.Path)
 	}
 	c.quantity(at+".ephemeralStorage", t.EphemeralStorage)
+	c.quantity(at+".memory", t.Memory)
 	if t.UID != nil {
 		c.notNegative(at+".uid", *t.UID)
 	}

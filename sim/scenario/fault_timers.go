@@ -35,6 +35,8 @@ func pullTimers() []Timer {
 	return []Timer{
 		{Is: "the kubelet asks again after, doubled each time", Value: "10s", Package: kubelet, Symbol: "imageBackOffPeriod"},
 		{Is: "at most", Value: "5m", Package: kubelet, Symbol: "MaxImageBackOff"},
+		{Is: "a kubelet asks for so many images a second (`registryPullQPS`)", Value: "5", Package: kubelet + "/apis/config/v1beta1", Symbol: "RegistryPullQPS"},
+		{Is: "and for so many at once (`registryBurst`)", Value: "10", Package: kubelet + "/apis/config/v1beta1", Symbol: "RegistryBurst"},
 		{Is: "Tekton's patience with ImagePullBackOff (`default-imagepullbackoff-timeout`)", Value: "0s", Package: tektonConfig, Symbol: "DefaultImagePullBackOffTimeout"},
 	}
 }

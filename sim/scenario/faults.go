@@ -123,7 +123,7 @@ func aim(v any, task string) {
 		for key, x := range v {
 			of, whole := x.(map[string]any)
 			switch {
-			case key != "nodeOf" && key != "podOf":
+			case key != "nodeOf" && key != "podOf" && key != "zoneOf":
 				aim(x, task)
 			case whole:
 				of["task"] = task

@@ -110,6 +110,14 @@ type Kubelet struct {
 	// ones; 0 by default, as upstream: it hears of no shutdown.
 	ShutdownGracePeriod             string `json:"shutdownGracePeriod,omitempty"`
 	ShutdownGracePeriodCriticalPods string `json:"shutdownGracePeriodCriticalPods,omitempty"`
+	// SerializeImagePulls has images come one at a time, as upstream by default;
+	// MaxParallelImagePulls is how many come side by side otherwise, any number by default.
+	SerializeImagePulls   *bool  `json:"serializeImagePulls,omitempty"`
+	MaxParallelImagePulls *int64 `json:"maxParallelImagePulls,omitempty"`
+	// RegistryPullQPS is for how many images a kubelet asks in a second, 0 for any number, and
+	// RegistryBurst for how many at once; 5 and 10 by default, as upstream.
+	RegistryPullQPS *int64 `json:"registryPullQPS,omitempty"`
+	RegistryBurst   int    `json:"registryBurst,omitempty"`
 	// SingleProcessOOMKill has the kernel kill the one process that asks for too much,
 	// and not all of the container's, as on nodes with cgroup v1.
 	SingleProcessOOMKill bool `json:"singleProcessOOMKill,omitempty"`
@@ -304,6 +312,9 @@ type TaskModel struct {
 	// EphemeralStorage is what the steps write to their node's own disk, outside of
 	// workspaces: evenly while they run. It goes with the pod. Default 0.
 	EphemeralStorage Quantity `json:"ephemeralStorage,omitempty"`
+	// Memory is what each step takes of its node's memory while it runs. What it has for a
+	// limit is not looked at, failures say which step is killed for that. Default 0.
+	Memory Quantity `json:"memory,omitempty"`
 	// UID is the uid of the image's USER when nothing else sets one; default 0.
 	UID *int64 `json:"uid,omitempty"`
 	// Results are values of declared results; others get a made-up value that

@@ -7,6 +7,7 @@ import (
 	"io"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"simctl.dev/simctl/sim/clock"
@@ -23,6 +24,8 @@ type ControllerOptions struct {
 	Namespace string
 	// Clock is the time it lives in.
 	Clock *clock.Clock
+	// Shift is by how much its own clock is ahead of that.
+	Shift time.Duration
 	// Seed, unless nil, gives the seed of its draws: how much later than the retry
 	// period it looks at its leases again.
 	Seed func() int64
@@ -42,6 +45,8 @@ type ControllerOptions struct {
 type Controller struct {
 	*process
 	clock *clock.Clock
+	// shift is by how many nanoseconds the process's clock is ahead.
+	shift atomic.Int64
 
 	// What answers said; guarded by the process's talk.
 	pending []wire.Delay // reported, not on the clock yet
@@ -84,6 +89,7 @@ func start(ctx context.Context, b *Build, o ControllerOptions) (*Controller, err
 	}
 	// The hook runs the leader election.
 	args = append(append(args, "-kubeconfig", o.Kubeconfig, "-disable-ha"), unlimited...)
+	c.shift.Store(int64(o.Shift))
 	c.process, err = startProcess(b, processOptions{
 		Name: wellknown.TektonController, Noun: "controller", Args: append(args, o.Args...), Env: environment(env, o.Namespace),
 		Log: o.Log, Dir: o.Dir, Recorder: o.Recorder, Heard: c.heard,
@@ -109,7 +115,11 @@ func (c *Controller) heard(r wire.Request, a wire.Answer) {
 	if r.Forget {
 		c.pending = nil
 	}
-	c.pending = append(c.pending, a.Delays...)
+	for _, d := range a.Delays {
+		// It is counted from the process's own time, as a timer that a clock's leap is nothing to.
+		d.At -= c.shift.Load()
+		c.pending = append(c.pending, d)
+	}
 	c.elected = append(c.elected, a.Elected...)
 	c.parked, c.leads = a.Parked, a.Leads
 }
@@ -119,7 +129,7 @@ func (c *Controller) ready(ctx context.Context) error {
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		a, err := c.ask(wire.Request{Now: c.clock.Now().UnixNano()})
+		a, err := c.ask(wire.Request{Now: c.here(c.clock.Now())})
 		if err == nil && a.Ready {
 			return nil
 		}
@@ -134,6 +144,17 @@ func (c *Controller) ready(ctx context.Context) error {
 		case <-tick.C:
 		}
 	}
+}
+
+// here is a moment as the process's clock has it.
+func (c *Controller) here(t time.Time) int64 { return t.UnixNano() + c.shift.Load() }
+
+// ShiftClock has the process's clock be ahead by so much, or behind.
+func (c *Controller) ShiftClock(by time.Duration) {
+	c.talk.Lock()
+	c.shift.Store(int64(by))
+	c.talk.Unlock()
+	_, _ = c.ask(wire.Request{Now: c.here(c.clock.Now())}) // a failure shows in Quiet
 }
 
 // Settled tells the process that all is quiet, not only it: what happens from now
@@ -154,7 +175,7 @@ func (c *Controller) step(now time.Time) {
 		return
 	}
 	// A failure shows in Quiet.
-	_, _ = c.ask(wire.Request{Now: now.UnixNano()})
+	_, _ = c.ask(wire.Request{Now: c.here(now)})
 }
 
 // Quiet says whether the controller has nothing to do until time moves on or an
@@ -295,7 +316,7 @@ func (c *Controller) Reset() {
 	}
 	clear(c.events)
 	clear(c.attempts)
-	_, _ = c.ask(wire.Request{Now: c.clock.Now().UnixNano(), Forget: true}) // a failure shows in Quiet
+	_, _ = c.ask(wire.Request{Now: c.here(c.clock.Now()), Forget: true}) // a failure shows in Quiet
 }
 
 // Rest has the reconcilers leave everything alone until Reset: what happens to a

@@ -301,6 +301,16 @@ func (t *Timeline) fact(e history.Entry) error {
 		return beginSpell(&t.Registries, e)
 	case history.FactRegistryBack:
 		return endSpell(t.Registries, e, func(r history.Registry) string { return r.Images })
+	case history.FactClockShifted:
+		return beginSpell(&t.Clocks, e)
+	case history.FactClockRight:
+		return endSpell(t.Clocks, e, func(history.ClockShift) string { return e.Object.Name })
+	case history.FactScaledDown:
+		return add(&t.ScaledDown, e)
+	case history.FactMemoryTaken:
+		return beginSpell(&t.Memories, e)
+	case history.FactMemoryBack:
+		return endSpell(t.Memories, e, func(m history.MemoryTaken) string { return m.Node })
 	case history.FactRuntimeFails:
 		return beginSpell(&t.Runtimes, e)
 	case history.FactRuntimeBack:
@@ -367,6 +377,10 @@ func (t *Timeline) fact(e history.Entry) error {
 		return err
 	case history.FactFileDenied:
 		return add(&p.Denied, e)
+	case history.FactMemory:
+		f, err := decoded[history.Memory](e)
+		p.Memory = &f
+		return err
 	case history.FactDisk:
 		f, err := decoded[history.Disk](e)
 		p.Disk = &f

@@ -140,9 +140,11 @@ type Pod struct {
 	// Denied are files that it may not use, NoSpace writes that did not fit on a
 	// volume, Disk what it met on its node's disk, Refusals the kubelet's, Holds the
 	// Multi-Attach errors.
-	Denied   []Fact[history.File]
-	NoSpace  []Fact[history.Space]
-	Disk     *Fact[history.Disk]
+	Denied  []Fact[history.File]
+	NoSpace []Fact[history.Space]
+	Disk    *Fact[history.Disk]
+	// Memory is what its node's memory was taken by when it was evicted for that.
+	Memory   *Fact[history.Memory]
 	Refusals []Fact[history.Refusal]
 	// NotMade are its sandbox and containers that the runtime did not make at first.
 	NotMade []Fact[history.NotMade]

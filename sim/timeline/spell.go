@@ -85,6 +85,18 @@ func (t *Timeline) shutdownOver(e history.Entry) {
 	}
 }
 
+// MemoryOf returns the last time in which the memory of a node was taken outside of pods that
+// began before an entry, over or not; nil if there was none.
+func (t *Timeline) MemoryOf(node string, before int) *Spell[history.MemoryTaken] {
+	return lastSpell(t.Memories, before, func(m history.MemoryTaken) bool { return m.Node == node })
+}
+
+// ClockShift returns the last time in which the clock of Tekton's controller was wrong that
+// began before an entry, over or not; nil if there was none.
+func (t *Timeline) ClockShift(before int) *Spell[history.ClockShift] {
+	return lastSpell(t.Clocks, before, func(history.ClockShift) bool { return true })
+}
+
 // RuntimeOf returns the last time in which a node's container runtime did not do something
 // that began before an entry, over or not; nil if there was none.
 func (t *Timeline) RuntimeOf(node, what string, before int) *Spell[history.Runtime] {

@@ -34,6 +34,12 @@ type Timeline struct {
 	Silences []Spell[history.NodeSilent]
 	// Runtimes are the times in which container runtimes did not do what they were asked for.
 	Runtimes []Spell[history.Runtime]
+	// Clocks are the times in which the clock of Tekton's controller was wrong.
+	Clocks []Spell[history.ClockShift]
+	// ScaledDown are the nodes that the cluster autoscaler took away.
+	ScaledDown []Fact[history.ScaledDown]
+	// Memories are the times in which the memory of a node was taken outside of pods.
+	Memories []Spell[history.MemoryTaken]
 	// Registries are the times in which images did not come.
 	Registries []Spell[history.Registry]
 	// Webhooks are the times in which Tekton's webhook could not be asked.

@@ -26,6 +26,9 @@ func (t *judging) failedPod(r *timeline.TaskRun, p *timeline.Pod) (Outcome, []Li
 	if links := t.diskCause(s, r, p); links != nil {
 		return NoSpace, links
 	}
+	if links := t.evictedForMemory(s, p); links != nil {
+		return Failed, links
+	}
 	return "", nil
 }
 

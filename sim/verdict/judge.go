@@ -681,6 +681,9 @@ func (t *judging) failure(p *timeline.Pod) []Link {
 		if f.Data.Reason == nodeShutdownRefuses {
 			links = append(links, t.shutDown(f.Data.Node, f.Seq)...)
 		}
+		if strings.Contains(f.Data.Message, string(corev1.NodeMemoryPressure)) {
+			links = append(links, t.memoryTaken(f.Data.Node, f.Seq)...)
+		}
 		return links
 	}
 	e := t.LastEvent("Pod", p.Namespace, p.Name, t.End(), func(e timeline.Event) bool {
@@ -762,6 +765,9 @@ func (t *judging) judgeWaiting(run *timeline.Run, r *timeline.TaskRun, p *timeli
 	}
 	out.cause = append(out.cause, t.preempted(r, before)...)
 	out.cause = append(out.cause, t.unasked(run, r, before)...)
+	if out.outcome == Timeout {
+		out.cause = append(out.cause, t.clockAhead(before)...)
+	}
 	at := t.ownProgress(r, before)
 	if stalled {
 		at = t.LastProgress(run, before)
@@ -814,6 +820,7 @@ func (t *judging) ranOut(run *timeline.Run, r *timeline.TaskRun, p *timeline.Pod
 	cause = append(cause, t.unasked(run, r, before)...)
 	// More time would not help there.
 	cause = append(cause, t.stepsWait(p)...)
+	cause = append(cause, t.clockAhead(before)...)
 	return ruling{outcome: Timeout, cause: cause}
 }
 

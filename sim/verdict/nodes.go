@@ -2,6 +2,7 @@ package verdict
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
@@ -16,6 +17,11 @@ func (t *judging) nodeRemoved(node string, before int) []Link {
 	e := t.LastWrite(history.Ref{Kind: "Node", Name: node}, before)
 	if e == nil || e.Verb != history.VerbDelete {
 		return nil
+	}
+	for _, f := range slices.Backward(t.ScaledDown) {
+		if f.Data.Node == node && f.Seq < e.Seq {
+			return []Link{nodeScaledDown.link("Node "+node, fmt.Sprintf("%s at %.0f s", history.FactScaledDown, f.T), node, inWords(f.Data.UnneededSeconds))}
+		}
 	}
 	links := []Link{nodeRemovedRule.link("Node "+node, fmt.Sprintf("deleted by %s at %.0f s", e.Actor, e.T), node)}
 	// Somebody who takes the Node of a machine away that is off says what had become of it.
@@ -72,7 +78,39 @@ func (t *judging) silent(node string, before int) []Link {
 	how := map[string]string{
 		history.SilentMachine: "its machine is dead", history.SilentKubelet: "its kubelet is dead", history.SilentNetwork: "its network is cut off",
 	}[s.Began.Data.What]
+	if zone := s.Began.Data.Zone; zone != "" {
+		return []Link{t.zoneSilent(node, s)}
+	}
 	return []Link{nodeSilent.link("Node "+node, t.interventionAt("nodeSilent", node, s.Began.T, history.FactNodeSilent), node, lasted(*s), how)}
+}
+
+// zoneSilent says that nothing was heard of a node since its zone was lost, and of how many
+// others.
+func (t *judging) zoneSilent(node string, s *timeline.Spell[history.NodeSilent]) Link {
+	zone := s.Began.Data.Zone
+	count := 0
+	for _, other := range t.Silences {
+		if d := other.Began; d.Data.Zone == zone && d.T == s.Began.T {
+			count++
+		}
+	}
+	evidence := fmt.Sprintf("%s at %.0f s", history.FactNodeSilent, s.Began.T)
+	for _, v := range t.Interventions {
+		if v.Data.Zone == zone && !v.Data.Missed && v.Data.Failure == "" && v.T <= s.Began.T {
+			evidence = "intervention: " + v.Data.What
+		}
+	}
+	nodes, where := fmt.Sprintf("%d nodes", count), "zone "+zone
+	if count == 1 {
+		nodes = "one node"
+	}
+	if zone == history.AllZones {
+		where = "all zones"
+	}
+	how := map[string]string{
+		history.SilentMachine: "their machines are dead", history.SilentKubelet: "their kubelets are dead", history.SilentNetwork: "their network is cut off",
+	}[s.Began.Data.What]
+	return zoneSilentRule.link("Zone "+zone, evidence, nodes, where, node, lasted(*s), how)
 }
 
 // shutDown says that a node's machine was about to go off at an entry, or off; nil if it was
@@ -151,6 +189,9 @@ func (t *judging) unpulled(p *timeline.Pod, before int) []Link {
 			continue
 		}
 		links := []Link{imageUnpulled.link(p.Object(), f.Failed.Data.Message, f.Failed.Data.Image, t.Title(p))}
+		if l := f.Failed.Data.Limit; l != nil {
+			return append(links, pullLimit.link("Node "+f.Failed.Data.Node, fmt.Sprintf("registryPullQPS: %d, registryBurst: %d", l.QPS, l.Burst), f.Failed.Data.Node, l.QPS, l.Burst))
+		}
 		o := t.OutageOf(f.Failed.Data.Image, f.Failed.Seq)
 		if o == nil {
 			return links

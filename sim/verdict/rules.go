@@ -209,9 +209,17 @@ var (
 		Sentence: "Node %s was taken away, and what ran on it with it",
 		Meaning:  "A Node object was deleted undrained, as an autoscaler does.",
 		Remedies: []Remedy{ChangeRetries, ChangeNodes}})
+	nodeScaledDown = rules.add(Rule{ID: "node/scaled-down", Kind: "Node",
+		Sentence: "The cluster autoscaler took node %s away, which nobody had needed for %s",
+		Meaning:  "A node of which less than half is asked for is taken away when every pod of it may be evicted and has room elsewhere. An affinity assistant may be; a task's pod keeps its node.",
+		Remedies: []Remedy{ChangeRetries, ChangeNodes}})
 	nodeSilent = rules.add(Rule{ID: "fault/node-silent", Kind: "Node",
 		Sentence: "Nothing is heard of node %s %s: %s",
 		Meaning:  "The kubelet gives no sign of life, as it is dead, cut off or its machine is, and the Node object stays. The node lifecycle controller taints the node after a grace, and pods are evicted when their tolerationSeconds are over; but nobody confirms their end, so that they stay Terminating with their volumes and no StatefulSet makes another, until the kubelet speaks again or somebody puts the taint node.kubernetes.io/out-of-service there.",
+		Remedies: []Remedy{ChangeRetries, ChangeNodes}})
+	zoneSilentRule = rules.add(Rule{ID: "fault/zone-silent", Kind: "Zone",
+		Sentence: "Nothing is heard of %s of %s, node %s among them, %s: %s",
+		Meaning:  "The kubelets give no sign of life, and the Node objects stay. The node lifecycle controller taints the nodes of a zone one after the other, 0.1 a second; 0.01 a second where at least 55 % of a zone with more than 50 nodes are silent, none where the zone is smaller, but all of a zone that is silent as a whole; and none, with the taints that are there taken away, while the whole cluster is. Pods are evicted when their tolerationSeconds are over, and stay Terminating with their volumes until a kubelet speaks again.",
 		Remedies: []Remedy{ChangeRetries, ChangeNodes}})
 	nodeShutdown = rules.add(Rule{ID: "fault/node-shutdown", Kind: "Node",
 		Sentence: "The machine of node %s is shut down %s, %s",
@@ -237,6 +245,10 @@ var (
 		Sentence: "Image %s of %s does not come",
 		Meaning:  "The kubelet asks for it again and again, with a back-off of 10 s to 5 min (ErrImagePull, ImagePullBackOff). Tekton ends the TaskRun when it sees ImagePullBackOff, unless default-imagepullbackoff-timeout of config-defaults gives it patience.",
 		Remedies: []Remedy{ChangeRetries, ChangeTimeout}})
+	pullLimit = rules.add(Rule{ID: "fault/pull-qps", Kind: "Node",
+		Sentence: "The kubelet of node %s asks for %d images a second at most, and for %d at once",
+		Meaning:  "A kubelet does not ask for more (registryPullQPS and registryBurst, 5 and 10 by default) and says ErrImagePull: pull QPS exceeded. It meets kubelets that ask for images side by side (serializeImagePulls: false) when many pods begin on a node, and any where registries refuse at once.",
+		Remedies: []Remedy{ChangeRetries, ChangeNodes}})
 	registryFails = rules.add(Rule{ID: "fault/registry", Kind: "Registry",
 		Sentence: "The registry of %s answers %s, %s",
 		Meaning:  "It is away, does not have the image or has been asked too often. Images that are on a node are not asked for.",
@@ -253,6 +265,10 @@ var (
 		Sentence: "%s is done, and Tekton's webhook takes no change of the spec of what is done; its own controller writes Cancelled into spec.status of every TaskRun of a run that is to end, and comes no further",
 		Meaning:  "Since 0.62.0 the webhook holds a TaskRun's spec fast when it has ended. The controller of 0.62.0 and 0.63.0 writes to TaskRuns that have ended all the same when it ends a run whose time is up, that of 0.62.0 also when a run is cancelled.",
 		Remedies: []Remedy{ChangeRelease}})
+	clockAheadRule = rules.add(Rule{ID: "fault/clock", Kind: "Deployment",
+		Sentence: "The clock of Tekton's controller is %s ahead, %s",
+		Meaning:  "The controller holds its own clock against the times in objects, so that a time-out comes early by as much as that is ahead.",
+		Remedies: []Remedy{ChangeTimeout}})
 	podOutOfService = rules.add(Rule{ID: "pod/out-of-service", Kind: "Pod",
 		Sentence: "%s was taken away by force from node %s, which somebody has declared out of service",
 		Meaning:  "The pod garbage collector sets pods that end on such a node to Failed and deletes them, and their volumes are detached at once.",
@@ -393,6 +409,22 @@ var (
 		Sentence: "%s runs under SCC %s and gets no group that the file is open to",
 		Meaning:  "The SCC that admitted the pod decided its uid and groups.",
 		Remedies: []Remedy{ChangeSecurity, ChangePodTemplate}})
+	memoryEvicted = rules.add(Rule{ID: "memory/evicted", Kind: "Pod",
+		Sentence: "%s was evicted by the kubelet of node %s, which was short of memory",
+		Meaning:  "With less than memory.available (100Mi) left a kubelet evicts a pod every ten seconds: those that take more than they ask for first, then those of lower priority, then those that take more. Tekton takes it for the attempt's failure.",
+		Remedies: []Remedy{ChangeRetries, ChangeNodes}})
+	memoryRequest = rules.add(Rule{ID: "memory/request", Kind: "Pod",
+		Sentence: "%s takes %s of memory and asks for less: it is among the first to be evicted",
+		Meaning:  "The scheduler counts requests and nothing else, and the kubelet spares pods that keep to theirs.",
+		Remedies: []Remedy{ChangeManifest, ChangePodTemplate}})
+	memoryFilled = rules.add(Rule{ID: "memory/filled", Kind: "Node",
+		Sentence: "The pods on node %s take %s of its memory of %s",
+		Meaning:  "What pods take is not what they ask for.",
+		Remedies: []Remedy{ChangeNodes, ChangeManifest}})
+	memoryTakenRule = rules.add(Rule{ID: "fault/memory", Kind: "Node",
+		Sentence: "Something outside of pods takes the memory of node %s, %s: %s are left",
+		Meaning:  "What is left for pods is not what the node offers.",
+		Remedies: []Remedy{ChangeRetries, ChangeNodes}})
 	diskEvicted = rules.add(Rule{ID: "disk/evicted", Kind: "Pod",
 		Sentence: "%s was evicted by the kubelet of node %s",
 		Meaning:  "The kubelet evicts pods when its node's disk runs short, or a pod's own limit is met.",

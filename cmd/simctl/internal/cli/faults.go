@@ -162,7 +162,7 @@ kind: Scenario
 metadata: {name: faults}
 description: What becomes of the ModelCar pipeline under each fault at each phase of the task build-image.
 cluster:
-  nodePools: [{name: worker, count: 3}]
+  nodePools: [{name: worker, count: 3, zones: [a, b, c]}]
   storageClasses: [{name: gp3-csi, default: true, volumeBindingMode: WaitForFirstConsumer}]
 tekton: {version: 1.15.0}
 workload:
