@@ -1,9 +1,11 @@
 package controlplane
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 )
 
@@ -11,9 +13,15 @@ import (
 type Fault struct {
 	// Actor is the client, as histories name it.
 	Actor string
-	// Code is what its requests are answered with, which then do not come through. Watches
+	// Resources and Verbs are what it meets of the client's requests, in the words of RBAC
+	// rules: "pods" is not "pods/status", "pods/*" is all that belongs to pods but the pods
+	// themselves. It meets all where there are none.
+	Resources, Verbs []string
+	// Code is what requests are answered with, which then do not come through. Watches
 	// that are open, or are opened, go on, as a connection does that stands.
 	Code int
+	// Message is what the answer says; by default what a client makes of the code alone.
+	Message string
 	// Link, if not nil, is a failure of another kind, in the place of Code: it stands
 	// before the API server and what the tap answers in its place, and lets through to next
 	// what it does not meet. [Refuse] answers in the API server's place.
@@ -55,28 +63,66 @@ func (t *Tap) Mend() {
 	t.faults = nil
 }
 
-// faultOf is the fault that an actor meets; nil if there is none.
-func (t *Tap) faultOf(actor string) *Fault {
+// faultOf is the fault that is about a request; nil if there is none.
+func (t *Tap) faultOf(req *http.Request, c *call) *Fault {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, f := range t.faults {
-		if f.Actor == actor {
+		if f.concerns(req, c) {
 			return f
 		}
 	}
 	return nil
 }
 
+// concerns says whether the fault is about a request.
+func (f *Fault) concerns(req *http.Request, c *call) bool {
+	if f.Actor != c.actor || f.Link == nil && c.kind == kindWatch {
+		return false
+	}
+	if len(f.Verbs) > 0 && !slices.Contains(f.Verbs, verbOf(req, c)) {
+		return false
+	}
+	return len(f.Resources) == 0 || slices.ContainsFunc(f.Resources, c.where.is)
+}
+
+// is says whether a resource, as RBAC rules name it, is the target's.
+func (t target) is(resource string) bool {
+	of, sub, _ := strings.Cut(resource, "/")
+	return of == t.resource && (sub == t.subresource || sub == "*" && t.subresource != "")
+}
+
+// verbOf is the verb of a request, as the API server authorizes it.
+func verbOf(req *http.Request, c *call) string {
+	switch {
+	case c.kind == kindWatch:
+		return "watch"
+	case req.Method == http.MethodPost:
+		return "create"
+	case req.Method == http.MethodPut:
+		return "update"
+	case req.Method == http.MethodPatch:
+		return "patch"
+	case req.Method == http.MethodDelete && c.where.name == "":
+		return "deletecollection"
+	case req.Method == http.MethodDelete:
+		return "delete"
+	case c.where.name == "":
+		return "list"
+	}
+	return "get"
+}
+
 // fails is the link for faults: of requests that meet one, neither the API server nor what
 // the tap knows is asked.
 func (t *Tap) fails(req *http.Request, c *call, next sender) (*http.Response, error) {
-	f := t.faultOf(c.actor)
-	switch {
-	case f == nil, f.Link == nil && c.kind == kindWatch:
+	f := t.faultOf(req, c)
+	if f == nil {
 		return next(req, c)
-	case f.Link == nil:
+	}
+	if f.Link == nil {
 		f.meets(req, c)
-		return c.answer(req, f.Code, refusal(f.Code, "the server is currently unable to handle the request")), nil
+		return c.answer(req, f.Code, refusal(f.Code, cmp.Or(f.Message, Words(f.Code)))), nil
 	}
 	on := &through{call: c, next: next}
 	resp, err := f.Link(on).RoundTrip(req)
@@ -92,6 +138,22 @@ func (t *Tap) fails(req *http.Request, c *call, next sender) (*http.Response, er
 		return nil, fmt.Errorf("reading the answer of a fault: %w", err)
 	}
 	return c.answer(req, resp.StatusCode, got), nil
+}
+
+// Words returns what the answer of a fault says by default.
+func Words(code int) string {
+	return cmp.Or(wordsOf[code], wordsOf[http.StatusServiceUnavailable])
+}
+
+// wordsOf are what client-go makes of a code without words of the API server's own
+// (NewGenericServerResponse of apimachinery's errors).
+//
+//nolint:gochecknoglobals // a table that nothing changes
+var wordsOf = map[int]string{
+	http.StatusTooManyRequests:     "the server has received too many requests and has asked us to try again later",
+	http.StatusInternalServerError: "an error on the server has prevented the request from succeeding",
+	http.StatusServiceUnavailable:  "the server is currently unable to handle the request",
+	http.StatusGatewayTimeout:      "the server was unable to return a response in the time allotted, but may still be processing the request",
 }
 
 // through is the rest of the chain for a call.

@@ -65,8 +65,58 @@ func TestFault(t *testing.T) {
 	}
 	tap.Fail(Fault{Actor: "a", Code: http.StatusInternalServerError})
 	tap.Mend()
-	if tap.faultOf("a") != nil {
-		t.Error("a fault outlives Mend")
+	resp = send("a", http.MethodGet, "/api/v1/namespaces/n/pods/r", "")
+	_ = resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		t.Errorf("a fault outlives Mend: %d", resp.StatusCode)
+	}
+}
+
+// A fault meets the resources and verbs that it is about, and says so.
+func TestFaultOfSomeRequests(t *testing.T) {
+	server := network(func(req *http.Request) (*http.Response, error) {
+		return answerJSON(req, http.StatusOK, []byte(`{}`)), nil
+	})
+	const pods = "/api/v1/namespaces/n/pods"
+	for _, tt := range []struct {
+		resources, verbs string
+		method, path     string
+		met              bool
+	}{
+		{"", "", http.MethodGet, pods, true},
+		{"", "list", http.MethodGet, pods, true},
+		{"", "list", http.MethodGet, pods + "/p", false},
+		{"", "get", http.MethodGet, pods + "/p", true},
+		{"", "get", http.MethodGet, pods + "?watch=true", false},
+		{"", "create", http.MethodPost, pods, true},
+		{"", "update patch", http.MethodPatch, pods + "/p", true},
+		{"", "update", http.MethodPatch, pods + "/p", false},
+		{"", "update", http.MethodPut, pods + "/p", true},
+		{"", "delete", http.MethodDelete, pods + "/p", true},
+		{"", "delete", http.MethodDelete, pods, false},
+		{"", "deletecollection", http.MethodDelete, pods, true},
+		{"pods", "", http.MethodGet, pods + "/p", true},
+		{"pods", "", http.MethodPut, pods + "/p/status", false},
+		{"pods/status", "", http.MethodPut, pods + "/p/status", true},
+		{"pods/*", "", http.MethodPut, pods + "/p/status", true},
+		{"pods/*", "", http.MethodPut, pods + "/p", false},
+		{"services pods", "get", http.MethodGet, pods + "/p", true},
+		{"services", "", http.MethodGet, pods + "/p", false},
+	} {
+		tap, met := &Tap{}, 0
+		tap.Fail(Fault{Actor: "a", Resources: strings.Fields(tt.resources), Verbs: strings.Fields(tt.verbs), Code: http.StatusTooManyRequests, Met: func(string) { met++ }})
+		req, err := http.NewRequestWithContext(context.Background(), tt.method, "http://x"+tt.path, http.NoBody)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp, err := tap.Wrap("a")(server).RoundTrip(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_ = resp.Body.Close()
+		if got := resp.StatusCode == http.StatusTooManyRequests; got != tt.met || got != (met == 1) {
+			t.Errorf("%s %s meets (%s) of (%s): %t, told %d times; want %t", tt.method, tt.path, tt.verbs, tt.resources, got, met, tt.met)
+		}
 	}
 }
 

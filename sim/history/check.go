@@ -323,6 +323,10 @@ func factData(fact string) any {
 		return &Registry{}
 	case FactWebhookFails, FactWebhookBack:
 		return &Webhook{}
+	case FactSchedulerAway, FactSchedulerBack:
+		return &SchedulerAway{}
+	case FactAPIFails, FactAPIBack:
+		return &APIFault{}
 	case FactNodeSilent, FactNodeBack:
 		return &NodeSilent{}
 	case FactNodeShutdown:
@@ -575,7 +579,7 @@ func (c *checker) factObject(m moment) string {
 		return ""
 	}
 	switch m.Fact {
-	case FactRegistryFails, FactRegistryBack, FactWebhookFails, FactWebhookBack, FactStorageFails, FactStorageBack, FactRuntimeFails, FactRuntimeBack, FactStalled, FactFinished, FactIntervention, FactFaultMet, FactInert, FactTektonStarted, FactTektonExited, FactLeaseHeld, FactLeaseTaken, FactClockShifted, FactClockRight, FactScaledDown:
+	case FactRegistryFails, FactRegistryBack, FactAPIFails, FactAPIBack, FactSchedulerAway, FactSchedulerBack, FactWebhookFails, FactWebhookBack, FactStorageFails, FactStorageBack, FactRuntimeFails, FactRuntimeBack, FactStalled, FactFinished, FactIntervention, FactFaultMet, FactInert, FactTektonStarted, FactTektonExited, FactLeaseHeld, FactLeaseTaken, FactClockShifted, FactClockRight, FactScaledDown:
 		return "" // of the cell, of what is not made, and of what comes with the release
 	}
 	if factData(m.Fact) == nil {

@@ -2,6 +2,7 @@ package history
 
 import (
 	"cmp"
+	"strconv"
 	"strings"
 )
 
@@ -36,6 +37,10 @@ const (
 	FactNodeSilent      = "NodeSilent"      // [NodeSilent]: nothing is heard of a node any more
 	FactNodeShutdown    = "NodeShutdown"    // [NodeShutdown]: a machine is told to go off
 	FactNodeBack        = "NodeBack"        // [NodeSilent]: its kubelet is there again
+	FactAPIFails        = "APIFails"        // [APIFault]: the API server does not answer as it should
+	FactAPIBack         = "APIBack"         // [APIFault]: it does again
+	FactSchedulerAway   = "SchedulerAway"   // [SchedulerAway]: the scheduler does nothing any more
+	FactSchedulerBack   = "SchedulerBack"   // [SchedulerAway]: it does again
 	FactPodRefused      = "PodRefused"      // [Refusal]: the kubelet refused the pod
 	FactVolumesAttached = "VolumesAttached" // [Volume] with Node and Seconds: every volume that has to be attached is
 	FactVolumesReady    = "VolumesReady"    // [VolumesReady]: every volume attached and mounted
@@ -315,6 +320,34 @@ type NotMade struct {
 	Container string `json:"container,omitempty"`
 	Message   string `json:"message"`
 }
+
+// SchedulerAway is a scheduler that does nothing, or does again.
+type SchedulerAway struct {
+	// Intervention is the place in the scenario's list of what began it, from 0.
+	Intervention int `json:"intervention"`
+}
+
+// Key tells absences apart that last at one time; histories have it as the object's name.
+func (s SchedulerAway) Key() string { return strconv.Itoa(s.Intervention) }
+
+// APIFault is an API server that does not answer clients as it should, or does again.
+type APIFault struct {
+	// Intervention is the place in the scenario's list of what began it, from 0.
+	Intervention int `json:"intervention"`
+	// Client is who meets it, as histories name it; empty: all controllers and the
+	// scheduler.
+	Client string `json:"client,omitempty"`
+	// Resources and Verbs are what of its requests meets it, in the words of RBAC rules;
+	// none: all.
+	Resources []string `json:"resources,omitempty"`
+	Verbs     []string `json:"verbs,omitempty"`
+	// Code and Message are the answer.
+	Code    int    `json:"code"`
+	Message string `json:"message"`
+}
+
+// Key tells faults apart that last at one time; histories have it as the object's name.
+func (f APIFault) Key() string { return strconv.Itoa(f.Intervention) }
 
 // PullFailed is an image that does not come.
 type PullFailed struct {

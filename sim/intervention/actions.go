@@ -31,6 +31,7 @@ func acts() map[string]act {
 		"clockShift":    clockShift,
 		"zoneSilent":    zoneSilent,
 		"apiErrors":     apiErrors,
+		"schedulerAway": schedulerAway,
 		"end":           endFaults,
 		"nodeShutdown":  nodeShutdown,
 		"runtimeFails":  runtimeFails,

@@ -42,23 +42,23 @@ import (
 // The controllers' names: the ServiceAccounts in kube-system whose rights
 // kube-apiserver's own bootstrap policy grants.
 const (
-	Deployment      = "deployment-controller"
-	ReplicaSet      = "replicaset-controller"
-	DaemonSet       = "daemon-set-controller"
-	EphemeralVolume = "ephemeral-volume-controller"
+	Deployment      = wellknown.Deployments
+	ReplicaSet      = wellknown.ReplicaSets
+	DaemonSet       = wellknown.DaemonSets
+	EphemeralVolume = wellknown.EphemeralVolumes
 	StatefulSet     = wellknown.StatefulSets
 	VolumeBinder    = wellknown.VolumeBinder
 	AttachDetach    = wellknown.AttachDetach
-	PVCProtection   = "pvc-protection-controller"
-	PVProtection    = "pv-protection-controller"
-	GarbageCollect  = "generic-garbage-collector"
-	ResourceQuota   = "resourcequota-controller"
-	Namespace       = "namespace-controller"
-	ServiceAccount  = "service-account-controller"
+	PVCProtection   = wellknown.PVCProtection
+	PVProtection    = wellknown.PVProtection
+	GarbageCollect  = wellknown.GarbageCollector
+	ResourceQuota   = wellknown.ResourceQuotas
+	Namespace       = wellknown.Namespaces
+	ServiceAccount  = wellknown.ServiceAccounts
 	// PodGC deletes the pods of nodes that are gone.
 	PodGC = wellknown.PodGC
 	// Disruption says how many pods of a PodDisruptionBudget may be evicted.
-	Disruption = "disruption-controller"
+	Disruption = wellknown.Disruption
 	// NodeController puts taints on nodes, and evicts pods by them, as upstream has it.
 	NodeController = wellknown.NodeController
 	// Manager is who the informers read as. It is no ServiceAccount: upstream's

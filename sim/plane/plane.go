@@ -50,6 +50,8 @@ type Plane struct {
 	atEnd  []func() error
 	mapper meta.RESTMapper
 	seed   atomic.Int64
+	// unscheduled is how many have had the scheduler stopped, and not started again.
+	unscheduled int
 
 	// kubeletPort is where the API server finds every kubelet, kubelets whose those
 	// are that run now.

@@ -3,6 +3,7 @@ package plane
 import (
 	"context"
 	"slices"
+	"sync"
 
 	"simctl.dev/simctl/sim/controlplane"
 	"simctl.dev/simctl/sim/history"
@@ -58,10 +59,26 @@ func (p *Plane) Quiet(ctx context.Context) error {
 
 // Schedule implements [stepper.Plane].
 func (p *Plane) Schedule() (tried, waiting int) {
+	if p.unscheduled > 0 {
+		return 0, 0
+	}
 	if tried = p.Scheduler.TryNext(); tried > 0 {
 		return tried, 0
 	}
 	return 0, p.Scheduler.Backoff()
+}
+
+// StopScheduling has the scheduler try no pod until the function that it returns is called,
+// once for each call.
+func (p *Plane) StopScheduling() (again func()) {
+	p.unscheduled++
+	return sync.OnceFunc(func() { p.unscheduled = max(0, p.unscheduled-1) })
+}
+
+// Mend ends what has kept the plane from doing what it does.
+func (p *Plane) Mend() {
+	p.unscheduled = 0
+	p.Tap().Mend()
 }
 
 // Settle steps time until no work is left, as [stepper.Settle] does.

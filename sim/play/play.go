@@ -151,7 +151,7 @@ func (c *play) close() {
 	c.Plane.Record(c.aftermath)
 	c.Plane.Tap().TellLast("", "", "")
 	c.Plane.Tap().Withhold("", nil)
-	c.Plane.Tap().Mend()
+	c.Plane.Mend()
 	for _, e := range c.pending {
 		e.Cancel()
 	}

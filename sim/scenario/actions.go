@@ -69,7 +69,9 @@ type Intervention struct {
 	// ClockShift has the clock of Tekton's controller be ahead or behind, for a while or for
 	// good.
 	ClockShift *ClockShift `json:"clockShift,omitempty"`
-	// APIErrors has the API server fail towards one client for a while.
+	// SchedulerAway has the scheduler do nothing, for a while or for good.
+	SchedulerAway *Absence `json:"schedulerAway,omitempty"`
+	// APIErrors has the API server fail towards its clients for a while.
 	APIErrors *APIErrors `json:"apiErrors,omitempty"`
 	// End ends what the intervention of that name has begun, before its time or, if it has
 	// none, at all.
@@ -108,6 +110,6 @@ type action struct {
 func actions() []action {
 	return []action{
 		applyAction(), patchAction(), deleteAction(), setFlagsAction(), controllerAction(), swapReleaseAction(),
-		cordonAction(), uncordonAction(), drainAction(), removeNodeAction(), scaleDownAction(), taintAction(), untaintAction(), nodeSilentAction(), zoneSilentAction(), nodeShutdownAction(), runtimeFailsAction(), memoryTakenAction(), registryFailsAction(), webhookFailsAction(), storageFailsAction(), clockShiftAction(), apiErrorsAction(), endAction(),
+		cordonAction(), uncordonAction(), drainAction(), removeNodeAction(), scaleDownAction(), taintAction(), untaintAction(), nodeSilentAction(), zoneSilentAction(), nodeShutdownAction(), runtimeFailsAction(), memoryTakenAction(), registryFailsAction(), webhookFailsAction(), storageFailsAction(), clockShiftAction(), apiErrorsAction(), schedulerAwayAction(), endAction(),
 	}
 }

@@ -297,6 +297,14 @@ func (t *Timeline) fact(e history.Entry) error {
 		return add(&t.Interventions, e)
 	case history.FactFaultMet:
 		return add(&t.Met, e)
+	case history.FactSchedulerAway:
+		return beginSpell(&t.SchedulerAway, e)
+	case history.FactSchedulerBack:
+		return endSpell(t.SchedulerAway, e, history.SchedulerAway.Key)
+	case history.FactAPIFails:
+		return beginSpell(&t.APIFaults, e)
+	case history.FactAPIBack:
+		return endSpell(t.APIFaults, e, history.APIFault.Key)
 	case history.FactRegistryFails:
 		return beginSpell(&t.Registries, e)
 	case history.FactRegistryBack:

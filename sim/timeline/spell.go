@@ -1,6 +1,9 @@
 package timeline
 
 import (
+	"slices"
+	"strings"
+
 	"simctl.dev/simctl/sim/history"
 )
 
@@ -103,4 +106,23 @@ func (t *Timeline) RuntimeOf(node, what string, before int) *Spell[history.Runti
 	return lastSpell(t.Runtimes, before, func(r history.Runtime) bool {
 		return r.Fails == what && (r.Node == "" || r.Node == node)
 	})
+}
+
+// FaultOf returns the last fault of the API server, begun before an entry and over or not,
+// whose words a client was told; nil if there was none.
+func (t *Timeline) FaultOf(client, told string, before int) *Spell[history.APIFault] {
+	return lastSpell(t.APIFaults, before, func(f history.APIFault) bool {
+		return (f.Client == "" || f.Client == client) && strings.Contains(told, f.Message)
+	})
+}
+
+// UnscheduledAt returns the last time in which the scheduler did nothing that had begun before
+// an entry and lasted; nil if there was none.
+func (t *Timeline) UnscheduledAt(before int) *Spell[history.SchedulerAway] {
+	for i := range slices.Backward(t.SchedulerAway) {
+		if s := &t.SchedulerAway[i]; s.Began.Seq < before && s.Lasts(before) {
+			return s
+		}
+	}
+	return nil
 }

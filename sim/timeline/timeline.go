@@ -48,6 +48,10 @@ type Timeline struct {
 	// it, VolumeFailures what came of it and of drivers' limits, in order.
 	StorageFaults  []Spell[history.StorageFault]
 	VolumeFailures []Fact[history.VolumeFailed]
+	// SchedulerAway are the times in which the scheduler did nothing.
+	SchedulerAway []Spell[history.SchedulerAway]
+	// APIFaults are the times in which the API server did not answer as it should.
+	APIFaults []Spell[history.APIFault]
 	// Inert are the manifests that had no effect, with the reason; Busy the runs that a
 	// reconciler does not leave alone.
 	Inert, Busy []string

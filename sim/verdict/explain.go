@@ -663,7 +663,8 @@ func (x *explainer) missingSet(id int64, p *timeline.Pod, assistant string, gone
 	}
 	for _, e := range slices.Backward(x.run.Refused) {
 		if x.past(e.Seq) && e.Object.Kind == "StatefulSet" && e.Object.Name == assistant {
-			x.end(id, Deadlock, append([]Link{assistantSetRefused.link(setName, clip(e.Message), setName)}, refusalCause(x.s, p.Namespace, e.Message, nil)...)...)
+			links := append([]Link{assistantSetRefused.link(setName, clip(e.Message), setName)}, refusalCause(x.s, p.Namespace, e.Message, nil)...)
+			x.end(id, Deadlock, append(links, x.t.apiFault(e.Message, e.Seq)...)...)
 			return
 		}
 	}

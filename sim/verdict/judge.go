@@ -294,6 +294,9 @@ func (t *judging) judgeRun(run *timeline.Run) ruling {
 			one.outcome, one.cause = AdmissionDenied, append(one.cause, refusalCause(t.Before(run.DoneSeq), run.Namespace, run.Message, nil)...)
 		}
 		all = append(all, one)
+	case t.apiFault(run.Message, run.DoneSeq) != nil:
+		// It could be run as it is written.
+		all = append(all, ruling{outcome: Failed, cause: append([]Link{t.runLink(run)}, t.apiFault(run.Message, run.DoneSeq)...)})
 	default:
 		all = append(all, ruling{outcome: InvalidPipeline, cause: append([]Link{t.runLink(run)}, append(t.unreadLog(run), t.resultsLost(run)...)...)})
 	}
@@ -462,6 +465,7 @@ func (t *judging) runItself(run *timeline.Run) ruling {
 		}
 		r.cause = append(r.cause, rule.link(e.Object.String(), clip(e.Message), e.Object.String()))
 		r.cause = append(r.cause, refusalCause(s, run.Namespace, e.Message, nil)...)
+		r.cause = append(r.cause, t.apiFault(e.Message, e.Seq)...)
 		switch {
 		case run.Reason == noAssistant || run.Reason == oldNoSet || run.Reason == noClaim:
 			if denied(e) {
@@ -575,6 +579,9 @@ func (t *judging) judgeTaskRun(run *timeline.Run, r *timeline.TaskRun) (ruling, 
 		return t.judgeWaiting(run, r, p)
 	}
 	cause := []Link{taskLink(r)}
+	if links := t.apiFault(r.Message, r.DoneSeq); links != nil {
+		return ruling{outcome: Failed, cause: append(cause, links...)}, true
+	}
 	if len(r.Refused) > 0 && p == nil {
 		e := r.Refused[len(r.Refused)-1]
 		s := t.Before(r.DoneSeq)

@@ -8,6 +8,7 @@ import (
 
 	"simctl.dev/simctl/sim/history"
 	"simctl.dev/simctl/sim/timeline"
+	"simctl.dev/simctl/sim/wellknown"
 )
 
 // reason is a rule with its function: why a pod that waits waits.
@@ -67,6 +68,13 @@ func unplacedReasons() []reason {
 			l := otherScheduler.link(w.pod.Object(), "spec.schedulerName: "+name, w.pod.Object(), name)
 			x.end(w.id, Unschedulable, append([]Link{l}, x.fieldOrigin(w.pod, "schedulerName")...)...)
 			return true
+		}},
+		{schedulerIsAway, func(x *explainer, w *waiting) bool {
+			s := x.t.UnscheduledAt(x.before)
+			if s != nil {
+				x.end(w.id, Timeout, schedulerIsAway.link(wellknown.KubeScheduler, fmt.Sprintf("%s at %.0f s", history.FactSchedulerAway, s.Began.T), lasted(*s)))
+			}
+			return s != nil
 		}},
 		{podClaimMissing, func(x *explainer, w *waiting) bool {
 			return x.firstClaim(w, podClaimMissing, func(name string, pvc *corev1.PersistentVolumeClaim) (evidence string, ok bool) {

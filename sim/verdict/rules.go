@@ -269,6 +269,10 @@ var (
 		Sentence: "The clock of Tekton's controller is %s ahead, %s",
 		Meaning:  "The controller holds its own clock against the times in objects, so that a time-out comes early by as much as that is ahead.",
 		Remedies: []Remedy{ChangeTimeout}})
+	apiErrors = rules.add(Rule{ID: "fault/api-errors", Kind: "APIServer",
+		Sentence: "The API server answered %s with %d %s",
+		Meaning:  "It was away or overloaded, or etcd was. Tekton's reconcilers try again after most such answers; some they take for good, as when a Pipeline, Task or TaskRun cannot be read or an affinity assistant cannot be made: the run ends then although nothing is wrong with it. Where a Task is read they know of 504, newer releases of 429, and of \"etcdserver: leader changed\", and try again.",
+		Remedies: []Remedy{ChangeRelease, ChangeRetries}})
 	podOutOfService = rules.add(Rule{ID: "pod/out-of-service", Kind: "Pod",
 		Sentence: "%s was taken away by force from node %s, which somebody has declared out of service",
 		Meaning:  "The pod garbage collector sets pods that end on such a node to Failed and deletes them, and their volumes are detached at once.",
@@ -530,6 +534,10 @@ var (
 		Sentence: "%s asks for scheduler %s, which does not run here",
 		Meaning:  "spec.schedulerName is another one's.",
 		Remedies: []Remedy{ChangeManifest}})
+	schedulerIsAway = rules.add(Rule{ID: "fault/scheduler-away", Kind: "Scheduler",
+		Sentence: "The scheduler gives no pod a node %s",
+		Meaning:  "It was away, or waited for its lease. Tekton waits for the pod, and its time-outs run on.",
+		Remedies: []Remedy{ChangeTimeout}})
 	podClaimMissing = rules.add(Rule{ID: "pod/claim-missing", Kind: "Pod",
 		Sentence: "%s mounts claim %s, which does not exist",
 		Meaning:  "The scheduler takes no pod whose claim is not there.",

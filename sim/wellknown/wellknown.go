@@ -41,6 +41,17 @@ const (
 	AttachDetach     = "attachdetach-controller"
 	PodGC            = "pod-garbage-collector"
 	NodeController   = "node-controller"
+	Deployments      = "deployment-controller"
+	ReplicaSets      = "replicaset-controller"
+	DaemonSets       = "daemon-set-controller"
+	EphemeralVolumes = "ephemeral-volume-controller"
+	PVCProtection    = "pvc-protection-controller"
+	PVProtection     = "pv-protection-controller"
+	GarbageCollector = "generic-garbage-collector"
+	ResourceQuotas   = "resourcequota-controller"
+	Namespaces       = "namespace-controller"
+	ServiceAccounts  = "service-account-controller"
+	Disruption       = "disruption-controller"
 )
 
 // OOMKilled is the word of container runtimes for a container that was killed for want of
