@@ -12,6 +12,7 @@ import (
 	"simctl.dev/simctl/docs"
 	"simctl.dev/simctl/reports"
 	"simctl.dev/simctl/sim/scenario"
+	"simctl.dev/simctl/sim/verdict"
 )
 
 // faultFormats are those in which faults are listed.
@@ -35,8 +36,9 @@ which may do several.
 
 -o scenario writes a scenario of the ModelCar pipeline, beside the pipelines that
 simctl comes with, in which each fault comes at each phase of the task build-image,
-on two releases: simctl run prints the table of what becomes of it.`,
-		Example: "  simctl faults\n  simctl faults node-dead\n  simctl faults nodeSilent -o json\n  simctl faults api-errors -o scenario > scenarios/faults.yaml && simctl run scenarios/faults.yaml",
+on two releases: simctl run prints the table of what becomes of it, and
+simctl faults --played RUN, of a run that is kept, a row for each fault, in Markdown.`,
+		Example: "  simctl faults\n  simctl faults node-dead\n  simctl faults nodeSilent -o json\n  simctl faults api-errors -o scenario > scenarios/faults.yaml && simctl run scenarios/faults.yaml\n  simctl faults --played latest",
 		ValidArgsFunction: func(_ *cobra.Command, given []string, _ string) ([]string, cobra.ShellCompDirective) {
 			var out []string
 			for _, f := range scenario.Faults() {
@@ -50,6 +52,9 @@ on two releases: simctl run prints the table of what becomes of it.`,
 			c, err := newConfig(cmd)
 			if err != nil {
 				return err
+			}
+			if runs := c.list("played"); len(runs) > 0 {
+				return a.printPlayed(runs)
 			}
 			o, err := parseOutput(c.string("output"), func(name string) (string, error) {
 				if !slices.Contains(faultFormats, name) {
@@ -69,7 +74,29 @@ on two releases: simctl run prints the table of what becomes of it.`,
 		},
 	}
 	outputFlag(cmd, "list", faultFormats...)
+	cmd.Flags().StringSlice("played", nil, "print what became of each fault at each phase in a `RUN` of what -o scenario writes, or in several (a,b)")
+	completeFlag(cmd, "played", completeRuns)
 	return cmd
+}
+
+// printPlayed prints what became of each fault at each phase in runs that are kept.
+func (a *App) printPlayed(runs []string) error {
+	var cells []verdict.Cell
+	for _, name := range runs {
+		r, err := openRun(name)
+		if err != nil {
+			return err
+		}
+		cells = append(cells, r.result.Cells...)
+	}
+	table := reports.Played(cells, scenario.Phases)
+	if table == "" {
+		return fmt.Errorf("%s has no cells of faults at phases: run what simctl faults -o scenario writes", strings.Join(runs, ", "))
+	}
+	if _, err := io.WriteString(a.Stdout, table); err != nil {
+		return fmt.Errorf("printing the table: %w", err)
+	}
+	return nil
 }
 
 // faultsNamed are the faults with some names, their own or their actions'; all if none

@@ -69,6 +69,7 @@ func TestFaults(t *testing.T) {
 	if cells, err := loaded.Cells(scenario.Options{}); err != nil || len(cells) != 2*len(scenario.Phases)*len(scenario.Faults()) {
 		t.Errorf("%d cells: %v", len(cells), err)
 	}
+	simctl(t, e, "faults", "--played", "nobody").want(t, StatusError, "see simctl runs")
 	first := simctl(t, e, "faults", "-o", "jsonpath={.items[0].name}")
 	first.want(t, StatusOK)
 	if first.stdout != scenario.Faults()[0].Name {
