@@ -145,8 +145,7 @@ func apiFaults() []Fault {
 	}
 	return []Fault{
 		fault("api-errors", "The API server answers controllers with 429, 500, 503 or 504: all of them or one, for all that they ask or for some verbs and resources. Watches that are open go on.", `
-- when: {task: build-image, phase: running}
-  after: 1m
+- when: {task: build-image, phase: done}
   apiErrors: {client: tekton-pipelines-controller, code: 503, for: 60s}
 `),
 		fault("etcd-leader-changed", "etcd has chosen another leader, and the API server passes on what it says of that. Where Tekton reads a Task it takes that for something that passes; a Pipeline that it cannot read it takes for good.", `
@@ -154,13 +153,11 @@ func apiFaults() []Fault {
   apiErrors: {etcd: leader-changed, for: 10s}
 `),
 		fault("etcd-request-too-large", "etcd refuses writes that are too large (1.5 MiB by default), here all of some resources.", `
-- when: {task: build-image, phase: running}
-  after: 1m
+- when: {task: build-image, phase: done}
   apiErrors: {client: tekton-pipelines-controller, resources: [pipelineruns/status], etcd: request-too-large, for: 5m}
 `),
 		fault("etcd-database-full", "etcd has no space left: whatever writes is refused, what reads is not.", `
-- when: {task: build-image, phase: running}
-  after: 1m
+- when: {task: build-image, phase: done}
   apiErrors: {etcd: database-full, for: 5m}
 `),
 	}
