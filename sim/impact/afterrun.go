@@ -60,7 +60,7 @@ func (c AfterChange) String() string {
 func Afterwards(way Way, before, after []Run) (c AfterChange, changed bool) {
 	x, y := group(before), group(after)
 	c = AfterChange{Way: way, Change: Change{
-		Scenario: x[0].Cell.Scenario, Values: without(x[0].Cell.Values, tektonAxis), Axes: axes(x[0].Cell),
+		Scenario: x[0].Cell.Scenario, Values: otherValues(x[0].Cell.Values), Axes: axes(x[0].Cell),
 		From: x.ended(), To: y.ended(), Conduct: worsened(x, y), Regression: true, Reasons: []Reason{}, Chain: []verdict.Link{},
 	}}
 	if c.sameEnd() && len(c.Conduct) == 0 {

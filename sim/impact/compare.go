@@ -160,7 +160,7 @@ func (g group) worst() Run {
 func change(x, y group, before, after Release, conduct []Difference) Change {
 	ex, ey := x.ended(), y.ended()
 	c := Change{
-		Scenario: x[0].Cell.Scenario, Values: without(x[0].Cell.Values, tektonAxis), Axes: axes(x[0].Cell),
+		Scenario: x[0].Cell.Scenario, Values: otherValues(x[0].Cell.Values), Axes: axes(x[0].Cell),
 		From: ex, To: ey, Conduct: conduct,
 	}
 	c.Regression = c.Effect() == Worse
@@ -185,9 +185,9 @@ func axes(c verdict.Cell) []string {
 	return slices.DeleteFunc(slices.Clone(c.Axes), func(a string) bool { return a == tektonAxis })
 }
 
-func without(m map[string]string, key string) map[string]string {
-	out := maps.Clone(m)
-	delete(out, key)
+func otherValues(values map[string]string) map[string]string {
+	out := maps.Clone(values)
+	delete(out, tektonAxis)
 	return out
 }
 
@@ -336,7 +336,7 @@ func timing(x, y group) []TimingChange {
 			continue
 		}
 		t := TimingChange{
-			Scenario: x[0].Cell.Scenario, Values: without(x[0].Cell.Values, tektonAxis), Axes: axes(x[0].Cell),
+			Scenario: x[0].Cell.Scenario, Values: otherValues(x[0].Cell.Values), Axes: axes(x[0].Cell),
 			Measure: m.name, FromMedian: median(a), ToMedian: median(b), FromN: len(a), ToN: len(b),
 		}
 		p, delta := rankTest(a, b)

@@ -53,7 +53,7 @@ func Rows(sides ...[]Run) []Row {
 				n = len(out)
 				at[k] = n
 				c := byKey[k][0].Cell
-				out = append(out, Row{Scenario: c.Scenario, Values: without(c.Values, tektonAxis), Axes: axes(c), On: make([]*Ended, len(sides))})
+				out = append(out, Row{Scenario: c.Scenario, Values: otherValues(c.Values), Axes: axes(c), On: make([]*Ended, len(sides))})
 			}
 			e := byKey[k].ended()
 			out[n].On[i] = &e

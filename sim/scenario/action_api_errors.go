@@ -3,7 +3,6 @@ package scenario
 import (
 	"cmp"
 	"fmt"
-	"net/http"
 	"slices"
 	"strings"
 
@@ -39,7 +38,10 @@ var Clients = []string{
 }
 
 // apiErrorCodes are those with which the API server says that it cannot, whatever is asked.
-var apiErrorCodes = []int{http.StatusTooManyRequests, http.StatusInternalServerError, http.StatusServiceUnavailable, http.StatusGatewayTimeout}
+var apiErrorCodes = []int{429, internalError, unavailable, 504}
+
+// internalError and unavailable are two of them by name.
+const internalError, unavailable = 500, 503
 
 // apiVerbs are the verbs of RBAC rules that APIErrors can be about: watches go on.
 var (
@@ -119,9 +121,9 @@ func (e *APIErrors) Status() int {
 	case e.Code != 0:
 		return e.Code
 	case e.Etcd != "":
-		return http.StatusInternalServerError
+		return internalError
 	}
-	return http.StatusServiceUnavailable
+	return unavailable
 }
 
 // Message returns the words of the answer; empty: those that go with the code.
@@ -137,11 +139,11 @@ func (e *APIErrors) Which() []string {
 
 func apiFaults() []Fault {
 	const (
-		real      = "the clients, with their retries and back-off in virtual time"
+		decides   = "the clients, with their retries and back-off in virtual time"
 		simulated = "the answer, which is given before the API server is asked. It has no Retry-After: a client gets it as if it had asked as often as client-go does by itself"
 	)
 	fault := func(name, does, example string) Fault {
-		return Fault{Name: name, Does: does, Real: real, Simulated: simulated, Remedies: []string{retriesRemedy}, Rule: "fault/api-errors", Example: example}
+		return Fault{Name: name, Does: does, Real: decides, Simulated: simulated, Remedies: []string{retriesRemedy}, Rule: "fault/api-errors", Example: example}
 	}
 	return []Fault{
 		fault("api-errors", "The API server answers controllers with 429, 500, 503 or 504: all of them or one, for all that they ask or for some verbs and resources. Watches that are open go on.", `
