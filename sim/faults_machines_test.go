@@ -63,7 +63,7 @@ func TestShutdowns(t *testing.T) {
 	const root = "fault/node-shutdown"
 	all := play(t, "faults/node-shutdown.yaml", "shutdown", map[string]string{
 		"unmounted": root, "not-unmounted": root, "not-reported": root, "not-heard": root, "no-retries": root,
-		"drained": "volume/not-detached-yet", "booted": "",
+		"drained": "pod/evicted", "booted": "",
 	})
 	patience := attachdetach.DefaultTimerConfig.ReconcilerMaxWaitForUnmountDuration.Seconds()
 	for name, forced := range map[string]bool{"unmounted": false, "drained": false, "not-reported": true} {
