@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/dustin/go-humanize"
 	corev1 "k8s.io/api/core/v1"
 
 	"simctl.dev/simctl/sim/history"
@@ -34,7 +33,7 @@ func (t *judging) diskCause(s *timeline.View, r *timeline.TaskRun, p *timeline.P
 		if strings.HasPrefix(message, nodeLow) {
 			return []Link{evicted, diskRequest(s, p), wroteToDisk(f)}
 		}
-		return []Link{evicted, diskOwnLimit.link(p.Object(), diskRequest(s, p).Evidence, r.Task, humanize.IBytes(uint64(f.Wants)))}
+		return []Link{evicted, diskOwnLimit.link(p.Object(), diskRequest(s, p).Evidence, r.Task, bytesOf(f.Wants))}
 	}
 	if len(p.Refusals) == 0 || !strings.Contains(p.Refusals[0].Data.Message, string(corev1.NodeDiskPressure)) {
 		return nil
@@ -71,13 +70,12 @@ func wroteToDisk(f history.Disk) Link {
 		pods += u.Bytes
 	}
 	free := max(0, f.Size-f.Before-f.Images-pods)
-	size := func(n int64) string { return humanize.IBytes(uint64(max(0, n))) } //nolint:gosec // not negative
-	l := diskFilled.link("Node "+f.Node, fmt.Sprintf("on the disk: %s from before, %s of images", size(f.Before), size(f.Images)), f.Task, size(f.Wants), f.Node, size(free), size(f.Size), size(f.Reserve))
+	l := diskFilled.link("Node "+f.Node, fmt.Sprintf("on the disk: %s from before, %s of images", bytesOf(f.Before), bytesOf(f.Images)), f.Task, bytesOf(f.Wants), f.Node, bytesOf(free), bytesOf(f.Size), bytesOf(f.Reserve))
 	if f.Wants == 0 { // It is others' doing.
-		l = diskFull.link(l.Object, l.Evidence, f.Node, size(free), size(f.Size), size(f.Reserve))
+		l = diskFull.link(l.Object, l.Evidence, f.Node, bytesOf(free), bytesOf(f.Size), bytesOf(f.Reserve))
 	}
 	for _, u := range f.Pods {
-		l.Evidence += fmt.Sprintf(", %s of Pod %s", size(u.Bytes), u.Pod)
+		l.Evidence += fmt.Sprintf(", %s of Pod %s", bytesOf(u.Bytes), u.Pod)
 	}
 	return l
 }

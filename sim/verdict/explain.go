@@ -1064,14 +1064,14 @@ func (x *explainer) heldBy(id int64, p *timeline.Pod, spec *corev1.Pod, h *timel
 	if len(users) > 0 {
 		return
 	}
+	if at == "" {
+		x.end(vid, MultiAttach, volumeElsewhere.link("PersistentVolume "+pv, claimModes(x.s, p.Namespace, claim), pv))
+		return
+	}
 	if why := x.movedFrom(p, claim, at); why != nil {
 		x.foreign, x.shared = true, why
 	}
-	l := volumeNotUsed.link("PersistentVolume "+pv, evidence, pv, at)
-	if at == "" {
-		l = volumeElsewhere.link("PersistentVolume "+pv, claimModes(x.s, p.Namespace, claim), pv)
-	}
-	x.end(vid, MultiAttach, l)
+	x.end(vid, MultiAttach, volumeNotUsed.link("PersistentVolume "+pv, evidence, pv, at))
 }
 
 // movedFrom says why a run's pods are no longer on a node where they had a volume: who sent

@@ -324,10 +324,7 @@ func (t *judging) judgeRun(run *timeline.Run) ruling {
 	// or stands still for what will never come, would have done so without.
 	if best.outcome == Timeout && !best.stalled {
 		if held, asOf := t.heldOnce(run); held != nil {
-			// Both may come of one thing, which is said where it stands first.
-			said := slices.Clone(best.cause)
-			held = slices.DeleteFunc(held, func(l Link) bool { return slices.ContainsFunc(said, l.same) })
-			best.outcome, best.cause, best.asOf = MultiAttach, append(best.cause, held...), asOf
+			best.outcome, best.cause, best.asOf = MultiAttach, append(best.cause, unsaid(best.cause, held)...), asOf
 		}
 	}
 	if best.outcome == Timeout {
@@ -667,9 +664,8 @@ func (t *judging) failure(p *timeline.Pod) []Link {
 		links := append([]Link{rule.link(p.Object(), evidence, name, t.Title(p), c.Data.ExitCode)}, t.oomKilled(p, c)...)
 		links = append(links, t.stopped(p)...)
 		links = append(links, t.endedForShutdown(p)...)
-		said := func(l Link) bool { return l.Rule == nodeSilent.ID }
-		if c.Data.Reason == history.ContainerUnknown && !slices.ContainsFunc(links, said) {
-			links = append(links, t.silent(p.Node, c.Seq)...)
+		if c.Data.Reason == history.ContainerUnknown {
+			links = append(links, unsaid(links, t.silent(p.Node, c.Seq))...)
 		}
 		return append(links, t.takenAway(p, c)...)
 	}

@@ -94,12 +94,7 @@ func (t *judging) zoneSilent(node string, s *timeline.Spell[history.NodeSilent])
 			count++
 		}
 	}
-	evidence := fmt.Sprintf("%s at %.0f s", history.FactNodeSilent, s.Began.T)
-	for _, v := range t.Interventions {
-		if v.Data.Zone == zone && !v.Data.Missed && v.Data.Failure == "" && v.T <= s.Began.T {
-			evidence = "intervention: " + v.Data.What
-		}
-	}
+	evidence := t.doneBy(history.FactNodeSilent, s.Began.T, func(v history.Intervention) bool { return v.Zone == zone })
 	nodes, where := fmt.Sprintf("%d nodes", count), "zone "+zone
 	if count == 1 {
 		nodes = "one node"
@@ -146,9 +141,15 @@ func (t *judging) cannotSay(node string, since, before int) []Link {
 // interventionAt names the intervention that did something to a node, as evidence for a fact
 // of that moment.
 func (t *judging) interventionAt(action, node string, at float64, fact string) string {
+	return t.doneBy(fact, at, func(v history.Intervention) bool { return v.Node == node && v.Action == action })
+}
+
+// doneBy names the last intervention for which is says so that was made by a moment, as
+// evidence for a fact of that moment.
+func (t *judging) doneBy(fact string, at float64, is func(history.Intervention) bool) string {
 	evidence := fmt.Sprintf("%s at %.0f s", fact, at)
 	for _, v := range t.Interventions {
-		if v.Data.Node == node && v.Data.Action == action && !v.Data.Missed && v.Data.Failure == "" && v.T <= at {
+		if is(v.Data) && !v.Data.Missed && v.Data.Failure == "" && v.T <= at {
 			evidence = "intervention: " + v.Data.What
 		}
 	}

@@ -73,6 +73,12 @@ func (l Link) same(o Link) bool {
 	return l.Rule == o.Rule && l.What == o.What && l.Object == o.Object && l.Evidence == o.Evidence
 }
 
+// unsaid returns the links that are not among those before them: two things may come of one,
+// which is said where it stands first.
+func unsaid(before, links []Link) []Link {
+	return slices.DeleteFunc(links, func(l Link) bool { return slices.ContainsFunc(before, l.same) })
+}
+
 // symptom says whether the link is what is seen first of an object that waits.
 func (l Link) symptom() bool {
 	return slices.Contains([]string{podPending.ID, podOnNode.ID, podNotYet.ID, multiAttachError.ID, volumeUsed.ID}, l.Rule)
