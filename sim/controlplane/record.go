@@ -133,12 +133,18 @@ func (t *Tap) knows(where target, o *unstructured.Unstructured) bool {
 		last := t.last[RefOf(o)]
 		return last != nil && !last.another(o.GetUID())
 	}
+	_, known := t.named(where)
+	return known
+}
+
+// named is the object of the history that a request's path names; false if it has none.
+func (t *Tap) named(where target) (history.Ref, bool) {
 	for ref := range t.last {
 		if ref.Name == where.name && ref.Namespace == where.namespace && resourceOf(ref.Kind) == where.resource {
-			return true
+			return ref, true
 		}
 	}
-	return false
+	return history.Ref{}, false
 }
 
 // accepted records a write that was accepted.
@@ -242,10 +248,8 @@ func (t *Tap) refused(actor, verb string, where target, code int, sent, got []by
 	}
 	if e.Object.Kind == "" { // a patch, of what is known by its name
 		e.Object.Kind = where.resource
-		for ref := range t.last {
-			if ref.Name == where.name && ref.Namespace == where.namespace && resourceOf(ref.Kind) == where.resource {
-				e.Object.APIVersion, e.Object.Kind = ref.APIVersion, ref.Kind
-			}
+		if ref, known := t.named(where); known {
+			e.Object.APIVersion, e.Object.Kind = ref.APIVersion, ref.Kind
 		}
 	}
 	if e.Object.Namespace == "" {
@@ -332,16 +336,12 @@ func (t *Tap) gone(actor string, where target, got []byte) {
 		} `json:"details"`
 	}
 	_ = json.Unmarshal(got, &answer)
-	for ref, last := range t.last {
-		if ref.Name == where.name && ref.Namespace == where.namespace && resourceOf(ref.Kind) == where.resource {
-			if last.another(answer.Details.UID) {
-				return
-			}
-			t.recorder.Record(history.Entry{Kind: history.KindObject, Actor: actor, Verb: history.VerbDelete, Object: ref})
-			delete(t.last, ref)
-			return
-		}
+	ref, known := t.named(where)
+	if !known || t.last[ref].another(answer.Details.UID) {
+		return
 	}
+	t.recorder.Record(history.Entry{Kind: history.KindObject, Actor: actor, Verb: history.VerbDelete, Object: ref})
+	delete(t.last, ref)
 }
 
 // resourceOf returns the plural of the kinds that appear here.

@@ -2,7 +2,6 @@ package intervention
 
 import (
 	"fmt"
-	"slices"
 	"time"
 
 	"simctl.dev/simctl/sim/history"
@@ -28,16 +27,11 @@ func clockShift(all *Interventions, v *scenario.Intervention, f *history.Interve
 
 // writtenBy are the objects that somebody has written from an entry on.
 func (all *Interventions) writtenBy(actor string, since int) []string {
-	met := map[string]bool{}
+	met := &tally{}
 	for _, e := range all.History.Log().Entries()[since:] {
 		if e.Kind == history.KindObject && e.Actor == actor && (e.Object.Kind == "PipelineRun" || e.Object.Kind == "TaskRun") {
-			met[e.Object.String()] = true
+			met.add(e.Object.String())
 		}
 	}
-	var out []string
-	for name := range met {
-		out = append(out, name)
-	}
-	slices.Sort(out)
-	return out
+	return met.all()
 }

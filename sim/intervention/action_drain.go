@@ -64,7 +64,7 @@ func drain(all *Interventions, v *scenario.Intervention, f *history.Intervention
 func drained(pods []corev1.Pod) (evicted []corev1.Pod, unmanaged []string) {
 	for i := range pods {
 		p := &pods[i]
-		over := p.Status.Phase == corev1.PodSucceeded || p.Status.Phase == corev1.PodFailed
+		over := ended(p)
 		controller := metav1.GetControllerOf(p)
 		if _, mirror := p.Annotations[corev1.MirrorPodAnnotationKey]; mirror || controller != nil && controller.Kind == "DaemonSet" && !over {
 			continue

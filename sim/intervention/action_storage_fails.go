@@ -1,8 +1,6 @@
 package intervention
 
 import (
-	"slices"
-
 	"simctl.dev/simctl/sim/history"
 	"simctl.dev/simctl/sim/scenario"
 )
@@ -19,11 +17,7 @@ func storageFails(all *Interventions, v *scenario.Intervention, f *history.Inter
 		}
 		fault.Node, f.Node = name, name
 	}
-	var met []string
-	mend := all.Machines().StorageFails(fault, func(claim string) {
-		if whom := "PersistentVolumeClaim " + claim; !slices.Contains(met, whom) {
-			met = append(met, whom)
-		}
-	})
-	return all.lasting(f, s.For, "storage-back/"+fault.Key(), mend, func() []string { return met })
+	met := &tally{}
+	mend := all.Machines().StorageFails(fault, func(claim string) { met.add("PersistentVolumeClaim " + claim) })
+	return all.lasting(f, s.For, "storage-back/"+fault.Key(), mend, met.all)
 }

@@ -190,11 +190,8 @@ func (e *evictions) Get(context.Context, bool) (*statsapi.Summary, error) {
 			PodRef:           statsapi.PodReference{Name: p.name, Namespace: p.namespace, UID: string(p.uid)},
 			EphemeralStorage: bytes(u.total),
 		}
-		memory, all := e.k.memoryUse(p), int64(0)
-		for _, bytes := range memory {
-			all += bytes
-		}
-		pod.Memory = memoryStats(now, all, 0)
+		memory := e.k.memoryUse(p)
+		pod.Memory = memoryStats(now, e.k.memoryOfPod(p), 0)
 		for _, c := range p.containers {
 			pod.Containers = append(pod.Containers, statsapi.ContainerStats{Name: c.spec.Name, Memory: memoryStats(now, memory[c.spec.Name], 0), Rootfs: bytes(u.layers[c.spec.Name]), Logs: bytes(0)})
 		}

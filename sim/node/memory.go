@@ -48,6 +48,15 @@ func (k *Kubelets) memoryUse(p *pod) map[string]int64 {
 	return use
 }
 
+// memoryOfPod is what the steps of a pod take together.
+func (k *Kubelets) memoryOfPod(p *pod) int64 {
+	var all int64
+	for _, bytes := range k.memoryUse(p) {
+		all += bytes
+	}
+	return all
+}
+
 // memoryOf looks at a machine's memory; false if its node is gone.
 func (k *Kubelets) memoryOf(m *machine) (memoryState, bool) {
 	node, err := k.nodeLister.Get(m.name)
@@ -57,9 +66,7 @@ func (k *Kubelets) memoryOf(m *machine) (memoryState, bool) {
 	size := node.Status.Capacity[corev1.ResourceMemory]
 	s := memoryState{size: size.Value(), others: m.memory.others}
 	for _, p := range k.podsOn(m) {
-		for _, bytes := range k.memoryUse(p) {
-			s.pods += bytes
-		}
+		s.pods += k.memoryOfPod(p)
 	}
 	return s, s.size > 0
 }
@@ -137,11 +144,7 @@ func (k *Kubelets) memoryFact(p *pod) {
 	}
 	f := history.Memory{Node: p.m.name, Task: p.task, Size: s.size, Reserve: k.memoryReserve(s.size), Others: s.others}
 	for _, other := range k.podsOn(p.m) {
-		var bytes int64
-		for _, n := range k.memoryUse(other) {
-			bytes += n
-		}
-		if bytes > 0 {
+		if bytes := k.memoryOfPod(other); bytes > 0 {
 			f.Pods = append(f.Pods, history.DiskUse{Pod: fmt.Sprintf("%s/%s", other.namespace, other.name), Bytes: bytes})
 		}
 	}

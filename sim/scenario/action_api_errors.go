@@ -85,7 +85,7 @@ func apiErrorsAction() action {
 			if of := strings.TrimSpace(strings.Join(e.Verbs, ", ") + " " + strings.Join(e.Resources, ", ")); of != "" {
 				what += " to " + of
 			}
-			return what + " for " + e.For
+			return what + lasting(e.For)
 		},
 		check: func(c *checker, at string, v *Intervention) {
 			e := v.APIErrors

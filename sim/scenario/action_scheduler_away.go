@@ -11,13 +11,7 @@ func schedulerAwayAction() action {
 	return action{
 		field: "schedulerAway",
 		given: func(v *Intervention) bool { return v.SchedulerAway != nil },
-		what: func(v *Intervention) string {
-			what := "take the scheduler away"
-			if v.SchedulerAway.For != "" {
-				what += " for " + v.SchedulerAway.For
-			}
-			return what
-		},
+		what:  func(v *Intervention) string { return "take the scheduler away" + lasting(v.SchedulerAway.For) },
 		check: func(c *checker, at string, v *Intervention) { c.span(at+".for", v.SchedulerAway.For) },
 		faults: []Fault{{
 			Name:      "scheduler-away",

@@ -44,19 +44,19 @@ func (w *world) override() {
 
 // retry has tasks tried again as often as is given.
 func retry(o *object, retries int) {
-	var spec []string
+	spec := []string{"spec"}
 	switch {
 	case o.tekton("TaskRun"):
 		set(o.data, plain(retries), "spec", "retries")
 		return
-	case o.tekton("Pipeline"):
-		spec = []string{"spec"}
 	case o.tekton("PipelineRun"):
-		spec = []string{"spec", "pipelineSpec"}
+		spec = append(spec, "pipelineSpec")
+	case !o.tekton("Pipeline"):
+		return
 	}
 	for _, list := range []string{"tasks", "finally"} {
-		for _, task := range tree.List(o.data, slices.Concat(spec, []string{list})...) {
-			if m, ok := task.(map[string]any); ok && spec != nil {
+		for _, task := range tree.List(o.data, append(slices.Clone(spec), list)...) {
+			if m, ok := task.(map[string]any); ok {
 				m["retries"] = plain(retries)
 			}
 		}
